@@ -1,0 +1,41 @@
+# A thin door to Meson: see docs/HACKING.md.
+BUILD ?= build
+T     ?= 60
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) --prefix=/usr --sysconfdir=/etc
+
+check: all
+	./check
+
+# The suite under AddressSanitizer and UndefinedBehaviorSanitizer.
+asan:
+	@test -d build-asan || meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false -Db_pie=false
+	ninja -C build-asan
+	BUILD=build-asan ./check --sanitized
+
+# Each fuzzer for T seconds under libFuzzer.
+fuzz:
+	@test -d build-fuzz || CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Db_pie=false
+	ninja -C build-fuzz
+	tests/fuzz/run build-fuzz $(T)
+
+bench: all
+	tools/bench
+
+stress: all
+	COFFER_STRESS=1 ./check
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+deb: all
+	tools/make-deb $(BUILD)
+
+clean:
+	rm -rf build build-asan build-fuzz
+
+.PHONY: all check asan fuzz bench stress install deb clean
