@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One way of sealed_exe_ensure(): the file behind this process is exchanged, without executing anything. */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * After it /proc/self/exe is the same file on a private read-only mount.
+ * 0 or -errno; on failure nothing that matters has changed and another way
+ * can be taken.
+ */
+must_use int exe_swap(char **argv);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CVE-2019-5736: a container opens /proc/PID/exe of the runtime that works
+ * in it, waits until the runtime is gone, and overwrites the host's binary.
+ * After sealed_exe_ensure() /proc/self/exe is a file that nobody can open for
+ * writing, whatever capabilities they have.
+ */
+#pragma once
+
+#include "base/err.h"
+
+enum sealed_exe {
+	SEALED_EXE_NOT,	     /* /proc/self/exe is a plain file */
+	SEALED_EXE_READONLY, /* it is on a private read-only mount which nobody can change any more */
+	SEALED_EXE_MEMFD,    /* it is a copy in sealed memory */
+	SEALED_EXE_UNLINKED, /* it is a copy that has no name */
+	SEALED_EXE_FOREIGN, /* we have no capabilities and the file is root's: no process of ours can write it
+			     */
+};
+
+/*
+ * Call first thing in create, run, exec and restore, single-threaded.
+ * `argv` is main's.  Returns 0 when the process is protected (it may have been all along),
+ * or executes itself again from a sealed copy and does not return.
+ */
+must_use int sealed_exe_ensure(char **argv, struct err *err);
+/* What protects this process now. */
+enum sealed_exe sealed_exe_state(void);
