@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The isolation contract: one table of verbs per level.
+ *
+ * A level turns a prepared bundle into a running sandbox.  Everything comes
+ * to it as plain structs and descriptors: it reads no configuration of its
+ * own, looks up no state, and prints nothing.  What a level cannot do it
+ * declares with the reason; nothing above this header names a level.
+ *
+ * Life of a sandbox, as the runtime drives it:
+ *
+ *   create -> (created) -> start -> (running) -> exit or destroy
+ *
+ * `create` returns when everything that can fail for the configuration's sake
+ * has been done and the user's program is one message away from its first
+ * instruction.  `start` may come from another process, hours later: all that
+ * it needs is in struct sandbox, which the runtime keeps on disk.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "host/cgroup.h"
+#include "oci/config.h"
+
+/* What a level may lack.  `create` refuses a config that needs it. */
+enum isolate_feature {
+	ISOLATE_EXEC,
+	ISOLATE_TTY,
+	ISOLATE_PAUSE,
+	ISOLATE_UPDATE,
+	ISOLATE_STATS,
+	ISOLATE_CHECKPOINT,
+	ISOLATE_HOOKS,
+	ISOLATE_JOIN_NAMESPACES,
+	ISOLATE_BIND_MOUNTS,
+	ISOLATE_IDMAPPED_MOUNTS,
+	ISOLATE_DEVICES,
+	ISOLATE_SECCOMP,
+	ISOLATE_LANDLOCK,
+	ISOLATE_FEATURE_COUNT,
+};
+
+/* What the runtime must remember to find the sandbox again.  Plain data. */
+struct sandbox {
+	pid_t pid;			 /* the process that stands for the container outside; 0 = none yet */
+	uint64_t start_time;		 /* of pid, in clock ticks since boot: guards against a reused pid */
+	const struct cgroup *cgroup;	 /* borrowed */
+	const struct oci_config *config; /* borrowed: the configuration as it was at create */
+	const char *id;			 /* borrowed */
+	const char *bundle;		 /* borrowed, absolute */
+	int state_dirfd;		 /* the container's state directory, mode 0711 or less; borrowed */
+	int cache_dirfd;		 /* compiled seccomp filters; -1 = none; borrowed */
+	/* What is no error but that people should know; may be NULL. */
+	void (*warn)(void *data, const char *text);
+	void *warn_data;
+	int start_fd; /* after create() of `run`: the waiting init, for start() in this process; else -1; the
+			 owner closes */
+};
+
+/* The standard descriptors and what else the first process gets. */
+struct isolate_stdio {
+	int console_socket; /* -1, or a connected Unix socket that gets the terminal's master end */
+	int *ret_master;    /* NULL, or where create() puts the master end for a foreground terminal */
+	int preserve_fds;   /* descriptors 3 .. 3 + preserve_fds - 1 are handed on */
+	int listen_fds;	    /* how many of these are systemd's LISTEN_FDS (0 = none) */
+	int notify_socket;  /* unused = -1 */
+	int pidfd_socket;   /* -1, or a connected Unix socket that gets a pidfd of the process */
+};
+
+/*
+ * Calls back into the runtime, which owns hooks and state.  The ones named
+ * `inside` run in the container's own namespaces (so in the level's child).
+ */
+struct isolate_events {
+	void *data;
+	/* The sandbox's process exists (pid, start_time are set): record it before anything else. */
+	int (*spawned)(void *data, const struct sandbox *s, struct err *err);
+	/* prestart and createRuntime hooks: namespaces and mounts are there, pivot_root is yet to come. */
+	int (*create_runtime)(void *data, const struct sandbox *s, struct err *err);
+	int (*create_container_inside)(void *data, pid_t pid, struct err *err);
+	int (*start_container_inside)(void *data, pid_t pid, struct err *err);
+};
+
+struct isolate_create {
+	struct sandbox sandbox; /* in: everything but pid and start_time */
+	const struct oci_config *config;
+	struct cgroup *cgroup; /* planned; create() makes it with `cgroup_request` */
+	const struct cgroup_request *cgroup_request;
+	int rootfs_fd;	    /* O_PATH directory, the resolved root.path */
+	const char *rootfs; /* its absolute path */
+	struct isolate_stdio stdio;
+	struct isolate_events events;
+	bool rootless;	     /* the caller has no privileges on the host */
+	bool no_pivot;	     /* --no-pivot */
+	bool no_new_keyring; /* --no-new-keyring */
+	bool detached_start; /* `create`: start() comes from another process. false: `run`, same process */
+};
+
+struct isolate_exec {
+	struct sandbox sandbox;
+	const struct oci_process *process;
+	const struct oci_seccomp *seccomp; /* the container's; NULL = none */
+	struct isolate_stdio stdio;
+	const char *sub_cgroup; /* --cgroup, relative to the container's; NULL = the container's own */
+	bool rootless;
+	bool no_new_keyring;
+	/* The process exists: write the pid file here.  It waits until this returns. */
+	int (*spawned)(void *data, pid_t pid, struct err *err);
+	void *data;
+};
+
+struct isolate_level {
+	const char *name;			  /* as --isolation takes it */
+	const char *summary;			  /* one line for the capability table */
+	const char *lacks[ISOLATE_FEATURE_COUNT]; /* NULL: it has the feature; else the reason why not */
+
+	/* 0 where this machine can run the level; else the reason in err. */
+	int (*probe)(struct err *err);
+	/* On failure nothing of the sandbox is left but the cgroup, which is the caller's. */
+	int (*create)(const struct isolate_create *c, struct sandbox *ret, struct err *err);
+	/* Lets the user's program go.  Returns when it has been executed, or why it was not. */
+	int (*start)(const struct sandbox *s, struct err *err);
+	/* Returns the pid (child of the caller, to be waited for). */
+	int (*exec)(const struct isolate_exec *x, pid_t *ret_pid, struct err *err);
+	int (*signal)(const struct sandbox *s, int sig, bool all, struct err *err);
+	/* Host pids of the sandbox's processes; the caller frees. */
+	int (*processes)(const struct sandbox *s, pid_t **ret, size_t *ret_n, struct err *err);
+	int (*pause)(const struct sandbox *s, struct err *err);
+	int (*resume)(const struct sandbox *s, struct err *err);
+	int (*paused)(const struct sandbox *s, struct err *err); /* 1 or 0 */
+	int (*update)(const struct sandbox *s, const struct oci_resources *r, struct err *err);
+	int (*stats)(const struct sandbox *s, struct cgroup_stats *ret, struct err *err);
+	/* Kills whatever is left, waits until it is gone. Idempotent. */
+	int (*destroy)(const struct sandbox *s, struct err *err);
+};
+
+/* NULL-terminated. */
+extern const struct isolate_level *const isolate_levels[];
+/* Finds a level; NULL name is the default, "ns".  The error lists what there is. */
+must_use int isolate_find(const char *name, const struct isolate_level **ret, struct err *err);
+const char *isolate_feature_name(enum isolate_feature f);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The maker's side of a container's creation; child.c is the other.
+ *
+ * Nothing exists in the kernel until prepare() has succeeded: parsing,
+ * compiling the filter, opening mount sources and namespaces come first.
+ * From the clone on, whatever fails ends with the child killed and reaped;
+ * the cgroup and the state directory are the caller's to remove.
+ */
+#include "isolate/ns/ns.h"
+
+#include "base/proc.h"
+#include "base/sys.h"
+#include "host/netlink.h"
+#include "host/procfs.h"
+#include "host/sysctl.h"
+#include "host/userns.h"
+#include "isolate/ns/sync.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static void container_free(struct ns_container *n)
+{
+	ns_spawn_close(&n->spawn);
+	fd_drop(&n->spawn.sync_parent);
+	fd_drop(&n->spawn.sync_child);
+	ns_mounts_free(&n->mounts);
+	ns_program_free(&n->program);
+	cgroup_join_close(&n->join);
+	fd_drop(&n->procfs);
+	fd_drop(&n->start_listener);
+	fd_drop(&n->console);
+}
+#define autocontainer __attribute__((cleanup(container_free)))
+
+/* A socket file in the state directory, which may lie deeper than sun_path reaches. */
+static int listen_for_start(int state_dirfd, struct err *err)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return err_sys(err, "cannot make a socket");
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/start.sock",
+		       state_dirfd); /* fits */
+	/* Before bind(), so that the file is never open to others; fchmod() of a socket sets the file's mode.
+	 */
+	if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 4) < 0)
+		return err_sys(err, "cannot listen on start.sock in the container's state directory");
+	return take_fd(&fd);
+}
+
+static void plan_host_turn(struct ns_container *n)
+{
+	const struct isolate_create *c = n->c;
+	const struct oci_process *p = c->config->process;
+
+	for (size_t i = 0; i < n->mounts.n; i++)
+		n->devices_late |= n->mounts.v[i].kind == NS_MOUNT_OTHER;
+	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0 ||
+		       (p && (p->rlimits.n > 0 || p->oom_score_adj.set));
+}
+
+static int prepare(const struct isolate_create *c, struct ns_container *n, int *ret_relay, struct err *err)
+{
+	int r;
+
+	n->procfs = procfs_open(err);
+	if (n->procfs < 0)
+		return n->procfs;
+	r = ns_spawn_plan(c->config, &n->spawn, err);
+	if (r < 0)
+		return r;
+	r = sysctl_check(c->config, err);
+	if (r == 0)
+		r = net_devices_check(c->config, c->rootless, err);
+	if (r < 0)
+		return r;
+	if (c->config->process) {
+		r = ns_program_prepare(&c->sandbox, c->config->process, &n->program, err);
+		if (r < 0)
+			return r;
+	}
+	n->program.procfs = n->procfs;
+	n->program.is_init = true;
+	n->program.rootless = c->rootless;
+	n->program.listen_fds = c->stdio.listen_fds;
+	n->program.preserve_fds = c->stdio.preserve_fds;
+	r = ns_mounts_plan(c, &n->mounts, err);
+	if (r < 0)
+		return r;
+	plan_host_turn(n);
+	r = ns_console_prepare(&c->stdio, c->config->process, &n->console, ret_relay, err);
+	if (r < 0)
+		return r;
+	if (c->detached_start) {
+		n->start_listener = listen_for_start(c->sandbox.state_dirfd, err);
+		if (n->start_listener < 0)
+			return n->start_listener;
+	}
+	return ns_sync_pair(&n->spawn.sync_parent, &n->spawn.sync_child, err);
+}
+
+/* The directory of a cgroup by the file system exists before the clone; a systemd scope needs the process
+ * first. */
+static int prepare_cgroup(const struct isolate_create *c, struct ns_container *n, struct err *err)
+{
+	int r;
+
+	if (c->cgroup->systemd || c->cgroup->none)
+		return 0;
+	r = cgroup_create(c->cgroup, &c->config->linux.resources, c->cgroup_request, 0, err);
+	if (r < 0)
+		return r;
+	n->spawn.cgroup_fd = cgroup_open_dir(c->cgroup, NULL, err);
+	if (n->spawn.cgroup_fd < 0 && n->spawn.cgroup_fd != -ENOTSUP)
+		return n->spawn.cgroup_fd;
+	n->cloned_into = n->spawn.cgroup_fd >= 0;
+	return cgroup_join_open(c->cgroup, NULL, n->cloned_into, &n->join, err);
+}
+
+/* What the child waits for before its first step: identity, a place in the books, a cgroup. */
+static int introduce(const struct ns_container *n, struct sandbox *s, struct err *err)
+{
+	const struct isolate_create *c = n->c;
+	struct proc_stat st;
+	int r = proc_stat(s->pid, &st);
+
+	if (r < 0)
+		return err_num(err, r, "cannot read the state of the container's first process");
+	s->start_time = st.start_time;
+	if (n->spawn.create & CLONE_NEWUSER) {
+		r = userns_write_maps(n->procfs, s->pid, &c->config->linux.uid_mappings,
+				      &c->config->linux.gid_mappings, c->rootless, NULL, err);
+		if (r < 0)
+			return r;
+	}
+	r = c->events.spawned ? c->events.spawned(c->events.data, s, err) : 0;
+	if (r < 0)
+		return r;
+	if (c->cgroup->systemd && !c->cgroup->none) {
+		r = cgroup_create(c->cgroup, &c->config->linux.resources, c->cgroup_request, s->pid, err);
+		/* systemd moves it in the hierarchies that it knows; the rest of v1 is ours. */
+		if (r == 0 && !c->cgroup->v2)
+			r = cgroup_attach(c->cgroup, NULL, s->pid, true, err);
+	} else if (n->cloned_into && n->spawn.cgroup_fd < 0) /* the kernel would not */
+		r = cgroup_attach(c->cgroup, NULL, s->pid, false, err);
+	if (r < 0)
+		return r;
+	return ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
+}
+
+static int move_net_devices(const struct oci_config *config, pid_t pid, struct err *err)
+{
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", pid); /* fits */
+	autoclose int netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_sys(err, "cannot open %s", path);
+	for (size_t i = 0; i < config->linux.net_devices.n; i++) {
+		const struct oci_net_device *d = &config->linux.net_devices.v[i];
+		int r = net_move_device(d->host_name, d->name, netns, path, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int set_devices(const struct isolate_create *c, struct err *err)
+{
+	return c->cgroup->none ? 0
+			       : cgroup_set_devices(c->cgroup, &c->config->linux.resources, c->rootless, err);
+}
+
+/* The mounts are there: the host's turn. */
+static int equip(const struct ns_container *n, const struct sandbox *s, struct err *err)
+{
+	const struct isolate_create *c = n->c;
+	int r = 0;
+
+	if (n->devices_late)
+		r = set_devices(c, err);
+	if (r == 0 && c->config->process)
+		r = ns_program_limit(&n->program, s->pid, err);
+	if (r == 0 && c->config->linux.net_devices.n > 0)
+		r = move_net_devices(c->config, s->pid, err);
+	if (r == 0 && c->events.create_runtime)
+		r = c->events.create_runtime(c->events.data, s, err);
+	if (r < 0)
+		return r;
+	return ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
+}
+
+static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int relay, struct err *err)
+{
+	const struct isolate_create *c = n->c;
+	int sync = n->spawn.sync_parent;
+	int r;
+
+	r = introduce(n, s, err);
+	/* The child is mounting meanwhile; loading the device program is the dearest thing that we have to
+	 * do. */
+	if (r == 0 && !n->devices_late)
+		r = set_devices(c, err);
+	if (r == 0 && n->host_turn)
+		r = ns_expect(sync, NS_MSG_MOUNTED, err);
+	if (r == 0 && n->host_turn)
+		r = equip(n, s, err);
+	if (r < 0)
+		return r;
+	r = ns_expect(sync, NS_MSG_CREATED, err);
+	if (r < 0)
+		return r;
+	r = ns_console_receive(relay, c->stdio.ret_master, err);
+	if (r < 0)
+		return r;
+	if (c->stdio.pidfd_socket >= 0) {
+		r = fd_send(c->stdio.pidfd_socket, "pidfd", 5, &pidfd, 1);
+		if (r < 0)
+			return err_num(err, r, "cannot send the pidfd to the pidfd socket");
+	}
+	return 0;
+}
+
+/* Says what the child could not say itself: that it was killed, and by whom as far as can be told. */
+static void explain_death(const struct isolate_create *c, int status, struct err *err)
+{
+	if (err->code != ECONNRESET)
+		return;
+	if (cgroup_oom_kills(c->cgroup) > 0)
+		(void)err_set(
+			err, ENOMEM,
+			"container init was OOM-killed (memory limit too low?)"); /* the caller returns */
+	else if (status >= 0)
+		(void)err_set(err, ECONNRESET, "container init died while it was set up (exit status %d)",
+			      proc_exit_code(status)); /* as above */
+}
+
+int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
+{
+	autocontainer struct ns_container n = {
+		.c = c,
+		.procfs = -1,
+		.start_listener = -1,
+		.console = -1,
+		.spawn = {.sync_parent = -1, .sync_child = -1, .cgroup_fd = -1}};
+	autoclose int relay = -1, pidfd = -1;
+	struct sandbox s = c->sandbox;
+	pid_t pid = -1;
+	int r;
+
+	for (int i = 0; i < OCI_NS_COUNT; i++)
+		n.spawn.join[i] = -1;
+	r = prepare(c, &n, &relay, err);
+	if (r < 0)
+		return r;
+	r = prepare_cgroup(c, &n, err);
+	if (r < 0)
+		return r;
+	r = ns_spawn(&n.spawn, &pid, &pidfd, err);
+	if (pid == 0)
+		ns_child_main(&n, r, err);
+	if (r < 0)
+		return r;
+	fd_drop(&n.spawn.sync_child);
+	s.pid = pid;
+	r = drive(&n, &s, pidfd, relay, err);
+	if (r < 0) {
+		(void)sys_pidfd_send_signal(pidfd, SIGKILL); /* gone already is as good */
+		explain_death(c, proc_wait(pid), err);
+		return -err->code;
+	}
+	s.start_fd = c->detached_start ? -1 : take_fd(&n.spawn.sync_parent);
+	*ret = s;
+	return 0;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a process inside the container's namespaces to the user's program.
+ *
+ * The order is that of privileges: the limits that need the host's rights are
+ * the parent's (ns_program_limit); labels, the bounding set and no_new_privs
+ * come while we are still root of the container; then the change of user;
+ * what the filter could forbid comes before the filter.  After the filter
+ * there is nothing but execve, and sendmsg and recvmsg where the filter has a
+ * listener.
+ */
+#include "isolate/ns/ns.h"
+
+#include "base/file.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "host/creds.h"
+#include "host/lsm.h"
+#include "host/procattr.h"
+#include "host/procfs.h"
+#include "isolate/ns/env.h"
+#include "isolate/ns/sync.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+static void warn(const struct sandbox *s, const char *fmt, ...) printf_like(2, 3);
+
+static void warn(const struct sandbox *s, const char *fmt, ...)
+{
+	char text[ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (s->warn && vsnprintf(text, sizeof(text), fmt, ap) >= 0)
+		s->warn(s->warn_data, text);
+	va_end(ap);
+}
+
+static int prepare_caps(const struct sandbox *s, struct ns_program *p, struct err *err)
+{
+	autofree char *ignored = NULL;
+	int r = caps_from_config(&p->process->caps, &p->caps, &ignored, err);
+
+	if (r < 0)
+		return r;
+	if (ignored)
+		warn(s, "ignoring unknown or unavailable capabilities: [%s]", ignored);
+	/* Without a capabilities object a program has none: as runc. */
+	if (!p->caps.set) {
+		p->caps = (struct caps){.set = true, .all = p->caps.all};
+		if (!p->caps.all)
+			p->caps.all = (CAP_BIT(caps_last_cap()) << 1) - 1;
+	}
+	uint64_t vain = p->caps.ambient & ~(p->caps.permitted & p->caps.inheritable);
+	for (unsigned nr = 0; vain >> nr; nr++)
+		if (vain & CAP_BIT(nr))
+			warn(s, "can't raise ambient capability %s: operation not permitted", cap_name(nr));
+	return 0;
+}
+
+static int prepare_labels(const struct sandbox *s, struct ns_program *p, struct err *err)
+{
+	const char *profile = p->process->apparmor_profile;
+
+	/* The same image and config run on machines with and without it, as with crun. */
+	if (profile && !lsm_apparmor_enabled()) {
+		warn(s, "the AppArmor profile \"%s\" is not applied: this kernel runs without AppArmor",
+		     profile);
+		profile = NULL;
+	}
+	p->apparmor = profile;
+	return lsm_check(profile, p->process->selinux_label, err);
+}
+
+int ns_program_prepare(const struct sandbox *s, const struct oci_process *process, struct ns_program *ret,
+		       struct err *err)
+{
+	const struct oci_config *config = s->config;
+	const char *landlock = oci_annotation(config, "dev.coffer.landlock");
+	int r;
+
+	ret->process = process;
+	ret->own_user_ns = config->linux.ns[OCI_NS_USER].wanted;
+	r = procattr_check(process, &config->linux, err);
+	if (r < 0)
+		return r;
+	r = prepare_labels(s, ret, err);
+	if (r < 0)
+		return r;
+	r = prepare_caps(s, ret, err);
+	if (r < 0)
+		return r;
+	if (landlock) {
+		r = landlock_parse(landlock, &ret->landlock, err);
+		if (r == 0)
+			r = landlock_check(&ret->landlock, landlock_abi(), err);
+		if (r < 0)
+			return r;
+	}
+	return seccomp_prepare(config->linux.seccomp, process->no_new_privileges, s->cache_dirfd,
+			       &ret->seccomp, err);
+}
+
+void ns_program_free(struct ns_program *p)
+{
+	seccomp_filter_free(&p->seccomp);
+	landlock_rules_free(&p->landlock);
+	free(p->path);
+	free(p->argv);
+	env_free(p->envp);
+	p->path = NULL;
+	p->argv = NULL;
+	p->envp = NULL;
+}
+
+int ns_program_limit(const struct ns_program *p, pid_t pid, struct err *err)
+{
+	const struct oci_process *process = p->process;
+	int r = procattr_rlimits(process, pid, err);
+
+	if (r < 0 || !process->oom_score_adj.set)
+		return r;
+	r = procattr_oom_score_adj(p->procfs, pid, process->oom_score_adj.v, err);
+	/* An unprivileged caller cannot lower the score; runc lets it be as well. */
+	return p->rootless && (r == -EACCES || r == -EPERM) ? 0 : r;
+}
+
+int ns_program_session(const char *id, bool keyring, struct err *err)
+{
+	if (setsid() < 0)
+		return err_sys(err, "cannot make a new session");
+	if (!keyring)
+		return 0;
+	autofree char *name = str_format("_ses.%s", id);
+	if (!name)
+		return err_oom(err);
+	/* Without it the container shares the caller's keys. ENOSYS: a kernel without keyrings. */
+	if (sys_keyctl_join(name) < 0 && errno != ENOSYS)
+		return err_sys(
+			err,
+			"cannot join a session keyring of the container (--no-new-keyring goes without)");
+	return 0;
+}
+
+void ns_program_all_cpus(void)
+{
+	unsigned long all[PROCATTR_CPU_MAX / (8 * sizeof(unsigned long))];
+
+	memset(all, 0xff, sizeof(all));
+	(void)syscall(SYS_sched_setaffinity, 0, sizeof(all),
+		      all); /* best effort: the mask that was is not wrong */
+}
+
+int ns_program_schedule(const struct oci_linux *linux, const struct oci_process *process, struct err *err)
+{
+	int r = procattr_personality(linux->personality, err);
+
+	if (r == 0)
+		r = procattr_memory_policy(linux->memory_policy, err);
+	if (r == 0 && process)
+		r = procattr_scheduler(process->scheduler, err);
+	if (r == 0 && process)
+		r = procattr_io_priority(process->io_priority, err);
+	return r;
+}
+
+/* mkdir -p of the working directory, as runc: images name ones that they lack. We are inside the root. */
+static int make_cwd(const char *cwd, struct err *err)
+{
+	int r = file_mkdir_all(cwd, 0755);
+
+	if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
+		return err_num(err, r, "cannot make the working directory \"%s\"", cwd);
+	return 0;
+}
+
+/* CVE-2024-21626: a cwd like /proc/self/fd/7 would lead out of the root; the kernel tells. */
+static int check_cwd(struct err *err)
+{
+	char path[PATH_MAX];
+
+	/* glibc's getcwd() would walk the tree upwards and invent an answer. */
+	if (syscall(SYS_getcwd, path, sizeof(path)) < 0)
+		return err_sys(err, "cannot read the current working directory");
+	if (path[0] != '/')
+		return err_set(err, ENOENT,
+			       "current working directory is outside of container mount namespace root -- "
+			       "possible container breakout detected");
+	return 0;
+}
+
+static int enter_cwd(const struct ns_program *p, bool last, struct err *err)
+{
+	const char *cwd = p->process->cwd;
+
+	if (chdir(cwd) == 0)
+		return check_cwd(err);
+	/* Root of the container may lack the right that the user has, or the reverse: try as both. */
+	if (!last && errno == EACCES)
+		return 1;
+	int code = errno;
+	char text[64];
+	return err_set(err, code, "chdir to cwd (\"%s\") set in config.json failed: %s", cwd,
+		       err_text_lower(code, text));
+}
+
+static int change_identity(struct ns_program *p, struct err *err)
+{
+	const struct oci_user *user = &p->process->user;
+	struct creds creds = {
+		.uid = user->uid,
+		.gid = user->gid,
+		.groups = user->additional_gids.v,
+		.ngroups = user->additional_gids.n,
+		.set_groups = true,
+		.keep_caps = true,
+		.umask = user->umask,
+	};
+	/* The filter needs CAP_SYS_ADMIN or no_new_privs; execve takes the extra one away again. */
+	bool filters = p->seccomp.prog || p->landlock.set;
+	uint64_t extra = filters && !p->process->no_new_privileges ? CAP_BIT(CAP_NR_SYS_ADMIN) : 0;
+	int r;
+
+	if (p->own_user_ns) {
+		int allowed = creds_setgroups_allowed(p->procfs, err);
+		if (allowed < 0)
+			return allowed;
+		creds.set_groups = allowed && !p->rootless;
+	}
+	r = creds_own_stdio(user->uid, err);
+	if (r < 0)
+		return r;
+	r = caps_drop_bounding(&p->caps, err);
+	if (r < 0)
+		return r;
+	r = creds_apply(&creds, err);
+	if (r < 0)
+		return r;
+	r = caps_apply(&p->caps, extra, err);
+	if (r < 0)
+		return r;
+	return caps_set_ambient(&p->caps, NULL, err);
+}
+
+static int set_labels(const struct ns_program *p, struct err *err)
+{
+	int r = lsm_apparmor_on_exec(p->procfs, p->apparmor, err);
+
+	return r < 0 ? r : lsm_selinux_on_exec(p->procfs, p->process->selinux_label, err);
+}
+
+int ns_program_settle(struct ns_program *p, struct err *err)
+{
+	const struct oci_process *process = p->process;
+	int r;
+
+	if (p->is_init && process->cwd) {
+		r = make_cwd(process->cwd, err);
+		if (r < 0)
+			return r;
+	}
+	r = set_labels(p, err);
+	if (r < 0)
+		return r;
+	if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, "cannot set no_new_privs");
+	int again = enter_cwd(p, false, err);
+	if (again < 0)
+		return again;
+	r = change_identity(p, err);
+	if (r < 0)
+		return r;
+	if (again) {
+		r = enter_cwd(p, true, err);
+		if (r < 0)
+			return r;
+	}
+	r = env_build(process, p->listen_fds, &p->envp, err);
+	if (r < 0)
+		return r;
+	p->argv = calloc(process->args.n + 1, sizeof(*p->argv));
+	if (!p->argv)
+		return err_oom(err);
+	memcpy(p->argv, process->args.v, process->args.n * sizeof(*p->argv));
+	return env_find_program(process->args.v[0], p->envp, &p->path, err);
+}
+
+/* A program begins with no signal blocked or ignored, whatever the runtime and its caller did with theirs. */
+static int reset_signals(struct err *err)
+{
+	struct sigaction is, usual = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigaction(sig, NULL, &is) == 0 && is.sa_handler == SIG_IGN &&
+		    sigaction(sig, &usual, NULL) < 0)
+			return err_sys(err, "cannot reset signal %d", sig);
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? err_sys(err, "cannot unblock signals") : 0;
+}
+
+/* The listener goes to who started us, who knows the agent; its GO says that the agent has it. */
+static int hand_out_listener(int starter, int listener, struct err *err)
+{
+	int r = ns_send(starter, NS_MSG_NOTIFY, 0, listener, err);
+
+	return r < 0 ? r : ns_expect(starter, NS_MSG_GO, err);
+}
+
+int ns_program_exec(struct ns_program *p, int starter, struct err *err)
+{
+	autoclose int root = -1, listener = -1;
+	int r;
+
+	if (p->landlock.set) {
+		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (root < 0)
+			return err_sys(err, "cannot open the root directory");
+		r = landlock_apply(&p->landlock, root, err);
+		if (r < 0)
+			return r;
+	}
+	/* Nothing of the host's goes along but what was asked for (CVE-2024-21626). */
+	r = fd_close_from(3 + (unsigned)(p->listen_fds + p->preserve_fds), NULL, 0, true);
+	if (r < 0)
+		return err_num(err, r, "cannot mark descriptors close-on-exec");
+	r = reset_signals(err);
+	if (r < 0)
+		return r;
+	r = seccomp_install(&p->seccomp, &listener, err);
+	if (r < 0)
+		return r;
+	if (listener >= 0) {
+		r = hand_out_listener(starter, listener, err);
+		if (r < 0)
+			return r;
+	}
+	execve(p->path, p->argv, p->envp);
+	int code = errno;
+	char text[64];
+	err->exit_status = code == ENOENT ? 127 : 126;
+	return err_set(err, code, "exec %s: %s", p->path, err_text_lower(code, text));
+}
