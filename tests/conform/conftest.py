@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real clients over the runtime under test. Everything started here is ended and removed here."""
+import os
+import shutil
+
+import pytest
+
+import libengine
+from harness import env, host
+
+
+def need(*programs):
+    for p in programs:
+        if not shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
+            pytest.skip("no program " + p)
+
+
+def lacking_capabilities():
+    """Older runc refuses what the specification asks to log: a capability that cannot be granted."""
+    if env.IS_RUNC and not host.has_cap("CAP_SYS_RESOURCE"):
+        pytest.skip("this runtime refuses --privileged without CAP_SYS_RESOURCE")
+
+
+def _session(cls, *programs):
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    need(*programs)
+    engine = cls()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def docker_session():
+    yield from _session(libengine.Docker, "dockerd", "docker")
+
+
+@pytest.fixture(scope="session")
+def podman_session():
+    yield from _session(libengine.Podman, "podman", "conmon")
+
+
+def _per_test(engine, request):
+    """Each test ends with no container, no cgroup and no state of the runtime left."""
+    yield engine
+    engine.clear()
+    try:
+        libengine.wait_for("", lambda: not engine.leftovers(), 5)
+    except AssertionError:
+        left = engine.leftovers()
+        libengine.remove_cgroups(engine.cgroup)
+        if env.IS_COFFER and not request.node.failed_call:
+            pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def docker(docker_session, request):
+    yield from _per_test(docker_session, request)
+
+
+@pytest.fixture
+def podman(podman_session, request):
+    yield from _per_test(podman_session, request)
+
+
+@pytest.fixture(params=["docker", "podman"])
+def engine(request):
+    """Docker and Podman in turn."""
+    return request.getfixturevalue(request.param)

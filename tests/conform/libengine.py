@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Docker and Podman, started over the runtime under test, behind one small interface.
+
+Everything an engine owns is below one scratch directory and one cgroup. Docker's daemon gets a
+mount and a network namespace of its own, so that bridges, packet filters and mounts end with it.
+"""
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from harness import bundle, env
+
+CACHE = os.environ.get("COFFER_TEST_CACHE") or (
+    os.path.join(os.environ["XDG_CACHE_HOME"], "coffer-tests") if os.environ.get("XDG_CACHE_HOME")
+    else "/var/cache/coffer-tests")
+IMAGE = "box"
+TOKEN = "coffer-conform-%d" % os.getpid()
+
+
+def run(argv, rc=0, limit=60, **kw):
+    """subprocess.run with text (line ends as they are), a time limit, and a check of the exit code (None: any)."""
+    if "input" in kw:
+        kw["input"] = kw["input"].encode()
+    else:
+        kw["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(argv, capture_output=True, timeout=env.seconds(limit), **kw)
+    done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    if rc is not None:
+        assert done.returncode == rc, "%s\nexit code %d, expected %d\nstdout: %s\nstderr: %s" % (
+            " ".join(argv), done.returncode, rc, done.stdout[-2000:], done.stderr[-2000:])
+    return done
+
+
+def wait_for(what, cond, limit=10.0, step=0.03):
+    """Poll until cond() is true; its value is returned."""
+    deadline = time.monotonic() + env.seconds(limit)
+    while True:
+        value = cond()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "waited %g s in vain: %s" % (limit, what)
+        time.sleep(step)
+
+
+def end(proc, limit=15):
+    """TERM, then KILL, for a process of ours."""
+    if proc.poll() is None:
+        proc.terminate()
+        try:
+            proc.wait(env.seconds(limit))
+        except subprocess.TimeoutExpired:
+            proc.kill()
+            proc.wait()
+
+
+def cgroup_dirs(name):
+    """Directories called `name` at the top of every mounted cgroup hierarchy, and below."""
+    found = []
+    with open("/proc/mounts") as f:
+        tops = {line.split()[1] for line in f if line.split()[2] in ("cgroup", "cgroup2")}
+    for top in tops:
+        for at, _, _ in os.walk(os.path.join(top, name), topdown=False):
+            found.append(at)
+    return found
+
+
+def remove_cgroups(name):
+    for path in cgroup_dirs(name):
+        try:
+            os.rmdir(path)
+        except OSError:
+            pass
+
+
+class Tty:
+    """A client on a pseudo-terminal of ours."""
+
+    def __init__(self, argv, environ, rows=24, cols=80):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(argv[0], argv, environ)
+        self.seen = ""
+        self.resize(rows, cols)
+
+    def resize(self, rows, cols):
+        import fcntl
+        import struct
+        import termios
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def expect(self, text, limit=15):
+        """Read until `text` has been seen; what came before it is returned and forgotten."""
+        deadline = time.monotonic() + env.seconds(limit)
+        while text not in self.seen:
+            left = deadline - time.monotonic()
+            assert left > 0, "no %r on the terminal, only %r" % (text, self.seen)
+            if select.select([self.fd], [], [], left)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                assert data, "terminal closed without %r, after %r" % (text, self.seen)
+                self.seen += data.decode(errors="replace")
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def code(self, limit=15):
+        """The client's exit code (its terminal is drained meanwhile)."""
+        deadline = time.monotonic() + env.seconds(limit)
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+            if select.select([self.fd], [], [], 0.05)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
+                except OSError:
+                    time.sleep(0.02)
+        raise AssertionError("client did not end; terminal: %r" % self.seen)
+
+    def close(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+class Engine:
+    """What the two engines share: the command line."""
+
+    name = base = None
+    environ = None
+
+    def __init__(self):
+        self.scratch = tempfile.mkdtemp(prefix=TOKEN + "-")
+        os.chmod(self.scratch, 0o755)
+        self.cgroup = TOKEN + "-" + self.name
+        self.terminals = []
+
+    def __call__(self, *args, rc=0, **kw):
+        return run(self.base + list(args), rc, env=self.environ, **kw)
+
+    def out(self, *args, **kw):
+        return self(*args, **kw).stdout.strip()
+
+    def start(self, *args, **kw):
+        """`run -d` with an image's shell line or argv; the container's id is returned."""
+        return self.out("run", "-d", *self.run_options(), *args, **kw)
+
+    def run(self, options, argv, **kw):
+        return self("run", "--rm", *self.run_options(), *options, IMAGE, *argv, **kw)
+
+    def sh(self, script, *options, **kw):
+        """stdout of a shell line in a new container."""
+        return self.run(options, ["sh", "-c", script], **kw).stdout
+
+    def inspect(self, cid, fmt):
+        return self.out("inspect", "--format", fmt, cid)
+
+    def status(self, cid):
+        return self.inspect(cid, "{{.State.Status}}")
+
+    def pid(self, cid):
+        return int(self.inspect(cid, "{{.State.Pid}}"))
+
+    def wait_status(self, cid, *wanted, limit=15):
+        return wait_for("%s: status %s" % (cid, wanted), lambda: self.status(cid) in wanted, limit)
+
+    def tty(self, *args, **kw):
+        t = Tty(self.base + list(args), self.environ, **kw)
+        self.terminals.append(t)
+        return t
+
+    def run_options(self):
+        return []
+
+    def load_image(self):
+        """An image of busybox and the guest helper, without any registry."""
+        top = os.path.join(self.scratch, "image")
+        bundle.store().rootfs(top)
+        shutil.copy(env.BUSYBOX, os.path.join(top, "bin/busybox.copy"))
+        with open(os.path.join(top, "noexec"), "w") as f:
+            f.write("#!/bin/sh\n")
+        tar = subprocess.run(["tar", "-C", top, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+        subprocess.run(self.base + ["import", "-c", 'CMD ["/bin/sh"]', "-c", "ENV FROM_IMAGE=yes",
+                                    "-c", "ENV PATH=" + bundle.PATH[5:], "-", IMAGE],
+                       input=tar, env=self.environ, check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        shutil.rmtree(top)
+
+    def clear(self):
+        """Remove every container and terminal that a test left."""
+        for t in self.terminals:
+            t.close()
+        self.terminals.clear()
+        ids = self.out("ps", "-aq").split()
+        if ids:
+            self("rm", "-f", *self.rm_options(), *ids, rc=None)
+            wait_for("all containers to go", lambda: not self.out("ps", "-aq"))
+
+    def rm_options(self):
+        return []
+
+    def leftovers(self):
+        """Cgroups and runtime states that outlived their containers."""
+        left = ["cgroup " + p for p in cgroup_dirs(self.cgroup) if self.is_ours(os.path.basename(p))
+                and (env.IS_COFFER or "/unified/" not in p)]
+        for top in self.state_dirs():
+            if os.path.isdir(top):
+                left += ["state %s/%s" % (top, n) for n in os.listdir(top) if not n.startswith(".")]
+        return left
+
+    def is_ours(self, name):
+        """Whether a cgroup is one container's, so that the runtime must remove it."""
+        return name != self.cgroup
+
+    def state_dirs(self):
+        return []
+
+    def close(self):
+        remove_cgroups(self.cgroup)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Docker(Engine):
+    """dockerd with a containerd of its own."""
+
+    name = "docker"
+
+    def __init__(self, *daemon_options, v2=False, **files):
+        """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy."""
+        super().__init__()
+        d = self.scratch
+        self.socket = "unix://%s/s" % d
+        self.base = ["/usr/bin/docker", "-H", self.socket]
+        self.environ = dict(os.environ, DOCKER_CONFIG=d + "/cli", HOME=d)
+        with open(d + "/daemon.json", "w") as f:
+            f.write("{}")
+        binds = "".join("mount --bind %s %s; " % (src, dst) for dst, src in files.items())
+        if v2:
+            binds += "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit; "
+        self.log = open(d + "/log", "w")
+        self.daemon = subprocess.Popen(
+            ["unshare", "-m", "-n", "--propagation", "private", "sh", "-c",
+             binds + 'ip link set lo up; exec "$@"', "sh",
+             "/usr/sbin/dockerd", "--config-file", d + "/daemon.json", "-H", self.socket,
+             "--data-root", d + "/data", "--exec-root", d + "/exec", "--pidfile", d + "/pid",
+             "--cgroup-parent", "/" + self.cgroup, "--add-runtime", "coffer=" + env.OCI,
+             "--default-runtime", "coffer", "--shutdown-timeout", "2", *daemon_options],
+            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        try:
+            wait_for("dockerd to answer", self._answers, 30)
+            self.load_image()
+        except BaseException:
+            self.close()
+            raise
+
+    def _answers(self):
+        assert self.daemon.poll() is None, "dockerd ended: " + self.log_tail()
+        return os.path.exists(self.socket[7:]) and self("info", rc=None).returncode == 0
+
+    def log_tail(self):
+        with open(self.scratch + "/log", errors="replace") as f:
+            return f.read()[-3000:]
+
+    def in_network(self, *argv, **kw):
+        """Run a program in the daemon's network namespace."""
+        return run(["nsenter", "-t", str(self.daemon.pid), "-n", *argv], **kw)
+
+    def state_dirs(self):
+        return [self.scratch + "/exec/runtime-runc/moby"]
+
+    def close(self):
+        end(self.daemon, 20)
+        self.log.close()
+        super().close()
+
+
+CONTAINERS_CONF = """
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
+log_driver = "k8s-file"
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "coffer"
+[engine.runtimes]
+coffer = ["%s"]
+"""
+
+
+# Podman 4.3 takes every controller of /proc/cgroups for a mounted v1 hierarchy and makes directories for it;
+# where one is not mounted (hybrid machines) they land on the tmpfs above and `pod rm` trips over them.
+PODMAN_VIEW = """
+while read -r name rest; do
+    case $name in "#"*) echo "$name $rest" ;; *) [ -d "/sys/fs/cgroup/$name" ] && echo "$name $rest" ;; esac
+done < /proc/cgroups > "$1" && [ -d /sys/fs/cgroup/unified ] && mount --bind "$1" /proc/cgroups
+echo; exec sleep infinity
+"""
+
+
+class Podman(Engine):
+    """podman with storage, run directory, configuration and mount namespace of its own."""
+
+    name = "podman"
+
+    def __init__(self):
+        super().__init__()
+        d = self.scratch
+        self.keeper = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", PODMAN_VIEW, "sh",
+                                        d + "/cgroups"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.keeper.stdout.readline()
+        conf = d + "/containers.conf"
+        with open(conf, "w") as f:
+            f.write(CONTAINERS_CONF % env.OCI)
+        self.environ = dict(os.environ, CONTAINERS_CONF=conf, HOME=d)
+        self.base = ["nsenter", "-t", str(self.keeper.pid), "-m", "--",
+                     "/usr/bin/podman", "--root", d + "/root", "--runroot", d + "/run", "--tmpdir", d + "/tmp"]
+        try:
+            self.load_image()
+        except BaseException:
+            self.close()
+            raise
+
+    def run_options(self):
+        return ["--cgroup-parent", "/" + self.cgroup]
+
+    def is_ours(self, name):
+        return name.startswith("libpod-")
+
+    def rm_options(self):
+        return ["-t", "0"]
+
+    def close(self):
+        end(self.keeper)
+        self.keeper.stdout.close()
+        super().close()
+
+
+def hex_caps(status):
+    """CapEff of a /proc/PID/status text."""
+    return int(next(x.split()[1] for x in status.splitlines() if x.startswith("CapEff")), 16)
+
+
+def loads(text):
+    return json.loads(text)

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a container under Docker and Podman: exec, logs, stop, kill, pause, limits, restarts."""
+import json
+import os
+import time
+
+import pytest
+
+from libengine import wait_for
+
+SLEEP = ["box", "sleep", "600"]
+# a program that notes signals and ends on TERM with code 5
+TRAP = "trap 'echo got-term; exit 5' TERM; trap 'echo got-usr1' USR1; echo ready; while :; do sleep 0.05; done"
+
+
+def trapping(engine, *options):
+    cid = engine.start(*options, "box", "sh", "-c", TRAP)
+    wait_for("ready", lambda: "ready" in engine.out("logs", cid))
+    return cid
+
+
+EXEC = [
+    ("plain", [], ["echo", "hi"], 0, "hi\n"),
+    ("code", [], ["sh", "-c", "exit 9"], 9, ""),
+    ("env", ["-e", "X=1 2"], ["sh", "-c", "echo $X $FROM_IMAGE"], 0, "1 2 yes\n"),
+    ("user", ["-u", "1000:1000"], ["id", "-u"], 0, "1000\n"),
+    ("user-name", ["-u", "web"], ["id", "-un"], 0, "web\n"),
+    ("workdir", ["-w", "/tmp"], ["pwd"], 0, "/tmp\n"),
+    ("privileged-off", [], ["sh", "-c", "mount -t tmpfs t /mnt 2>/dev/null || echo refused"], 0, "refused\n"),
+    ("seccomp", [], ["sh", "-c", "grep ^Seccomp: /proc/self/status"], 0, "Seccomp:\t2\n"),
+    ("pid-namespace", [], ["sh", "-c", "ps -o pid,args | grep -c 'sleep [6]00'"], 0, "1\n"),
+    ("cgroup", [], ["sh", "-c", "cmp /proc/1/cgroup /proc/self/cgroup && echo same"], 0, "same\n"),
+]
+
+
+@pytest.mark.parametrize("options,argv,code,expected", [pytest.param(*c[1:], id=c[0]) for c in EXEC])
+def test_exec(engine, options, argv, code, expected):
+    cid = engine.start(*SLEEP)
+    assert engine("exec", *options, cid, *argv, rc=code).stdout == expected
+
+
+@pytest.mark.parametrize("path,codes", [("nosuch", (126, 127)), ("/no/such", (126, 127)), ("/noexec", (126,))])
+def test_exec_cannot_execute(engine, path, codes):
+    cid = engine.start(*SLEEP)
+    done = engine("exec", cid, path, rc=None)
+    assert done.returncode in codes, done
+    if engine.name == "docker":
+        assert 'exec: "%s": ' % path in done.stdout + done.stderr
+    assert engine("exec", cid, "true").stdout == ""
+
+
+def test_exec_stdin_and_large_output(engine):
+    cid = engine.start(*SLEEP)
+    text = "x" * 99 + "\n"
+    assert engine("exec", "-i", cid, "cat", input=text * 5000).stdout == text * 5000
+    assert len(engine("exec", cid, "head", "-c", "2000000", "/dev/zero").stdout) == 2000000
+
+
+def test_exec_detached(engine):
+    cid = engine.start(*SLEEP)
+    engine("exec", "-d", cid, "sh", "-c", "echo done > /tmp/mark; sleep 600")
+    wait_for("the mark", lambda: engine("exec", cid, "cat", "/tmp/mark", rc=None).stdout == "done\n")
+    assert "sleep 600" in engine.out("top", cid)
+
+
+def test_exec_sees_limits(engine):
+    cid = engine.start("--memory", "40m", "--cap-drop", "ALL", *SLEEP)
+    out = engine("exec", cid, "sh", "-c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; "
+                 "grep CapEff /proc/self/status").stdout
+    assert out == "41943040\nCapEff:\t0000000000000000\n"
+
+
+def test_many_execs(engine):
+    cid = engine.start(*SLEEP)
+    for i in range(15):
+        assert engine("exec", cid, "echo", str(i)).stdout == "%d\n" % i
+    assert engine.status(cid) == "running"
+
+
+def test_exec_in_stopped(engine):
+    cid = engine.start("box", "true")
+    engine.wait_status(cid, "exited")
+    assert engine("exec", cid, "true", rc=None).returncode != 0
+
+
+def test_logs(engine):
+    cid = engine.start("box", "sh", "-c", "echo one; echo two >&2; seq 3 1000")
+    assert engine.out("wait", cid) == "0"
+    done = engine("logs", cid)
+    assert (done.stdout + done.stderr).split()[:1] and "two" in done.stderr + done.stdout
+    assert done.stdout.splitlines()[-1] == "1000"
+    assert engine("logs", "--tail", "2", cid).stdout == "999\n1000\n"
+
+
+def test_stop_by_term(engine):
+    cid = trapping(engine)
+    engine("stop", "-t", "10", cid)
+    assert engine.inspect(cid, "{{.State.ExitCode}} {{.State.Running}}") == "5 false"
+    assert "got-term" in engine.out("logs", cid)
+
+
+def test_stop_by_kill(engine):
+    cid = engine.start("box", "sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
+    begin = time.monotonic()
+    engine("stop", "-t", "1", cid)
+    assert time.monotonic() - begin < 10
+    assert engine.inspect(cid, "{{.State.ExitCode}}") == "137"
+
+
+def test_stop_signal(engine):
+    cid = engine.start("--stop-signal", "USR1", "box", "sh", "-c",
+                       "trap 'exit 6' USR1; echo ready; while :; do sleep 0.05; done")
+    wait_for("ready", lambda: "ready" in engine.out("logs", cid))
+    engine("stop", cid)
+    assert engine.inspect(cid, "{{.State.ExitCode}}") == "6"
+
+
+@pytest.mark.parametrize("signal,code", [("KILL", 137), ("TERM", 5), ("15", 5), ("SIGKILL", 137)])
+def test_kill(engine, signal, code):
+    cid = trapping(engine)
+    engine("kill", "-s", signal, cid)
+    assert engine.out("wait", cid) == str(code)
+
+
+def test_kill_without_end(engine):
+    cid = trapping(engine)
+    engine("kill", "-s", "USR1", cid)
+    wait_for("the signal", lambda: "got-usr1" in engine.out("logs", cid))
+    assert engine.status(cid) == "running"
+
+
+def test_pause(engine):
+    cid = engine.start("box", "sh", "-c", "while :; do date +%N > /tmp/now; sleep 0.02; done")
+    engine("pause", cid)
+    assert engine.status(cid) == "paused"
+    assert engine("exec", cid, "true", rc=None).returncode != 0
+    with open("/proc/%d/status" % engine.pid(cid)) as f:
+        assert "State:" in f.read()
+    engine("unpause", cid)
+    assert engine.status(cid) == "running"
+    first = engine("exec", cid, "cat", "/tmp/now").stdout
+    wait_for("it to run on", lambda: engine("exec", cid, "cat", "/tmp/now").stdout != first)
+
+
+def test_remove_paused(engine):
+    cid = engine.start(*SLEEP)
+    engine("pause", cid)
+    engine("rm", "-f", *engine.rm_options(), cid)
+    assert cid[:12] not in engine.out("ps", "-aq")
+
+
+def test_stats(engine):
+    cid = engine.start("--memory", "64m", "--pids-limit", "50", "box", "sh", "-c",
+                       "head -c 8000000 /dev/zero | tail -c 8000000 | sleep 600 & while :; do :; done")
+    time.sleep(0.3)
+    row = json.loads(engine.out("stats", "--no-stream", "--format", "{{json .}}", cid)) \
+        if engine.name == "docker" else json.loads(engine.out("stats", "--no-stream", "--format", "json", cid))[0]
+    memory = row.get("MemUsage") or row.get("mem_usage")
+    assert "64MiB" in memory or "67.11MB" in memory, row
+    assert not memory.startswith("0B"), row
+    assert int(row.get("PIDs") or row.get("pids")) >= 2, row
+    assert float((row.get("CPUPerc") or row.get("cpu_percent")).rstrip("%")) > 0, row
+
+
+def cgroup_value(pid, controller, name):
+    with open("/proc/%d/cgroup" % pid) as f:
+        path = next(x.split(":", 2)[2] for x in f.read().splitlines() if controller in x.split(":")[1].split(","))
+    with open("/sys/fs/cgroup/%s%s/%s" % (controller, path, name)) as f:
+        return f.read().strip()
+
+
+def test_update(engine):
+    cid = engine.start("--memory", "64m", "--memory-swap", "128m", *SLEEP)
+    pid = engine.pid(cid)
+    engine("update", "--memory", "48m", "--memory-swap", "96m", "--cpu-shares", "300", "--pids-limit", "77",
+           *(["--cpu-period", "50000", "--cpu-quota", "25000"]), cid) \
+        if engine.name == "docker" else \
+        engine("update", "--memory", "48m", "--memory-swap", "96m", "--cpu-shares", "300",
+               "--cpu-period", "50000", "--cpu-quota", "25000", cid)
+    wanted = {("memory", "memory.limit_in_bytes"): str(48 << 20), ("memory", "memory.memsw.limit_in_bytes"): str(96 << 20),
+              ("cpu", "cpu.shares"): "300", ("cpu", "cpu.cfs_period_us"): "50000", ("cpu", "cpu.cfs_quota_us"): "25000"}
+    if engine.name == "docker":
+        wanted["pids", "pids.max"] = "77"
+    assert {k: cgroup_value(pid, *k) for k in wanted} == wanted
+    assert engine("exec", cid, "echo", "alive").stdout == "alive\n"
+
+
+def test_top(engine):
+    cid = engine.start("box", "sh", "-c", "sleep 601 & sleep 602; wait")
+    wait_for("both", lambda: all(x in engine.out("top", cid) for x in ("sleep 601", "sleep 602")))
+
+
+def test_inspect(engine):
+    cid = engine.start("--name", "looked-at", "-e", "A=b", *SLEEP)
+    info = json.loads(engine.out("inspect", "looked-at"))[0]
+    assert info["Id"].startswith(cid[:12]) and info["State"]["Running"] is True
+    assert "A=b" in info["Config"]["Env"]
+    with open("/proc/%d/cmdline" % info["State"]["Pid"]) as f:
+        assert f.read() == "sleep\0" "600\0"
+
+
+def test_copy(engine, tmp_path):
+    (tmp_path / "f").write_text("there and back")
+    cid = engine.start(*SLEEP)
+    engine("cp", "%s/f" % tmp_path, cid + ":/tmp/g")
+    assert engine("exec", cid, "cat", "/tmp/g").stdout == "there and back"
+    engine("cp", cid + ":/tmp/g", "%s/h" % tmp_path)
+    assert (tmp_path / "h").read_text() == "there and back"
+
+
+def test_restart(engine):
+    cid = engine.start("box", "sh", "-c", "echo start >> /starts; exec sleep 600")
+    first = engine.pid(cid)
+    engine("restart", "-t", "0", cid)
+    engine.wait_status(cid, "running")
+    assert engine.pid(cid) != first and not os.path.exists("/proc/%d/root/starts" % first)
+    wait_for("two starts", lambda: engine("exec", cid, "cat", "/starts").stdout == "start\nstart\n")
+
+
+def test_create_start_wait(engine):
+    cid = engine.out("create", *engine.run_options(), "box", "sh", "-c", "sleep 0.1; exit 11")
+    assert engine.status(cid) in ("created", "configured")
+    engine("start", cid)
+    assert engine.out("wait", cid) == "11"
+    assert engine("start", "-a", cid, rc=11).stdout == ""
+
+
+def test_remove_created(engine):
+    cid = engine.out("create", *engine.run_options(), *SLEEP)
+    engine("rm", cid)
+    assert engine("inspect", cid, rc=None).returncode != 0
+
+
+def test_remove_running_needs_force(engine):
+    cid = engine.start(*SLEEP)
+    assert engine("rm", cid, rc=None).returncode != 0
+    assert engine.status(cid) == "running"
+    pid = engine.pid(cid)
+    engine("rm", "-f", *engine.rm_options(), cid)
+    wait_for("its process to end", lambda: not os.path.exists("/proc/%d" % pid))
+
+
+@pytest.mark.parametrize("policy,code,restarts", [("no", 1, 0), ("on-failure:2", 1, 2), ("on-failure:2", 0, 0)])
+def test_restart_policy(engine, policy, code, restarts):
+    cid = engine.start("--restart", policy, "box", "sh", "-c", "echo run; exit %d" % code)
+    wait_for("the runs", lambda: engine.out("logs", cid).count("run") == restarts + 1, 20)
+    engine.wait_status(cid, "exited")
+    time.sleep(0.2)
+    assert engine.out("logs", cid).count("run") == restarts + 1
+
+
+def test_restart_always(engine):
+    cid = engine.start("--restart", "always", *SLEEP)
+    first = engine.pid(cid)
+    os.kill(first, 9)
+    wait_for("a new process", lambda: engine.pid(cid) not in (0, first), 20)
+    engine("stop", "-t", "0", cid)
+    assert engine.status(cid) == "exited"
+
+
+def test_health(engine):
+    cid = engine.start("--health-cmd", "test -e /tmp/well", "--health-interval", "1s", "--health-retries", "1",
+                       "--health-start-period", "0s", "box", "sh", "-c", "sleep 0.1; exec sleep 600")
+    health = "{{.State.Health.Status}}"
+
+    def check(wanted):
+        if engine.name == "podman":  # without systemd nobody runs podman's timers
+            engine("healthcheck", "run", cid, rc=None)
+        return engine.inspect(cid, health) == wanted
+    wait_for("unhealthy", lambda: check("unhealthy"), 20)
+    engine("exec", cid, "touch", "/tmp/well")
+    wait_for("healthy", lambda: check("healthy"), 20)
+
+
+def test_zombies_of_orphans_are_gone(engine):
+    """Ended execs leave nothing in the container."""
+    cid = engine.start("--init", *SLEEP)
+    for _ in range(5):
+        engine("exec", cid, "sh", "-c", "(sleep 0.01 &)")
+    wait_for("two processes", lambda: len(engine.out("top", cid).splitlines()) == 3)
+
+
+def test_twenty_at_once(engine):
+    ids = [engine.start(*SLEEP) for _ in range(20)]
+    assert sorted(engine.out("ps", "-q", "--no-trunc").split()) == sorted(ids)
+    engine("rm", "-f", *engine.rm_options(), *ids)
+    assert engine.out("ps", "-aq") == ""

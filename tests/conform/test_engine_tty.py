@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminals: `run -it` and `exec -it` of both engines on a pseudo-terminal of the test."""
+import os
+import signal
+import time
+
+
+def test_run_tty(engine):
+    t = engine.tty("run", "-it", "--rm", *engine.run_options(), "box", "sh")
+    t.expect("/ # ")
+    t.send("tty; test -t 0 && test -t 1 && test -t 2 && echo three=$?\r")
+    assert "/dev/pts/0" in t.expect("three=0") or "/dev/console" in t.seen
+    t.send("exit 4\r")
+    assert t.code() == 4
+
+
+def test_size_and_resize(engine):
+    t = engine.tty("run", "-it", "--rm", *engine.run_options(), "box", "sh", rows=33, cols=101)
+    t.expect("/ # ")
+    t.send("trap 'stty size' WINCH; echo size; sleep 0.3; stty size\r")
+    t.expect("33 101")
+    t.resize(44, 122)
+    os.kill(t.pid, signal.SIGWINCH)
+    t.send("sleep 0.3; stty size; echo end\r")
+    t.expect("44 122")
+    t.send("exit\r")
+    assert t.code() == 0
+
+
+def test_interrupt(engine):
+    t = engine.tty("run", "-it", "--rm", *engine.run_options(), "box", "sh", "-c",
+                   "trap 'echo INT; exit 3' INT; echo ready; while :; do sleep 0.05; done")
+    t.expect("ready")
+    t.send("\x03")
+    t.expect("INT")
+    assert t.code() == 3
+
+
+def test_detach_and_attach(engine):
+    t = engine.tty("run", "-it", "--name", "det", *engine.run_options(), "box", "sh")
+    t.expect("/ # ")
+    t.send("\x10")
+    time.sleep(0.2)
+    t.send("\x11")
+    assert t.code() == 0
+    assert engine.status("det") == "running"
+    a = engine.tty("attach", "det")
+    a.send("echo back-$((40+2))\r")
+    a.expect("back-42")
+    a.send("exit 2\r")
+    a.code()
+    assert engine.out("wait", "det") == "2"
+
+
+def test_exec_tty(engine):
+    cid = engine.start("box", "sleep", "600")
+    t = engine.tty("exec", "-it", "-e", "TERM=dumb", "-w", "/tmp", cid, "sh", rows=20, cols=90)
+    t.expect("/tmp # ")
+    t.send("sleep 0.3; stty size; tty\r")
+    t.expect("20 90")
+    t.expect("/dev/pts/")
+    t.send("ps -o args,tty | grep '^s[h]'; exit 6\r")
+    assert t.code() == 6
+
+
+def test_tty_belongs_to_user(engine):
+    """The terminal can be opened again by the user that the process runs as."""
+    t = engine.tty("run", "-it", "--rm", "--user", "1000:1000", *engine.run_options(), "box", "sh", "-c",
+                   "echo reopened > $(tty) && stat -c owner=%u $(tty)")
+    t.expect("reopened")
+    t.expect("owner=1000")
+    assert t.code() == 0
+
+
+def test_tty_without_input(engine):
+    """-t alone: output of the terminal, with its line ends."""
+    assert engine.run(["-t"], ["echo", "hi"]).stdout == "hi\r\n"
