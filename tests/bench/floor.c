@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The floor: what the kernel alone asks for a container with Docker's default config.
+ *
+ *   floor BUNDLE FILTER CGROUP
+ *
+ * makes the namespaces, mounts, device nodes, cgroups, masks, seccomp filter (raw BPF in FILTER, "-" for
+ * none) and capability sets of `docker run` for BUNDLE/rootfs, runs /true in it and removes the cgroups.
+ * Nothing is parsed, checked or reported, and what is known to be dear is avoided: the child joins its
+ * cgroups by writing "0" to `tasks` (v1) or is cloned into one (v2), because writing another's pid to
+ * cgroup.procs waits for an RCU grace period (10 ms); the network namespace, the dearest one, is made by
+ * the child while the parent makes the cgroups.
+ */
+#ifndef _GNU_SOURCE /* the build may define it */
+#define _GNU_SOURCE
+#endif
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FL	 (MS_NOSUID | MS_NOEXEC | MS_NODEV)
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+#define DO(call)                                                                                             \
+	do {                                                                                                 \
+		if ((call) < 0) {                                                                            \
+			perror(#call);                                                                       \
+			_exit(125);                                                                          \
+		}                                                                                            \
+	} while (0)
+
+static const char *const v1[] = {"pids",    "memory", "cpu",	 "cpuset", "devices",
+				 "freezer", "blkio",  "cpuacct", "systemd"};
+static const char *const rules[] = {"c *:* m",	 "b *:* m",   "c 1:3 rwm", "c 1:5 rwm",	  "c 1:7 rwm",
+				    "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 136:* rwm", "c 5:2 rwm"};
+static const char *const masked_files[] = {"proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list",
+					   "proc/sched_debug"};
+static const char *const masked_dirs[] = {"proc/asound", "proc/acpi", "proc/scsi", "sys/firmware"};
+static const char *const readonly[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger"};
+static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},	  {"/proc/self/fd/0", "dev/stdin"},
+				       {"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+				       {"/proc/kcore", "dev/core"},	  {"pts/ptmx", "dev/ptmx"}};
+static const struct {
+	const char *path;
+	unsigned major, minor;
+} nodes[] = {{"dev/null", 1, 3}, {"dev/zero", 1, 5},   {"dev/full", 1, 7},
+	     {"dev/tty", 5, 0},	 {"dev/random", 1, 8}, {"dev/urandom", 1, 9}};
+enum { CAPS = 0xa80425fb, LAST_CAP = CAP_CHECKPOINT_RESTORE };
+
+static void put(int dir, const char *file, const char *text, size_t len)
+{
+	int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+	DO(fd);
+	DO(write(fd, text, len));
+	close(fd);
+}
+
+static void bind_to(int tree, const char *target)
+{
+	(void)!syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+	close(tree);
+}
+
+static int tree_of(const char *path, unsigned long attrs)
+{
+	struct mount_attr a = {.attr_set = attrs};
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd >= 0 && attrs)
+		DO(syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &a, sizeof(a)));
+	return fd;
+}
+
+static void mounts(int unified)
+{
+	static const char *const etc[] = {"resolv.conf", "hostname", "hosts"};
+	char from[64], to[64];
+	DO(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
+	DO(mount("rootfs", "rootfs", NULL, MS_BIND | MS_REC, NULL));
+	DO(mount("proc", "rootfs/proc", "proc", FL, NULL));
+	DO(mount("tmpfs", "rootfs/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"));
+	DO(mkdir("rootfs/dev/pts", 0755) | mkdir("rootfs/dev/mqueue", 0755) | mkdir("rootfs/dev/shm", 0755));
+	DO(mount("devpts", "rootfs/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		 "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+	DO(mount("sysfs", "rootfs/sys", "sysfs", FL | MS_RDONLY, NULL));
+	DO(mount("mqueue", "rootfs/dev/mqueue", "mqueue", FL, NULL));
+	DO(mount("shm", "rootfs/dev/shm", "tmpfs", FL, "mode=1777,size=65536k"));
+	if (unified)
+		DO(mount("cgroup", "rootfs/sys/fs/cgroup", "cgroup2", FL | MS_RDONLY, NULL));
+	else
+		DO(mount("tmpfs", "rootfs/sys/fs/cgroup", "tmpfs", FL, "mode=755"));
+	for (size_t i = 0; !unified && i < COUNT(v1); i++) {
+		snprintf(to, sizeof(to), "rootfs/sys/fs/cgroup/%s", v1[i]);
+		DO(mkdir(to, 0755));
+		snprintf(from, sizeof(from), "%s%s", i == COUNT(v1) - 1 ? "name=" : "", v1[i]);
+		DO(mount("cgroup", to, "cgroup", FL | MS_RDONLY, from));
+	}
+	for (size_t i = 0; i < COUNT(etc); i++) {
+		snprintf(to, sizeof(to), "rootfs/etc/%s", etc[i]);
+		bind_to(tree_of(etc[i], 0), to);
+	}
+	int old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DO(chdir("rootfs"));
+	DO(syscall(SYS_pivot_root, ".", "."));
+	DO(fchdir(old));
+	DO(umount2(".", MNT_DETACH));
+	DO(chdir("/"));
+	for (size_t i = 0; i < COUNT(nodes); i++)
+		DO(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)));
+	for (size_t i = 0; i < COUNT(links); i++)
+		DO(symlink(links[i][0], links[i][1]));
+	put(AT_FDCWD, "proc/sys/net/ipv4/ip_unprivileged_port_start", "0", 1);
+	put(AT_FDCWD, "proc/sys/net/ipv4/ping_group_range", "0 2147483647", 12);
+	for (size_t i = 0; i < COUNT(readonly); i++)
+		bind_to(tree_of(readonly[i], MOUNT_ATTR_RDONLY), readonly[i]);
+	for (size_t i = 0; i < COUNT(masked_files); i++)
+		(void)!mount("dev/null", masked_files[i], NULL, MS_BIND, NULL);
+	const char *empty = NULL;
+	for (size_t i = 0; i < COUNT(masked_dirs); i++) /* one empty tmpfs serves them all */
+		if (empty)
+			bind_to(tree_of(empty, 0), masked_dirs[i]);
+		else if (!mount("tmpfs", masked_dirs[i], "tmpfs", MS_RDONLY, "size=0k"))
+			empty = masked_dirs[i];
+	if (!unified)
+		DO(mount(NULL, "sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | FL, NULL));
+}
+
+static void make_cgroup(size_t i, const char *name)
+{
+	char path[256], value[64];
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s", v1[i], name);
+	DO(mkdir(path, 0755));
+	int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	static const char *const set[] = {"cpuset.cpus", "cpuset.mems"};
+	for (size_t k = 0; v1[i][0] == 'c' && v1[i][3] == 's' && k < COUNT(set); k++) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/cpuset/%s", set[k]);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		put(dir, set[k], value, (size_t)read(fd, value, sizeof(value)));
+		close(fd);
+	}
+	if (v1[i][0] == 'd') {
+		put(dir, "devices.deny", "a", 1);
+		for (size_t k = 0; k < COUNT(rules); k++)
+			put(dir, "devices.allow", rules[k], strlen(rules[k]));
+	}
+	close(dir);
+}
+
+static void child(char **argv, int ready, int unified)
+{
+	static struct sock_filter insns[4096];
+	struct sock_fprog prog = {.filter = insns};
+	char path[256], go;
+	int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		prog.len = (unsigned short)((size_t)read(fd, insns, sizeof(insns)) / sizeof(*insns));
+	DO(unshare(CLONE_NEWNET));
+	DO(read(ready, &go, 1));
+	for (size_t i = 0; !unified && i < COUNT(v1); i++) {
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s/tasks", v1[i], argv[3]);
+		put(AT_FDCWD, path, "0", 1);
+	}
+	DO(unshare(CLONE_NEWCGROUP));
+	DO(sethostname("floor", 5));
+	mounts(unified);
+	DO(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}));
+	for (int cap = 0; cap <= LAST_CAP; cap++)
+		if (cap > 31 || !(CAPS >> cap & 1u))
+			DO(prctl(PR_CAPBSET_DROP, cap, 0, 0, 0));
+	if (prog.len)
+		DO(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog));
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{.effective = CAPS, .permitted = CAPS}};
+	DO(syscall(SYS_capset, &head, data));
+	DO(execve("/true", (char *[]){(char *)"true", NULL}, (char *[]){NULL}));
+}
+
+int main(int argc, char **argv)
+{
+	int unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+	int ready[2], status;
+	char dir[256];
+	struct clone_args args = {.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC,
+				  .exit_signal = SIGCHLD};
+	if (argc < 4)
+		return 2;
+	DO(chdir(argv[1]));
+	DO(pipe2(ready, O_CLOEXEC));
+	if (unified) {
+		snprintf(dir, sizeof(dir), "/sys/fs/cgroup/%s", argv[3]);
+		DO(mkdir(dir, 0755));
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	DO(pid);
+	if (pid == 0)
+		child(argv, ready[0], unified);
+	for (size_t i = 0; !unified && i < COUNT(v1); i++)
+		make_cgroup(i, argv[3]);
+	DO(write(ready[1], "", 1));
+	DO(waitpid(pid, &status, 0));
+	if (unified)
+		DO(rmdir(dir));
+	for (size_t i = 0; !unified && i < COUNT(v1); i++) {
+		snprintf(dir, sizeof(dir), "/sys/fs/cgroup/%s/%s", v1[i], argv[3]);
+		DO(rmdir(dir));
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
