@@ -461,7 +461,7 @@ static int check_required(struct json_in *in, const struct json_table *t, uint64
 static int decode_object(struct json_in *in, const struct json_field *as, void *object)
 {
 	const struct json_table *t = as->table;
-	uint64_t seen = 0, given = 0;
+	uint64_t seen[2] = {0}, given = 0;
 	size_t hint = 0, len;
 	const char *name;
 	bool empty;
@@ -480,9 +480,12 @@ static int decode_object(struct json_in *in, const struct json_field *as, void *
 			size_t i = (size_t)(f - t->fields);
 			hint = i + 1;
 			push_frame(in, JSON_FRAME_NAME, f->name);
-			if (seen >> i & 1)
+			/* "cpu" and "CPU" are one object to Go, in two parts; all else given twice is
+			 * ambiguous. */
+			bool exact = same_name(f, name, len, false);
+			if ((seen[exact] | (f->kind == JSON_STRUCT ? 0 : seen[!exact])) >> i & 1)
 				return json_fail(in, "given twice");
-			seen |= (uint64_t)1 << i;
+			seen[exact] |= (uint64_t)1 << i;
 			if (*in->p == 'n') {
 				r = json_lex_word(in, "null");
 			} else {

@@ -17,7 +17,8 @@
  *   - limits on depth, on elements of a list and on memory for the whole;
  *   - a property that a table knows, or a key of a map, given twice is
  *     refused.  Go takes the last, others the first: what a policy checked
- *     need not be what would run, so that an ambiguous document is an error;
+ *     need not be what would run, so that an ambiguous document is an error
+ *     (an object in two parts, "cpu" and "CPU", is one to Go and to us);
  *   - null stands for an absent property, as with Go;
  *   - names are compared as Go does: exactly, then regardless of ASCII case,
  *     so that a "NoNewPrivileges" that runc obeyed is not dropped in silence;

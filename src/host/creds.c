@@ -26,6 +26,9 @@ int creds_setgroups_allowed(int procfs, struct err *err)
 
 static int set_ids(const struct creds *c, struct err *err)
 {
+	/* To the kernel they mean "leave it as it is". */
+	if (c->uid == (uid_t)-1 || c->gid == (gid_t)-1)
+		return err_set(err, EINVAL, "invalid user %u:%u", c->uid, c->gid);
 	if (c->set_groups && syscall(SYS_setgroups, c->ngroups, c->groups) < 0)
 		return err_sys(err, "setgroups");
 	if (syscall(SYS_setresgid, c->gid, c->gid, c->gid) < 0) {

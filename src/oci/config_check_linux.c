@@ -271,8 +271,9 @@ static int check_memory_policy(const struct oci_check *ck, const struct oci_memo
 	size_t nodes = m->nodes ? oci_cpu_list_count(m->nodes) : 0;
 	const char *flag = oci_first_unknown(&m->flags, oci_memory_policy_flags);
 
-	if (!oci_is_known(m->mode, oci_memory_policy_modes))
-		return oci_invalid(ck, "linux.memoryPolicy.mode: invalid memory policy mode \"%s\"", m->mode);
+	if (!m->mode || !oci_is_known(m->mode, oci_memory_policy_modes))
+		return oci_invalid(ck, "linux.memoryPolicy.mode: invalid memory policy mode \"%s\"",
+				   m->mode ? m->mode : "");
 	if (m->nodes && !nodes)
 		return oci_invalid(ck, "linux.memoryPolicy.nodes: invalid memory policy nodes \"%s\"",
 				   m->nodes);
@@ -362,26 +363,16 @@ static bool is_page_size(const char *s)
 	       streq(s + digits + 1, "B");
 }
 
-static int check_device_rules(const struct oci_check *ck, const char *path, struct oci_resources *res)
+static void complete_device_rules(struct oci_resources *res)
 {
-	for (size_t i = 0; i < res->devices.n; i++) {
-		struct oci_device_rule *d = &res->devices.v[i];
-		if (!d->type)
-			d->type = 'a';
-		if (d->access && d->access[strspn(d->access, "rwm")])
-			return oci_invalid(ck,
-					   "%sdevices[%zu].access: expected letters of \"rwm\", got \"%s\"",
-					   path, i, d->access);
-	}
-	return 0;
+	for (size_t i = 0; i < res->devices.n; i++)
+		if (!res->devices.v[i].type)
+			res->devices.v[i].type = 'a';
 }
 
 int oci_check_resources(const struct oci_check *ck, const char *path, struct oci_resources *res)
 {
-	int r = check_device_rules(ck, path, res);
-
-	if (r < 0)
-		return r;
+	complete_device_rules(res);
 	for (size_t i = 0; i < res->hugepages.n; i++)
 		if (!is_page_size(res->hugepages.v[i].page_size))
 			return oci_invalid(

@@ -87,7 +87,7 @@ static const struct json_field intel_rdt_fields[] = {
 static const struct json_table intel_rdt_table = JSON_TABLE(struct oci_intel_rdt, intel_rdt_fields);
 
 static const struct json_field memory_policy_fields[] = {
-	F_TEXT(struct oci_memory_policy, mode, "mode", .required = true),
+	F_TEXT(struct oci_memory_policy, mode, "mode"),
 	F_TEXT(struct oci_memory_policy, nodes, "nodes"),
 	F_STRS(struct oci_memory_policy, flags, "flags"),
 };

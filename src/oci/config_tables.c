@@ -17,8 +17,9 @@ static const struct json_field console_fields[] = {
 static const struct json_table console_table = JSON_TABLE(struct oci_process, console_fields);
 
 static const struct json_field user_fields[] = {
-	F_U32(struct oci_user, uid, "uid"),
-	F_U32(struct oci_user, gid, "gid"),
+	/* (uint32_t)-1 means "as it is" to the kernel: the program would stay root. */
+	F_U32(struct oci_user, uid, "uid", .max = UINT32_MAX - 1),
+	F_U32(struct oci_user, gid, "gid", .max = UINT32_MAX - 1),
 	F_OPT_U32(struct oci_user, umask, "umask", .max = 0777),
 	F_U32S(struct oci_user, additional_gids, "additionalGids"),
 	F_TEXT(struct oci_user, username, "username"),

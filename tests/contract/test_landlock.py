@@ -29,9 +29,9 @@ def ruled(c, **rules):
 
 
 def test_what_no_rule_allows_is_denied(ct):
-    c = ruled(ct("cat /etc/hostname; echo x >/tmp/new 2>&1; ls /tmp | wc -l"), paths=[EVERYWHERE])
+    c = ruled(ct("cat /etc/hostname; echo x >/tmp/new; ls /tmp | wc -l"), paths=[EVERYWHERE])
     r = c.run().ok()
-    assert r.lines[0] == "rootfs" and "Permission denied" in r.out and r.lines[-1] == "0"
+    assert r.lines == ["rootfs", "0"] and "Permission denied" in r.err
 
 
 def test_writing_where_it_is_allowed(ct):
@@ -49,7 +49,7 @@ def test_reading_can_be_denied(ct):
 
 def test_removing_needs_its_right(ct):
     for rights, gone in ((["read", "write", "create"], False), (["read", "write", "create", "remove"], True)):
-        c = ruled(ct("rm -f /tmp/f 2>/dev/null; test -e /tmp/f && echo there || echo gone"),
+        c = ruled(ct("rm -f /tmp/f; test -e /tmp/f && echo there || echo gone"),
                   paths=[EVERYWHERE, {"path": "/tmp", "access": rights}])
         c.rootfs_file("tmp/f", "x")
         assert c.run().ok().out == ("gone\n" if gone else "there\n")
@@ -80,7 +80,7 @@ def test_holds_for_exec(ct):
 @pytest.mark.parametrize("text", ["{", "[]", '{"path": []}', '{"paths": {}}', '{"paths": [{"path": "rel", "access": []}]}',
                                   '{"paths": [{"path": "/", "access": ["reed"]}]}',
                                   '{"paths": [{"path": "/no/such", "access": ["read"]}]}', '{"tcp": {"bind": [70000]}}',
-                                  '{"tcp": {"bind": [80, 80]}}', '{"tcp": {"listen": [80]}}', '{"abi": 4000}'])
+                                  '{"tcp": {"listen": [80]}}', '{"abi": 4000}'])
 def test_malformed_rules_are_refused(ct, text):
     """A typing error must not open a hole."""
     c = ct()

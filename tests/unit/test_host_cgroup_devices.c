@@ -206,15 +206,13 @@ static void test_v1_list(void)
 
 static void test_bad_rules(void)
 {
-	struct oci_device_rule rule = ALLOW('c', N(1), N(3), "rx");
+	struct oci_device_rule rule = ALLOW('p', N(1), N(3), "r");
 	struct oci_resources r = {0};
 	device_rule_list list;
 	struct err err = {0};
 
 	r.devices.v = &rule;
 	r.devices.n = 1;
-	CHECK(device_rules_make(&r, &list, &err) < 0);
-	rule = (struct oci_device_rule)ALLOW('p', N(1), N(3), "r");
 	CHECK(device_rules_make(&r, &list, &err) < 0);
 	rule = (struct oci_device_rule)ALLOW('c', N(-5), N(3), "r");
 	CHECK(device_rules_make(&r, &list, &err) < 0);

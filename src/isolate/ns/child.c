@@ -14,7 +14,7 @@
  *   6. identity, capabilities, working directory, program look-up;
  *                                                       -> NS_MSG_CREATED
  *   7. wait for NS_MSG_START, from the parent or over start.sock;
- *   8. startContainer hooks, Landlock, seccomp, execve.
+ *   8. Landlock, seccomp, startContainer hooks, execve.
  *
  * Every wait ends when the other side dies, and until 6 is done the kernel
  * kills us with the parent: no half-made container survives its maker.
@@ -96,7 +96,7 @@ static int set_names(const struct ns_container *n, struct err *err)
 static int open_console(const struct ns_container *n, struct ns_rootfs *root, struct err *err)
 {
 	int fd = -1;
-	int r = ns_console_open(root->dev_pts_fd, n->program.process, n->console, &fd, err);
+	int r = ns_console_open(root->dev_pts_fd, n->program.process, &n->c->stdio, n->console, &fd, err);
 	autoclose int slave = fd;
 
 	if (r == 0)
@@ -134,6 +134,10 @@ static int make_root(struct ns_container *n, int sync, struct err *err)
 	r = ns_rootfs_pivot(c, &root, err);
 	if (r < 0)
 		return r;
+	/* Images name working directories that they lack; now, for the root may become read-only next. */
+	r = ns_program_make_cwd(&n->program, err);
+	if (r < 0)
+		return r;
 	r = sysctl_apply(c->config, n->procfs, err);
 	if (r < 0)
 		return r;
@@ -164,10 +168,34 @@ static int accept_starter(int listener, int sync, struct err *err)
 	}
 }
 
+static void on_deadly_signal(int sig)
+{
+	_exit(128 + sig);
+}
+
+/*
+ * Waiting for days, a created container must be killable by more than
+ * SIGKILL; but the kernel drops what its own pid 1 has no handler for.
+ */
+static void die_of_signals(void)
+{
+	static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
+	struct sigaction action = {.sa_handler = on_deadly_signal};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_LEN(deadly); i++) {
+		(void)sigaction(deadly[i], &action, NULL); /* real signals: cannot fail */
+		sigaddset(&set, deadly[i]);
+	}
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* cannot fail */
+}
+
 static int wait_for_start(const struct ns_container *n, int *sync, struct err *err)
 {
 	if (n->start_listener < 0)
 		return ns_expect(*sync, NS_MSG_START, err);
+	die_of_signals();
 	int fd = accept_starter(n->start_listener, *sync, err);
 	if (fd < 0)
 		return fd;
@@ -239,8 +267,6 @@ _Noreturn void ns_child_main(struct ns_container *n, int spawned, struct err *sp
 		r = child_setup(n, sync, &err);
 	if (r == 0)
 		r = wait_for_start(n, &sync, &err);
-	if (r == 0 && n->c->events.start_container_inside)
-		r = n->c->events.start_container_inside(n->c->events.data, getpid(), &err);
 	if (r == 0 && !n->program.process)
 		_exit(0); /* nothing to run: as runtimes do, it starts and ends */
 	if (r == 0)

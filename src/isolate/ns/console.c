@@ -44,8 +44,8 @@ int ns_console_receive(int relay, int *ret_master, struct err *err)
 	return 0;
 }
 
-int ns_console_open(int devpts, const struct oci_process *process, int console, int *ret_slave,
-		    struct err *err)
+int ns_console_open(int devpts, const struct oci_process *process, const struct isolate_stdio *io,
+		    int console, int *ret_slave, struct err *err)
 {
 	struct tty_pair tty;
 	int r = tty_open(devpts, &tty, err);
@@ -54,6 +54,9 @@ int ns_console_open(int devpts, const struct oci_process *process, int console, 
 		return r;
 	autoclose int master = tty.master, slave = tty.slave;
 	r = tty_set_size(slave, process->console_height, process->console_width, err);
+	/* Now, not when the relay has it: the program could have written by then. */
+	if (r == 0 && io->console_socket < 0)
+		r = tty_clear_onlcr(slave, err);
 	if (r < 0)
 		return r;
 	r = tty_send_master(console, master, err);

@@ -124,7 +124,7 @@ static int open_terminal(const struct ns_joiner *j, struct err *err)
 	autoclose int pts = open("/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (pts < 0)
 		return err_sys(err, "cannot open /dev/pts in the container");
-	int r = ns_console_open(pts, process, j->console, &fd, err);
+	int r = ns_console_open(pts, process, &j->x->stdio, j->console, &fd, err);
 	autoclose int slave = fd;
 	if (r < 0)
 		return r;
@@ -153,10 +153,6 @@ static int join_setup(struct ns_joiner *j, bool joined, struct err *err)
 	r = ns_program_session(j->x->sandbox.id, !j->x->no_new_keyring, err);
 	if (r < 0)
 		return r;
-	/* The parent sets the limits while we go on. */
-	r = ns_expect(j->sync_child, NS_MSG_GO, err);
-	if (r < 0)
-		return r;
 	if (j->x->process->terminal) {
 		r = open_terminal(j, err);
 		if (r < 0)
@@ -165,7 +161,11 @@ static int join_setup(struct ns_joiner *j, bool joined, struct err *err)
 	r = ns_program_schedule(&j->x->sandbox.config->linux, j->x->process, err);
 	if (r < 0)
 		return r;
-	return ns_program_settle(&j->program, err);
+	r = ns_program_settle(&j->program, err);
+	if (r < 0)
+		return r;
+	r = ns_send(j->sync_child, NS_MSG_CREATED, 0, -1, err);
+	return r < 0 ? r : ns_expect(j->sync_child, NS_MSG_GO, err);
 }
 
 static _Noreturn void join_main(struct ns_joiner *j, bool joined)
@@ -273,10 +273,12 @@ static int join_drive(struct ns_joiner *j, pid_t pid, int pidfd, int relay, stru
 	const struct isolate_exec *x = j->x;
 	int r = attach(j, pid, err);
 
-	if (r == 0)
-		r = ns_program_limit(&j->program, pid, err);
 	if (r == 0 && x->spawned)
 		r = x->spawned(x->data, pid, err);
+	if (r == 0)
+		r = ns_expect(j->sync_parent, NS_MSG_CREATED, err);
+	if (r == 0)
+		r = ns_program_limit(&j->program, pid, err);
 	if (r == 0)
 		r = ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err);
 	if (r == 0)

@@ -20,9 +20,11 @@ struct ns_program {
 	struct caps caps;
 	struct seccomp_filter seccomp;
 	struct landlock_rules landlock;
-	bool own_user_ns; /* runs in a user namespace that is not the host's */
-	bool is_init;	  /* the container's first process */
+	const idmap_list *uid_mappings; /* the configuration's */
+	bool own_user_ns;		/* runs in a user namespace that is not the host's */
 	bool rootless;
+	const struct isolate_events
+		*start_hooks; /* startContainer hooks, for a container's first process; else NULL */
 	int listen_fds, preserve_fds;
 	int procfs;  /* the host's, O_PATH; borrowed */
 	char *path;  /* found by ns_program_settle(); owned */
@@ -46,10 +48,12 @@ void ns_program_all_cpus(void);
 /* Child: scheduling, priorities, memory policy, personality.  `process` may be NULL. */
 must_use int ns_program_schedule(const struct oci_linux *linux, const struct oci_process *process,
 				 struct err *err);
+/* Child, inside the root: makes the working directory where it lacks. */
+must_use int ns_program_make_cwd(const struct ns_program *p, struct err *err);
 /* Child, inside the root: identity, privileges, environment, working directory, the program's path. */
 must_use int ns_program_settle(struct ns_program *p, struct err *err);
 /*
- * Child: Landlock, seccomp, execve.  Returns only on failure.  `starter` is
+ * Child: Landlock, seccomp, startContainer hooks, execve.  Returns only on failure.  `starter` is
  * who gets seccomp's listener, by NS_MSG_NOTIFY.
  */
 must_use int ns_program_exec(struct ns_program *p, int starter, struct err *err);
@@ -69,8 +73,8 @@ must_use int ns_console_prepare(const struct isolate_stdio *io, const struct oci
 /* Parent: takes the master end from the relay; nothing where relay is -1. */
 must_use int ns_console_receive(int relay, int *ret_master, struct err *err);
 /* Child: opens a terminal of `devpts`, sends its master to `console`; the slave is the caller's to close. */
-must_use int ns_console_open(int devpts, const struct oci_process *process, int console, int *ret_slave,
-			     struct err *err);
+must_use int ns_console_open(int devpts, const struct oci_process *process, const struct isolate_stdio *io,
+			     int console, int *ret_slave, struct err *err);
 
 /* Everything for one container.  parent.c fills it, child.c uses it up. */
 struct ns_container {
@@ -81,7 +85,7 @@ struct ns_container {
 	bool cloned_into;	 /* was to be cloned into the unified tree's group */
 	struct cgroup_join join; /* the v1 hierarchies, entered by the child itself */
 	/*
-	 * After the mounts the host has something to do (hooks, limits, devices):
+	 * After the mounts the host has something to do (hooks, devices):
 	 * the child stops for it.  Most containers save that round trip.
 	 */
 	bool host_turn;

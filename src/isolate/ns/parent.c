@@ -55,18 +55,18 @@ static int listen_for_start(int state_dirfd, struct err *err)
 static void plan_host_turn(struct ns_container *n)
 {
 	const struct isolate_create *c = n->c;
-	const struct oci_process *p = c->config->process;
 
 	for (size_t i = 0; i < n->mounts.n; i++)
 		n->devices_late |= n->mounts.v[i].kind == NS_MOUNT_OTHER;
-	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0 ||
-		       (p && (p->rlimits.n > 0 || p->oom_score_adj.set));
+	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0;
 }
 
 static int prepare(const struct isolate_create *c, struct ns_container *n, int *ret_relay, struct err *err)
 {
 	int r;
 
+	if (c->rootless && !c->config->linux.ns[OCI_NS_USER].wanted)
+		return err_set(err, EPERM, "rootless container requires user namespaces");
 	n->procfs = procfs_open(err);
 	if (n->procfs < 0)
 		return n->procfs;
@@ -84,8 +84,8 @@ static int prepare(const struct isolate_create *c, struct ns_container *n, int *
 			return r;
 	}
 	n->program.procfs = n->procfs;
-	n->program.is_init = true;
 	n->program.rootless = c->rootless;
+	n->program.start_hooks = &c->events;
 	n->program.listen_fds = c->stdio.listen_fds;
 	n->program.preserve_fds = c->stdio.preserve_fds;
 	r = ns_mounts_plan(c, &n->mounts, err);
@@ -183,8 +183,6 @@ static int equip(const struct ns_container *n, const struct sandbox *s, struct e
 
 	if (n->devices_late)
 		r = set_devices(c, err);
-	if (r == 0 && c->config->process)
-		r = ns_program_limit(&n->program, s->pid, err);
 	if (r == 0 && c->config->linux.net_devices.n > 0)
 		r = move_net_devices(c->config, s->pid, err);
 	if (r == 0 && c->events.create_runtime)
@@ -212,6 +210,9 @@ static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int
 	if (r < 0)
 		return r;
 	r = ns_expect(sync, NS_MSG_CREATED, err);
+	/* Not earlier: they are meant for the program, and its making may need more. */
+	if (r == 0 && c->config->process)
+		r = ns_program_limit(&n->program, s->pid, err);
 	if (r < 0)
 		return r;
 	r = ns_console_receive(relay, c->stdio.ret_master, err);

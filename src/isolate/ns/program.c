@@ -7,7 +7,8 @@
  * come while we are still root of the container; then the change of user;
  * what the filter could forbid comes before the filter.  After the filter
  * there is nothing but execve, and sendmsg and recvmsg where the filter has a
- * listener.
+ * listener, and what startContainer hooks need where there are any: they are
+ * the container's, and run under its filter as with runc.
  */
 #include "isolate/ns/ns.h"
 
@@ -19,6 +20,7 @@
 #include "host/lsm.h"
 #include "host/procattr.h"
 #include "host/procfs.h"
+#include "host/userns.h"
 #include "isolate/ns/env.h"
 #include "isolate/ns/sync.h"
 
@@ -84,6 +86,7 @@ int ns_program_prepare(const struct sandbox *s, const struct oci_process *proces
 
 	ret->process = process;
 	ret->own_user_ns = config->linux.ns[OCI_NS_USER].wanted;
+	ret->uid_mappings = &config->linux.uid_mappings;
 	r = procattr_check(process, &config->linux, err);
 	if (r < 0)
 		return r;
@@ -116,10 +119,27 @@ void ns_program_free(struct ns_program *p)
 	p->envp = NULL;
 }
 
+/*
+ * A process in a user namespace cannot give itself the standard streams, which
+ * belong to ids that do not exist there; so the parent does.
+ */
+static int own_stdio(const struct ns_program *p, const idmap_list *uids, struct err *err)
+{
+	uint32_t uid;
+
+	if (!uids->n || p->rootless || userns_host_id(uids, p->process->user.uid, &uid) < 0)
+		return 0;
+	return creds_own_stdio(uid, err);
+}
+
 int ns_program_limit(const struct ns_program *p, pid_t pid, struct err *err)
 {
 	const struct oci_process *process = p->process;
-	int r = procattr_rlimits(process, pid, err);
+	int r = own_stdio(p, p->uid_mappings, err);
+
+	if (r < 0)
+		return r;
+	r = procattr_rlimits(process, pid, err);
 
 	if (r < 0 || !process->oom_score_adj.set)
 		return r;
@@ -167,10 +187,12 @@ int ns_program_schedule(const struct oci_linux *linux, const struct oci_process 
 	return r;
 }
 
-/* mkdir -p of the working directory, as runc: images name ones that they lack. We are inside the root. */
-static int make_cwd(const char *cwd, struct err *err)
+/* As runc: it is there for the program, whatever the image has. We are inside the root: the path cannot lead
+ * out. */
+int ns_program_make_cwd(const struct ns_program *p, struct err *err)
 {
-	int r = file_mkdir_all(cwd, 0755);
+	const char *cwd = p->process ? p->process->cwd : NULL;
+	int r = cwd ? file_mkdir_all(cwd, 0755) : 0;
 
 	if (r < 0 && r != -EROFS && r != -EACCES && r != -EPERM)
 		return err_num(err, r, "cannot make the working directory \"%s\"", cwd);
@@ -217,7 +239,8 @@ static int change_identity(struct ns_program *p, struct err *err)
 		.ngroups = user->additional_gids.n,
 		.set_groups = true,
 		.keep_caps = true,
-		.umask = user->umask,
+		/* Whatever the caller of the runtime has for its own files. */
+		.umask = {.v = user->umask.set ? user->umask.v : 022, .set = true},
 	};
 	/* The filter needs CAP_SYS_ADMIN or no_new_privs; execve takes the extra one away again. */
 	bool filters = p->seccomp.prog || p->landlock.set;
@@ -257,11 +280,6 @@ int ns_program_settle(struct ns_program *p, struct err *err)
 	const struct oci_process *process = p->process;
 	int r;
 
-	if (p->is_init && process->cwd) {
-		r = make_cwd(process->cwd, err);
-		if (r < 0)
-			return r;
-	}
 	r = set_labels(p, err);
 	if (r < 0)
 		return r;
@@ -310,6 +328,15 @@ static int hand_out_listener(int starter, int listener, struct err *err)
 	return r < 0 ? r : ns_expect(starter, NS_MSG_GO, err);
 }
 
+static int run_start_hooks(const struct ns_program *p, struct err *err)
+{
+	const struct isolate_events *events = p->start_hooks;
+
+	if (!events || !events->start_container_inside)
+		return 0;
+	return events->start_container_inside(events->data, getpid(), err);
+}
+
 int ns_program_exec(struct ns_program *p, int starter, struct err *err)
 {
 	autoclose int root = -1, listener = -1;
@@ -338,6 +365,9 @@ int ns_program_exec(struct ns_program *p, int starter, struct err *err)
 		if (r < 0)
 			return r;
 	}
+	r = run_start_hooks(p, err);
+	if (r < 0)
+		return r;
 	execve(p->path, p->argv, p->envp);
 	int code = errno;
 	char text[64];

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root file systems from busybox-static, and a config.json like the one Docker writes."""
+import atexit
 import copy
 import functools
 import os
@@ -157,6 +158,7 @@ class Store:
 def store():
     top = tempfile.mkdtemp(prefix="coffer-store-")
     os.chmod(top, 0o755)
+    atexit.register(shutil.rmtree, top, ignore_errors=True)  # also for users outside pytest
     return Store(top)
 
 

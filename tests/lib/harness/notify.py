@@ -62,5 +62,9 @@ class Listener:
 
     def close(self):
         self.stop = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)  # wakes a thread that still waits for a connection
+        except OSError:
+            pass
         self.sock.close()
         self.thread.join(5)
