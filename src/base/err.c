@@ -6,9 +6,14 @@
 /* Messages quote what others wrote: no byte of it may break the line or drive a terminal. */
 static void one_line(char *s)
 {
-	for (; *s; s++)
+	for (; *s; s++) {
+		/* U+0080 to U+009F in UTF-8: what a terminal takes for ESC [ and its kin. */
+		bool c1 = s[0] == '\xc2' && (unsigned char)s[1] >= 0x80 && (unsigned char)s[1] <= 0x9f;
+		if (c1)
+			s[0] = s[1] = '?';
 		if (iscntrl((unsigned char)*s))
 			*s = '?';
+	}
 }
 
 printf_like(3, 0) static void set_v(struct err *e, int code, const char *fmt, va_list ap)

@@ -9,11 +9,22 @@
 
 int file_read_at(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len)
 {
-	autoclose int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Not blocking: a FIFO without a writer would hold us for ever. */
+	autoclose int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	return fd_read_all(fd, max, ret_data, ret_len);
+}
+
+int file_read_named(const char *path, size_t max, char **ret_data, size_t *ret_len)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd_read_all(fd, max, ret_data, ret_len);
 }
 
 int file_write_at(int dirfd, const char *path, const char *text)

@@ -4,8 +4,10 @@
 
 #include "base/fd.h"
 
-/* Reads a file of at most `max` bytes whole; the caller frees *ret_data.  0 or -errno, no message. */
+/* Reads a regular file of at most `max` bytes whole; the caller frees *ret_data.  0 or -errno, no message. */
 must_use int file_read_at(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
+/* The same of whatever file the user named on the command line: a pipe (`<(…)`, /dev/stdin) is as good. */
+must_use int file_read_named(const char *path, size_t max, char **ret_data, size_t *ret_len);
 /*
  * Opens an existing file for writing and writes `text` in one write(2), as
  * the files of procfs, sysfs and cgroupfs need it.  0 or -errno.

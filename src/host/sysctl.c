@@ -102,8 +102,12 @@ static int check_key(const struct oci_config *c, const char *key, struct err *er
 			return host;
 		return err_set(err, EINVAL, "sysctl \"%s\" not allowed in host network namespace", key);
 	}
-	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.domainname"))
+	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.domainname") && !c->domainname)
 		return 0;
+	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.domainname"))
+		return err_set(err, EINVAL,
+			       "sysctl \"%s\" is not allowed as it conflicts with the OCI \"domainname\" field",
+			       key);
 	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.hostname"))
 		return err_set(err, EINVAL,
 			       "sysctl \"%s\" is not allowed as it conflicts with the OCI \"hostname\" field",

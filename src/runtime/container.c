@@ -127,6 +127,11 @@ int container_may(const struct container *c, enum life_event event, enum life_st
 	return life_check(state, event, c->id, NULL, err);
 }
 
+bool container_has_own_pids(const struct oci_config *config)
+{
+	return config->linux.ns[OCI_NS_PID].wanted && !config->linux.ns[OCI_NS_PID].path;
+}
+
 void container_kill_frozen(const struct container *c)
 {
 	struct err ignored = {0};

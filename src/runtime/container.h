@@ -40,6 +40,8 @@ must_use int container_state(const struct container *c, enum life_state *ret, st
 /* container_state() and life_check(). */
 must_use int container_may(const struct container *c, enum life_event event, enum life_state *ret_state,
 			   struct err *err);
+/* A pid namespace of its own: all processes end with the first one. */
+bool container_has_own_pids(const struct oci_config *config);
 /* Kills all of a paused container: a frozen v1 group does not die of a signal before it is thawed. */
 void container_kill_frozen(const struct container *c);
 /* ROOT/@cache, for compiled filters; -1 where it cannot be had. */

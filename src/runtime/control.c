@@ -8,11 +8,6 @@
 
 #include <signal.h>
 
-static bool has_own_pids(const struct oci_config *c)
-{
-	return c->linux.ns[OCI_NS_PID].wanted && !c->linux.ns[OCI_NS_PID].path;
-}
-
 /* Everything in the group.  -ESRCH where nothing is there. */
 static int signal_all(const struct container *c, int sig, struct err *err)
 {
@@ -38,7 +33,7 @@ int runtime_kill(const struct runtime *rt, const char *id, const char *sig_text,
 	bool alive = c.has_init && proc_alive(c.init.pid, c.init.start_time);
 	/* Where no pid namespace dies with init, SIGKILL is for all of them: also for those that outlived it.
 	 */
-	bool everybody = all || (sig == SIGKILL && !has_own_pids(&c.config));
+	bool everybody = all || (sig == SIGKILL && !container_has_own_pids(&c.config));
 	if (!alive && !everybody)
 		return life_check(LIFE_STOPPED, LIFE_KILL, id, NULL, err);
 	/* Without a group of its own the container is its init as far as we can tell. */

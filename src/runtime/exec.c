@@ -38,7 +38,7 @@ static int load_process(const char *path, struct program *p, struct err *err)
 	autofree char *text = NULL;
 	char why[64];
 	size_t len;
-	int r = file_read_at(AT_FDCWD, path, PROCESS_MAX, &text, &len);
+	int r = file_read_named(path, PROCESS_MAX, &text, &len);
 
 	if (r < 0)
 		return err_set(err, -r, "open %s: %s", path, err_text_lower(r, why));

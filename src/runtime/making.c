@@ -92,10 +92,14 @@ static int open_bundle(struct making *m, struct err *err)
 static int open_rootfs(struct making *m, struct err *err)
 {
 	const char *path = m->config.root_path;
+	struct stat st;
 	char text[64];
 
 	if (!path || !*path)
 		return err_set(err, EINVAL, "%s/config.json: root.path: must not be empty", m->bundle);
+	/* As runc: what is mounted below must not depend on where a link points today. */
+	if (fstatat(m->bundle_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+		return err_set(err, EINVAL, "invalid rootfs: not an absolute path, or a symlink");
 	m->rootfs_fd = open_directory(m->bundle_fd, path, &m->rootfs, err);
 	if (m->rootfs_fd < 0)
 		return err_set(err, -m->rootfs_fd, "invalid rootfs: cannot open \"%s%s%s\": %s",
@@ -453,6 +457,18 @@ int making_settle(struct making *m, struct err *err)
 
 /* ---- undoing ---- */
 
+/* Nothing that runs, then nothing that it ran in. */
+static int undo_processes(const struct making *m, struct err *err)
+{
+	/* After an orderly end there is nobody to kill, unless somebody else joined the group. */
+	if (m->ended && cgroup_remove(&m->cgroup, err) == 0)
+		return 0;
+	/* Also where nothing was recorded: somebody may have come as far as the cgroup. */
+	if (m->sandbox.cgroup && m->level->destroy(&m->sandbox, err) < 0)
+		runtime_warn(m->rt, "%s", err->msg);
+	return cgroup_remove(&m->cgroup, err);
+}
+
 void making_undo(struct making *m)
 {
 	struct err err = {0};
@@ -460,10 +476,7 @@ void making_undo(struct making *m)
 
 	if (m->state_dirfd < 0)
 		return;
-	/* Also where nothing was recorded: somebody may have come as far as the cgroup. */
-	if (m->sandbox.cgroup && m->level->destroy(&m->sandbox, &err) < 0)
-		runtime_warn(m->rt, "%s", err.msg);
-	if (cgroup_remove(&m->cgroup, &err) < 0)
+	if (undo_processes(m, &err) < 0)
 		runtime_warn(m->rt, "%s", err.msg);
 	if (intelrdt_remove(&m->intel_rdt, &err) < 0)
 		runtime_warn(m->rt, "%s", err.msg);

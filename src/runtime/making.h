@@ -36,6 +36,7 @@ struct making {
 	int console_socket, pidfd_socket, notify_socket;
 	int master;		/* of a foreground terminal */
 	struct sandbox sandbox; /* pid > 0: there is a process */
+	bool ended;		/* init was reaped, and with its pid namespace all that was in it */
 };
 #define automaking __attribute__((cleanup(making_close)))
 

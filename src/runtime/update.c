@@ -20,7 +20,7 @@ static int load_resources(const char *path, struct oci_resources *ret, struct oc
 	char why[64];
 	size_t len;
 	int r = standard ? fd_read_all(STDIN_FILENO, RESOURCES_MAX, &text, &len)
-			 : file_read_at(AT_FDCWD, path, RESOURCES_MAX, &text, &len);
+			 : file_read_named(path, RESOURCES_MAX, &text, &len);
 
 	if (r < 0)
 		return err_set(err, -r, "open %s: %s", standard ? "standard input" : path,

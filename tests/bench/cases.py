@@ -145,7 +145,7 @@ def calls(st):
             done = subprocess.run(["strace", "-f", "-c", "-o", "/dev/stderr"] + argv, stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                   preexec_fn=rt.view.enter if rt.view.fd >= 0 else None)
-            total = re.search(r"^\s*100\.\d+.*?\s(\d+)\s+(?:\d+\s+)?total$", done.stderr, re.M)
+            total = re.search(r"^\s*100\.00\s+\S+\s+\S+\s+(\d+)\s.*total$", done.stderr, re.M)
             row = rows.setdefault("calls of " + verb, {"unit": "", "values": {}})
             row["values"][rt.name] = int(total.group(1)) if total else None
         rt.call("delete", "--force", "bench-stay")

@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #endif
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -160,6 +161,44 @@ static void make_cgroup(size_t i, const char *name)
 	close(dir);
 }
 
+/* The device rules of cgroup v2: mknod of anything, and the use of six devices and the pseudo terminals. */
+static void device_program(int cgroup)
+{
+	static const int allow[][2] = {{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1}};
+	struct bpf_insn code[64] = {{BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0},
+				    {BPF_LDX | BPF_MEM | BPF_W, 4, 1, 4, 0},
+				    {BPF_LDX | BPF_MEM | BPF_W, 5, 1, 8, 0},
+				    {BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1},
+				    {BPF_ALU | BPF_MOV | BPF_X, 3, 2, 0, 0},
+				    {BPF_ALU | BPF_RSH | BPF_K, 3, 0, 0, 16},
+				    {BPF_JMP | BPF_JNE | BPF_K, 3, 0, 1, BPF_DEVCG_ACC_MKNOD},
+				    {BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+				    {BPF_ALU | BPF_AND | BPF_K, 2, 0, 0, 0xffff},
+				    {BPF_JMP | BPF_JNE | BPF_K, 2, 0, 3 * COUNT(allow), BPF_DEVCG_DEV_CHAR}};
+	unsigned n = 10;
+	for (size_t i = 0; i < COUNT(allow); i++) { /* a minor of -1 is any: its test is of the major again */
+		int any = allow[i][1] < 0;
+		code[n++] = (struct bpf_insn){BPF_JMP | BPF_JNE | BPF_K, 4, 0, 2, allow[i][0]};
+		code[n++] = (struct bpf_insn){BPF_JMP | BPF_JNE | BPF_K, any ? 4 : 5, 0, 1,
+					      allow[i][any ? 0 : 1]};
+		code[n++] = (struct bpf_insn){BPF_JMP | BPF_EXIT, 0, 0, 0, 0};
+	}
+	code[n++] = (struct bpf_insn){BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0};
+	code[n++] = (struct bpf_insn){BPF_JMP | BPF_EXIT, 0, 0, 0, 0};
+	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+			       .insn_cnt = n,
+			       .insns = (uintptr_t)code,
+			       .license = (uintptr_t) "Apache-2.0"};
+	int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+	DO(fd);
+	union bpf_attr attach = {.target_fd = (unsigned)cgroup,
+				 .attach_bpf_fd = (unsigned)fd,
+				 .attach_type = BPF_CGROUP_DEVICE,
+				 .attach_flags = BPF_F_ALLOW_MULTI};
+	DO(syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof(attach)));
+	close(fd);
+}
+
 static void child(char **argv, int ready, int unified)
 {
 	static struct sock_filter insns[4096];
@@ -213,6 +252,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; !unified && i < COUNT(v1); i++)
 		make_cgroup(i, argv[3]);
 	DO(write(ready[1], "", 1));
+	if (unified)
+		device_program((int)args.cgroup); /* beside the child, which execs much later */
 	DO(waitpid(pid, &status, 0));
 	if (unified)
 		DO(rmdir(dir));

@@ -130,7 +130,7 @@ class Stage:
     def storm(self, plan, count, parallel):
         """(seconds, lost) of `count` chains."""
         proc = subprocess.run([self.timer, "storm", str(count), str(parallel)], input=plan + "\n",
-                              stdout=subprocess.PIPE, text=True, check=True)
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
         _, _, ns, lost = proc.stdout.splitlines()[-1].split()
         return int(ns) / 1e9, int(lost)
 

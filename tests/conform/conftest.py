@@ -1,31 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real clients over the runtime under test. Everything started here is ended and removed here."""
 import os
-import shutil
 
 import pytest
 
 import libengine
-from harness import env, host
+from harness import env
 
 
-def need(*programs):
-    for p in programs:
-        if not shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
-            pytest.skip("no program " + p)
-
-
-def lacking_capabilities():
-    """Older runc refuses what the specification asks to log: a capability that cannot be granted."""
-    if env.IS_RUNC and not host.has_cap("CAP_SYS_RESOURCE"):
-        pytest.skip("this runtime refuses --privileged without CAP_SYS_RESOURCE")
-
-
-def _session(cls, *programs):
+def _session(make, *programs):
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    need(*programs)
-    engine = cls()
+    libengine.need(*programs)
+    engine = make()
     yield engine
     engine.close()
 
@@ -37,7 +24,12 @@ def docker_session():
 
 @pytest.fixture(scope="session")
 def podman_session():
-    yield from _session(libengine.Podman, "podman", "conmon")
+    yield from _session(libengine.Podman, "podman")
+
+
+@pytest.fixture(scope="session")
+def pods_session():
+    yield from _session(lambda: libengine.Podman(pods=True), "podman", "catatonit")
 
 
 def _per_test(engine, request):
@@ -61,6 +53,12 @@ def docker(docker_session, request):
 @pytest.fixture
 def podman(podman_session, request):
     yield from _per_test(podman_session, request)
+
+
+@pytest.fixture
+def pods(pods_session, request):
+    """Podman as pods need it."""
+    yield from _per_test(pods_session, request)
 
 
 @pytest.fixture(params=["docker", "podman"])

@@ -4,7 +4,6 @@
 Everything an engine owns is below one scratch directory and one cgroup. Docker's daemon gets a
 mount and a network namespace of its own, so that bridges, packet filters and mounts end with it.
 """
-import json
 import os
 import pty
 import select
@@ -14,13 +13,27 @@ import subprocess
 import tempfile
 import time
 
-from harness import bundle, env
+import pytest
+
+from harness import bundle, env, host
 
 CACHE = os.environ.get("COFFER_TEST_CACHE") or (
     os.path.join(os.environ["XDG_CACHE_HOME"], "coffer-tests") if os.environ.get("XDG_CACHE_HOME")
     else "/var/cache/coffer-tests")
 IMAGE = "box"
 TOKEN = "coffer-conform-%d" % os.getpid()
+
+
+def need(*programs):
+    for p in programs:
+        if not shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
+            pytest.skip("no program " + p)
+
+
+def lacking_capabilities():
+    """Older runc refuses what the specification asks to log: a capability that cannot be granted."""
+    if env.IS_RUNC and not host.has_cap("CAP_SYS_RESOURCE"):
+        pytest.skip("this runtime refuses --privileged without CAP_SYS_RESOURCE")
 
 
 def run(argv, rc=0, limit=60, **kw):
@@ -217,7 +230,7 @@ class Engine:
                 and (env.IS_COFFER or "/unified/" not in p)]
         for top in self.state_dirs():
             if os.path.isdir(top):
-                left += ["state %s/%s" % (top, n) for n in os.listdir(top) if not n.startswith(".")]
+                left += ["state %s/%s" % (top, n) for n in os.listdir(top) if n[0] not in ".@"]
         return left
 
     def is_ours(self, name):
@@ -229,6 +242,7 @@ class Engine:
 
     def close(self):
         remove_cgroups(self.cgroup)
+        remove_cgroups("libpod_parent")  # what `play kube` cannot be told to avoid
         shutil.rmtree(self.scratch, ignore_errors=True)
 
 
@@ -300,13 +314,23 @@ coffer = ["%s"]
 """
 
 
-# Podman 4.3 takes every controller of /proc/cgroups for a mounted v1 hierarchy and makes directories for it;
-# where one is not mounted (hybrid machines) they land on the tmpfs above and `pod rm` trips over them.
+# Podman 4.3 takes every controller of /proc/cgroups for a mounted v1 hierarchy and makes directories for it.
+# Where one is not mounted (hybrid machines) they would land on the machine's tmpfs; here it gets one of its own.
 PODMAN_VIEW = """
-while read -r name rest; do
-    case $name in "#"*) echo "$name $rest" ;; *) [ -d "/sys/fs/cgroup/$name" ] && echo "$name $rest" ;; esac
-done < /proc/cgroups > "$1" && [ -d /sys/fs/cgroup/unified ] && mount --bind "$1" /proc/cgroups
+if ! [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir "$1/cg" && mount -t tmpfs cgroup "$1/cg" || exit
+    awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/mounts | while read -r d; do
+        mkdir -p "$1/cg/${d##*/}" && mount --bind "$d" "$1/cg/${d##*/}"
+    done
+    mount --rbind "$1/cg" /sys/fs/cgroup
+fi
+%s
 echo; exec sleep infinity
+"""
+# `pod rm` trips over those directories, so for pods they are hidden; user namespaces could then mount no /proc.
+HIDE_CONTROLLERS = """
+awk '/^#/ || system("grep -q /sys/fs/cgroup/" $1 " /proc/mounts") == 0' /proc/cgroups > "$1/cgroups"
+[ -e /sys/fs/cgroup/cgroup.controllers ] || mount --bind "$1/cgroups" /proc/cgroups
 """
 
 
@@ -315,11 +339,12 @@ class Podman(Engine):
 
     name = "podman"
 
-    def __init__(self):
+    def __init__(self, pods=False):
         super().__init__()
         d = self.scratch
-        self.keeper = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", PODMAN_VIEW, "sh",
-                                        d + "/cgroups"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.keeper = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c",
+                                        PODMAN_VIEW % (HIDE_CONTROLLERS if pods else ""), "sh", d],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.keeper.stdout.readline()
         conf = d + "/containers.conf"
         with open(conf, "w") as f:
@@ -351,7 +376,3 @@ class Podman(Engine):
 def hex_caps(status):
     """CapEff of a /proc/PID/status text."""
     return int(next(x.split()[1] for x in status.splitlines() if x.startswith("CapEff")), 16)
-
-
-def loads(text):
-    return json.loads(text)

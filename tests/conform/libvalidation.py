@@ -107,7 +107,7 @@ chmod 755 "$1/runtime"
 export TMPDIR="$1/tmp" RUNTIME="$1/runtime"
 timeout 90 "$2"; code=$?
 for state in "$1"/state/*; do
-    [ -d "$state" ] && "$RUNTIME" delete --force "${state##*/}" >&2
+    case ${state##*/} in "*" | @*) ;; *) "$RUNTIME" delete --force "${state##*/}" >&2 ;; esac
 done
 exit $code
 """
@@ -124,7 +124,9 @@ class Outcome:
         self.passed = self.code == 0 and not self.bad and not self.told
 
     def text(self):
-        return "exit code %d\n%s\n%s" % (self.code, self.out[-3000:], self.err[-2000:])
+        lines = self.out.splitlines()
+        told = ["\n".join(lines[i:i + 10]) for i, x in enumerate(lines) if x.startswith("not ok")]
+        return "exit code %d\n%s\n%s" % (self.code, "\n".join(told) or self.out[-2000:], self.err[-2000:])
 
 
 def run_program(top, name):

@@ -11,9 +11,8 @@ import time
 import pytest
 
 import libengine
-from conftest import lacking_capabilities, need
 from harness import bundle, env, host
-from libengine import run, wait_for
+from libengine import lacking_capabilities, need, run, wait_for
 
 IMAGE = "docker.io/library/box:latest"
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "")
@@ -116,7 +115,8 @@ def ctr(daemon):
     daemon.clear()
     left = [p for p in libengine.cgroup_dirs(daemon.cgroup) if os.path.basename(p) != daemon.cgroup
             and (env.IS_COFFER or "/unified/" not in p)]
-    left += os.listdir(daemon.top + "/runc/default") if os.path.isdir(daemon.top + "/runc/default") else []
+    states = daemon.top + "/runc/default"
+    left += [n for n in os.listdir(states) if n[0] not in ".@"] if os.path.isdir(states) else []
     assert not left
 
 

@@ -9,10 +9,10 @@ from libengine import run, wait_for
 
 
 @pytest.fixture
-def pod(podman):
-    podman("pod", "create", "--name", "pod1", "--cgroup-parent", "/" + podman.cgroup, "--network=none")
-    yield podman
-    podman("pod", "rm", "-f", "-t", "0", "pod1")
+def pod(pods):
+    pods("pod", "create", "--name", "pod1", "--cgroup-parent", "/" + pods.cgroup, "--network=none")
+    yield pods
+    pods("pod", "rm", "-f", "-t", "0", "pod1")
 
 
 def member(podman, *args):
@@ -56,7 +56,8 @@ def test_pod_stats_and_top(pod):
     assert len(json.loads(pod.out("pod", "stats", "--no-stream", "--format", "json", "pod1"))) == 2
 
 
-def test_pod_shared_pid_namespace(podman):
+def test_pod_shared_pid_namespace(pods):
+    podman = pods
     podman("pod", "create", "--name", "pod1", "--share", "pid,ipc", "--cgroup-parent", "/" + podman.cgroup)
     try:
         member(podman, "box", "sleep", "607")
@@ -134,8 +135,9 @@ def test_umask(podman):
     assert podman.sh("umask", "--umask", "0027") == "0027\n"
 
 
-def test_kube_play(podman, tmp_path):
+def test_kube_play(pods, tmp_path):
     """A Kubernetes pod description becomes containers of this runtime."""
+    podman = pods
     text = """apiVersion: v1
 kind: Pod
 metadata: {name: kube1}

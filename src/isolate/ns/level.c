@@ -3,6 +3,7 @@
 #include "isolate/ns/level.h"
 
 #include "base/proc.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "host/cgroup_stats.h"
 #include "isolate/ns/ns.h"
@@ -75,6 +76,17 @@ static int wait_gone(int pidfd, struct err *err)
 		      : 0;
 }
 
+/* A container without a mount namespace has left its mounts in the host's. */
+static int undo_mounts(const struct sandbox *s, struct err *err)
+{
+	const char *path = s->config->root_path;
+
+	if (!path || s->config->linux.ns[OCI_NS_MOUNT].wanted)
+		return 0;
+	autofree char *rootfs = path[0] == '/' ? strdup(path) : str_format("%s/%s", s->bundle, path);
+	return rootfs ? ns_rootfs_undo(s->config, rootfs, err) : err_oom(err);
+}
+
 static int ns_destroy(const struct sandbox *s, struct err *err)
 {
 	autoclose int fd = s->pid > 0 ? sys_pidfd_open(s->pid, 0) : -1;
@@ -89,7 +101,7 @@ static int ns_destroy(const struct sandbox *s, struct err *err)
 		r = cgroup_kill(s->cgroup, err);
 	if (r == 0 && alive)
 		r = wait_gone(fd, err);
-	return r;
+	return r < 0 ? r : undo_mounts(s, err);
 }
 
 const struct isolate_level ns_level = {

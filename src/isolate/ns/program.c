@@ -182,6 +182,9 @@ int ns_program_schedule(const struct oci_linux *linux, const struct oci_process 
 		r = procattr_memory_policy(linux->memory_policy, err);
 	if (r == 0 && process)
 		r = procattr_scheduler(process->scheduler, err);
+	/* A deadline needs all CPUs of the root domain: the kernel says no to a narrower cpuset. */
+	if (r == -EPERM && linux->resources.cpu.cpus)
+		return err_set(err, EPERM, "process scheduler can't be used together with AllowedCPUs");
 	if (r == 0 && process)
 		r = procattr_io_priority(process->io_priority, err);
 	return r;
