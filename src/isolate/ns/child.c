@@ -204,17 +204,6 @@ static int wait_for_start(const struct ns_container *n, int *sync, struct err *e
 	return 0;
 }
 
-/* A created container may wait for days: it keeps nothing of the host's open but the ways to its start. */
-static int drop_descriptors(const struct ns_container *n, int sync, struct err *err)
-{
-	int keep[] = {MIN_OF(sync, n->start_listener), MAX_OF(sync, n->start_listener)};
-	const struct isolate_stdio *io = &n->c->stdio;
-	int r = fd_close_from(3 + (unsigned)(io->listen_fds + io->preserve_fds), keep, ARRAY_LEN(keep),
-			      false);
-
-	return r < 0 ? err_num(err, r, "cannot close the host's descriptors") : 0;
-}
-
 static int child_setup(struct ns_container *n, int sync, struct err *err)
 {
 	int r;
@@ -244,15 +233,18 @@ static int child_setup(struct ns_container *n, int sync, struct err *err)
 	r = ns_program_schedule(&n->c->config->linux, n->program.process, err);
 	if (r < 0)
 		return r;
-	r = n->program.process ? ns_program_settle(&n->program, err) : 0;
+	r = ns_program_drop_fds(&n->program, sync, n->start_listener, err);
 	if (r < 0)
 		return r;
-	r = drop_descriptors(n, sync, err);
-	if (r < 0)
-		return r;
+	int left = n->program.process ? ns_program_settle(&n->program, err) : 0;
+	if (left < 0)
+		return left;
+	/* A created container may wait for days: it keeps nothing of the host's open but the ways to its
+	 * start. */
+	fd_drop(&n->procfs);
 	if (prctl(PR_SET_PDEATHSIG, 0) < 0)
 		return err_sys(err, "cannot untie the container's life from its maker's");
-	return ns_send(sync, NS_MSG_CREATED, 0, -1, err);
+	return ns_send(sync, NS_MSG_CREATED, left, -1, err);
 }
 
 _Noreturn void ns_child_main(struct ns_container *n, int spawned, struct err *spawn_err)

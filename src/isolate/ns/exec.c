@@ -161,10 +161,13 @@ static int join_setup(struct ns_joiner *j, bool joined, struct err *err)
 	r = ns_program_schedule(&j->x->sandbox.config->linux, j->x->process, err);
 	if (r < 0)
 		return r;
+	r = ns_program_drop_fds(&j->program, j->sync_child, -1, err);
+	if (r < 0)
+		return r;
 	r = ns_program_settle(&j->program, err);
 	if (r < 0)
 		return r;
-	r = ns_send(j->sync_child, NS_MSG_CREATED, 0, -1, err);
+	r = ns_send(j->sync_child, NS_MSG_CREATED, r, -1, err);
 	return r < 0 ? r : ns_expect(j->sync_child, NS_MSG_GO, err);
 }
 
@@ -277,8 +280,8 @@ static int join_drive(struct ns_joiner *j, pid_t pid, int pidfd, int relay, stru
 		r = x->spawned(x->data, pid, err);
 	if (r == 0)
 		r = ns_expect(j->sync_parent, NS_MSG_CREATED, err);
-	if (r == 0)
-		r = ns_program_limit(&j->program, pid, err);
+	if (r >= 0)
+		r = ns_program_limit(&j->program, pid, r > 0, err);
 	if (r == 0)
 		r = ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err);
 	if (r == 0)

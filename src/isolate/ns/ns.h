@@ -36,8 +36,9 @@ struct ns_program {
 must_use int ns_program_prepare(const struct sandbox *s, const struct oci_process *process,
 				struct ns_program *ret, struct err *err);
 void ns_program_free(struct ns_program *p);
-/* Parent: what needs the host's privileges over the child: rlimits, the OOM score. */
-must_use int ns_program_limit(const struct ns_program *p, pid_t pid, struct err *err);
+/* Parent: what needs the host's privileges over the child: the OOM score, and rlimits that the child could
+ * not set. */
+must_use int ns_program_limit(const struct ns_program *p, pid_t pid, bool rlimits, struct err *err);
 /* Child: a session, and a keyring of the container's own. */
 must_use int ns_program_session(const char *id, bool keyring, struct err *err);
 /*
@@ -50,7 +51,14 @@ must_use int ns_program_schedule(const struct oci_linux *linux, const struct oci
 				 struct err *err);
 /* Child, inside the root: makes the working directory where it lacks. */
 must_use int ns_program_make_cwd(const struct ns_program *p, struct err *err);
-/* Child, inside the root: identity, privileges, environment, working directory, the program's path. */
+/* Child: closes all but the standard and handed on descriptors, the host's procfs, and the two given (-1 =
+ * none). */
+must_use int ns_program_drop_fds(const struct ns_program *p, int keep1, int keep2, struct err *err);
+/*
+ * Child, inside the root: limits, identity, privileges, environment, working
+ * directory, the program's path.  1 where the rlimits are left to the parent.
+ * Needs few descriptors, since it may have set RLIMIT_NOFILE by then.
+ */
 must_use int ns_program_settle(struct ns_program *p, struct err *err);
 /*
  * Child: Landlock, seccomp, startContainer hooks, execve.  Returns only on failure.  `starter` is

@@ -211,8 +211,8 @@ static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int
 		return r;
 	r = ns_expect(sync, NS_MSG_CREATED, err);
 	/* Not earlier: they are meant for the program, and its making may need more. */
-	if (r == 0 && c->config->process)
-		r = ns_program_limit(&n->program, s->pid, err);
+	if (r >= 0 && c->config->process)
+		r = ns_program_limit(&n->program, s->pid, r > 0, err);
 	if (r < 0)
 		return r;
 	r = ns_console_receive(relay, c->stdio.ret_master, err);

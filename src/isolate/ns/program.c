@@ -132,15 +132,13 @@ static int own_stdio(const struct ns_program *p, const idmap_list *uids, struct 
 	return creds_own_stdio(uid, err);
 }
 
-int ns_program_limit(const struct ns_program *p, pid_t pid, struct err *err)
+int ns_program_limit(const struct ns_program *p, pid_t pid, bool rlimits, struct err *err)
 {
 	const struct oci_process *process = p->process;
 	int r = own_stdio(p, p->uid_mappings, err);
 
-	if (r < 0)
-		return r;
-	r = procattr_rlimits(process, pid, err);
-
+	if (r == 0 && rlimits)
+		r = procattr_rlimits(process, pid, err);
 	if (r < 0 || !process->oom_score_adj.set)
 		return r;
 	r = procattr_oom_score_adj(p->procfs, pid, process->oom_score_adj.v, err);
@@ -278,6 +276,20 @@ static int set_labels(const struct ns_program *p, struct err *err)
 	return r < 0 ? r : lsm_selinux_on_exec(p->procfs, p->process->selinux_label, err);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+int ns_program_drop_fds(const struct ns_program *p, int keep1, int keep2, struct err *err)
+{
+	int keep[] = {p->procfs, keep1, keep2};
+
+	qsort(keep, ARRAY_LEN(keep), sizeof(keep[0]), by_number);
+	int r = fd_close_from(3 + (unsigned)(p->listen_fds + p->preserve_fds), keep, ARRAY_LEN(keep), false);
+	return r < 0 ? err_num(err, r, "cannot close the host's descriptors") : 0;
+}
+
 int ns_program_settle(struct ns_program *p, struct err *err)
 {
 	const struct oci_process *process = p->process;
@@ -291,6 +303,8 @@ int ns_program_settle(struct ns_program *p, struct err *err)
 	int again = enter_cwd(p, false, err);
 	if (again < 0)
 		return again;
+	/* Above the host's hard limits only the host's privileges go: the parent tries again. */
+	bool too_much = procattr_rlimits(process, 0, err) < 0;
 	r = change_identity(p, err);
 	if (r < 0)
 		return r;
@@ -306,7 +320,8 @@ int ns_program_settle(struct ns_program *p, struct err *err)
 	if (!p->argv)
 		return err_oom(err);
 	memcpy(p->argv, process->args.v, process->args.n * sizeof(*p->argv));
-	return env_find_program(process->args.v[0], p->envp, &p->path, err);
+	r = env_find_program(process->args.v[0], p->envp, &p->path, err);
+	return r < 0 ? r : too_much;
 }
 
 /* A program begins with no signal blocked or ignored, whatever the runtime and its caller did with theirs. */

@@ -76,5 +76,5 @@ int ns_expect(int sock, enum ns_msg type, struct err *err)
 		return err_set(err, EBADMSG,
 			       "the other side of the container's start sent message %d, not %d", (int)p.type,
 			       (int)type);
-	return 0;
+	return MAX_OF(p.number, 0);
 }

@@ -14,7 +14,8 @@ enum ns_msg {
 	NS_MSG_SPAWNED, /* helper -> parent: number = pid of the process it cloned on the parent's behalf */
 	NS_MSG_GO,	/* parent -> child: identity maps are written, the pid is recorded */
 	NS_MSG_MOUNTED, /* child -> parent: mounts are there; the host's turn (hooks, devices, limits) */
-	NS_MSG_CREATED, /* child -> parent: only the start is missing */
+	NS_MSG_CREATED, /* child -> parent: only the start is missing; number 1: the rlimits are too much for
+			   the child */
 	NS_MSG_START,	/* -> child: run the user's program */
 	NS_MSG_NOTIFY,	/* child -> starter: one descriptor, seccomp's listener; wants NS_MSG_GO */
 	NS_MSG_FAILED,	/* child -> parent or starter: err */
@@ -31,5 +32,5 @@ must_use int ns_send(int sock, enum ns_msg type, int number, int fd, struct err 
 void ns_send_failure(int sock, const struct err *failure);
 /* -ECONNRESET where the other side is gone; a failure that it sent comes out as this call's own. */
 must_use int ns_receive(int sock, struct ns_packet *ret, int *ret_fd, struct err *err);
-/* Receives and insists on `type`. */
+/* Receives and insists on `type`; returns the packet's number (>= 0). */
 must_use int ns_expect(int sock, enum ns_msg type, struct err *err);
