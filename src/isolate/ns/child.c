@@ -5,7 +5,8 @@
  * It is a copy of the parent in new namespaces.  The order below is dictated
  * by privileges and by what a later step could spoil:
  *
- *   1. wait until the parent has written the identity maps and recorded us;
+ *   1. wait until the parent has written the identity maps, or has moved us
+ *      into a cgroup that we cannot enter ourselves;
  *   2. enter the cgroup, then make the cgroup and network namespaces;
  *   3. session, keyring, names, loopback;
  *   4. mounts and devices below the root file system;   -> NS_MSG_MOUNTED
@@ -17,7 +18,8 @@
  *   8. Landlock, seccomp, startContainer hooks, execve.
  *
  * Every wait ends when the other side dies, and until 6 is done the kernel
- * kills us with the parent: no half-made container survives its maker.
+ * kills us with the parent, which has recorded our pid before it hears of 6:
+ * no container that nobody knows survives its maker.
  */
 #include "isolate/ns/ns.h"
 
@@ -210,7 +212,7 @@ static int child_setup(struct ns_container *n, int sync, struct err *err)
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_sys(err, "cannot tie the container's life to its maker's");
-	r = ns_expect(sync, NS_MSG_GO, err);
+	r = ns_child_waits(n) ? ns_expect(sync, NS_MSG_GO, err) : 0;
 	if (r < 0)
 		return r;
 	r = enter_namespaces(n, err);

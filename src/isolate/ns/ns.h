@@ -103,6 +103,8 @@ struct ns_container {
 	int console;	    /* where the child sends the terminal's master end, or -1 */
 };
 
+/* Must the child wait for the parent's NS_MSG_GO before it can do anything? */
+bool ns_child_waits(const struct ns_container *n);
 _Noreturn void ns_child_main(struct ns_container *n, int spawned, struct err *spawn_err);
 /* After NS_MSG_START has been sent on `fd`: until the program runs (0) or could not. */
 must_use int ns_wait_started(int fd, const struct sandbox *s, const struct oci_seccomp *seccomp, pid_t pid,

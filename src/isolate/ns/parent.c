@@ -56,8 +56,11 @@ static void plan_host_turn(struct ns_container *n)
 {
 	const struct isolate_create *c = n->c;
 
-	for (size_t i = 0; i < n->mounts.n; i++)
-		n->devices_late |= n->mounts.v[i].kind == NS_MOUNT_OTHER;
+	for (size_t i = 0; i < n->mounts.n; i++) {
+		const struct ns_mount *m = &n->mounts.v[i];
+		n->devices_late |=
+			m->kind == NS_MOUNT_OTHER && m->config->source && m->config->source[0] == '/';
+	}
 	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0;
 }
 
@@ -121,7 +124,14 @@ static int prepare_cgroup(const struct isolate_create *c, struct ns_container *n
 	return cgroup_join_open(c->cgroup, NULL, n->cloned_into, &n->join, err);
 }
 
-/* What the child waits for before its first step: identity, a place in the books, a cgroup. */
+bool ns_child_waits(const struct ns_container *n)
+{
+	bool refused = n->cloned_into && n->spawn.cgroup_fd < 0;
+
+	return (n->spawn.create & CLONE_NEWUSER) || n->c->cgroup->systemd || refused;
+}
+
+/* A place in the books, and what the child may be waiting for: identity, a cgroup. */
 static int introduce(const struct ns_container *n, struct sandbox *s, struct err *err)
 {
 	const struct isolate_create *c = n->c;
@@ -149,7 +159,7 @@ static int introduce(const struct ns_container *n, struct sandbox *s, struct err
 		r = cgroup_attach(c->cgroup, NULL, s->pid, false, err);
 	if (r < 0)
 		return r;
-	return ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
+	return ns_child_waits(n) ? ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err) : 0;
 }
 
 static int move_net_devices(const struct oci_config *config, pid_t pid, struct err *err)
