@@ -167,7 +167,9 @@ int env_find_program(const char *name, char *const *envp, char **ret, struct err
 		if (code == ENOENT || code == ENOTDIR)
 			return err_set(err, code, "exec: \"%s\": stat %s: %s", name, name,
 				       err_text_lower(code, text));
-		return err_set(err, code, "exec: \"%s\": %s", name, err_text_lower(code, text));
+		/* Docker 20.10 tells "cannot execute" by these two words alone. */
+		return err_set(err, code, "exec: \"%s\": %s%s", name, err_text_lower(code, text),
+			       code == EISDIR ? ": permission denied" : "");
 	}
 	while (name[0] && dirs && dirs[0]) {
 		size_t n = strcspn(dirs, ":");
