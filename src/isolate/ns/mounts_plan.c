@@ -120,7 +120,16 @@ static char *path_in_root(const struct planner *p, const char *path)
 
 static int open_tree_early(struct planner *p, struct ns_mount *mount, struct err *err)
 {
-	if (!p->m->kernel.api || p->c->rootless || (p->trees >= TREES_MAX && !mount->options.idmap))
+	/*
+	 * Only where the child could not do it as well: since 6.8 mountinfo lists
+	 * mounts as they were made, and clones made early would stand before
+	 * mounts that the configuration has before them.
+	 */
+	const struct oci_namespace *ns = p->c->config->linux.ns;
+	bool needed = p->m->own_user_ns || mount->options.idmap || ns[OCI_NS_MOUNT].path;
+
+	if (!p->m->kernel.api || p->c->rootless || !needed ||
+	    (p->trees >= TREES_MAX && !mount->options.idmap))
 		return 0;
 	int tree = mount_clone_path(mount->source, mount->options.flags & MS_REC);
 	/* EPERM: not privileged over this mount namespace; the child is, over its own. */
