@@ -19,6 +19,7 @@ asan:
 
 # Each fuzzer for T seconds under libFuzzer.
 fuzz:
+	@tools/deps build fuzz
 	@test -d build-fuzz || CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Db_pie=false
 	ninja -C build-fuzz
 	tests/fuzz/run build-fuzz $(T)
@@ -27,7 +28,7 @@ bench: all
 	tools/bench
 
 stress: all
-	COFFER_STRESS=1 ./check
+	COFFER_STRESS=20 ./check
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild

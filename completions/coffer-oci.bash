@@ -5,7 +5,9 @@ _coffer_oci_ids()
 {
 	local root=() i
 	for ((i = 1; i < COMP_CWORD; i++)); do
-		[[ ${COMP_WORDS[i]} == --root ]] && root=(--root "${COMP_WORDS[i + 1]}")
+		[[ ${COMP_WORDS[i]} == --root ]] || continue
+		[[ ${COMP_WORDS[i + 1]} != = ]] || i=$((i + 1)) # bash splits words there
+		root=(--root "${COMP_WORDS[i + 1]}")
 	done
 	"${COMP_WORDS[0]}" "${root[@]}" list -q 2>/dev/null
 }
@@ -16,9 +18,17 @@ _coffer_oci()
 	local global="--debug --log --log-format --root --systemd-cgroup --rootless --isolation --version"
 
 	COMPREPLY=()
+	if [[ $cur == = ]]; then # "--root=": its value, yet to be begun
+		cur=""
+	elif [[ $prev == = ]]; then
+		prev=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--root | --log | --log-format | --rootless | --isolation) i=$((i + 1)) ;;
+		--root | --log | --log-format | --rootless | --isolation)
+			[[ ${COMP_WORDS[i + 1]} != = ]] || i=$((i + 1))
+			i=$((i + 1))
+			;;
 		-*) ;;
 		*)
 			command=${COMP_WORDS[i]}

@@ -42,7 +42,7 @@ static inline void cleanup_free(void *pp)
 {
 	free(*(void **)pp);
 }
-#define autofree __attribute__((cleanup(cleanup_free)))
+#define autofree __attribute__((cleanup(cleanup_free), __unused__)) /* a guard need not be read */
 
 static inline void *take_ptr_(void *pp)
 {

@@ -9,7 +9,7 @@ static inline void cleanup_close(int *fd)
 	if (*fd >= 0)
 		(void)close(*fd); /* nothing to do about a failing close of what we are done with */
 }
-#define autoclose __attribute__((cleanup(cleanup_close)))
+#define autoclose __attribute__((cleanup(cleanup_close), __unused__))
 
 static inline int take_fd(int *fd)
 {

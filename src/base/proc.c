@@ -148,6 +148,8 @@ static int pump_run(struct pump *p, pid_t pid, int timeout_ms)
 			}
 			return status;
 		}
+		if (done < 0 && errno != EINTR) /* its end would never be seen */
+			r = -errno;
 		if (r == 0) { /* output closed; wait for the end without spinning */
 			fd_drop(&p->out);
 			if (end == INT64_MAX && p->in < 0)

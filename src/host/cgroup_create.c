@@ -270,6 +270,14 @@ static int create_dirs(struct cgroup *cg, unsigned need, const struct cgroup_req
 	return 0;
 }
 
+/* On a hybrid machine these may be left to the unified tree. */
+static bool needs_unified(const struct cgroup *cg, unsigned need)
+{
+	return !cg->v2 && cg->v2_dir &&
+	       ((need & CGROUP_NEED_HUGETLB && !cg->v1_dir[CG_HUGETLB]) ||
+		(need & CGROUP_NEED_RDMA && !cg->v1_dir[CG_RDMA]));
+}
+
 static int create_group(struct cgroup *cg, const struct oci_resources *r, const struct cgroup_request *q,
 			pid_t first, struct made *m, struct err *err)
 {
@@ -291,6 +299,8 @@ static int create_group(struct cgroup *cg, const struct oci_resources *r, const 
 		return ret;
 	if (!cg->v2)
 		ret = cgroup_v1_cpuset_inherit(cg, r, err);
+	if (ret == 0 && needs_unified(cg, need))
+		ret = walk_v2(cg, need, err);
 	return ret < 0 ? ret : cgroup_limits_write(cg, r, err);
 }
 

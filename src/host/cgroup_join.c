@@ -67,12 +67,21 @@ static int check_sub(const struct cgroup *cg, const char *sub, struct err *err)
 	return 0;
 }
 
+/* A group that somebody named and that is not there reads as runc says it. */
+static int join_failed(const char *sub, const char *path, int code, struct err *err)
+{
+	char text[64];
+
+	(void)err_text_lower(code, text); /* it is `text` */
+	return sub ? err_set(err, code, "error adding pid %d to cgroup: open %s: %s", getpid(), path, text)
+		   : err_set(err, code, "open %s: %s", path, text);
+}
+
 /* --- the unified tree --- */
 
 int cgroup_open_dir(const struct cgroup *cg, const char *sub, struct err *err)
 {
 	autofree char *dir = NULL;
-	char text[64];
 	int r;
 
 	if (cg->none || !cg->v2_dir)
@@ -83,11 +92,7 @@ int cgroup_open_dir(const struct cgroup *cg, const char *sub, struct err *err)
 	if (r < 0)
 		return r;
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
-		r = -errno;
-		return err_set(err, -r, "open %s: %s", dir, err_text_lower(-r, text));
-	}
-	return fd;
+	return fd < 0 ? join_failed(sub, dir, errno, err) : fd;
 }
 
 int cgroup_open_dir_of(const struct cgroup *cg, pid_t pid, struct err *err)
@@ -130,7 +135,6 @@ static int open_in(const char *base, const char *sub, const char *name, const ch
 		   struct cgroup_join *j, struct err *err)
 {
 	autofree char *dir = NULL, *path = NULL;
-	char text[64];
 	int r = sub_dir(base, sub, name, &dir, err);
 
 	if (r < 0)
@@ -139,10 +143,8 @@ static int open_in(const char *base, const char *sub, const char *name, const ch
 	if (!path)
 		return err_oom(err);
 	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
-		r = -errno;
-		return err_set(err, -r, "open %s: %s", path, err_text_lower(-r, text));
-	}
+	if (fd < 0)
+		return join_failed(sub, path, errno, err);
 	j->fds[j->n++] = fd;
 	return 0;
 }

@@ -21,6 +21,21 @@ static int open_controller(const struct cgroup *cg, enum cgroup_v1 c, struct cgr
 	return cgroup_dir_open(cg->v1_dir[c], ret, err);
 }
 
+/* On a hybrid machine a controller may be the unified tree's instead.  1: it is. */
+static int open_either(const struct cgroup *cg, enum cgroup_v1 c, struct cgroup_dir *ret, struct err *err)
+{
+	if (cg->v1_dir[c] || !cg->v2_dir)
+		return open_controller(cg, c, ret, err);
+	int r = cgroup_dir_open(cg->v2_dir, ret, err);
+	if (r < 0)
+		return r;
+	char have[512];
+	if (cgroup_get(ret, "cgroup.controllers", have, sizeof(have)) > 0 &&
+	    cgroup_list_has(have, cgroup_v1_name(c)))
+		return 1;
+	return open_controller(cg, c, ret, err); /* for its words */
+}
+
 /* --- memory --- */
 
 static int put_limit(const struct cgroup_dir *d, int64_t v, struct err *err)
@@ -339,9 +354,9 @@ static int set_blkio(const struct cgroup *cg, const struct oci_block_io *b, stru
 static int set_hugetlb(const struct cgroup *cg, const struct oci_resources *r, struct err *err)
 {
 	autodir struct cgroup_dir d = {.fd = -1};
-	int ret = r->hugepages.n ? open_controller(cg, CG_HUGETLB, &d, err) : 0;
+	int ret = r->hugepages.n ? open_either(cg, CG_HUGETLB, &d, err) : 0;
 
-	return ret < 0 ? ret : cgroup_put_hugetlb(&d, ".limit_in_bytes", r, err);
+	return ret < 0 ? ret : cgroup_put_hugetlb(&d, ret ? ".max" : ".limit_in_bytes", r, err);
 }
 
 static int set_net(const struct cgroup *cg, const struct oci_resources *r, struct err *err)
@@ -390,6 +405,6 @@ int cgroup_limits_v1(const struct cgroup *cg, const struct oci_resources *r, str
 		ret = set_net(cg, r, err);
 	if (ret < 0 || !r->rdma.n)
 		return ret;
-	ret = open_controller(cg, CG_RDMA, &rdma, err);
+	ret = open_either(cg, CG_RDMA, &rdma, err);
 	return ret < 0 ? ret : cgroup_put_rdma(&rdma, r, err);
 }

@@ -247,12 +247,12 @@ static int hugetlb_v1(const struct cgroup_dir *d, struct cgroup_stats *s)
 	for (size_t i = 0; i < n; i++) {
 		struct cgroup_hugetlb h = {0};
 		char prefix[40], file[64];
-		(void)snprintf(h.page_size, sizeof(h.page_size), "%s", sizes[i]); /* same size */
-		(void)snprintf(prefix, sizeof(prefix), "hugetlb.%s.rsvd",
-			       sizes[i]); /* fits, here and below */
+		/* All of it fits, here and below; %.15s for compilers that take the rows for one string. */
+		(void)snprintf(h.page_size, sizeof(h.page_size), "%.15s", sizes[i]);
+		(void)snprintf(prefix, sizeof(prefix), "hugetlb.%.15s.rsvd", sizes[i]);
 		(void)snprintf(file, sizeof(file), "%s.usage_in_bytes", prefix);
 		if (!cgroup_has_file(d, file)) {
-			(void)snprintf(prefix, sizeof(prefix), "hugetlb.%s", sizes[i]);
+			(void)snprintf(prefix, sizeof(prefix), "hugetlb.%.15s", sizes[i]);
 			(void)snprintf(file, sizeof(file), "%s.usage_in_bytes", prefix);
 		}
 		int r = stats_u64(d, file, &h.usage);

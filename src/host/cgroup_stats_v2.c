@@ -141,15 +141,15 @@ static int hugetlb_v2(const struct cgroup_dir *d, struct cgroup_stats *s)
 	for (size_t i = 0; i < n; i++) {
 		struct cgroup_hugetlb h = {0};
 		char file[64];
-		(void)snprintf(h.page_size, sizeof(h.page_size), "%s", sizes[i]); /* same size */
-		(void)snprintf(file, sizeof(file), "hugetlb.%s.rsvd.current",
-			       sizes[i]); /* fits, here and below */
+		/* All of it fits, here and below; %.15s for compilers that take the rows for one string. */
+		(void)snprintf(h.page_size, sizeof(h.page_size), "%.15s", sizes[i]);
+		(void)snprintf(file, sizeof(file), "hugetlb.%.15s.rsvd.current", sizes[i]);
 		if (cgroup_get_u64(d, file, &h.usage) < 0) {
-			(void)snprintf(file, sizeof(file), "hugetlb.%s.current", sizes[i]);
+			(void)snprintf(file, sizeof(file), "hugetlb.%.15s.current", sizes[i]);
 			if (cgroup_get_u64(d, file, &h.usage) < 0)
 				return 0; /* no such controller here */
 		}
-		(void)snprintf(file, sizeof(file), "hugetlb.%s.events", sizes[i]);
+		(void)snprintf(file, sizeof(file), "hugetlb.%.15s.events", sizes[i]);
 		ignore_result(cgroup_get_key(d, file, "max", &h.failcnt)); /* 0 where there is none */
 		int r = stats_add_hugetlb(s, &h);
 		if (r < 0)

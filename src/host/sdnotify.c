@@ -31,12 +31,15 @@ int sdnotify_listen(int state_dirfd, struct err *err)
 {
 	static const char name[] = "notify.sock";
 
-	if (mkdirat(state_dirfd, SDNOTIFY_STATE_DIR, 0755) < 0)
+	if (mkdirat(state_dirfd, SDNOTIFY_STATE_DIR, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make the notify socket's directory");
 	autoclose int dir =
 		openat(state_dirfd, SDNOTIFY_STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(err, "cannot open the notify socket's directory");
+	/* One that nobody listens on any more: `create` made it, and mounted the directory. */
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return err_sys(err, "cannot remove the old notify socket");
 	autoclose int fd = bind_in(dir, name, err);
 	if (fd < 0)
 		return fd;

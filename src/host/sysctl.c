@@ -71,52 +71,60 @@ static bool is_ipc(const char *key)
 	return str_starts(key, "fs.mqueue.");
 }
 
-/* A namespace that is joined by path may be the runtime's own. */
-static int is_host_net(const struct oci_namespace *ns, struct err *err)
+/* Is it the host's?  A namespace that is joined by path may be the runtime's own.  1, 0 or -errno. */
+static int is_hosts(const struct oci_config *c, enum oci_ns which, struct err *err)
 {
+	const struct oci_namespace *ns = &c->linux.ns[which];
 	struct stat own, there;
+	char self[32];
 
 	if (!ns->wanted)
 		return 1;
 	if (!ns->path)
 		return 0;
-	if (stat("/proc/self/ns/net", &own) < 0)
-		return err_sys(err, "invalid netns path: cannot examine /proc/self/ns/net");
+	(void)snprintf(self, sizeof(self), "/proc/self/ns/%s", oci_ns_file(which)); /* fits */
+	if (stat(self, &own) < 0)
+		return err_sys(err, "cannot examine %s", self);
 	if (stat(ns->path, &there) < 0)
-		return err_sys(err, "invalid netns path: cannot examine %s", ns->path);
+		return err_sys(err, "invalid %sns path: cannot examine %s", oci_ns_file(which), ns->path);
 	return own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 
-static int check_key(const struct oci_config *c, const char *key, struct err *err)
+static int check_uts_key(const struct oci_config *c, const char *key, const char *value, struct err *err)
 {
-	const struct oci_namespace *ns = c->linux.ns;
+	bool domain = streq(key, "kernel.domainname");
 
-	if (is_ipc(key)) {
-		if (ns[OCI_NS_IPC].wanted)
-			return 0;
-		return err_set(err, EINVAL, "sysctl \"%s\" is not allowed in the hosts ipc namespace", key);
-	}
-	if (str_starts(key, "net.")) {
-		int host = is_host_net(&ns[OCI_NS_NETWORK], err);
-		if (host <= 0)
-			return host;
-		return err_set(err, EINVAL, "sysctl \"%s\" not allowed in host network namespace", key);
-	}
-	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.domainname") && !c->domainname)
+	if (domain && (!c->domainname || (value && streq(value, c->domainname))))
 		return 0;
-	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.domainname"))
-		return err_set(err, EINVAL,
-			       "sysctl \"%s\" is not allowed as it conflicts with the OCI \"domainname\" field",
-			       key);
-	if (ns[OCI_NS_UTS].wanted && streq(key, "kernel.hostname"))
-		return err_set(err, EINVAL,
-			       "sysctl \"%s\" is not allowed as it conflicts with the OCI \"hostname\" field",
-			       key);
-	if (str_starts(key, "user.")) {
-		if (ns[OCI_NS_USER].wanted)
-			return 0;
+	return err_set(err, EINVAL, "sysctl \"%s\" is not allowed as it conflicts with the OCI \"%s\" field",
+		       key, domain ? "domainname" : "hostname");
+}
+
+static int check_key(const struct oci_config *c, const char *key, const char *value, struct err *err)
+{
+	bool uts = streq(key, "kernel.domainname") || streq(key, "kernel.hostname");
+	int host = -1;
+
+	if (is_ipc(key))
+		host = is_hosts(c, OCI_NS_IPC, err);
+	else if (str_starts(key, "net."))
+		host = is_hosts(c, OCI_NS_NETWORK, err);
+	else if (uts)
+		host = is_hosts(c, OCI_NS_UTS, err);
+	else if (str_starts(key, "user."))
+		host = is_hosts(c, OCI_NS_USER, err);
+	else
+		return err_set(err, EINVAL, "sysctl \"%s\" is not in a separate kernel namespace", key);
+	if (host < 0)
+		return host;
+	if (!host)
+		return uts ? check_uts_key(c, key, value, err) : 0;
+	if (is_ipc(key))
+		return err_set(err, EINVAL, "sysctl \"%s\" is not allowed in the hosts ipc namespace", key);
+	if (str_starts(key, "net."))
+		return err_set(err, EINVAL, "sysctl \"%s\" not allowed in host network namespace", key);
+	if (str_starts(key, "user."))
 		return err_set(err, EINVAL, "setting ucounts without a user namespace not allowed: %s", key);
-	}
 	return err_set(err, EINVAL, "sysctl \"%s\" is not in a separate kernel namespace", key);
 }
 
@@ -130,7 +138,7 @@ int sysctl_check(const struct oci_config *c, struct err *err)
 		if (r < 0)
 			return r;
 		to_dots(s->key, key);
-		r = check_key(c, key, err);
+		r = check_key(c, key, s->value, err);
 		if (r < 0)
 			return r;
 	}

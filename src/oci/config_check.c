@@ -6,6 +6,8 @@
  */
 #include "oci/config_tables.h"
 
+#include <inttypes.h>
+
 int oci_invalid(const struct oci_check *ck, const char *fmt, ...)
 {
 	char text[ERR_MSG_MAX / 2];
@@ -109,6 +111,32 @@ const char *oci_make_absolute(const struct oci_check *ck, const char *path)
 
 /* ---- process ---- */
 
+/* sched(7): 1024 <= runtime <= deadline <= period < 2^63; no period is one as long as the deadline. */
+static int check_deadline(const struct oci_check *ck, const char *path, const struct oci_scheduler *s)
+{
+	const struct {
+		const char *name;
+		uint64_t v;
+	} of[] = {{"runtime", s->runtime},
+		  {"deadline", s->deadline},
+		  {"period", s->period ? s->period : s->deadline}};
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		if (of[i].v == 0)
+			return oci_invalid(ck, "%sscheduler.%s: SCHED_DEADLINE needs one greater than 0",
+					   path, of[i].name);
+		if (of[i].v < 1024 || of[i].v > INT64_MAX)
+			return oci_invalid(ck, "%sscheduler.%s: %" PRIu64 " is not from 1024 to %" PRId64,
+					   path, of[i].name, of[i].v, INT64_MAX);
+	}
+	for (size_t i = 1; i < ARRAY_LEN(of); i++) {
+		if (of[i - 1].v > of[i].v)
+			return oci_invalid(ck, "%sscheduler.%s: %" PRIu64 " is more than the %s of %" PRIu64,
+					   path, of[i - 1].name, of[i - 1].v, of[i].name, of[i].v);
+	}
+	return 0;
+}
+
 static int check_scheduler(const struct oci_check *ck, const char *path, const struct oci_scheduler *s)
 {
 	static const char *const policies[] = {"SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",	      "SCHED_BATCH",
@@ -137,6 +165,11 @@ static int check_scheduler(const struct oci_check *ck, const char *path, const s
 				   "%sscheduler: scheduler runtime/deadline/period can only be specified for "
 				   "SchedDeadline policy",
 				   path);
+	if (streq(s->policy, "SCHED_DEADLINE")) {
+		int r = check_deadline(ck, path, s);
+		if (r < 0)
+			return r;
+	}
 	const char *flag = oci_first_unknown(&s->flags, flags);
 	if (flag)
 		return oci_invalid(ck, "%sscheduler.flags: invalid scheduler flag: %s", path, flag);

@@ -132,36 +132,18 @@ static int poststart(const struct container *c, struct err *err)
 	return r;
 }
 
-/*
- * The directory was mounted by `create`, with a socket that nobody listens on
- * any more.  A fresh one is made elsewhere and takes its place.
- */
-static int renew_notify_socket(int dirfd, int *ret, struct err *err)
-{
-	static const char place[] = SDNOTIFY_STATE_DIR "/notify.sock";
-
-	if (mkdirat(dirfd, "ready", 0700) < 0 && errno != EEXIST)
-		return err_sys(err, "cannot make a directory for the notify socket");
-	autoclose int dir = openat(dirfd, "ready", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0)
-		return err_sys(err, "cannot open the directory for the notify socket");
-	autoclose int fd = sdnotify_listen(dir, err);
-	if (fd < 0)
-		return fd;
-	if (renameat(dir, place, dirfd, place) < 0)
-		return err_sys(err, "cannot renew the notify socket");
-	ignore_result(file_remove_tree_at(dirfd, "ready")); /* it goes with the container otherwise */
-	*ret = take_fd(&fd);
-	return 0;
-}
-
+/* What `create` listened on has gone with it: a fresh socket takes its place in the mounted directory. */
 static int listen_for_ready(const struct container *c, int *ret, struct err *err)
 {
 	const char *host = getenv("NOTIFY_SOCKET");
 
 	if (!host || !*host || faccessat(c->dirfd, SDNOTIFY_STATE_DIR, F_OK, 0) < 0)
 		return 0;
-	return renew_notify_socket(c->dirfd, ret, err);
+	int fd = sdnotify_listen(c->dirfd, err);
+	if (fd < 0)
+		return fd;
+	*ret = fd;
+	return 0;
 }
 
 static int start_locked(struct container *c, struct err *err)

@@ -38,7 +38,6 @@ int destroy_container(const struct container *c, struct err *err)
 	};
 	int r;
 
-	container_kill_frozen(c);
 	r = c->level->destroy(&c->sandbox, err);
 	if (r == 0)
 		r = remove_groups(c, err);

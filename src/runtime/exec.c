@@ -9,6 +9,8 @@
 #include "runtime/lacks.h"
 #include "runtime/making.h"
 
+#include <signal.h>
+
 enum { PROCESS_MAX = 16 << 20 }; /* bytes of a process.json */
 
 /* The process to be, and the arrays that options made longer. */
@@ -283,7 +285,12 @@ static int run_program(struct container *c, const struct exec_options *o, struct
 	r = c->level->exec(&x, &pid, err);
 	if (r < 0)
 		return err_prefix(err, "unable to start container process");
-	return o->detach ? 0 : foreground_wait(pid, master, ret_status, err);
+	if (o->detach)
+		return 0;
+	r = foreground_wait(pid, master, ret_status, err);
+	if (r < 0)
+		(void)kill(pid, SIGKILL); /* our child, not reaped; nobody would hear of its end */
+	return r;
 }
 
 int runtime_exec(const struct runtime *rt, const struct exec_options *o, int *ret_status, struct err *err)

@@ -55,25 +55,26 @@ void foreground_size(uint16_t *height, uint16_t *width)
 		(void)close(fd); /* was only asked */
 }
 
-static void reap(struct foreground *f)
+static int reap(struct foreground *f, struct err *err)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
 		if (pid == f->pid) {
 			f->ended = true;
 			f->status = status;
 		}
 	}
+	/* ECHILD after the end: all are reaped.  Anything else: the end would be waited for without end. */
+	return pid < 0 && !f->ended ? err_sys(err, "cannot wait for the container's process") : 0;
 }
 
-static void handle(struct foreground *f, int sig)
+static int handle(struct foreground *f, int sig, struct err *err)
 {
 	switch (sig) {
 	case SIGCHLD:
-		reap(f);
-		break;
+		return reap(f, err);
 	case SIGWINCH:
 		if (f->master >= 0 && f->host_tty >= 0)
 			tty_copy_size(f->host_tty, f->master);
@@ -83,21 +84,23 @@ static void handle(struct foreground *f, int sig)
 	default:
 		(void)kill(f->pid, sig); /* as above; it may have ended, SIGCHLD tells */
 	}
+	return 0;
 }
 
 static int wait_plain(struct foreground *f, struct err *err)
 {
 	sigset_t all;
+	int r = 0;
 
 	sigfillset(&all);
-	while (!f->ended) {
+	while (!f->ended && r == 0) {
 		int sig = sigwaitinfo(&all, NULL);
 		if (sig > 0)
-			handle(f, sig);
+			r = handle(f, sig, err);
 		else if (errno != EINTR)
-			return err_sys(err, "cannot wait for signals");
+			r = err_sys(err, "cannot wait for signals");
 	}
-	return 0;
+	return r;
 }
 
 static int on_signal(void *data, struct err *err)
@@ -110,8 +113,8 @@ static int on_signal(void *data, struct err *err)
 		return 0;
 	if (n != sizeof(info))
 		return err_sys(err, "cannot read signals");
-	handle(f, (int)info.ssi_signo);
-	return f->ended ? 1 : 0;
+	int r = handle(f, (int)info.ssi_signo, err);
+	return r < 0 ? r : f->ended;
 }
 
 static int wait_terminal(struct foreground *f, struct err *err)

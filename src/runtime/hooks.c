@@ -30,9 +30,14 @@ static int hook_failed(int status, char *output, struct err *err)
 	for (char *p = output; *p; p++)
 		if (*p == '\n')
 			*p = ' ';
-	if (WIFSIGNALED(status))
-		return err_set(err, EIO, "signal: %s, stdout: , stderr: %s", sigdescr_np(WTERMSIG(status)),
-			       output);
+	if (WIFSIGNALED(status)) {
+		const char *name = sigdescr_np(WTERMSIG(status));
+		if (!name)
+			return err_set(err, EIO, "signal: signal %d, stdout: , stderr: %s", WTERMSIG(status),
+				       output);
+		return err_set(err, EIO, "signal: %c%s, stdout: , stderr: %s", tolower((unsigned char)*name),
+			       name + 1, output);
+	}
 	return err_set(err, EIO, "exit status %d, stdout: , stderr: %s", proc_exit_code(status), output);
 }
 
@@ -41,15 +46,15 @@ static int run_hook(const struct hook_call *call, const struct oci_hook *hook, c
 {
 	const str_list path_alone = {.v = (const char **)(uintptr_t)&hook->path, .n = 1};
 	autofree const char **argv = terminated(hook->args.n ? &hook->args : &path_alone);
-	autofree const char **envp = terminated(hook->env.n || !call->env ? &hook->env : call->env);
+	autofree const char **own = terminated(&hook->env);
 	autofree char *output = NULL;
 
-	if (!argv || !envp)
+	if (!argv || !own)
 		return err_oom(err);
 	struct proc_run run = {
 		.path = hook->path,
 		.argv = argv,
-		.envp = envp,
+		.envp = *own ? own : (const char *const *)environ,
 		.cwd = call->inside ? NULL : call->bundle,
 		.input = state,
 		.input_len = strlen(state),

@@ -252,7 +252,7 @@ int making_prepare(struct making *m, struct err *err)
 
 /* ---- claiming ---- */
 
-static int write_records(struct making *m, struct err *err)
+static int write_record(const struct making *m, struct err *err)
 {
 	/* intelrdt_apply() comes later; what it makes without a closID of its own will be ours to remove. */
 	const struct oci_intel_rdt *wanted = m->config.linux.intel_rdt;
@@ -263,11 +263,18 @@ static int write_records(struct making *m, struct err *err)
 		.bundle = m->bundle,
 		.rootfs = m->rootfs,
 		.isolation = m->level->name,
+		.created = m->created,
 		.rootless = m->rt->rootless,
 		.config = &m->config,
 		.cgroup = &m->cgroup,
 		.intel_rdt = &planned,
 	};
+
+	return record_write(m->state_dirfd, &record, err);
+}
+
+static int write_records(struct making *m, struct err *err)
+{
 	/* No rename for this one: it counts from when state.json is there. */
 	autoclose int fd =
 		openat(m->state_dirfd, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -277,8 +284,8 @@ static int write_records(struct making *m, struct err *err)
 	int r = fd_write_all(fd, m->config_text, m->config_len);
 	if (r < 0)
 		return err_num(err, r, "cannot write the copy of config.json");
-	(void)clock_gettime(CLOCK_REALTIME, &record.created); /* cannot fail */
-	return record_write(m->state_dirfd, &record, err);
+	(void)clock_gettime(CLOCK_REALTIME, &m->created); /* cannot fail */
+	return write_record(m, err);
 }
 
 int making_claim(struct making *m, struct err *err)
@@ -341,10 +348,6 @@ static int call_hooks(const struct making *m, const char *kind, const hook_list 
 		.annotations = &m->config.annotations,
 		.pid = pid,
 		.inside = inside,
-		/* By old habit the hook in the container has the environment of the process that follows it.
-		 */
-		.env = list == &m->config.hooks.start_container && m->config.process ? &m->config.process->env
-										     : NULL,
 		.forgive = forgive,
 	};
 
@@ -430,7 +433,10 @@ int making_build(struct making *m, struct err *err)
 		.detached_start = m->separate_start,
 	};
 	int r = m->level->create(&c, &m->sandbox, err);
-	return r < 0 ? err_prefix(err, "unable to start container process") : 0;
+	if (r < 0)
+		return err_prefix(err, "unable to start container process");
+	/* Who may not make groups has got fewer than planned, or none. */
+	return m->rt->rootless_cgroup ? write_record(m, err) : 0;
 }
 
 int write_pid_file(const char *path, pid_t pid, struct err *err)

@@ -12,6 +12,8 @@
 #include "isolate/isolate.h"
 #include "runtime/runtime.h"
 
+#include <time.h>
+
 struct making {
 	const struct runtime *rt;
 	const struct create_options *o;
@@ -32,6 +34,7 @@ struct making {
 	struct cgroup_request request;
 	struct cgroup cgroup;
 	struct intelrdt intel_rdt;
+	struct timespec created;
 
 	int console_socket, pidfd_socket, notify_socket;
 	int master;		/* of a foreground terminal */

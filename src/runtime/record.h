@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * state.json: what later commands need to know of a container beyond its
- * configuration.  Written once, before anything is made outside the state
- * directory.  The format is ours alone, and versioned: `state` and `list` are
+ * configuration.  Written before anything is made outside the state
+ * directory; where groups may be refused to us (rootless), once more when it
+ * is known which there are.  The format is ours alone, and versioned: `state` and `list` are
  * what others read.
  */
 #pragma once

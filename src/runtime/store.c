@@ -7,6 +7,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+/* Not blocking: what lies there instead may be a FIFO. */
+enum { INIT_FLAGS = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC };
+
 int store_check_id(const char *id, struct err *err)
 {
 	size_t len = strlen(id);
@@ -63,8 +66,13 @@ int store_claim(const char *root, const char *id, struct err *err)
 		return r;
 	}
 	r = store_lock(fd, err);
-	if (r < 0)
+	if (r < 0) {
+		/* Still ours, and empty.  After -ENOENT, a delete of somebody's, the name may be another's.
+		 */
+		if (r != -ENOENT)
+			(void)rmdir(path); /* the first error is the one to tell */
 		return r;
+	}
 	return take_fd(&fd);
 }
 
@@ -143,7 +151,7 @@ int store_write_init(int dirfd, const struct store_init *init, struct err *err)
 			   (unsigned long long)init->start_time);
 
 	/* A reader that comes between open and write sees an empty file: no process yet. */
-	autoclose int fd = openat(dirfd, "init", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	autoclose int fd = openat(dirfd, "init", O_WRONLY | O_CREAT | O_TRUNC | INIT_FLAGS, 0600);
 	if (fd < 0)
 		return err_sys(err, "cannot record the container's process");
 	int r = fd_write_all(fd, text, (size_t)len);
@@ -155,7 +163,7 @@ int store_write_init(int dirfd, const struct store_init *init, struct err *err)
 int store_set_phase(int dirfd, enum store_phase phase, struct err *err)
 {
 	char c = (char)phase;
-	autoclose int fd = openat(dirfd, "init", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd = openat(dirfd, "init", O_WRONLY | INIT_FLAGS);
 
 	if (fd < 0 || pwrite(fd, &c, 1, 0) != 1)
 		return err_sys(err, "cannot record the container's phase");
@@ -168,7 +176,7 @@ int store_read_init(int dirfd, struct store_init *ret)
 	unsigned long long start;
 	int pid;
 
-	autoclose int fd = openat(dirfd, "init", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int fd = openat(dirfd, "init", O_RDONLY | INIT_FLAGS);
 	if (fd < 0)
 		return -errno;
 	ssize_t n = fd_read_full(fd, text, sizeof(text) - 1);

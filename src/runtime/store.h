@@ -6,7 +6,8 @@
  *
  *   config.json   the bundle's configuration, verbatim as it was at create
  *   state.json    what else later commands need (record.h); written before
- *                 anything is made outside the directory, never changed
+ *                 anything is made outside the directory, and replaced as
+ *                 a whole if at all
  *   init          pid, start time and phase of the container's first process
  *   start.sock    the level's: there while init waits for `start`
  *

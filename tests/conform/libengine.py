@@ -21,6 +21,7 @@ CACHE = os.environ.get("COFFER_TEST_CACHE") or (
     os.path.join(os.environ["XDG_CACHE_HOME"], "coffer-tests") if os.environ.get("XDG_CACHE_HOME")
     else "/var/cache/coffer-tests")
 IMAGE = "box"
+UNIFIED = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
 TOKEN = "coffer-conform-%d" % os.getpid()
 
 
@@ -81,6 +82,20 @@ def cgroup_dirs(name):
         for at, _, _ in os.walk(os.path.join(top, name), topdown=False):
             found.append(at)
     return found
+
+
+def by_view(v1, v2):
+    """The one of two values that fits this machine's cgroups."""
+    return v2 if UNIFIED else v1
+
+
+def cgroup_value(pid, controller, name):
+    """A file of the cgroup of a process."""
+    with open("/proc/%d/cgroup" % pid) as f:
+        rows = [x.split(":", 2) for x in f.read().splitlines()]
+    path = next(p for _, names, p in rows if UNIFIED or controller in names.split(","))
+    with open("/sys/fs/cgroup/%s%s/%s" % ("" if UNIFIED else controller, path, name)) as f:
+        return f.read().strip()
 
 
 def remove_cgroups(name):
@@ -251,8 +266,9 @@ class Docker(Engine):
 
     name = "docker"
 
-    def __init__(self, *daemon_options, v2=False, **files):
-        """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy."""
+    def __init__(self, *daemon_options, v2=False, systemd=False, **files):
+        """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy;
+        systemd: that cgroup driver (else cgroupfs)."""
         super().__init__()
         d = self.scratch
         self.socket = "unix://%s/s" % d
@@ -269,7 +285,8 @@ class Docker(Engine):
              binds + 'ip link set lo up; exec "$@"', "sh",
              "/usr/sbin/dockerd", "--config-file", d + "/daemon.json", "-H", self.socket,
              "--data-root", d + "/data", "--exec-root", d + "/exec", "--pidfile", d + "/pid",
-             "--cgroup-parent", "/" + self.cgroup, "--add-runtime", "coffer=" + env.OCI,
+             "--exec-opt", "native.cgroupdriver=" + ("systemd" if systemd else "cgroupfs"),
+             "--cgroup-parent", "coffertests.slice" if systemd else "/" + self.cgroup, "--add-runtime", "coffer=" + env.OCI,
              "--default-runtime", "coffer", "--shutdown-timeout", "2", *daemon_options],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         try:

@@ -125,7 +125,6 @@ RUN = [
     ("env", ["--env", "A=b c"], "echo $A", "b c\n"),
     ("cwd", ["--cwd", "/tmp"], "pwd", "/tmp\n"),
     ("read-only", ["--read-only"], "touch /x 2>/dev/null || echo refused", "refused\n"),
-    ("memory", ["--memory-limit", "33554432"], "grep -o '/c[0-9]*$' /proc/self/cgroup | sort -u | wc -l", "1\n"),
     ("no-new-privs", [], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"),
     ("new-privs", ["--allow-new-privs"], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t0\n"),
     ("seccomp", ["--seccomp"], "grep ^Seccomp: /proc/self/status", "Seccomp:\t2\n"),

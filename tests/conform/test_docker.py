@@ -131,7 +131,8 @@ REMAP = [
     ("user", ["--user", "1000"], "id -u", "1000\n"),
     ("volume-is-foreign", ["-v", "/etc:/v:ro"], "stat -c %u /v/passwd", "65534\n"),
     ("no-mount", [], "mount -t tmpfs t /mnt 2>/dev/null || echo refused", "refused\n"),
-    ("memory", ["--memory", "32m"], "cat /sys/fs/cgroup/memory/memory.limit_in_bytes", "33554432\n"),
+    ("memory", ["--memory", "32m"], "cat /sys/fs/cgroup/" +
+     libengine.by_view("memory/memory.limit_in_bytes", "memory.max"), "33554432\n"),
     ("dev", [], "echo x > /dev/null && head -c1 /dev/zero | wc -c", "1\n"),
     ("host-users", ["--userns=host"], "cat /proc/self/uid_map", "         0          0 4294967295\n"),
 ]
@@ -173,3 +174,27 @@ def test_private_v2_view(tmp_path):
         d("rm", "-f", cid)
     finally:
         d.close()
+
+
+def test_systemd_driver():
+    """Each container in a scope that systemd keeps; limits, update, pause and removal through it."""
+    need("dockerd", "docker")
+    if not os.path.isdir("/run/systemd/system"):
+        pytest.skip("systemd does not run here")
+    d = libengine.Docker("--bridge=none", "--iptables=false", systemd=True)
+    try:
+        assert d.out("info", "--format", "{{.CgroupDriver}}") == "systemd"
+        cid = d.start("--memory", "64m", "--pids-limit", "50", "box", "sleep", "600")
+        scope = "docker-%s.scope" % cid
+        show = lambda: libengine.run(["systemctl", "show", "-p", "Slice,MemoryMax,TasksMax", scope]).stdout.split()
+        assert sorted(show()) == ["MemoryMax=67108864", "Slice=coffertests.slice", "TasksMax=50"]
+        d("update", "--memory", "48m", "--memory-swap", "48m", cid)
+        assert "MemoryMax=50331648" in show()
+        assert d("exec", cid, "echo", "in").stdout == "in\n"
+        d("pause", cid)
+        d("unpause", cid)
+        d("rm", "-f", cid)
+        wait_for("the scope to end", lambda: libengine.run(["systemctl", "is-active", scope], rc=None).returncode)
+    finally:
+        d.close()
+        libengine.run(["systemctl", "stop", "coffertests.slice"], rc=None)

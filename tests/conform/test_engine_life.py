@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from libengine import wait_for
+from libengine import by_view, cgroup_value, wait_for
 
 SLEEP = ["box", "sleep", "600"]
 # a program that notes signals and ends on TERM with code 5
@@ -65,8 +65,8 @@ def test_exec_detached(engine):
 
 def test_exec_sees_limits(engine):
     cid = engine.start("--memory", "40m", "--cap-drop", "ALL", *SLEEP)
-    out = engine("exec", cid, "sh", "-c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes; "
-                 "grep CapEff /proc/self/status").stdout
+    out = engine("exec", cid, "sh", "-c", "cat /sys/fs/cgroup/%s; "
+                 "grep CapEff /proc/self/status" % by_view("memory/memory.limit_in_bytes", "memory.max")).stdout
     assert out == "41943040\nCapEff:\t0000000000000000\n"
 
 
@@ -163,13 +163,6 @@ def test_stats(engine):
     assert float((row.get("CPUPerc") or row.get("cpu_percent")).rstrip("%")) > 0, row
 
 
-def cgroup_value(pid, controller, name):
-    with open("/proc/%d/cgroup" % pid) as f:
-        path = next(x.split(":", 2)[2] for x in f.read().splitlines() if controller in x.split(":")[1].split(","))
-    with open("/sys/fs/cgroup/%s%s/%s" % (controller, path, name)) as f:
-        return f.read().strip()
-
-
 def test_update(engine):
     cid = engine.start("--memory", "64m", "--memory-swap", "128m", *SLEEP)
     pid = engine.pid(cid)
@@ -178,8 +171,11 @@ def test_update(engine):
         if engine.name == "docker" else \
         engine("update", "--memory", "48m", "--memory-swap", "96m", "--cpu-shares", "300",
                "--cpu-period", "50000", "--cpu-quota", "25000", cid)
-    wanted = {("memory", "memory.limit_in_bytes"): str(48 << 20), ("memory", "memory.memsw.limit_in_bytes"): str(96 << 20),
-              ("cpu", "cpu.shares"): "300", ("cpu", "cpu.cfs_period_us"): "50000", ("cpu", "cpu.cfs_quota_us"): "25000"}
+    wanted = by_view({("memory", "memory.limit_in_bytes"): str(48 << 20), ("cpu", "cpu.shares"): "300",
+                      ("memory", "memory.memsw.limit_in_bytes"): str(96 << 20),
+                      ("cpu", "cpu.cfs_period_us"): "50000", ("cpu", "cpu.cfs_quota_us"): "25000"},
+                     {("memory", "memory.max"): str(48 << 20), ("memory", "memory.swap.max"): str(48 << 20),
+                      ("cpu", "cpu.max"): "25000 50000"})
     if engine.name == "docker":
         wanted["pids", "pids.max"] = "77"
     assert {k: cgroup_value(pid, *k) for k in wanted} == wanted

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from harness import host
-from libengine import hex_caps, lacking_capabilities, run
+from libengine import by_view, hex_caps, lacking_capabilities, run
 
 MB = 1 << 20
 KNOWN = (1 << 38) - 1  # the capabilities that Docker 20.10 knows
@@ -20,9 +20,9 @@ def caps(test):
     return lambda out: test(hex_caps(out))
 
 
-def limit(path, controller):
-    """Where a limit of the container's cgroup is seen from inside, in both views."""
-    return "cat /sys/fs/cgroup/%s/%s" % (controller, path)
+def limit(controller, v1, v2):
+    """A file of the container's cgroup as it is seen from inside."""
+    return "cat /sys/fs/cgroup/" + by_view("%s/%s" % (controller, v1), v2)
 
 
 STATUS = "cat /proc/self/status"
@@ -74,20 +74,22 @@ CASES = [
     ("ulimit", ["--ulimit", "nofile=100:200", "--ulimit", "core=0:0", "--ulimit", "nproc=900:900"], "ulimit -Sn; ulimit -Hn; ulimit -c",
      "100\n200\n0\n"),
     ("oom-score-adj", ["--oom-score-adj", "321"], "cat /proc/self/oom_score_adj", "321\n"),
-    ("memory", ["--memory", "32m"], limit("memory.limit_in_bytes", "memory"), "%d\n" % (32 * MB)),
+    ("memory", ["--memory", "32m"], limit("memory", "memory.limit_in_bytes", "memory.max"), "%d\n" % (32 * MB)),
     ("memory-swap", ["--memory", "32m", "--memory-swap", "48m"],
-     limit("memory.memsw.limit_in_bytes", "memory"), "%d\n" % (48 * MB)),
-    ("memory-reservation", ["--memory-reservation", "16m"], limit("memory.soft_limit_in_bytes", "memory"),
-     "%d\n" % (16 * MB)),
-    ("pids-limit", ["--pids-limit", "23"], limit("pids.max", "pids"), "23\n"),
-    ("cpus", ["--cpus", "0.5"], limit("cpu.cfs_quota_us", "cpu"), "50000\n"),
-    ("cpu-shares", ["--cpu-shares", "512"], limit("cpu.shares", "cpu"), "512\n"),
+     limit("memory", "memory.memsw.limit_in_bytes", "memory.swap.max"), by_view("%d\n" % (48 * MB), "%d\n" % (16 * MB))),
+    ("memory-reservation", ["--memory-reservation", "16m"],
+     limit("memory", "memory.soft_limit_in_bytes", "memory.low"), "%d\n" % (16 * MB)),
+    ("pids-limit", ["--pids-limit", "23"], limit("pids", "pids.max", "pids.max"), "23\n"),
+    ("cpus", ["--cpus", "0.5"], limit("cpu", "cpu.cfs_quota_us", "cpu.max"), by_view("50000\n", "50000 100000\n")),
+    ("cpu-shares", ["--cpu-shares", "512"], limit("cpu", "cpu.shares", "cpu.weight"),
+     by_view("512\n", re.compile(r"^(20|59)\n$"))),
     ("cpuset", ["--cpuset-cpus", "0"], "grep Cpus_allowed_list /proc/self/status", "Cpus_allowed_list:\t0\n"),
     ("masked-kcore", [], "head -c1 /proc/kcore | wc -c", "0\n"),
     ("masked-dir", [], "ls /sys/firmware | wc -l", "0\n"),
     ("proc-sys-ro", [], "echo x > /proc/sys/kernel/hostname || echo refused", "refused\n"),
     ("sys-ro", [], "grep -c '^sysfs /sys sysfs ro' /proc/mounts", "1\n"),
-    ("cgroup-ro", [], "mkdir /sys/fs/cgroup/*/x 2>/dev/null || echo refused", "refused\n"),
+    ("cgroup-ro", [], "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x 2>/dev/null && echo made $d; done; "
+     "echo end", "end\n"),
     ("dev-nodes", [], "for d in null zero full random urandom tty ptmx; do [ -c /dev/$d ] || echo no $d; done; "
      "readlink /dev/fd; readlink /dev/stdin", "/proc/self/fd\n/proc/self/fd/0\n"),
     ("dev-mqueue", [], "grep -c ' /dev/mqueue mqueue ' /proc/mounts", "1\n"),

@@ -5,6 +5,7 @@ import os
 import pytest
 
 import libvalidation
+from libengine import by_view
 
 EXPECTED = libvalidation.expectations()
 
@@ -27,8 +28,13 @@ def test_list_is_complete(programs):
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_validation(programs, name):
     kind, reason = EXPECTED[name]
-    outcome = libvalidation.run_program(programs, name)
-    if kind == "pass" or outcome.passed:
+    if kind == "v1":
+        kind = by_view("pass", "machine")
+    for _ in range(3 if kind == "race" else 1):
+        outcome = libvalidation.run_program(programs, name)
+        if outcome.passed:
+            break
+    if kind in ("pass", "race") or outcome.passed:
         assert outcome.passed, outcome.text()
         assert kind != "fault", "listed as a fault of the suite, but it passes: " + reason
         return

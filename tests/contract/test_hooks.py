@@ -134,12 +134,26 @@ def test_env_is_exactly_the_hooks(ct, log, kind):
     assert {"PATH", "ONLY"} <= names <= {"PATH", "ONLY", "PWD", "SHLVL", "_", "OLDPWD", "L"}
 
 
-def test_no_env_means_an_empty_one(ct, log):
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "startContainer"])
+def test_no_env_means_the_runtimes(ct, log, kind):
+    """Hooks without `env` inherit the runtime's environment: engines' hooks count on a PATH."""
     c = ct(["true"])
-    peer.lacks("runc", "1.1 hands its own on")
-    add(c, "prestart", {"path": "/bin/sh", "args": ["sh", "-c", "/usr/bin/env >%s/env" % log]})
-    c.run(env=dict(os.environ, HOST_SECRET="1")).ok()
-    assert "HOST_SECRET" not in read(log + "/env")
+    c.process["env"].append("CONTAINERS=1")
+    add(c, kind, {"path": "/bin/sh", "args": ["sh", "-c", "/usr/bin/env >%s/env" % log]})
+    c.run(env=dict(os.environ, RUNTIMES="1")).ok()
+    lines = read(log + "/env").splitlines()
+    assert "RUNTIMES=1" in lines and "CONTAINERS=1" not in lines
+
+
+def test_no_env_of_start_container_means_the_containers(ct, log):
+    peer.lacks("runc", "1.1: an empty one")
+    c = ct(["true"])
+    c.process["env"].append("CONTAINERS=1")
+    c.config["mounts"].append({"destination": "/log", "type": "bind", "source": log, "options": ["rbind"]})
+    add(c, "startContainer", {"path": "/bin/sh", "args": ["sh", "-c", "env >/log/env"]})
+    c.run(env=dict(os.environ, RUNTIMES="1")).ok()
+    lines = read(log + "/env").splitlines()
+    assert "CONTAINERS=1" in lines and "RUNTIMES=1" not in lines
 
 
 def test_args_are_as_given(ct, log):
@@ -158,6 +172,7 @@ def test_a_failing_hook_fails_the_run_and_leaves_nothing(ct, runtime, log, kind,
     c = ct("echo program-ran; sleep 5")
     bad = {"exit": hook("echo why >&2; exit 3"), "absent": {"path": "/no/such/hook"},
            "signal": hook("kill -9 $$")}[how]
+    c.config["ociVersion"] = "1.3.0"  # of before, poststart has a rule of its own: below
     logged(c, log, "poststop", "echo yes >$L/poststop")
     add(c, kind, bad)
     r = c.run().failed()
@@ -177,6 +192,44 @@ def test_a_failing_hook_at_create_leaves_nothing(ct, runtime, kind):
     c.create().failed()
     runtime.call("state", c.id).failed("container does not exist")
     leaks.assert_none(runtime)
+
+
+@pytest.mark.parametrize("version", ["1.0.2", "1.2.1"])
+def test_a_failing_poststart_hook_is_a_warning_before_1_3(ct, log, version):
+    """runtime.md up to 1.2: log a warning, but continue as if the hook had succeeded."""
+    peer.lacks("*", "1.1 stops")
+    c = ct(["sleep", "1000"])
+    c.config["ociVersion"] = version
+    add(c, "poststart", hook("exit 3"), hook("touch %s/second" % log))
+    c.create().ok()
+    r = c.start().ok()
+    assert "error running poststart hook #0: exit status 3" in r.message
+    assert c.status == "running" and os.path.exists(log + "/second")
+    c.kill("KILL").ok()
+    c.wait_stopped()
+    c.delete().ok()
+    r = c.run_detached().ok()
+    assert "error running poststart hook #0" in r.message
+
+
+def test_a_failing_poststart_hook_stops_the_container_from_1_3(ct, log):
+    """runtime.md since 1.3: an error, the container is stopped."""
+    peer.lacks("*", "other rules")
+    c = ct(["sleep", "1000"])
+    c.config["ociVersion"] = "1.3.0"
+    add(c, "poststart", hook("exit 3"), hook("touch %s/second" % log))
+    c.create().ok()
+    c.start().failed("error running poststart hook #0: exit status 3")
+    c.wait_stopped()
+    assert not os.path.exists(log + "/second")
+    c.delete().ok()
+
+
+def test_start_container_hooks_run_under_the_containers_filter(ct, log):
+    """They come last before the program, and may do what it may."""
+    c = ct("cat /seen", seccomp=True)
+    add(c, "startContainer", {"path": "/bin/sh", "args": ["sh", "-c", "grep ^Seccomp: /proc/self/status >/seen"]})
+    assert c.run().ok().out.split() == ["Seccomp:", "2"]
 
 
 def test_hooks_after_a_failed_one_do_not_run(ct, log):

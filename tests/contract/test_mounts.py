@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from harness import bundle, host, peer
+from harness.container import mounts_below
 
 
 @pytest.fixture
@@ -384,6 +385,21 @@ def test_idmapped_mount_needs_both_mappings(ct, volume):
     bundle.bind(c.config, volume, "/vol", "rbind", "idmap")
     c.config["mounts"][-1]["uidMappings"] = idmap(3000)
     c.run().failed()
+
+
+def test_without_a_mount_namespace_mounts_end_with_the_container(ct, runtime):
+    """They are the host's then: delete takes them away again."""
+    peer.lacks("*", "leaves or refuses them")
+    c = ct(["sleep", "1000"])
+    bundle.without_namespace(c.config, "mount", "cgroup")
+    c.linux["maskedPaths"], c.linux["readonlyPaths"] = [], []
+    c.config["mounts"] = [{"destination": "/mnt", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]}]
+    c.up()
+    assert c.rootfs + "/mnt" in mounts_below(runtime.scratch)
+    c.kill("KILL").ok()
+    c.wait_stopped()
+    c.delete().ok()
+    assert not mounts_below(runtime.scratch)
 
 
 def test_idmap_only_for_bind_mounts(ct):

@@ -71,11 +71,12 @@ def test_kill_all_ends_everything(ct):
     c.wait_stopped()
 
 
-def test_kill_of_a_created_container(ct):
+@pytest.mark.parametrize("sig", ["KILL", "TERM"])
+def test_kill_of_a_created_container(ct, sig):
     """A signal reaches the init that waits for start; then the container is stopped."""
     c = ct(["sleep", "100"])
     c.create().ok()
-    c.kill("KILL").ok()
+    c.kill(sig).ok()
     c.wait_stopped()
     c.delete().ok()
 

@@ -20,6 +20,8 @@ import pytest
 from harness import env, leaks
 from harness.container import kill_pid
 
+pytestmark = pytest.mark.skipif(env.SANITIZED, reason="sanitizers cannot do without the calls that fail here")
+
 SECONDS = 5  # per variant, without COFFER_STRESS
 HANG = 99
 

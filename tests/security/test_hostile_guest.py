@@ -161,18 +161,21 @@ def test_nothing_of_the_container_is_loaded(ct, runtime, outside):
 # ---- hooks ----
 
 def test_hooks_get_their_own_environment_only(ct, runtime):
-    """A hook sees the environment of its entry: not the runtime's, not the container's."""
-    out = os.path.join(runtime.scratch, "hook-env")
+    """A hook of the host never sees the container's environment; with `env`, only that."""
+    out, bare = os.path.join(runtime.scratch, "hook-env"), os.path.join(runtime.scratch, "bare-env")
     c = ct(["true"])
     c.process["env"].append("CONTAINER_SECRET=1")
     c.config["hooks"] = {
-        "createRuntime": [{"path": "/usr/bin/env", "args": ["env"], "env": ["ONLY=this"]}],
-        "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "/usr/bin/env > %s; cat >> %s" % (out, out)]}]}
+        "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "/usr/bin/env > " + out], "env": ["ONLY=this"]}],
+        "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "/usr/bin/env > " + bare]}]}
     env = dict(os.environ, RUNTIME_SECRET="2")
     c.run(env=env).ok()
     with open(out) as f:
         text = f.read()
-    assert "RUNTIME_SECRET" not in text and "CONTAINER_SECRET" not in text, text
+    assert "ONLY=this" in text and "RUNTIME_SECRET" not in text and "CONTAINER_SECRET" not in text, text
+    with open(bare) as f:
+        text = f.read()
+    assert "RUNTIME_SECRET=2" in text and "CONTAINER_SECRET" not in text, text
 
 
 def test_hook_holds_no_descriptor_of_ours(ct, runtime):

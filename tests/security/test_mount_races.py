@@ -13,6 +13,7 @@ import pytest
 from harness import bundle, env
 
 TRIES = 25 * env.STRESS
+pytestmark = pytest.mark.limit(180 * env.STRESS)
 
 
 @pytest.fixture

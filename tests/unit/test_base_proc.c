@@ -44,7 +44,7 @@ static void test_alive(void)
 	CHECK(proc_alive(pid, st.start_time));
 	CHECK(!proc_alive(pid, st.start_time + 1)); /* another one of the same pid */
 	CHECK(!proc_alive(0, 0) && !proc_alive(-1, 0));
-	(void)kill(pid, SIGKILL);
+	CHECK(pid > 0 && kill(pid, SIGKILL) == 0); /* kill(-1) is everybody */
 	siginfo_t info;
 	CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	CHECK(!proc_alive(pid, st.start_time)); /* a zombie */

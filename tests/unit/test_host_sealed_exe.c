@@ -187,7 +187,9 @@ static void play(const struct round *r, const char *program, const char *origina
 		int code = proc_exit_code(proc_wait(pid));
 		printf("%s: not possible here\n", r->name);
 		CHECK(code == 77);
-		goto end;
+		close(in[1]);
+		close(out[0]);
+		return;
 	}
 	(void)snprintf(want, sizeof(want), "%d 42 stillhere ", (int)r->want);
 	if (!str_starts(line, want) || !strstr(line, "[victim a b  last]"))
@@ -208,7 +210,6 @@ static void play(const struct round *r, const char *program, const char *origina
 		int code = attack(exe, true, r->uid);
 		CHECK(code == 0 || code == 77);
 		close(in[1]);
-		in[1] = -1;
 		CHECK_INT(proc_exit_code(proc_wait(pid)), 0);
 		/* The race of the real attack: the victim is gone, the file is no longer busy. */
 		CHECK(!from_root || !can_write(fd_path(exe).s));
@@ -217,16 +218,12 @@ static void play(const struct round *r, const char *program, const char *origina
 		CHECK(code == 0 || code == 77);
 	} else {
 		close(in[1]);
-		in[1] = -1;
 		CHECK_INT(proc_exit_code(proc_wait(pid)), 0);
 	}
 	autofree char *now = NULL;
 	size_t len = 0;
 	CHECK_INT(file_read_at(AT_FDCWD, program, 1 << 26, &now, &len), 0);
 	CHECK(len == original_len && memcmp(now, original, len) == 0);
-end:
-	if (in[1] >= 0)
-		close(in[1]);
 	close(out[0]);
 }
 

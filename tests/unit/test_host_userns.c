@@ -150,6 +150,8 @@ static int rootless(void)
 		return 3;
 	/* Without ranges in /etc/subuid, or without the tools, it is refused in words. */
 	int r = userns_write_maps(proc, second, &two, &two, true, &denied, &err);
+	if (pid < 0 || second < 0) /* kill(-1) is everybody */
+		return 6;
 	kill(second, SIGKILL);
 	ignore_result(proc_wait(second));
 	if (r >= 0)

@@ -29,7 +29,7 @@ static const char process_text[] =
 	"{\"type\":\"RLIMIT_NOFILE\",\"hard\":3,\"soft\":2}],"
 	"\"noNewPrivileges\":true,\"apparmorProfile\":\"aa\",\"oomScoreAdj\":-999,"
 	"\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"nice\":5,\"flags\":[\"SCHED_FLAG_RECLAIM\"],"
-	"\"runtime\":10,\"deadline\":20,\"period\":30},\"selinuxLabel\":\"se\","
+	"\"runtime\":2010,\"deadline\":2020,\"period\":2030},\"selinuxLabel\":\"se\","
 	"\"ioPriority\":{\"class\":\"IOPRIO_CLASS_IDLE\",\"priority\":4},"
 	"\"execCPUAffinity\":{\"initial\":\"0-3,7\",\"final\":\"1\"}}}";
 
@@ -66,7 +66,8 @@ static void test_process(void)
 	CHECK_STR(p->scheduler->policy, "SCHED_DEADLINE");
 	CHECK(p->scheduler->nice == 5 && p->scheduler->priority == 0);
 	CHECK_STR(p->scheduler->flags.v[0], "SCHED_FLAG_RECLAIM");
-	CHECK(p->scheduler->runtime == 10 && p->scheduler->deadline == 20 && p->scheduler->period == 30);
+	CHECK(p->scheduler->runtime == 2010 && p->scheduler->deadline == 2020 &&
+	      p->scheduler->period == 2030);
 	CHECK_STR(p->io_priority->class_, "IOPRIO_CLASS_IDLE");
 	CHECK_INT(p->io_priority->priority, 4);
 	CHECK_STR(p->exec_cpu_affinity->initial, "0-3,7");

@@ -157,7 +157,7 @@ PROFILE = """
 profile coffer-test flags=(attach_disconnected,mediate_deleted) {
   file, capability, network, signal, umount, ptrace,
   deny /denied/** w,
-  deny @{PROC}/sys/** w,
+  deny /proc/sys/** w,
 }
 """
 

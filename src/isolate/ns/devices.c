@@ -53,6 +53,13 @@ static bool is_device(const struct oci_device *d, const struct stat *st)
 	return d->type == 'p' || (major(st->st_rdev) == d->major && minor(st->st_rdev) == d->minor);
 }
 
+bool ns_devices_is(const struct oci_device *d, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && is_device(d, &st);
+}
+
 static int check_fd(const struct oci_device *d, int fd, const char *whose, struct err *err)
 {
 	struct stat st;
@@ -82,19 +89,50 @@ static int open_node(int dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Puts the host's node over an empty file. */
-static int bind_node(const struct ns_mount_env *env, const struct oci_device *d, int dir, const char *name,
-		     struct err *err)
+/* A mount of the node on the host, detached where the kernel can do that. */
+static int host_node(const struct ns_mount_env *env, const struct oci_device *d, struct err *err)
 {
-	struct stat st;
+	const struct mount_kernel *k = &env->m->kernel;
+	struct mount_change change = {.set = NS_DEVICE_ATTRS};
 	autoclose int source = open(d->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int r;
 
 	if (source < 0)
 		return device_failed(d, errno, "open the host's", err);
-	r = check_fd(d, source, "the host's", err);
+	int r = check_fd(d, source, "the host's", err);
 	if (r < 0)
 		return r;
+	if (!k->api)
+		return take_fd(&source);
+	autoclose int tree = mount_clone_fd(source, false);
+	r = tree < 0 ? tree : mount_change(k, tree, &change);
+	return r < 0 ? device_failed(d, r, "bind", err) : take_fd(&tree);
+}
+
+static int attach_node(const struct mount_kernel *k, int source, int target, int dir, const char *name)
+{
+	struct mount_change change = {.set = NS_DEVICE_ATTRS};
+	int r = k->api ? mount_attach(source, target) : mount_old_bind(k, source, target, false);
+
+	if (r < 0 || k->api)
+		return r;
+	autoclose int fd = open_node(dir, name);
+	return fd < 0 ? fd : mount_change(k, fd, &change);
+}
+
+/* Puts a node of the host's over an empty file: one that the parent has made, or the one of that path. */
+static int bind_node(const struct ns_mount_env *env, const struct oci_device *d, int dir, const char *name,
+		     struct err *err)
+{
+	const struct oci_linux *l = &env->c->config->linux;
+	struct stat st;
+	int made = -1;
+
+	for (size_t i = 0; i < env->m->n_nodes; i++)
+		if (d == &l->devices.v[i])
+			made = env->m->nodes[i];
+	autoclose int source = made < 0 ? host_node(env, d, err) : fcntl(made, F_DUPFD_CLOEXEC, 3);
+	if (source < 0)
+		return made < 0 ? source : device_failed(d, errno, "bind", err);
 	autoclose int file = openat(dir, name, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (file < 0 && errno != EEXIST)
 		return device_failed(d, errno, "make", err);
@@ -103,7 +141,7 @@ static int bind_node(const struct ns_mount_env *env, const struct oci_device *d,
 		return device_failed(d, target, "open", err);
 	if (fstat(target, &st) == 0 && S_ISLNK(st.st_mode))
 		return device_failed(d, ELOOP, "bind", err);
-	r = ns_mount_bind_fd(&env->m->kernel, source, target);
+	int r = attach_node(&env->m->kernel, source, target, dir, name);
 	return r < 0 ? device_failed(d, r, "bind", err) : 0;
 }
 

@@ -73,6 +73,13 @@ must_use int ns_idmap_apply(const struct ns_mounts *m, const struct ns_mount *mo
 must_use int ns_mount_cgroup(const struct ns_mount_env *env, const struct ns_mount *mount,
 			     const struct ns_place *at, struct err *err);
 
+/* What is set on the mount of a device node: there is nothing to execute. */
+#define NS_DEVICE_ATTRS ((uint64_t)(MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC))
+/* devices_plan.c, parent: nodes for a user namespace, where the host has none to bind. */
+must_use int ns_devices_plan(const struct isolate_create *c, struct ns_mounts *m, struct err *err);
+void ns_devices_plan_end(struct ns_mounts *m);
+/* Is it that device, by type and number? */
+bool ns_devices_is(const struct oci_device *d, int fd);
 /* devices.c: nodes, /dev links, the null device; needs root->dev_fd. */
 must_use int ns_devices_make(const struct ns_mount_env *env, struct err *err);
 /* 0 where fd is the null device, -EINVAL where it is not, or -errno. */

@@ -258,6 +258,9 @@ static int plan_all(struct planner *p, struct err *err)
 	/* Where it does not work here it may in the child, which has privileges over its own mounts. */
 	if (m->kernel.api && !p->c->rootless)
 		m->root_tree = mount_clone_fd(p->c->rootfs_fd, true);
+	r = ns_devices_plan(p->c, m, err);
+	if (r < 0)
+		return r;
 	if (config->mounts.n == 0)
 		return 0;
 	m->v = calloc(config->mounts.n, sizeof(*m->v));
@@ -281,6 +284,7 @@ int ns_mounts_plan(const struct isolate_create *c, struct ns_mounts *ret, struct
 		.root_tree = -1,
 		.procfs = -1,
 		.idmap_socket = -1,
+		.nodes_dirfd = -1,
 		.own_user_ns = ns[OCI_NS_USER].wanted,
 		.own_mount_ns = ns[OCI_NS_MOUNT].wanted,
 		.own_cgroup_ns = ns[OCI_NS_CGROUP].wanted,
@@ -320,6 +324,7 @@ void ns_mounts_free(struct ns_mounts *m)
 		fd_drop(&m->v[i].idmap_ns);
 	}
 	free(m->v);
+	ns_devices_plan_end(m);
 	ns_idmap_stop(m);
 	fd_drop(&m->root_tree);
 	fd_drop(&m->procfs);

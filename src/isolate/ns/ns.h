@@ -97,7 +97,8 @@ struct ns_container {
 	 * the child stops for it.  Most containers save that round trip.
 	 */
 	bool host_turn;
-	bool devices_late; /* the device rules wait for the host's turn: a mount may need a block device */
+	bool devices_late;  /* the device rules wait for the host's turn: a mount may need a block device */
+	bool devices_first; /* they are there before the child is */
 	int procfs;
 	int start_listener; /* start.sock, or -1 */
 	int console;	    /* where the child sends the terminal's master end, or -1 */

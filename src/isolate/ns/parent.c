@@ -61,6 +61,12 @@ static void plan_host_turn(struct ns_container *n)
 		n->devices_late |=
 			m->kind == NS_MOUNT_OTHER && m->config->source && m->config->source[0] == '/';
 	}
+	/* The rules of v1 come into force one by one, and "deny all" is the first: nobody may be in there
+	 * yet. */
+	if (!c->cgroup->v2 && !n->devices_late) {
+		n->devices_first = !c->cgroup->systemd;
+		n->devices_late = c->cgroup->systemd;
+	}
 	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0;
 }
 
@@ -106,6 +112,12 @@ static int prepare(const struct isolate_create *c, struct ns_container *n, int *
 	return ns_sync_pair(&n->spawn.sync_parent, &n->spawn.sync_child, err);
 }
 
+static int set_devices(const struct isolate_create *c, struct err *err)
+{
+	return c->cgroup->none ? 0
+			       : cgroup_set_devices(c->cgroup, &c->config->linux.resources, c->rootless, err);
+}
+
 /* The directory of a cgroup by the file system exists before the clone; a systemd scope needs the process
  * first. */
 static int prepare_cgroup(const struct isolate_create *c, struct ns_container *n, struct err *err)
@@ -121,7 +133,21 @@ static int prepare_cgroup(const struct isolate_create *c, struct ns_container *n
 	if (n->spawn.cgroup_fd < 0 && n->spawn.cgroup_fd != -ENOTSUP)
 		return n->spawn.cgroup_fd;
 	n->cloned_into = n->spawn.cgroup_fd >= 0;
+	r = n->devices_first ? set_devices(c, err) : 0;
+	if (r < 0)
+		return r;
 	return cgroup_join_open(c->cgroup, NULL, n->cloned_into, &n->join, err);
+}
+
+/* Neither a group nor a namespace holds them together. */
+static void warn_of_strays(const struct isolate_create *c)
+{
+	const struct oci_namespace *pid = &c->config->linux.ns[OCI_NS_PID];
+
+	if (c->rootless && c->cgroup->none && c->sandbox.warn && (!pid->wanted || pid->path))
+		c->sandbox.warn(c->sandbox.warn_data,
+				"a rootless container with no cgroup and no private pid namespace cannot be "
+				"killed as a whole. Such configuration is strongly discouraged");
 }
 
 bool ns_child_waits(const struct ns_container *n)
@@ -179,12 +205,6 @@ static int move_net_devices(const struct oci_config *config, pid_t pid, struct e
 	return 0;
 }
 
-static int set_devices(const struct isolate_create *c, struct err *err)
-{
-	return c->cgroup->none ? 0
-			       : cgroup_set_devices(c->cgroup, &c->config->linux.resources, c->rootless, err);
-}
-
 /* The mounts are there: the host's turn. */
 static int equip(const struct ns_container *n, const struct sandbox *s, struct err *err)
 {
@@ -211,7 +231,7 @@ static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int
 	r = introduce(n, s, err);
 	/* The child is mounting meanwhile; loading the device program is the dearest thing that we have to
 	 * do. */
-	if (r == 0 && !n->devices_late)
+	if (r == 0 && !n->devices_late && !n->devices_first)
 		r = set_devices(c, err);
 	if (r == 0 && n->host_turn)
 		r = ns_expect(sync, NS_MSG_MOUNTED, err);
@@ -271,6 +291,7 @@ int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *e
 	r = prepare_cgroup(c, &n, err);
 	if (r < 0)
 		return r;
+	warn_of_strays(c);
 	r = ns_spawn(&n.spawn, &pid, &pidfd, err);
 	if (pid == 0)
 		ns_child_main(&n, r, err);

@@ -276,7 +276,7 @@ static int set_labels(const struct ns_program *p, struct err *err)
 	return r < 0 ? r : lsm_selinux_on_exec(p->procfs, p->process->selinux_label, err);
 }
 
-static int by_number(const void *a, const void *b)
+static int by_descriptor(const void *a, const void *b)
 {
 	return *(const int *)a - *(const int *)b;
 }
@@ -285,7 +285,7 @@ int ns_program_drop_fds(const struct ns_program *p, int keep1, int keep2, struct
 {
 	int keep[] = {p->procfs, keep1, keep2};
 
-	qsort(keep, ARRAY_LEN(keep), sizeof(keep[0]), by_number);
+	qsort(keep, ARRAY_LEN(keep), sizeof(keep[0]), by_descriptor);
 	int r = fd_close_from(3 + (unsigned)(p->listen_fds + p->preserve_fds), keep, ARRAY_LEN(keep), false);
 	return r < 0 ? err_num(err, r, "cannot close the host's descriptors") : 0;
 }
@@ -352,6 +352,8 @@ static int run_start_hooks(const struct ns_program *p, struct err *err)
 
 	if (!events || !events->start_container_inside)
 		return 0;
+	/* They have the environment of the program that follows, and that is all we need it for now. */
+	environ = p->envp;
 	return events->start_container_inside(events->data, getpid(), err);
 }
 

@@ -48,9 +48,12 @@ struct ns_mounts {
 	size_t n;
 	int idmap_socket;	      /* to who maps ids where the child may not; -1 = nobody */
 	pid_t idmap_pid, idmap_owner; /* that process and its parent; 0 = none */
-	int root_tree;		   /* detached clone of the root file system; -1 = the child clones by path */
-	int procfs;		   /* the host's; where mount(2) must serve after pivot_root */
-	unsigned long propagation; /* linux.rootfsPropagation as MS_*; 0 = not given */
+	int root_tree; /* detached clone of the root file system; -1 = the child clones by path */
+	int procfs;    /* the host's; where mount(2) must serve after pivot_root */
+	int *nodes;    /* detached mounts of device nodes by the index of linux.devices, -1 = none; owned */
+	size_t n_nodes;
+	int nodes_dirfd, state_dirfd; /* where the nodes are, -1 = nowhere; and in what, borrowed */
+	unsigned long propagation;    /* linux.rootfsPropagation as MS_*; 0 = not given */
 	bool own_user_ns, own_mount_ns, own_cgroup_ns;
 	bool host_is_slave; /* the kernel made the new mount namespace a slave of the host's already */
 	const char *label;  /* SELinux context for mounts; NULL = none; borrowed */

@@ -6,7 +6,8 @@ COFFER_LEVELS   isolation levels to run the contract at (default: "ns")
 COFFER_VIEW     "host" (default) or "v2": run everything in a private mount
                 namespace whose /sys/fs/cgroup is a cgroup2 mount
 COFFER_ANY_SKIP 1: do not turn an unexpected skip into a failure
-COFFER_STRESS   N: the bounded race tests try N times as often; 1 (make stress) means ten times
+COFFER_SANITIZED 1 (make asan): the binary has sanitizers in it
+COFFER_STRESS   N (default 1; make stress: 20): bounded tests try N times as often, sweeps go to their end
 """
 import os
 
@@ -18,7 +19,8 @@ IS_RUNC = os.path.basename(OCI) == "runc"
 LEVELS = [x for x in os.environ.get("COFFER_LEVELS", "ns").replace(",", " ").split() if x]
 VIEW = os.environ.get("COFFER_VIEW", "host")
 ANY_SKIP = os.environ.get("COFFER_ANY_SKIP") == "1"
-STRESS = {"": 1, "1": 10}.get(os.environ.get("COFFER_STRESS", "")) or int(os.environ["COFFER_STRESS"])
+STRESS = int(os.environ.get("COFFER_STRESS") or 1)
+SANITIZED = os.environ.get("COFFER_SANITIZED") == "1"
 BUSYBOX = next((p for p in ("/usr/bin/busybox", "/bin/busybox") if os.path.exists(p)), "/usr/bin/busybox")
 
 # A slow machine (TCG, sanitizers) stretches every time limit of the suites.
