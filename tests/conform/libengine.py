@@ -277,6 +277,8 @@ class Docker(Engine):
         with open(d + "/daemon.json", "w") as f:
             f.write("{}")
         binds = "".join("mount --bind %s %s; " % (src, dst) for dst, src in files.items())
+        # a containerd of the machine's own would be used otherwise, and does not see our mounts
+        binds += "[ ! -d /run/containerd ] || mount -t tmpfs run /run/containerd; "
         if v2:
             binds += "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit; "
         self.log = open(d + "/log", "w")
