@@ -87,6 +87,7 @@ struct isolate_create {
 	struct cgroup *cgroup; /* planned; create() makes it with `cgroup_request` */
 	const struct cgroup_request *cgroup_request;
 	int rootfs_fd;	    /* O_PATH directory, the resolved root.path */
+	int rootfs_tree;    /* a detached mount to be the root in place of what is in rootfs_fd; -1 = none */
 	const char *rootfs; /* its absolute path */
 	struct isolate_stdio stdio;
 	struct isolate_events events;

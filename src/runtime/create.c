@@ -87,6 +87,17 @@ static int go(struct making *m, struct err *err)
 			    poststart_forgives(m->config.oci_version), err);
 }
 
+/* What the caller in the same program asked for. */
+static void hand_over(struct making *m)
+{
+	const struct create_host *host = m->o->host;
+
+	if (host->ret_pid)
+		*host->ret_pid = m->sandbox.pid;
+	if (host->ret_master)
+		*host->ret_master = take_fd(&m->master);
+}
+
 int runtime_run(const struct runtime *rt, const struct create_options *o, int *ret_status, struct err *err)
 {
 	automaking struct making m;
@@ -101,6 +112,8 @@ int runtime_run(const struct runtime *rt, const struct create_options *o, int *r
 		r = go(&m, err);
 	if (r == 0)
 		r = forward_ready(&m, err);
+	if (r == 0 && o->host)
+		hand_over(&m);
 	if (r == 0 && !o->detach)
 		r = run_to_end(&m, ret_status, err);
 	if (r < 0)

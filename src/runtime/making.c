@@ -227,7 +227,9 @@ int making_prepare(struct making *m, struct err *err)
 	process = m->config.process;
 	if (!process && !m->separate_start)
 		return err_set(err, EINVAL, "%s/config.json: process property must not be empty", m->bundle);
-	r = check_terminal(process && process->terminal, m->detached, m->o->console_socket, err);
+	r = m->o->host && m->o->host->ret_master
+		    ? 0
+		    : check_terminal(process && process->terminal, m->detached, m->o->console_socket, err);
 	if (r < 0)
 		return r;
 	if (m->rt->rootless && process && process->user.additional_gids.n > 0)
@@ -360,13 +362,20 @@ int making_hooks(const struct making *m, const char *kind, const hook_list *list
 	return call_hooks(m, kind, list, status, m->sandbox.pid, false, forgive, err);
 }
 
-static int on_create_runtime(void *data, const struct sandbox *s unused, struct err *err)
+static bool wants_network(const struct making *m)
+{
+	return m->o->host && m->o->host->network;
+}
+
+static int on_create_runtime(void *data, const struct sandbox *s, struct err *err)
 {
 	const struct making *m = data;
+	int r = wants_network(m) ? m->o->host->network(m->o->host->data, s->pid, err) : 0;
+
 	/* Prestart hooks are older than the state "creating": what is theirs to see is a created container.
 	 */
-	int r = making_hooks(m, "prestart", &m->config.hooks.prestart, "created", false, err);
-
+	if (r == 0)
+		r = making_hooks(m, "prestart", &m->config.hooks.prestart, "created", false, err);
 	return r < 0 ? r
 		     : making_hooks(m, "createRuntime", &m->config.hooks.create_runtime, "creating", false,
 				    err);
@@ -406,6 +415,7 @@ void making_name(struct making *m)
 int making_build(struct making *m, struct err *err)
 {
 	const struct oci_hooks *hooks = &m->config.hooks;
+	const struct create_host *host = m->o->host;
 
 	making_name(m);
 	struct isolate_create c = {
@@ -414,17 +424,19 @@ int making_build(struct making *m, struct err *err)
 		.cgroup = &m->cgroup,
 		.cgroup_request = &m->request,
 		.rootfs_fd = m->rootfs_fd,
+		.rootfs_tree = host ? host->rootfs_tree : -1,
 		.rootfs = m->rootfs,
 		.stdio = {.console_socket = m->console_socket,
-			  .ret_master = m->detached ? NULL : &m->master,
+			  .ret_master = m->detached && !(host && host->ret_master) ? NULL : &m->master,
 			  .preserve_fds = m->o->preserve_fds,
 			  .listen_fds = m->listen_fds,
 			  .notify_socket = -1,
 			  .pidfd_socket = m->pidfd_socket},
 		.events = {.data = m,
 			   .spawned = on_spawned,
-			   .create_runtime =
-				   hooks->prestart.n + hooks->create_runtime.n ? on_create_runtime : NULL,
+			   .create_runtime = wants_network(m) || hooks->prestart.n + hooks->create_runtime.n
+						     ? on_create_runtime
+						     : NULL,
 			   .create_container_inside = hooks->create_container.n ? on_create_container : NULL,
 			   .start_container_inside = hooks->start_container.n ? on_start_container : NULL},
 		.rootless = m->rt->rootless,

@@ -33,9 +33,24 @@ void runtime_close(struct runtime *rt);
 
 void runtime_warn(const struct runtime *rt, const char *fmt, ...) printf_like(2, 3);
 
+/* What a caller in the same program can hand over and a command line cannot. */
+struct create_host {
+	/*
+	 * A detached mount that is the root file system, in place of what is in
+	 * root.path (which must be there, as the place to put it); -1 = none.  Borrowed.
+	 */
+	int rootfs_tree;
+	/* The container's namespaces are there (/proc/PID/ns/net): called before any hook.  May be NULL. */
+	int (*network)(void *data, pid_t pid, struct err *err);
+	void *data;
+	int *ret_master; /* where the terminal's master end goes, detached or not; NULL = the usual ways */
+	pid_t *ret_pid;	 /* of the container's first process, a child of the caller; NULL = not asked for */
+};
+
 struct create_options {
 	const char *id, *bundle;
-	const char *config; /* name of the file in the bundle; NULL: config.json */
+	const struct create_host *host; /* NULL = none */
+	const char *config;		/* name of the file in the bundle; NULL: config.json */
 	const char *console_socket, *pidfd_socket, *pid_file;
 	bool no_pivot, no_new_keyring;
 	int preserve_fds;

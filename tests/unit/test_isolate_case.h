@@ -280,6 +280,7 @@ static void case_run_here(const struct test_case *t)
 		return;
 	}
 	struct isolate_create c = {
+		.rootfs_tree = -1,
 		.sandbox = {.id = "test", .bundle = case_bundle},
 		.config = &config,
 		.cgroup = &cg,

@@ -256,8 +256,15 @@ static int plan_all(struct planner *p, struct err *err)
 			return m->procfs;
 	}
 	/* Where it does not work here it may in the child, which has privileges over its own mounts. */
-	if (m->kernel.api && !p->c->rootless)
+	if (p->c->rootfs_tree >= 0) {
+		m->root_tree = m->kernel.api ? fcntl(p->c->rootfs_tree, F_DUPFD_CLOEXEC, 3) : -1;
+		if (m->root_tree < 0)
+			return err_set(
+				err, EOPNOTSUPP,
+				"cannot take the root file system: this kernel has no mount descriptors");
+	} else if (m->kernel.api && !p->c->rootless) {
 		m->root_tree = mount_clone_fd(p->c->rootfs_fd, true);
+	}
 	r = ns_devices_plan(p->c, m, err);
 	if (r < 0)
 		return r;

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/db.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+
+enum { BUSY_MS = 60000 };
+
+struct db {
+	sqlite3 *handle;
+	char *path; /* for messages */
+	bool open;  /* a transaction */
+};
+
+static int code_of(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_CONSTRAINT:
+		return EEXIST;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+	case SQLITE_CANTOPEN:
+		return EACCES;
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return EUCLEAN;
+	default:
+		return EIO;
+	}
+}
+
+static int fail(const struct db *db, struct err *err, const char *what)
+{
+	return err_set(err, code_of(sqlite3_extended_errcode(db->handle)),
+		       "cannot %s the database \"%s\": %s", what, db->path, sqlite3_errmsg(db->handle));
+}
+
+static int simple(struct db *db, const char *sql, const char *what, struct err *err)
+{
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, err, what);
+}
+
+int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, struct db **ret,
+	    struct err *err)
+{
+	struct db *db = calloc(1, sizeof(*db));
+
+	if (!db || !(db->path = str_format("%s/%s", dir, name))) {
+		free(db);
+		return err_oom(err);
+	}
+	/* SQLite makes files 0644 less the umask: the mode is ours to say. */
+	int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int r = fd < 0 ? err_sys(err, "cannot open the database \"%s\"", db->path) : 0;
+	if (fd >= 0)
+		(void)close(fd); /* was only made */
+	if (r == 0 && sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+				      NULL) != SQLITE_OK)
+		r = fail(db, err, "open");
+	if (r == 0)
+		(void)sqlite3_busy_timeout(db->handle, BUSY_MS); /* cannot fail on an open handle */
+	if (r == 0)
+		r = simple(
+			db,
+			d == DB_SYNC
+				? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
+				: "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA "
+				  "foreign_keys=ON",
+			"open", err);
+	if (r < 0) {
+		db_close(db);
+		return r;
+	}
+	*ret = db;
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	(void)sqlite3_close_v2(db->handle); /* an open transaction is rolled back */
+	free(db->path);
+	free(db);
+}
+
+int db_schema(struct db *db, const char *room, int version, const char *sql, struct err *err)
+{
+	int have = 0;
+	int r;
+	{
+		struct db_row q autodbrow;
+
+		/* Fails where there is no such table yet. */
+		if (db_query(db, &q, err, "SELECT version FROM room WHERE name = ?", "s", room) == 0) {
+			r = db_next(&q, err);
+			if (r < 0)
+				return r;
+			have = r > 0 ? (int)db_int(&q, 0) : 0;
+		}
+	}
+	if (have == version)
+		return 0;
+	if (have > version)
+		return err_set(err, EPROTO,
+			       "the database \"%s\" was made by a newer coffer (%s %d, this one knows %d)",
+			       db->path, room, have, version);
+	r = db_begin(db, err);
+	if (r < 0)
+		return r;
+	r = simple(db,
+		   "CREATE TABLE IF NOT EXISTS room (name TEXT PRIMARY KEY, version INTEGER) WITHOUT ROWID",
+		   "make tables in", err);
+	if (r == 0)
+		r = simple(db, sql, "make tables in", err);
+	if (r == 0)
+		r = MIN_OF(db_exec(db, err, "REPLACE INTO room VALUES (?, ?)", "si", room, (int64_t)version),
+			   0);
+	if (r == 0)
+		r = db_commit(db, err);
+	if (r < 0)
+		db_rollback(db);
+	return r;
+}
+
+int db_begin(struct db *db, struct err *err)
+{
+	int r = simple(db, "BEGIN IMMEDIATE", "lock", err);
+
+	db->open = r == 0;
+	return r;
+}
+
+int db_commit(struct db *db, struct err *err)
+{
+	int r = simple(db, "COMMIT", "write", err);
+
+	if (r == 0)
+		db->open = false;
+	return r;
+}
+
+void db_rollback(struct db *db)
+{
+	if (db->open)
+		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL); /* what failed was told */
+	db->open = false;
+}
+
+static int bind_all(sqlite3_stmt *stmt, const char *types, va_list ap)
+{
+	int rc = SQLITE_OK;
+
+	for (int i = 1; *types && rc == SQLITE_OK; types++, i++) {
+		if (*types == 's') {
+			rc = sqlite3_bind_text(stmt, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+		} else if (*types == 'i') {
+			rc = sqlite3_bind_int64(stmt, i, va_arg(ap, int64_t));
+		} else {
+			const void *data = va_arg(ap, const void *);
+			rc = sqlite3_bind_blob64(stmt, i, data, va_arg(ap, size_t), SQLITE_TRANSIENT);
+		}
+	}
+	return rc;
+}
+
+static int query(struct db *db, struct db_row *ret, struct err *err, const char *sql, const char *types,
+		 va_list ap)
+{
+	*ret = (struct db_row){.db = db};
+	if (sqlite3_prepare_v2(db->handle, sql, -1, &ret->stmt, NULL) != SQLITE_OK)
+		return fail(db, err, "read");
+	if (bind_all(ret->stmt, types, ap) == SQLITE_OK)
+		return 0;
+	int r = fail(db, err, "read");
+	db_row_end(ret);
+	return r;
+}
+
+int db_query(struct db *db, struct db_row *ret, struct err *err, const char *sql, const char *types, ...)
+{
+	va_list ap;
+
+	va_start(ap, types);
+	int r = query(db, ret, err, sql, types, ap);
+	va_end(ap);
+	return r;
+}
+
+int db_next(struct db_row *row, struct err *err)
+{
+	int rc = sqlite3_step(row->stmt);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	return rc == SQLITE_DONE ? 0 : fail(row->db, err, "read");
+}
+
+const char *db_text(const struct db_row *row, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(row->stmt, column);
+
+	return text ? text : "";
+}
+
+int64_t db_int(const struct db_row *row, int column)
+{
+	return sqlite3_column_int64(row->stmt, column);
+}
+
+bool db_is_null(const struct db_row *row, int column)
+{
+	return sqlite3_column_type(row->stmt, column) == SQLITE_NULL;
+}
+
+const void *db_blob(const struct db_row *row, int column, size_t *ret_len)
+{
+	const void *data = sqlite3_column_blob(row->stmt, column);
+
+	*ret_len = (size_t)sqlite3_column_bytes(row->stmt, column);
+	return data;
+}
+
+void db_row_end(struct db_row *row)
+{
+	(void)sqlite3_finalize(row->stmt); /* repeats the error of the last step */
+	row->stmt = NULL;
+}
+
+int db_exec(struct db *db, struct err *err, const char *sql, const char *types, ...)
+{
+	struct db_row q autodbrow;
+	va_list ap;
+
+	va_start(ap, types);
+	int r = query(db, &q, err, sql, types, ap);
+	va_end(ap);
+	while (r == 0 && (r = db_next(&q, err)) > 0)
+		r = 0;
+	return r < 0 ? r : sqlite3_changes(db->handle);
+}
+
+int64_t db_last_rowid(struct db *db)
+{
+	return sqlite3_last_insert_rowid(db->handle);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: containers made of images, networks and the runtime.
+ *
+ * The only room where image, net and runtime meet.  Functions take plain
+ * structs and return plain structs: parsing and printing are the front's.
+ * There is no daemon: every command opens the engine, works on the store
+ * together with whatever other commands are at work, and goes.  A
+ * container's row in the database is the truth about its making and its last
+ * known state; what runs is asked from its monitor's files and the kernel.
+ * Whoever finds a row that says "running" with nobody there (a monitor that
+ * was killed, a machine that was restarted) settles it before answering.
+ */
+#pragma once
+
+#include "image/image.h"
+#include "monitor/monitor.h"
+#include "net/net.h"
+#include "runtime/runtime.h"
+
+struct engine;
+struct engine_options {
+	const char *data_root, *run_root; /* /var/lib/coffer, /run/coffer; rootless: XDG */
+	enum image_layers layers;
+	bool sync; /* see image_store_options */
+	bool systemd_cgroup, rootless;
+	const char *isolation;		 /* default level; NULL = ns */
+	bool userns_host;		 /* containers.userns = "host" */
+	const char *const *argv_globals; /* how this program was called, for plan.maker and plan.finish:
+					    program, then global flags; NULL-terminated */
+	str_list cni_config_dirs, cni_plugin_dirs, address_pools;
+	const char *log_driver;	  /* NULL = json-file */
+	const char *fetch_config; /* path of coffer.toml for coffer-fetch; NULL = default */
+	void (*warn)(void *data, const char *text);
+	void *warn_data;
+};
+must_use int engine_open(const struct engine_options *o, struct engine **ret, struct err *err);
+void engine_close(struct engine *e);
+struct image_store *engine_images(struct engine *e); /* borrowed */
+struct net *engine_net(struct engine *e); /* borrowed; opened when first asked for; NULL = err was set */
+must_use int engine_net_get(struct engine *e, struct net **ret, struct err *err);
+
+/* ---- making ---- */
+
+enum engine_mount_kind { ENGINE_BIND, ENGINE_VOLUME, ENGINE_TMPFS };
+struct engine_mount {
+	enum engine_mount_kind kind;
+	const char *source; /* path, volume name; NULL = anonymous volume */
+	const char *target;
+	bool read_only, no_copy, create_source /* -v makes a missing host directory */;
+	const char *propagation; /* NULL = rprivate */
+	const char *options; /* tmpfs: "size=64m,mode=1777"; -v: what else stood behind the second colon */
+	bool recursive_read_only, idmap;
+	const char *subpath; /* volume-subpath */
+};
+struct engine_device {
+	const char *host, *container, *access; /* "rwm" */
+};
+struct engine_ulimit {
+	const char *name; /* "nofile" */
+	int64_t soft, hard;
+};
+struct engine_blkio {
+	const char *device;
+	uint64_t value;
+};
+
+/* What `create` and `run` can be told.  NULL, 0 and empty = Docker's default. */
+struct engine_create {
+	const char *image, *platform;
+	str_list command;	/* behind the image's name */
+	const char *name;	/* NULL = a made-up one ("brave_turing") */
+	const char *entrypoint; /* "" = none at all */
+	bool entrypoint_set;
+	str_list env; /* "K=V"; "K" = the caller's value */
+	const char *workdir, *user, *hostname, *domainname;
+	str_list group_add;
+	pair_list labels, annotations;
+	bool tty, interactive, stdin_once, init, read_only, privileged, auto_remove, publish_all;
+	bool attach_stdin, attach_stdout, attach_stderr;
+	LIST_OF(struct engine_mount) mounts;
+	str_list volumes_from;
+	LIST_OF(struct engine_device) devices;
+	str_list device_cgroup_rules;
+	LIST_OF(struct engine_ulimit) ulimits;
+	LIST_OF(struct net_join) networks; /* empty = the default one */
+	const char *network_mode;	   /* NULL; "none", "host", "container:ID" */
+	LIST_OF(struct net_port) ports;
+	str_list expose, add_host, dns, dns_search, dns_options, links;
+	const char *mac_address;
+	/* limits */
+	int64_t memory, memory_reservation, memory_swap /* -1 = unlimited; 0 = twice memory */, kernel_memory,
+		shm_size;
+	int64_t nano_cpus, cpu_period, cpu_quota, cpu_shares, cpu_rt_period, cpu_rt_runtime,
+		pids_limit /* 0 = default, -1 = none */;
+	const char *cpuset_cpus, *cpuset_mems;
+	int64_t memory_swappiness /* -1 = unset */, oom_score_adj;
+	bool oom_kill_disable;
+	uint16_t blkio_weight;
+	LIST_OF(struct engine_blkio)
+	device_read_bps, device_write_bps, device_read_iops, device_write_iops, weight_device;
+	pair_list storage_opt, sysctls;
+	/* security */
+	str_list cap_add, cap_drop, security_opt;
+	const char *landlock; /* the JSON of --landlock (docs/coffer-oci.md) */
+	const char *pid_mode, *ipc_mode, *uts_mode, *userns_mode, *cgroupns_mode, *cgroup_parent;
+	const char *isolation;
+	/* life */
+	const char *restart; /* "no", "always", "unless-stopped", "on-failure[:N]" */
+	const char *stop_signal;
+	int stop_timeout;		/* seconds; -1 = default (10) */
+	struct oci_healthcheck *health; /* NULL = the image's */
+	bool no_healthcheck;
+	const char *log_driver;
+	pair_list log_opts;
+	const char *cidfile;
+	const char *
+		pull; /* "missing" (default), "always", "never": engine_create() pulls through coffer-fetch */
+	bool quiet;
+};
+/* *ret_id (64 digits) is owned by the caller; `ret_warnings` may be NULL. */
+must_use int engine_create(struct engine *e, const struct engine_create *q, char **ret_id, struct err *err);
+
+struct engine_start {
+	bool attach_stdin, attach_stdout, attach_stderr;
+	bool client_finishes; /* the caller will engine_finish() */
+};
+/* `conn` may be NULL where nothing is attached. */
+must_use int engine_start(struct engine *e, const char *id, const struct engine_start *q,
+			  struct monitor_conn *ret_conn, struct err *err);
+/* After the end of a container: network, cgroup and state released, row settled, `die` told; removed if --rm.
+ * Idempotent. */
+must_use int engine_finish(struct engine *e, const char *id, struct err *err);
+/* The maker of a restart (plan.maker): makes and starts, reports on MONITOR_REPORT_FD. */
+must_use int engine_make_again(struct engine *e, const char *id, struct err *err);
+
+/* ---- looking ---- */
+
+/* A row, for `ps` and for completing names. */
+struct engine_row {
+	const char *id, *name, *image, *image_id, *command, *created /* RFC 3339 */;
+	const char *state;  /* created running paused restarting removing exited dead */
+	const char *status; /* "Up 5 minutes (healthy)", "Exited (0) 3 seconds ago" */
+	const char *ports;  /* "0.0.0.0:8080->80/tcp, …" */
+	const char *mounts, *networks, *isolation;
+	pair_list labels;
+	pid_t pid;
+	int exit_code;
+	int64_t created_at, started_at, finished_at; /* ns */
+	uint64_t size_rw, size_root;		     /* only with `sizes` */
+};
+struct engine_rows {
+	LIST_OF(struct engine_row) rows;
+	void *memory;
+};
+struct engine_list {
+	bool all, sizes;
+	int64_t last;	  /* `ps -n`; 0 = no such limit */
+	str_list filters; /* "status=running", "name=x", "label=k=v", "ancestor=", "network=", "volume=",
+			     "health=", "exited=", "id=", "before=", "since=", "publish=" */
+};
+must_use int engine_list(struct engine *e, const struct engine_list *q, struct engine_rows *ret,
+			 struct err *err);
+void engine_rows_free(struct engine_rows *r);
+/* Full id of a name, an id, or an unambiguous prefix.  -ENOENT: "No such container: x".  The caller frees. */
+must_use int engine_resolve(struct engine *e, const char *name, char **ret_id, struct err *err);
+/* The object of `docker inspect` as JSON; the caller frees. */
+must_use int engine_inspect(struct engine *e, const char *id, bool size, char **ret_json, struct err *err);
+must_use int engine_status(struct engine *e, const char *id, struct monitor_status *ret, struct err *err);
+/* Borrowed until engine_close(): RUN_ROOT/containers/ID. */
+must_use int engine_run_dir(struct engine *e, const char *id, const char **ret, struct err *err);
+
+/* ---- acting; `id` is a full id from engine_resolve() ---- */
+
+must_use int engine_stop(struct engine *e, const char *id, const char *signal,
+			 int timeout_s /* -1 = the container's */, struct err *err);
+must_use int engine_kill(struct engine *e, const char *id, const char *signal, struct err *err);
+must_use int engine_pause(struct engine *e, const char *id, struct err *err);
+must_use int engine_unpause(struct engine *e, const char *id, struct err *err);
+must_use int engine_remove(struct engine *e, const char *id, bool force, bool volumes, struct err *err);
+must_use int engine_rename(struct engine *e, const char *id, const char *name, struct err *err);
+/* `condition`: "not-running" (default), "next-exit", "removed". */
+must_use int engine_wait(struct engine *e, const char *id, const char *condition, int *ret_status,
+			 struct err *err);
+struct engine_exec {
+	str_list command, env;
+	const char *user, *workdir;
+	bool tty, interactive, detach, privileged;
+};
+must_use int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
+			 struct err *err);
+/* Fields as in engine_create; -1 or NULL = unchanged. */
+struct engine_update {
+	int64_t memory, memory_reservation, memory_swap, nano_cpus, cpu_period, cpu_quota, cpu_shares,
+		pids_limit;
+	const char *cpuset_cpus, *cpuset_mems, *restart;
+	int blkio_weight;
+};
+must_use int engine_update(struct engine *e, const char *id, const struct engine_update *q, struct err *err);
+/* Host pids; `ps` of them is the front's. */
+must_use int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_n, struct err *err);
+struct engine_stats {
+	char name[256];
+	uint64_t cpu_ns, system_ns, memory, memory_limit, net_rx, net_tx, block_read, block_write, pids;
+	uint32_t cpus;
+};
+must_use int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, struct err *err);
+/* A descriptor of the container's root: of the running one, or a detached mount of the stopped one's.  The
+ * caller closes. */
+must_use int engine_root(struct engine *e, const char *id, bool writable, struct err *err);
+must_use int engine_snapshot(struct engine *e, const char *id, struct snapshot *ret, struct image *ret_image,
+			     struct err *err);
+/* `cp`, races against the container included; one side is a container. */
+struct engine_copy {
+	const char *container, *container_path;
+	const char *host_path; /* "-" = a tar stream on standard input or output */
+	bool to_container, follow_link, archive;
+};
+must_use int engine_copy(struct engine *e, const struct engine_copy *q, struct err *err);
+must_use int engine_commit(struct engine *e, const char *id, const char *reference, const char *author,
+			   const char *message, const str_list *changes, bool pause, char **ret_image_id,
+			   struct err *err);
+must_use int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);
+must_use int engine_attach(struct engine *e, const char *id, bool no_stdin, struct monitor_conn *ret,
+			   bool *ret_tty, struct err *err);
+must_use int engine_network_connect(struct engine *e, const char *id, const struct net_join *join,
+				    struct err *err);
+must_use int engine_network_disconnect(struct engine *e, const char *id, const char *network, bool force,
+				       struct err *err);
+
+/* ---- volumes ---- */
+
+struct engine_volume {
+	const char *name, *driver, *mountpoint, *created;
+	pair_list labels, options;
+	bool anonymous;
+	uint64_t size;	/* only with `sizes` */
+	uint32_t users; /* containers */
+};
+typedef LIST_OF(struct engine_volume) volume_list;
+must_use int engine_volume_create(struct engine *e, const struct engine_volume *q, char **ret_name,
+				  struct err *err);
+must_use int engine_volume_list(struct engine *e, bool sizes, volume_list *ret, struct err *err);
+void engine_volume_list_free(volume_list *l);
+must_use int engine_volume_remove(struct engine *e, const char *name, bool force, struct err *err);
+
+/* ---- events ---- */
+
+struct engine_event {
+	int64_t time;			/* ns */
+	const char *type, *action, *id; /* "container", "start", … as Docker names them */
+	pair_list attributes;
+};
+void engine_tell(struct engine *e, const struct engine_event *ev);
+struct engine_events {
+	int64_t since, until; /* ns; 0 = now, never */
+	str_list filters;
+	int (*each)(void *data, const struct engine_event *ev, struct err *err);
+	void *data;
+};
+must_use int engine_events(struct engine *e, const struct engine_events *q, struct err *err);
+
+/* ---- the whole ---- */
+
+struct engine_prune {
+	bool containers, images, all_images, networks, volumes, all_volumes;
+	str_list filters; /* "until=24h", "label=…" */
+	void (*told)(void *data, const char *kind, const char *what);
+	void *data;
+};
+must_use int engine_prune(struct engine *e, const struct engine_prune *q, uint64_t *ret_bytes,
+			  struct err *err);
+struct engine_usage {
+	uint64_t images, images_active, images_size, images_reclaimable;
+	uint64_t containers, containers_active, containers_size, containers_reclaimable;
+	uint64_t volumes, volumes_active, volumes_size, volumes_reclaimable;
+};
+must_use int engine_usage(struct engine *e, struct engine_usage *ret, struct err *err);
+must_use int engine_check(struct engine *e, bool deep, bool repair,
+			  void (*finding)(void *data, const char *line), void *data, uint64_t *ret_findings,
+			  struct err *err);
+/* Runs coffer-fetch with these arguments (after its globals), its standard output and error the caller's. */
+must_use int engine_fetch(struct engine *e, const char *const *args, int *ret_status, struct err *err);

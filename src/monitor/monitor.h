@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process beside each container: its parent, its log, its ear.
+ *
+ * Theory of operation.  monitor_spawn() forks a process that leaves the
+ * caller's session, becomes a subreaper and executes coffer-monitor, which is
+ * small because it links no database, no image store and no registry client.  Beside it runs the *maker*: on
+ * the first start a forked copy of the engine (no exec, so that nothing is
+ * parsed twice), on a restart the program that plan.maker names.  The maker
+ * has the container's standard descriptors as its own 0, 1, 2, makes and starts the
+ * container, reports over its descriptor MONITOR_REPORT_FD (struct
+ * monitor_made, with the terminal's master end and sockets for names) and ends, whereby the
+ * container's first process becomes the monitor's child.
+ *
+ * From then on one loop copies output to the log and to who is attached,
+ * input from who is attached, answers names (net/dns.h), runs health checks, sees the out-of-memory killer at
+ * work, and waits for the end.  Then: exit file, restart or not, and `finish`, which is the
+ * attached client's if it says so (it saves a program's start) and otherwise
+ * the program that plan.finish names, which the monitor becomes.
+ *
+ * What it leaves on disk, all below RUN_DIR (on a tmpfs), each written by rename:
+ *   monitor      "PID START_TIME" of the monitor; locked (flock) as long as it lives
+ *   running      "PID START_TIME STARTED_AT(ns, wall clock) RESTARTS" of the container's first process
+ *   exit         "CODE OOM(0|1) FINISHED_AT(ns) [ERROR…]": the last end
+ *   health       JSON as in State.Health of `docker inspect`
+ *   attach.sock  0600
+ * A monitor that was killed leaves `running` without a lock on `monitor`: the container's processes may still
+ * be there (nothing reads their output any more); the engine's next command says so and repairs it.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+
+enum monitor_log { MONITOR_LOG_NONE, MONITOR_LOG_JSON_FILE, MONITOR_LOG_JOURNALD };
+enum monitor_restart {
+	MONITOR_RESTART_NO,
+	MONITOR_RESTART_ON_FAILURE,
+	MONITOR_RESTART_ALWAYS,
+	MONITOR_RESTART_UNLESS_STOPPED
+};
+
+struct monitor_plan {
+	const char *id, *name, *image; /* the last two for journald's fields */
+	const char *run_dir;	       /* RUN_ROOT/containers/ID, exists, 0700 */
+	const char *runtime_root; /* struct runtime's root, for exec of health checks and the cgroup's name */
+	const char *isolation;
+	bool rootless, systemd_cgroup;
+	bool tty, open_stdin,
+		stdin_once; /* -t, -i, and: end of the first client's input is the end of the container's */
+	enum monitor_log log;
+	const char *log_path;	/* json-file */
+	uint64_t log_max_size;	/* bytes; 0 = no limit */
+	uint32_t log_max_files; /* 1 = cut in place */
+	str_list log_labels;	/* "key=value" that go into each line's attrs, and journald */
+	enum monitor_restart restart;
+	uint32_t restart_max; /* on-failure; 0 = no limit */
+	str_list health_test; /* "CMD", … | "CMD-SHELL", "…"; empty = none */
+	int64_t health_interval, health_timeout, health_start_period, health_start_interval; /* ns */
+	uint32_t health_retries;
+	int stop_signal, stop_timeout;
+	str_list dns_networks, dns_servers; /* for struct dns_options */
+	str_list maker,
+		finish; /* argv, absolute program first: make the container again; clean up after it */
+};
+
+enum { MONITOR_REPORT_FD = 3 };
+/* What the maker reports with monitor_report(). */
+struct monitor_made {
+	pid_t pid;
+	uint64_t start_time;
+	int master;	      /* of the terminal; -1 */
+	int dns_udp, dns_tcp; /* -1 */
+	int error;	      /* > 0: it failed */
+	int exit_status;      /* 125, 126, 127 where it failed */
+	char message[ERR_MSG_MAX];
+};
+must_use int monitor_report(const struct monitor_made *m, struct err *err);
+
+/* An open connection of a client. */
+struct monitor_conn {
+	int fd;
+};
+
+struct monitor_spawn {
+	const struct monitor_plan *plan;
+	/* Runs in the forked maker; descriptors 0-2 are the container's.  Must monitor_report(), then return.
+	 */
+	void (*make)(void *data);
+	void *data;
+	bool attach_stdin, attach_stdout,
+		attach_stderr; /* what the returned connection wants to see, from the first byte on */
+	bool client_finishes;  /* this client will clean up at the end (monitor_finished()) */
+};
+/* Returns when the container runs, or failed to start (err, exit_status 125-127; the monitor is gone then).
+ */
+must_use int monitor_spawn(const struct monitor_spawn *q, struct monitor_conn *ret, struct err *err);
+/* `attach`: to a running container's monitor.  -ENOENT where there is none. */
+must_use int monitor_connect(const char *run_dir, bool in, bool out, bool err_too, bool client_finishes,
+			     struct monitor_conn *ret, struct err *err);
+void monitor_close(struct monitor_conn *c);
+
+struct monitor_relay {
+	bool tty; /* raw mode and sizes of the caller's terminal */
+	bool stdin_open;
+	bool sig_proxy;		 /* signals that come are the container's */
+	const char *detach_keys; /* "ctrl-p,ctrl-q"; "" = none */
+	int *ret_detached;	 /* set to 1 where the keys were typed */
+};
+/* Copies until the container ends; *ret_status is its exit code. */
+must_use int monitor_relay(struct monitor_conn *c, const struct monitor_relay *q, int *ret_status,
+			   struct err *err);
+/* Waits for the end without copying (`wait` with a connection of its own). */
+must_use int monitor_wait(struct monitor_conn *c, int *ret_status, struct err *err);
+/* This client has cleaned up: the monitor may just go. */
+void monitor_finished(struct monitor_conn *c);
+
+/* Requests to the monitor of RUN_DIR; each is one message over attach.sock and its answer. */
+must_use int monitor_resize(const char *run_dir, uint16_t height, uint16_t width, struct err *err);
+/* No restart after the next end (`stop`, `kill` by hand as Docker counts it). */
+must_use int monitor_no_restart(const char *run_dir, struct err *err);
+/* `update --restart`. */
+must_use int monitor_set_restart(const char *run_dir, enum monitor_restart policy, uint32_t max,
+				 struct err *err);
+
+/* What RUN_DIR's files say. */
+struct monitor_status {
+	bool monitor_alive, running; /* running: the first process is there */
+	pid_t pid;
+	uint64_t start_time;
+	int64_t started_at, finished_at; /* ns */
+	uint32_t restarts;
+	bool restarting; /* between two runs */
+	bool ended;	 /* `exit` is there and newer than `running` */
+	int exit_code;
+	bool oom_killed;
+	char error[256];
+	char health[16]; /* "", "starting", "healthy", "unhealthy" */
+};
+must_use int monitor_status(const char *run_dir, struct monitor_status *ret, struct err *err);
+
+/* Reading json-file logs (rotated ones first): `logs`. */
+struct monitor_log_query {
+	const char *path;
+	const char *run_dir; /* for --follow: ends with the container */
+	bool follow, timestamps, details, out, err_too, tty;
+	int64_t since, until; /* ns; 0 = open */
+	int64_t tail;	      /* -1 = all */
+	int out_fd, err_fd;
+};
+must_use int monitor_logs(const struct monitor_log_query *q, struct err *err);
