@@ -2,7 +2,7 @@
 /*
  * The floor: what the kernel alone asks for a container with Docker's default config.
  *
- *   floor BUNDLE FILTER CGROUP
+ *   floor BUNDLE FILTER CGROUP [IMAGE.erofs [BRIDGE]]
  *
  * makes the namespaces, mounts, device nodes, cgroups, masks, seccomp filter (raw BPF in FILTER, "-" for
  * none) and capability sets of `docker run` for BUNDLE/rootfs, runs /true in it and removes the cgroups.
@@ -10,10 +10,16 @@
  * cgroups by writing "0" to `tasks` (v1) or is cloned into one (v2), because writing another's pid to
  * cgroup.procs waits for an RCU grace period (10 ms); the network namespace, the dearest one, is made by
  * the child while the parent makes the cgroups.
+ *
+ * With IMAGE it is the floor of `coffer run`: a user namespace, and the image's EROFS file with its ids
+ * shifted into it below an overlay; with BRIDGE also a veth pair with address and default route
+ * (floor_net.c).
  */
 #ifndef _GNU_SOURCE /* the build may define it */
 #define _GNU_SOURCE
 #endif
+#include "floor_net.h"
+
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -86,12 +92,86 @@ static int tree_of(const char *path, unsigned long attrs)
 	return fd;
 }
 
-static void mounts(int unified)
+/*
+ * What the engine adds: the image's EROFS file, its ids shifted into the user namespace, below an overlay.
+ * Made before the clone by who may, attached by the child.
+ */
+struct engine {
+	const char *image, *bridge; /* NULL: no engine, no network */
+	int root, plug[2]; /* the overlay, detached; the child's network namespace is there, and is plugged in
+			    */
+	int tasks[COUNT(v1)];
+};
+enum { SHIFT = 700000 };
+
+static void shift(int tree)
+{
+	int pipes[2], pid;
+	char path[64], go;
+	DO(pipe2(pipes, O_CLOEXEC));
+	DO(pid = (int)syscall(SYS_clone, SIGCHLD | CLONE_NEWUSER, 0, 0, 0, 0));
+	if (pid == 0)
+		_exit(read(pipes[0], &go, 1) != 1);
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%cid_map", pid, "ug"[i]);
+		put(AT_FDCWD, path, "0 700000 65536", 14);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	struct mount_attr map = {.attr_set = MOUNT_ATTR_IDMAP,
+				 .userns_fd = (unsigned)open(path, O_RDONLY | O_CLOEXEC)};
+	DO(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &map, sizeof(map)));
+	close((int)map.userns_fd);
+	DO(write(pipes[1], "", 1));
+	waitpid(pid, NULL, 0);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+static int file_system(const char *type, const char *const options[][2], int lower)
+{
+	int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	DO(fs);
+	if (lower >= 0)
+		DO(syscall(SYS_fsconfig, fs, FSCONFIG_SET_FD, "lowerdir+", NULL, lower));
+	for (; options[0][0]; options++)
+		DO(syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, options[0][0], options[0][1], 0));
+	DO(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+	int tree = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+	DO(tree);
+	close(fs);
+	return tree;
+}
+
+static void engine_root(struct engine *e)
+{
+	const char *erofs[][2] = {{"source", e->image}, {NULL, NULL}};
+	const char *overlay[][2] = {{"upperdir", "upper"}, {"workdir", "work"}, {NULL, NULL}};
+	DO(mkdir("upper", 0755) | mkdir("work", 0755));
+	DO(chown("upper", SHIFT, SHIFT) | chown("work", SHIFT, SHIFT));
+	int lower = file_system("erofs", erofs, -1);
+	shift(lower);
+	e->root = file_system("overlay", overlay, lower);
+	close(lower);
+}
+
+static void map_user(int pid)
+{
+	char path[64];
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%d/%cid_map", pid, "ug"[i]);
+		put(AT_FDCWD, path, "0 700000 65536", 14);
+	}
+}
+
+static void mounts(int unified, const struct engine *e)
 {
 	static const char *const etc[] = {"resolv.conf", "hostname", "hosts"};
 	char from[64], to[64];
 	DO(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
-	DO(mount("rootfs", "rootfs", NULL, MS_BIND | MS_REC, NULL));
+	if (e->image)
+		bind_to(e->root, "rootfs");
+	else
+		DO(mount("rootfs", "rootfs", NULL, MS_BIND | MS_REC, NULL));
 	DO(mount("proc", "rootfs/proc", "proc", FL, NULL));
 	DO(mount("tmpfs", "rootfs/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"));
 	DO(mkdir("rootfs/dev/pts", 0755) | mkdir("rootfs/dev/mqueue", 0755) | mkdir("rootfs/dev/shm", 0755));
@@ -114,18 +194,25 @@ static void mounts(int unified)
 		snprintf(to, sizeof(to), "rootfs/etc/%s", etc[i]);
 		bind_to(tree_of(etc[i], 0), to);
 	}
+	for (size_t i = 0; e->image && i < COUNT(nodes); i++) { /* no mknod in a user namespace: the host's */
+		snprintf(from, sizeof(from), "/%s", nodes[i].path);
+		snprintf(to, sizeof(to), "rootfs/%s", nodes[i].path);
+		DO(mknod(to, S_IFREG | 0666, 0));
+		bind_to(tree_of(from, 0), to);
+	}
 	int old = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DO(chdir("rootfs"));
 	DO(syscall(SYS_pivot_root, ".", "."));
 	DO(fchdir(old));
 	DO(umount2(".", MNT_DETACH));
 	DO(chdir("/"));
-	for (size_t i = 0; i < COUNT(nodes); i++)
+	for (size_t i = 0; !e->image && i < COUNT(nodes); i++)
 		DO(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)));
 	for (size_t i = 0; i < COUNT(links); i++)
 		DO(symlink(links[i][0], links[i][1]));
 	put(AT_FDCWD, "proc/sys/net/ipv4/ip_unprivileged_port_start", "0", 1);
-	put(AT_FDCWD, "proc/sys/net/ipv4/ping_group_range", "0 2147483647", 12);
+	put(AT_FDCWD, "proc/sys/net/ipv4/ping_group_range", e->image ? "0 65535" : "0 2147483647",
+	    e->image ? 7 : 12);
 	for (size_t i = 0; i < COUNT(readonly); i++)
 		bind_to(tree_of(readonly[i], MOUNT_ATTR_RDONLY), readonly[i]);
 	for (size_t i = 0; i < COUNT(masked_files); i++)
@@ -199,7 +286,7 @@ static void device_program(int cgroup)
 	close(fd);
 }
 
-static void child(char **argv, int ready, int unified)
+static void child(char **argv, int ready, int unified, const struct engine *e)
 {
 	static struct sock_filter insns[4096];
 	struct sock_fprog prog = {.filter = insns};
@@ -207,15 +294,27 @@ static void child(char **argv, int ready, int unified)
 	int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
 		prog.len = (unsigned short)((size_t)read(fd, insns, sizeof(insns)) / sizeof(*insns));
+	if (e->image) {
+		DO(read(ready, &go, 1)); /* the maps are written */
+		DO(setresgid(0, 0, 0) | setresuid(0, 0, 0));
+	}
 	DO(unshare(CLONE_NEWNET));
-	DO(read(ready, &go, 1));
+	if (e->bridge)
+		DO(write(e->plug[1], "", 1));
+	if (!e->image)
+		DO(read(ready, &go, 1));
 	for (size_t i = 0; !unified && i < COUNT(v1); i++) {
 		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s/tasks", v1[i], argv[3]);
-		put(AT_FDCWD, path, "0", 1);
+		if (e->image)
+			DO(write(e->tasks[i], "0", 1));
+		else
+			put(AT_FDCWD, path, "0", 1);
 	}
 	DO(unshare(CLONE_NEWCGROUP));
 	DO(sethostname("floor", 5));
-	mounts(unified);
+	mounts(unified, e);
+	if (e->bridge)
+		DO(read(ready, &go, 1));
 	DO(setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}));
 	for (int cap = 0; cap <= LAST_CAP; cap++)
 		if (cap > 31 || !(CAPS >> cap & 1u))
@@ -228,17 +327,37 @@ static void child(char **argv, int ready, int unified)
 	DO(execve("/true", (char *[]){(char *)"true", NULL}, (char *[]){NULL}));
 }
 
+static void open_tasks(struct engine *e, const char *name)
+{
+	char path[256];
+	for (size_t i = 0; i < COUNT(v1); i++) {
+		make_cgroup(i, name);
+		snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/%s/tasks", v1[i], name);
+		DO(e->tasks[i] = open(path, O_WRONLY | O_CLOEXEC));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
 	int ready[2], status;
-	char dir[256];
-	struct clone_args args = {.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC,
+	char dir[256], go;
+	struct engine e = {.image = argc > 4 ? argv[4] : NULL, .bridge = argc > 5 ? argv[5] : NULL};
+	struct clone_args args = {.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC |
+					   (e.image ? CLONE_NEWUSER : 0),
 				  .exit_signal = SIGCHLD};
+	if (argc == 3 && !strcmp(argv[1], "prepare")) {
+		floor_net_prepare(argv[2]);
+		return 0;
+	}
 	if (argc < 4)
 		return 2;
 	DO(chdir(argv[1]));
-	DO(pipe2(ready, O_CLOEXEC));
+	DO(pipe2(ready, O_CLOEXEC) | pipe2(e.plug, O_CLOEXEC));
+	if (e.image)
+		engine_root(&e);
+	if (e.image && !unified)
+		open_tasks(&e, argv[3]);
 	if (unified) {
 		snprintf(dir, sizeof(dir), "/sys/fs/cgroup/%s", argv[3]);
 		DO(mkdir(dir, 0755));
@@ -248,18 +367,32 @@ int main(int argc, char **argv)
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	DO(pid);
 	if (pid == 0)
-		child(argv, ready[0], unified);
-	for (size_t i = 0; !unified && i < COUNT(v1); i++)
+		child(argv, ready[0], unified, &e);
+	if (e.image)
+		map_user(pid);
+	for (size_t i = 0; !e.image && !unified && i < COUNT(v1); i++)
 		make_cgroup(i, argv[3]);
 	DO(write(ready[1], "", 1));
 	if (unified)
 		device_program((int)args.cgroup); /* beside the child, which execs much later */
+	if (e.bridge) {
+		DO(read(e.plug[0], &go, 1));
+		floor_net_plug(e.bridge, pid, (unsigned)(2 + getpid() % 65000));
+		DO(write(ready[1], "", 1));
+	}
 	DO(waitpid(pid, &status, 0));
 	if (unified)
 		DO(rmdir(dir));
 	for (size_t i = 0; !unified && i < COUNT(v1); i++) {
 		snprintf(dir, sizeof(dir), "/sys/fs/cgroup/%s/%s", v1[i], argv[3]);
 		DO(rmdir(dir));
+	}
+	if (e.image) {
+		close(e.root);
+		for (const char *const *d =
+			     (const char *const[]){"work/work", "work", "upper/dev", "upper", NULL};
+		     *d; d++)
+			(void)!rmdir(*d); /* what the container made in it is a mount point or two */
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
