@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/sha256.h"
 
+/* clang gives the intrinsics only where the whole build is for such a processor. */
+#if defined(__aarch64__) && (!defined(__clang__) || defined(__ARM_FEATURE_SHA2))
+#define ARM_CRYPTO 1
+#else
+#define ARM_CRYPTO 0
+#endif
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#elif ARM_CRYPTO
 #include <arm_neon.h>
 #include <sys/auxv.h>
 #endif
@@ -123,13 +130,9 @@ static bool native_here(void)
 
 /* ---- ARMv8: the crypto extensions ---- */
 
-#elif defined(__aarch64__)
-#if defined(__clang__)
-#define ARM_SHA2 __attribute__((target("sha2")))
-#else
-#define ARM_SHA2 __attribute__((target("+crypto")))
-#endif
-ARM_SHA2 static void compress_native(uint32_t state[static 8], const uint8_t *p, size_t n)
+#elif ARM_CRYPTO
+__attribute__((target("+crypto"))) static void compress_native(uint32_t state[static 8], const uint8_t *p,
+							       size_t n)
 {
 	uint32x4_t abcd = vld1q_u32(&state[0]), efgh = vld1q_u32(&state[4]);
 
