@@ -34,6 +34,8 @@ struct layer_builder_options {
 	bool rootless; /* owners that the caller may not give are kept in user.overlay-like attributes or
 			  dropped */
 	const char *expected_diff_id; /* NULL = any; -EBADMSG at the end where it is another */
+	bool threads; /* the program may have threads: the diffID is hashed by one of its own */
+	const struct layer_inflate *inflate; /* image/codec.h; NULL = zlib */
 };
 struct layer_builder;
 must_use int layer_builder_new(const struct layer_builder_options *o, struct layer_builder **ret,

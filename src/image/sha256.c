@@ -131,8 +131,11 @@ static bool native_here(void)
 /* ---- ARMv8: the crypto extensions ---- */
 
 #elif ARM_CRYPTO
-__attribute__((target("+crypto"))) static void compress_native(uint32_t state[static 8], const uint8_t *p,
-							       size_t n)
+#if !defined(__clang__)
+__attribute__((target("+crypto")))
+#endif
+static void
+compress_native(uint32_t state[static 8], const uint8_t *p, size_t n)
 {
 	uint32x4_t abcd = vld1q_u32(&state[0]), efgh = vld1q_u32(&state[4]);
 
