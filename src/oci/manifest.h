@@ -29,10 +29,10 @@ struct oci_descriptor {
 	struct oci_platform platform;
 };
 
-enum oci_document { OCI_MANIFEST, OCI_INDEX };
+enum oci_manifest_kind { OCI_MANIFEST, OCI_INDEX };
 
 struct oci_manifest {
-	enum oci_document kind;
+	enum oci_manifest_kind kind;
 	const char *media_type, *artifact_type;
 	/* OCI_MANIFEST */
 	struct oci_descriptor config;
@@ -42,6 +42,12 @@ struct oci_manifest {
 	struct oci_descriptor *subject;
 	pair_list annotations;
 };
+
+/*
+ * "sha256:<64 lower-case hex digits>" and nothing else: the only digest that
+ * becomes a path or a URL.  0 or -EINVAL with the reason.
+ */
+must_use int oci_digest_check(const char *text, struct err *err);
 
 /* `media_type` is what the registry said (NULL = nothing); it must not contradict the document. */
 must_use int oci_manifest_decode(const char *text, size_t len, const char *media_type, const char *where,
