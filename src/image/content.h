@@ -25,13 +25,18 @@ struct reference {
 	char *tag;    /* NULL where there is a digest and no tag; "latest" by default */
 	char *digest; /* or NULL */
 };
-/* By the grammar of the distribution project, Docker's defaults, and short names as configured. */
+/* By the grammar of the distribution project, with Docker's defaults.  -EINVAL. */
 must_use int reference_parse(const char *text, struct reference *ret, struct err *err);
+/* The same with short names as configured (NULL = Docker's): image_store_rules(). */
+must_use int reference_parse_short(const char *text, const struct reference_rules *rules,
+				   struct reference *ret, struct err *err);
 void reference_free(struct reference *r);
 #define autoreference __attribute__((cleanup(reference_free)))
 /* "docker.io/library/nginx:1.25[@sha256:…]"; and as people know it: "nginx:1.25".  The caller frees. */
 must_use char *reference_full(const struct reference *r);
 must_use char *reference_familiar(const struct reference *r);
+/* So short that the rules bring it back to the same name. */
+must_use char *reference_familiar_short(const struct reference *r, const struct reference_rules *rules);
 
 /* ---- use: what is being moved is not swept ---- */
 
@@ -81,13 +86,20 @@ struct image_record {
 	const char *manifest_digest;
 	const char *index_digest; /* of the index it was chosen from, or NULL: what "name@digest" shows */
 	const char *config_digest;
-	const char *platform;
+	const char *platform;	       /* NULL = as the configuration says */
 	const str_list *layer_digests; /* lowest first */
-	const str_list *diff_ids;
-	const uint64_t *layer_sizes; /* uncompressed, or NULL */
+	const str_list *diff_ids;      /* NULL = as the configuration says; else they must be the same */
+	const uint64_t *layer_sizes;   /* uncompressed, or NULL */
+	bool local;		       /* from no registry: no "name@digest" */
 };
+/*
+ * The image and its name in one transaction.  The name goes over from the
+ * image of the same platform that had it; a reference with a digest gets no
+ * tag, as with Docker.  -ENOENT where content is missing.
+ */
 must_use int image_record(struct image_store *s, const struct image_record *r, struct err *err);
 /* "linux/amd64" of this machine; variants and downgrades in image_platform_score(). */
 const char *image_platform_here(void);
-/* How well `have` serves who wants `want`: 0 = not at all, more is better. */
+/* How well `have` serves who wants `want` ("linux/arm/v7", "arm64", "linux"): 0 = not at all, more is better.
+ */
 int image_platform_score(const char *want, const struct oci_platform *have);

@@ -30,10 +30,17 @@ enum image_layers {
 	IMAGE_LAYERS_DIRECTORY, /* storage.layers = "directory" */
 };
 
+/* What a name without a registry means: the [registries] of the configuration file. */
+struct reference_rules {
+	const char *default_domain; /* NULL = "docker.io" */
+	pair_list aliases;	    /* "nginx" -> "quay.io/nginx/nginx" */
+};
+
 struct image_store_options {
 	const char *root; /* "/var/lib/coffer"; made where it is missing */
 	enum image_layers layers;
-	bool sync; /* DB_SYNC: for who writes images */
+	bool sync;			     /* DB_SYNC: for who writes images */
+	const struct reference_rules *rules; /* NULL = Docker's; borrowed for as long as the store is open */
 };
 struct image_store;
 must_use int image_store_open(const struct image_store_options *o, struct image_store **ret, struct err *err);
@@ -47,6 +54,8 @@ static inline void cleanup_image_store(struct image_store **s)
 struct db *image_store_db(struct image_store *s);
 int image_store_dirfd(const struct image_store *s); /* borrowed */
 const char *image_store_root(const struct image_store *s);
+enum image_layers image_store_layers(const struct image_store *s); /* as the options had it */
+const struct reference_rules *image_store_rules(const struct image_store *s);
 
 /* ---- looking ---- */
 
@@ -65,19 +74,22 @@ struct image {
 	str_list layer_digests;		/* of the blobs, lowest first; owned; "" where the blob is not kept */
 	uint64_t size;			/* bytes of all layers, uncompressed */
 	char *platform;			/* "linux/amd64", "linux/arm64/v8" */
+	struct timespec created;	/* as the configuration says; 0 where it says nothing */
 	struct timespec pulled;		/* when it came into the store */
 };
 /*
  * By name ("nginx", "localhost:5000/x:1", "nginx@sha256:…"), by id or by an
  * unambiguous prefix of an id (12 digits as `images` prints them, or fewer).
- * `platform` NULL = this machine's.  -ENOENT: "No such image: nginx:latest".
+ * `platform` NULL = the one that serves this machine best, and where a name
+ * has none of those, what it has (image_platform_score() tells); else the
+ * best for it or -ENOENT: "No such image: nginx:latest".
  */
 must_use int image_find(struct image_store *s, const char *name, const char *platform, struct image *ret,
 			struct err *err);
 void image_free(struct image *i);
 #define autoimage __attribute__((cleanup(image_free)))
 typedef LIST_OF(struct image) image_list;
-/* All, newest first.  -> image_list_free() */
+/* All, the last created first.  -> image_list_free() */
 must_use int image_list_all(struct image_store *s, image_list *ret, struct err *err);
 void image_list_free(image_list *l);
 

@@ -49,8 +49,10 @@ static const struct json_field rootfs_fields[] = {
 static const struct json_table rootfs_table = JSON_TABLE(C, rootfs_fields);
 
 static const struct json_field history_fields[] = {
-	F_TEXT(struct oci_history, created, "created"),	  F_TEXT(struct oci_history, created_by, "created_by"),
-	F_TEXT(struct oci_history, author, "author"),	  F_TEXT(struct oci_history, comment, "comment"),
+	F_TEXT(struct oci_history, created, "created"),
+	F_TEXT(struct oci_history, created_by, "created_by"),
+	F_TEXT(struct oci_history, author, "author"),
+	F_TEXT(struct oci_history, comment, "comment"),
 	F_BOOL(struct oci_history, empty_layer, "empty_layer"),
 };
 static const struct json_table history_table = JSON_TABLE(struct oci_history, history_fields);
@@ -82,8 +84,9 @@ int oci_image_config_decode(const char *text, size_t len, const char *where, str
 	if (r < 0)
 		return r;
 	if (c.diff_ids.n > OCI_LAYERS_MAX)
-		return err_set(err, E2BIG, "%s: rootfs.diff_ids: %zu of them, and %d are the most that is taken",
-			       where, c.diff_ids.n, OCI_LAYERS_MAX);
+		return err_set(err, E2BIG,
+			       "%s: rootfs.diff_ids: %zu of them, and %d are the most that is taken", where,
+			       c.diff_ids.n, OCI_LAYERS_MAX);
 	for (size_t i = 0; i < c.diff_ids.n; i++) {
 		r = oci_digest_check(c.diff_ids.v[i], err);
 		if (r < 0)

@@ -68,8 +68,8 @@ int oci_digest_check(const char *text, struct err *err)
 
 	if (!str_starts(text, prefix)) {
 		const char *colon = strchr(text, ':');
-		if (colon && colon > text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+._-") ==
-						     (size_t)(colon - text))
+		if (colon && colon > text &&
+		    strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+._-") == (size_t)(colon - text))
 			return err_set(err, EINVAL,
 				       "the digest \"%.80s\" is of an algorithm that is not supported: only "
 				       "sha256 is",
