@@ -44,3 +44,12 @@ struct platform_text {
 must_use int store_platform_parse(const char *text, struct platform_text *ret, struct err *err);
 /* "linux/arm/v7" of a configuration. */
 must_use int store_platform_of(const struct oci_image_config *c, char ret[static 100], struct err *err);
+
+/* gc.lock, exclusive: waits until nobody holds content that has no name.  A descriptor. */
+must_use int store_gc_lock(struct image_store *s, struct err *err);
+/* Each entry of a folder of the store but "." and ".."; what `each` returns but 0 ends it. */
+typedef int (*store_entry_fn)(void *data, int dirfd, const char *name, struct err *err);
+must_use int store_each_entry(struct image_store *s, const char *folder, store_entry_fn each, void *data,
+			      struct err *err);
+/* No living process holds it locked. */
+bool store_is_stale(int dirfd, const char *name);
