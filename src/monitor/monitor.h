@@ -21,7 +21,7 @@
  * What it leaves on disk, all below RUN_DIR (on a tmpfs), each written by rename:
  *   monitor      "PID START_TIME" of the monitor; locked (flock) as long as it lives
  *   running      "PID START_TIME STARTED_AT(ns, wall clock) RESTARTS" of the container's first process
- *   exit         "CODE OOM(0|1) FINISHED_AT(ns) [ERROR…]": the last end
+ *   exit         "CODE OOM(0|1) FINISHED_AT(ns) RESTARTING(0|1) [ERROR…]": the last end
  *   health       JSON as in State.Health of `docker inspect`
  *   attach.sock  0600
  * A monitor that was killed leaves `running` without a lock on `monitor`: the container's processes may still
@@ -60,6 +60,8 @@ struct monitor_plan {
 	uint32_t health_retries;
 	int stop_signal, stop_timeout;
 	str_list dns_networks, dns_servers; /* for struct dns_options */
+	const char *events_path; /* where "oom", "health_status: …" and the events of restarts are written
+				    (monitor/events.h); NULL = nowhere */
 	str_list maker,
 		finish; /* argv, absolute program first: make the container again; clean up after it */
 };
@@ -77,9 +79,19 @@ struct monitor_made {
 };
 must_use int monitor_report(const struct monitor_made *m, struct err *err);
 
-/* An open connection of a client. */
+/*
+ * An open connection of a client.  Bytes do not pass through the socket: with
+ * the welcome come the ends of pipes that carry output, and what carries
+ * input: the container's own end of a pipe, or its terminal.
+ */
 struct monitor_conn {
-	int fd;
+	int fd;		      /* messages; -1 = not open, and then nothing else is */
+	int in;		      /* what the container reads from; -1 = no input was asked for, or it has none */
+	int out, err;	      /* output; -1 = not asked for */
+	int terminal;	      /* master end, for sizes; -1 = none */
+	bool late;	      /* attached to a container that was running already */
+	bool must_finish;     /* after the end: it is this client that has to clean up (client_finishes) */
+	bool another_follows; /* after the end: the container will be started again */
 };
 
 struct monitor_spawn {
