@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the engine share.
+ *
+ * Theory of operation.  A container is a row.  Its record (record.h) says how
+ * it was made and does not change with its life; the row's columns say what
+ * was last known of its life, and what `ps` prints, so that `ps` is one
+ * query.  Beside the row there are
+ *
+ *   DATA_ROOT/containers/ID/   upper/, work/ (the snapshot), hosts, hostname, resolv.conf, ID-json.log
+ *   RUN_ROOT/containers/ID/    of a container that was started: the monitor's files and the bundle;
+ *                              there from just before the start until the end has been settled
+ *
+ * Who changes a container's life holds flock on DATA_ROOT/containers/ID.  A
+ * start makes the run directory before anything else, an end removes it last
+ * of all, and a removal takes the row last of all: whatever instant a command
+ * is killed at, the row or the run directory is left to tell the next one
+ * what to finish (settle.c).
+ */
+#pragma once
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "engine/engine.h"
+#include "engine/record.h"
+
+#include <stdarg.h>
+
+struct engine {
+	struct engine_options o;
+	char *data_root, *run_root;
+	struct image_store *store;
+	struct db *db; /* the store's */
+	struct net *net;
+	struct runtime rt; /* its root: RUN_ROOT/oci */
+	int data_fd;	   /* DATA_ROOT/containers */
+	int run_fd;	   /* RUN_ROOT/containers */
+	int events_fd;	   /* -1 until something is told */
+	char run_dir[PATH_MAX];
+};
+
+enum {
+	ENGINE_ID_LEN = 64,
+	ENGINE_SHORT_ID = 12,
+	ENGINE_SLOT_IDS = 65536, /* ids of a container's user namespace */
+	ENGINE_STOP_SECONDS = 10,
+};
+#define ENGINE_FIRST_ID	 UINT32_C(524288) /* of the slots; below are people's subordinate ids */
+#define ENGINE_LAST_ID	 UINT32_C(1879048191)
+#define ENGINE_NS_SECOND INT64_C(1000000000)
+
+enum engine_flag {
+	ENGINE_AUTO_REMOVE = 1,
+	ENGINE_RESTARTS = 2, /* has a restart policy */
+	ENGINE_HEALTH = 4,   /* has a health check */
+	ENGINE_TTY = 8,
+};
+
+/* A row with its record. */
+struct engine_container {
+	char *id, *name, *state, *error;
+	char *image;  /* as it was named */
+	int64_t slot; /* -1 = none */
+	int64_t flags, created, started, finished, restarts;
+	int exit_code;
+	bool oom, stopped; /* stopped: by hand, which "unless-stopped" minds */
+	struct engine_record record;
+	struct json_doc doc;
+	int lock; /* of DATA_ROOT/containers/ID; -1 = not held */
+};
+void engine_container_free(struct engine_container *c);
+#define autocontainer_row __attribute__((cleanup(engine_container_free)))
+/* -ENOENT, "No such container: ID". */
+must_use int engine_load(struct engine *e, const char *id, struct engine_container *ret, struct err *err);
+/* The same under the lock, settled. */
+must_use int engine_load_locked(struct engine *e, const char *id, struct engine_container *ret,
+				struct err *err);
+/* Waits for the lock of the container (`wait` false: -EAGAIN without a message); a descriptor. */
+must_use int engine_lock(struct engine *e, const char *id, bool wait, struct err *err);
+/* Writes the record and the columns that come from it. */
+must_use int engine_store_record(struct engine *e, const struct engine_container *c, struct err *err);
+/* A new row, within the caller's transaction.  -EEXIST: the name or the slot is taken. */
+must_use int engine_insert(struct engine *e, const struct engine_container *c, struct err *err);
+/* In the row and in `c`; in `c` alone. */
+must_use int engine_set_state(struct engine *e, struct engine_container *c, const char *state,
+			      struct err *err);
+must_use int engine_note_state(struct engine_container *c, const char *state, struct err *err);
+
+/* settle.c: what is so, made known. `c` is locked. */
+must_use int engine_settle(struct engine *e, struct engine_container *c, struct err *err);
+/* The row of a running container that has ended, or whose start was cut short; may remove it (c->state
+ * becomes "removed"). */
+must_use int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err);
+/* True where the container's first process is there; `st` may be NULL. */
+bool engine_runs(struct engine *e, const char *id, struct monitor_status *st);
+/* True where somebody holds the lock on RUN_ROOT/containers/ID/monitor. */
+bool engine_monitored(const struct engine *e, const char *id);
+bool engine_has_run_dir(const struct engine *e, const char *id);
+/* Removes everything of a container that does not run.  `c` is locked. */
+must_use int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err);
+
+/* paths; the caller frees, NULL for lack of memory */
+must_use char *engine_data_path(const struct engine *e, const char *id, const char *file);
+must_use char *engine_run_path(const struct engine *e, const char *id, const char *file);
+
+void engine_warn(const struct engine *e, const char *fmt, ...) printf_like(2, 3);
+int64_t engine_now(void); /* ns of the wall clock */
+/* RFC 3339 with nanoseconds, in UTC; 0 = "0001-01-01T00:00:00Z" as Go has it. */
+void engine_time_text(int64_t ns, char ret[static 40]);
+/* "2024-01-02T…", seconds since 1970 ("1700000000.5") or an age ("10m", "1h30m"); *ret in ns. */
+must_use int engine_time_parse(const char *text, int64_t *ret, struct err *err);
+void engine_random_id(char ret[static ENGINE_ID_LEN + 1]);
+
+/* names.c */
+void engine_random_name(char *buf, size_t len);
+must_use int engine_name_check(const char *name, struct err *err);
+
+/* status.c */
+/* "5 minutes", "About an hour", as Docker has it. */
+void engine_duration_text(int64_t ns, char *buf, size_t len);
+struct engine_status_in {
+	const char *state, *health;
+	int exit_code;
+	int64_t now, created, started, finished;
+};
+void engine_status_text(const struct engine_status_in *in, char *buf, size_t len);
+
+/* ports.c */
+/* "0.0.0.0:8080->80/tcp, :::8080->80/tcp, 443/tcp"; the caller frees. */
+must_use char *engine_ports_text(const struct net_port *ports, size_t n, const str_list *exposed);
+
+/* filters.c */
+struct engine_filters {
+	struct engine_filter {
+		char *key, *value;
+	} * v;
+	size_t n;
+};
+/* "key=value" each, of the keys in `known` (NULL-terminated). */
+must_use int engine_filters_parse(const str_list *texts, const char *const *known, struct engine_filters *ret,
+				  struct err *err);
+void engine_filters_free(struct engine_filters *f);
+#define autofilters __attribute__((cleanup(engine_filters_free)))
+/* No filter of that key, or one that `value` equals. */
+bool engine_filter_match(const struct engine_filters *f, const char *key, const char *value);
+/* label=K, label=K=V and label!=…: all must hold. */
+bool engine_filter_labels(const struct engine_filters *f, const struct oci_pair *labels, size_t n);
+const char *engine_filter_first(const struct engine_filters *f, const char *key);
+
+/* users.c: names of a container's own passwd and group, read below `root`. */
+struct engine_user {
+	uint32_t uid, gid;
+	uint32_t groups[256];
+	size_t n_groups;
+};
+must_use int engine_user_find(int root, const char *user, const str_list *group_add, struct engine_user *ret,
+			      struct err *err);
+
+/* slots.c */
+/* In a transaction: a free slot. */
+must_use int engine_slot_find(struct engine *e, int64_t *ret, struct err *err);
+static inline uint32_t engine_slot_base(int64_t slot)
+{
+	return ENGINE_FIRST_ID + (uint32_t)slot * ENGINE_SLOT_IDS;
+}
+
+/* maps.c: the container's ids on the host. */
+struct engine_maps {
+	struct oci_idmap uid_maps[2], gid_maps[2];
+	idmap_list uids, gids; /* into the above; empty: the host's user namespace */
+};
+/* `ret` must stay where it is. */
+void engine_maps_of(const struct engine *e, const struct engine_container *c, struct engine_maps *ret);
+/* The host's id of a container's; UINT32_MAX where it has none. */
+uint32_t engine_maps_host(const idmap_list *map, uint32_t id);
+/* Borrows from all of them; -> engine_snapshot_free(). */
+must_use int engine_snapshot_of(struct engine *e, const struct engine_container *c,
+				const struct engine_maps *maps, struct snapshot *ret, struct err *err);
+void engine_snapshot_free(struct snapshot *s);
+#define autosnapshot __attribute__((cleanup(engine_snapshot_free)))
+
+/* volumes.c */
+must_use char *engine_volume_path(const struct engine *e, const char *name);
+/* Makes it where it is not there; within a transaction or not. */
+must_use int engine_volume_ensure(struct engine *e, const char *name, bool anonymous, struct err *err);
+/* The container uses its volumes no more; anonymous ones go with it where `remove` says so. */
+must_use int engine_volume_release(struct engine *e, const struct engine_container *c, bool remove,
+				   struct err *err);
+must_use int engine_volume_name_check(const char *name, struct err *err);
+/* Bytes on disk below a directory; `depth` 0. */
+uint64_t engine_tree_bytes(int dirfd_, const char *name, int depth);
+/* A JSON object of strings ("" = none); what it points to lives in `doc`. */
+must_use int engine_pairs_read(struct json_doc *doc, const char *text, pair_list *ret, struct err *err);
+
+/* tell.c */
+must_use char *engine_events_path(const struct engine *e, const char *suffix);
+void engine_tell_container(struct engine *e, const struct engine_container *c, const char *action,
+			   const char *key, const char *value);
+
+/* start.c, finish.c */
+must_use int engine_make_plan_argv(struct engine *e, const char *verb, const char *id, str_list *ret,
+				   struct err *err);
+void engine_argv_free(str_list *l);
+
+/* A list that grows; elements are fresh strings. */
+must_use int engine_strs_add(str_list *l, const char *text, struct err *err);
+void engine_strs_free(str_list *l);
+
+must_use int engine_no_such(const char *name, struct err *err);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /etc/hosts, /etc/hostname and /etc/resolv.conf of a container. */
+#pragma once
+
+#include "engine/engine_int.h"
+
+/* What they are made of; all borrowed. */
+struct engine_names {
+	const char *hostname, *domainname, *name;
+	const struct net_result *net; /* NULL = no network of its own */
+	bool host_network;
+	str_list add_host, dns, dns_search, dns_options;
+	const char *host_hosts, *host_resolv; /* texts of the host's files; NULL = none */
+};
+/* The callers free; NULL for lack of memory. */
+must_use char *engine_hosts_text(const struct engine_names *n);
+must_use char *engine_resolv_text(const struct engine_names *n);
+
+/* Nameservers for the resolver that answers in the container: --dns, or the host's; fresh strings. */
+must_use int engine_upstreams(const struct engine_names *n, str_list *ret, struct err *err);

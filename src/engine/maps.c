@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whose ids a container's are, and what its root file system is made of. */
+#include "engine/engine_int.h"
+
+#include "host/userns.h"
+
+/* Root of a rootless container is who calls; the rest are the caller's subordinate ids. */
+static void add_subids(const char *file, uint32_t self, struct oci_idmap *maps, idmap_list *list)
+{
+	struct userns_subids ids = {0};
+	struct err ignored = {0};
+
+	maps[0] = (struct oci_idmap){.container = 0, .host = self, .size = 1};
+	*list = (idmap_list){.v = maps, .n = 1};
+	if (userns_subids(file, getenv("USER"), getuid(), &ids, &ignored) == 0 && ids.n > 0) {
+		maps[1] = (struct oci_idmap){
+			.container = 1, .host = ids.v[0].first, .size = MIN_OF(ids.v[0].count, 65536U)};
+		list->n = 2;
+	}
+	free(ids.v);
+}
+
+void engine_maps_of(const struct engine *e, const struct engine_container *c, struct engine_maps *ret)
+{
+	*ret = (struct engine_maps){0};
+	if (e->o.rootless) {
+		add_subids("/etc/subuid", geteuid(), ret->uid_maps, &ret->uids);
+		add_subids("/etc/subgid", getegid(), ret->gid_maps, &ret->gids);
+		return;
+	}
+	if (c->record.user_base == 0)
+		return;
+	ret->uid_maps[0] = ret->gid_maps[0] =
+		(struct oci_idmap){.host = c->record.user_base, .size = ENGINE_SLOT_IDS};
+	ret->uids = (idmap_list){.v = ret->uid_maps, .n = 1};
+	ret->gids = (idmap_list){.v = ret->gid_maps, .n = 1};
+}
+
+uint32_t engine_maps_host(const idmap_list *map, uint32_t id)
+{
+	uint32_t host;
+
+	if (map->n == 0)
+		return id;
+	return userns_host_id(map, id, &host) == 0 ? host : UINT32_MAX;
+}
+
+int engine_snapshot_of(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
+		       struct snapshot *ret, struct err *err)
+{
+	char *dir = engine_data_path(e, c->id, NULL);
+
+	if (!dir)
+		return err_oom(err);
+	*ret = (struct snapshot){
+		.dir = dir,
+		.diff_ids = &c->record.diff_ids,
+		.uids = &maps->uids,
+		.gids = &maps->gids,
+		/* Mount points of volumes must be made in it: read-only is the mount, not the snapshot. */
+		.is_volatile = c->record.q.auto_remove,
+		.rootless = e->o.rootless,
+	};
+	return 0;
+}
+
+void engine_snapshot_free(struct snapshot *s)
+{
+	free((void *)(uintptr_t)s->dir); /* engine_snapshot_of() made it */
+	s->dir = NULL;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is so, made known.
+ *
+ * A row may say that a container runs when its process has ended, its monitor
+ * was killed or the machine was started anew; it may say "created" when the
+ * command that started it was killed half-way.  The run directory tells: it
+ * is there from before the start until after the end was written down.  All
+ * of this happens under the container's lock, so that nobody is in the middle
+ * of a start or a finish.
+ */
+#include "engine/engine_int.h"
+
+#include "base/file.h"
+
+#include <sys/file.h>
+#include <sys/stat.h>
+
+enum { EXIT_UNKNOWN = 255, EXIT_KILLED = 137 };
+
+bool engine_has_run_dir(const struct engine *e, const char *id)
+{
+	return faccessat(e->run_fd, id, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool engine_monitored(const struct engine *e, const char *id)
+{
+	char path[ENGINE_ID_LEN + 16];
+
+	if (snprintf(path, sizeof(path), "%s/monitor", id) < 0)
+		return false;
+	autoclose int fd = openat(e->run_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
+bool engine_runs(struct engine *e, const char *id, struct monitor_status *st)
+{
+	struct monitor_status own = {0};
+	struct err ignored = {0};
+	const char *dir;
+
+	st = st ? st : &own;
+	if (engine_run_dir(e, id, &dir, &ignored) < 0 || monitor_status(dir, st, &ignored) < 0)
+		return false;
+	return st->running;
+}
+
+int engine_status(struct engine *e, const char *id, struct monitor_status *ret, struct err *err)
+{
+	const char *dir;
+	int r = engine_run_dir(e, id, &dir, err);
+
+	if (r < 0)
+		return r;
+	if (!engine_has_run_dir(e, id)) {
+		struct engine_container c autocontainer_row = {.lock = -1};
+		r = engine_load(e, id, &c, err);
+		if (r < 0)
+			return r;
+		*ret = (struct monitor_status){.ended = c.finished > 0,
+					       .exit_code = c.exit_code,
+					       .oom_killed = c.oom,
+					       .started_at = c.started,
+					       .finished_at = c.finished,
+					       .restarts = (uint32_t)c.restarts};
+		return 0;
+	}
+	return monitor_status(dir, ret, err);
+}
+
+static bool row_is_live(const struct engine_container *c)
+{
+	return streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
+}
+
+static bool has_network(const struct engine_record *r)
+{
+	const char *mode = r->q.network_mode;
+
+	return !mode || !*mode ||
+	       !(streq(mode, "none") || streq(mode, "host") || str_starts(mode, "container:"));
+}
+
+/* What the kernel and the other rooms still hold.  Idempotent. */
+static int release_all(struct engine *e, const struct engine_container *c, struct err *err)
+{
+	struct net *net;
+	int r = runtime_delete(&e->rt, c->id, true, err);
+
+	if (r == -ENOENT)
+		r = 0;
+	if (r < 0 || !has_network(&c->record))
+		return r;
+	r = engine_net_get(e, &net, err);
+	return r < 0 ? r : net_detach(net, c->id, NULL, err);
+}
+
+static int drop_run_dir(struct engine *e, const char *id, struct err *err)
+{
+	int r = file_remove_tree_at(e->run_fd, id);
+
+	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id) : 0;
+}
+
+/* How it ended, as far as somebody knows. */
+static void learn_end(struct engine *e, struct engine_container *c)
+{
+	struct monitor_status st = {0};
+	struct err ignored = {0};
+	const char *dir;
+	bool known = engine_run_dir(e, c->id, &dir, &ignored) == 0 && engine_has_run_dir(e, c->id) &&
+		     monitor_status(dir, &st, &ignored) == 0;
+	const char *why = "";
+
+	if (known && st.started_at)
+		c->started = st.started_at;
+	if (known && st.restarts)
+		c->restarts = st.restarts;
+	if (known && st.ended) {
+		c->exit_code = st.exit_code;
+		c->oom = st.oom_killed;
+		c->finished = st.finished_at;
+		why = st.error;
+	} else if (known && st.started_at) {
+		c->exit_code = EXIT_KILLED;
+		why = "its monitor was killed";
+	} else {
+		c->exit_code = EXIT_UNKNOWN;
+		why = row_is_live(c) ? "the machine was restarted" : "its start was cut short";
+	}
+	if (c->finished < c->started || c->finished == 0)
+		c->finished = engine_now();
+	char *text = strdup(why);
+	if (text) {
+		free(c->error);
+		c->error = text;
+	}
+}
+
+/* A start that was cut short before anything ran leaves the row as it was. */
+static bool never_ran(const struct engine_container *c)
+{
+	return streq(c->state, "created") && c->started == 0;
+}
+
+int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
+{
+	char code[16];
+	int r;
+
+	learn_end(e, c);
+	r = release_all(e, c, err);
+	if (r < 0)
+		return r;
+	if (!never_ran(c)) {
+		if (snprintf(code, sizeof(code), "%d", c->exit_code) < 0)
+			code[0] = '\0';
+		if (c->oom)
+			engine_tell_container(e, c, "oom", NULL, NULL);
+		engine_tell_container(e, c, "die", "exitCode", code);
+	}
+	if ((c->flags & ENGINE_AUTO_REMOVE) && !never_ran(c))
+		return engine_erase(e, c, true, err);
+	const char *state = never_ran(c) ? "created" : "exited";
+	r = db_exec(e->db, err,
+		    "UPDATE container SET state = ?, exit_code = ?, oom = ?, error = ?, started = ?, "
+		    "finished = ?, "
+		    "restarts = ?, ports = NULL WHERE id = ?",
+		    "siisiiis", state, (int64_t)(never_ran(c) ? 0 : c->exit_code), (int64_t)c->oom, c->error,
+		    c->started, never_ran(c) ? (int64_t)0 : c->finished, c->restarts, c->id);
+	if (r >= 0)
+		r = engine_note_state(c, state, err);
+	return r < 0 ? r : drop_run_dir(e, c->id, err);
+}
+
+int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
+{
+	int r = 0;
+
+	/* One that ended and is to go is removed by whoever meets it, with or without the word. */
+	if (!(c->flags & ENGINE_AUTO_REMOVE) || !row_is_live(c))
+		r = engine_set_state(e, c, "removing", err);
+	if (r == 0 && engine_has_run_dir(e, c->id)) {
+		r = release_all(e, c, err);
+		if (r == 0)
+			r = drop_run_dir(e, c->id, err);
+	}
+	if (r == 0 && e->o.rootless) {
+		struct engine_maps maps;
+		struct snapshot s autosnapshot = {0};
+		engine_maps_of(e, c, &maps);
+		r = engine_snapshot_of(e, c, &maps, &s, err);
+		if (r == 0)
+			r = snapshot_remove(&s, err);
+	}
+	if (r == 0) {
+		r = file_remove_tree_at(e->data_fd, c->id);
+		if (r < 0)
+			r = err_num(err, r, "cannot remove \"%s/containers/%s\"", e->data_root, c->id);
+	}
+	if (r == 0 && c->record.mounts.n)
+		r = engine_volume_release(e, c, volumes, err);
+	if (r == 0)
+		r = MIN_OF(db_exec(e->db, err, "DELETE FROM container WHERE id = ?", "s", c->id), 0);
+	if (r < 0)
+		return r;
+	engine_tell_container(e, c, "destroy", NULL, NULL);
+	return engine_note_state(c, "removed", err);
+}
+
+/* The command that started it was killed before it could say so. */
+static int note_running(struct engine *e, struct engine_container *c, const struct monitor_status *st,
+			struct err *err)
+{
+	c->started = st->started_at;
+	int r = db_exec(e->db, err, "UPDATE container SET state = 'running', started = ? WHERE id = ?", "is",
+			c->started, c->id);
+	return r < 0 ? r : engine_note_state(c, "running", err);
+}
+
+int engine_settle(struct engine *e, struct engine_container *c, struct err *err)
+{
+	struct monitor_status st = {0};
+	const char *dir;
+	int r;
+
+	if (streq(c->state, "removing"))
+		return engine_erase(e, c, false, err);
+	if (!engine_has_run_dir(e, c->id))
+		return row_is_live(c) ? engine_end_locked(e, c, err) : 0;
+	r = engine_run_dir(e, c->id, &dir, err);
+	if (r == 0)
+		r = monitor_status(dir, &st, err);
+	if (r < 0)
+		return r;
+	if (st.monitor_alive && (st.running || st.restarting)) {
+		if (!row_is_live(c))
+			return note_running(e, c, &st, err);
+		if (st.restarting != streq(c->state, "restarting") && !streq(c->state, "paused"))
+			return engine_note_state(c, st.restarting ? "restarting" : "running", err);
+		return 0;
+	}
+	if (st.running && !st.monitor_alive)
+		engine_warn(
+			e,
+			"the monitor of container %s was killed: nobody reads its output or waits for its "
+			"end; the container is stopped",
+			c->name);
+	return engine_end_locked(e, c, err);
+}
+
+int engine_finish(struct engine *e, const char *id, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	autoclose int lock = engine_lock(e, id, true, err);
+	int r;
+
+	if (lock < 0)
+		return lock;
+	r = engine_load(e, id, &c, err);
+	if (r == -ENOENT) {
+		/* Done by somebody else; the run directory of a row that is gone is nobody's. */
+		(void)unlinkat(e->data_fd, id, AT_REMOVEDIR);
+		return drop_run_dir(e, id, err);
+	}
+	if (r < 0)
+		return r;
+	c.lock = take_fd(&lock);
+	if (engine_has_run_dir(e, id) && engine_runs(e, id, NULL))
+		return 0; /* started again meanwhile */
+	if (engine_has_run_dir(e, id) || row_is_live(&c))
+		return engine_end_locked(e, &c, err);
+	return 0;
+}
