@@ -33,18 +33,25 @@ struct layer_builder {
 	struct tar_reader *tar;
 	struct codec_sink sink;
 	struct codec *codec;
+	const uint8_t *buffer; /* what the codec fills */
+	bool borrowed;	       /* bytes of the caller's are being hashed */
 	struct err failed;
 };
 
 static uint8_t *builder_buffer(void *data, size_t *ret_size)
 {
-	return layer_hash_buffer(((struct layer_builder *)data)->hash, ret_size);
+	struct layer_builder *b = data;
+	uint8_t *buffer = layer_hash_buffer(b->hash, ret_size);
+
+	b->buffer = buffer;
+	return buffer;
 }
 
 static int builder_write(void *data, const uint8_t *bytes, size_t len, struct err *err)
 {
 	struct layer_builder *b = data;
 
+	b->borrowed = bytes != b->buffer;
 	layer_hash_put(b->hash, bytes, len);
 	return tar_reader_feed(b->tar, bytes, len, err);
 }
@@ -81,7 +88,9 @@ int layer_builder_feed(struct layer_builder *b, const void *data, size_t len, st
 		return -err->code;
 	}
 	int r = codec_feed(b->codec, data, len, err);
-	layer_hash_wait(b->hash); /* it may be reading the caller's bytes */
+	if (b->borrowed)
+		layer_hash_wait(b->hash);
+	b->borrowed = false;
 	if (r < 0) {
 		r = err_prefix(err, "layer");
 		b->failed = *err;

@@ -97,8 +97,9 @@ static int add_link(struct image_layer *l, uint32_t parent, const char *base, co
 		return r;
 	if (!target[0] || r < 0 || !tree_find(&l->tree, dir, target_base, strlen(target_base), &inode) ||
 	    (inode == l->whiteout && inode != 0))
-		return err_set(err, ENOENT, "hard link \"%.200s\": its target \"%.200s\" is not in this layer",
-			       e->name, e->link);
+		return err_set(err, ENOENT,
+			       "hard link \"%.200s\": its target \"%.200s\" is not in this layer", e->name,
+			       e->link);
 	if (l->tree.inodes[inode].type == EROFS_FT_DIR)
 		return err_set(err, EPERM, "hard link \"%.200s\": its target \"%.200s\" is a directory",
 			       e->name, e->link);
@@ -187,7 +188,8 @@ static int add_entry(struct image_layer *l, const char *name, const struct tar_e
 		return add_whiteout(l, parent, hidden, err);
 	if (e->type == TAR_DIR)
 		return add_dir(l, parent, base, e, err);
-	return e->type == TAR_HARDLINK ? add_link(l, parent, base, e, err) : add_inode(l, parent, base, e, err);
+	return e->type == TAR_HARDLINK ? add_link(l, parent, base, e, err)
+				       : add_inode(l, parent, base, e, err);
 }
 
 static int on_entry(void *data, const struct tar_entry *e, struct err *err)
@@ -230,9 +232,9 @@ static size_t names_of(const struct tree *t, uint32_t dir, struct erofs_name *ou
 		const char *text = tree_text(t, m->text);
 		while (dot < 2 && strcmp(dots[dot].name, text) < 0)
 			out[n++] = dots[dot++];
-		out[n++] = (struct erofs_name){
-			text, m->len, inode->type,
-			inode->type == EROFS_FT_DIR ? t->dirs[inode->dir].place.nid : inode->nid};
+		out[n++] = (struct erofs_name){text, m->len, inode->type,
+					       inode->type == EROFS_FT_DIR ? t->dirs[inode->dir].place.nid
+									   : inode->nid};
 	}
 	while (dot < 2)
 		out[n++] = dots[dot++];

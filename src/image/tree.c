@@ -215,7 +215,8 @@ static int step_down(struct tree *t, uint32_t *dir, const char *name, size_t len
 
 	if (len == 1 && name[0] == '.')
 		return 0;
-	if (len == 2 && name[0] == '.' && name[1] == '.') { /* of a link's text; the root's parent is the root */
+	if (len == 2 && name[0] == '.' &&
+	    name[1] == '.') { /* of a link's text; the root's parent is the root */
 		*dir = t->dirs[*dir].parent;
 		return 0;
 	}

@@ -17,7 +17,7 @@ struct tree_dir {
 	struct erofs_attr attr; /* xattrs are owned */
 	uint32_t parent;
 	bool opaque;
-	bool implied;		/* no entry of its own has come */
+	bool implied;	       /* no entry of its own has come */
 	uint32_t first, count; /* into tree.sorted, after tree_sort() */
 	struct erofs_dir_place place;
 };
@@ -64,8 +64,8 @@ must_use int tree_name(struct tree *t, uint32_t dir, const char *name, size_t le
  * are followed within the tree; what is missing is made where `make` says so.  *ret_base points
  * into `path`.  -ENOENT, -ENOTDIR, -ELOOP.
  */
-must_use int tree_parent(struct tree *t, const char *path, bool make, uint32_t *ret_dir, const char **ret_base,
-			 struct err *err);
+must_use int tree_parent(struct tree *t, const char *path, bool make, uint32_t *ret_dir,
+			 const char **ret_base, struct err *err);
 const char *tree_text(const struct tree *t, uint32_t at);
 /* Sorts the names of every directory and counts links; what cannot be reached is left out. */
 must_use int tree_sort(struct tree *t, struct err *err);
