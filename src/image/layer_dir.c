@@ -5,6 +5,7 @@
  * lock, which tells the sweep that somebody is at work; one sync covers it.
  */
 #include "image/layer_target.h"
+#include "image/layer_usage.h"
 #include "image/unpack.h"
 
 #include "base/file.h"
@@ -48,7 +49,10 @@ static int dir_finish(void *data, const char *diff_id unused, uint64_t *ret_disk
 	struct dir_layer *l = data;
 	int r = unpack_finish(l->unpack, err);
 
-	*ret_disk = 0; /* told by who walks it: the caller asks for the sake of a figure only */
+	uint64_t inodes;
+
+	if (r == 0)
+		r = layer_usage(l->diff, ret_disk, &inodes, err);
 	if (r == 0 && syncfs(l->diff) < 0)
 		r = err_sys(err, "cannot write a layer to the disk");
 	return r;

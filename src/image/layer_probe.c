@@ -24,8 +24,7 @@ int layer_mount_erofs(int fd, struct err *err)
 
 	if (fs < 0)
 		return err_sys(err, "cannot use EROFS (the kernel's module \"erofs\")");
-	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", fd_path(fd).s, 0) < 0 ||
-	    sys_fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0)
+	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", fd_path(fd).s, 0) < 0)
 		return err_sys(err, "cannot prepare an EROFS mount");
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		if (errno == ENOTBLK)

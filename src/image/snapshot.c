@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation.
+ *
+ * A container's root is one overlay mount: the layers, each in a detached
+ * mount of its own (an EROFS image, or the directory's clone) whose owners are
+ * shifted by the container's id maps, and upper/, whose owners are shifted
+ * as they are written, by the container's user namespace.  All of it is
+ * known by descriptors only: no mount namespace ever has it but the
+ * container's, and the kernel takes it away with the last of them.
+ *
+ * One user namespace, made for its maps and held by nothing but these
+ * mounts, serves all layers.
+ */
+#include "image/snapshot_int.h"
+
+#include "base/file.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "host/mount.h"
+#include "host/procfs.h"
+#include "host/userns.h"
+#include "image/content.h"
+#include "image/layer_probe.h"
+#include "image/layer_target.h"
+
+#include <sys/stat.h>
+
+enum { LAYERS_MAX = 500 }; /* what overlayfs takes */
+
+static bool has_maps(const struct snapshot *q)
+{
+	return q->uids && q->uids->n > 0;
+}
+
+int snapshot_open(const struct snapshot *q, const char *name, struct err *err)
+{
+	autofree char *path = str_format("%s%s%s", q->dir, name ? "/" : "", name ? name : "");
+	int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	return fd < 0 ? err_sys(err, "cannot open %s%s%s", q->dir, name ? "/" : "", name ? name : "") : fd;
+}
+
+static int make_dir_at(int dir, const char *name, const struct snapshot *q, uid_t uid, gid_t gid,
+		       struct err *err)
+{
+	struct stat st;
+
+	bool fresh = mkdirat(dir, name, 0755) == 0;
+	if (!fresh && errno != EEXIST)
+		return err_sys(err, "cannot make %s/%s", q->dir, name);
+	autoclose int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "cannot open %s/%s", q->dir, name);
+	/* Later the container may have given its root another owner and mode; an earlier try may have died
+	 * here. */
+	if (!fresh && (st.st_uid != geteuid() || uid == geteuid()))
+		return 0;
+	if (fchown(fd, uid, gid) < 0 || fchmod(fd, 0755) < 0)
+		return err_sys(err, "cannot give %s/%s to %u:%u", q->dir, name, uid, gid);
+	return 0;
+}
+
+int snapshot_prepare(struct image_store *s unused, const struct snapshot *q, struct err *err)
+{
+	uint32_t uid = geteuid(), gid = getegid();
+	autoclose int dir = snapshot_open(q, NULL, err);
+
+	if (dir < 0)
+		return dir;
+	if (has_maps(q) && !q->rootless &&
+	    (userns_host_id(q->uids, 0, &uid) < 0 || !q->gids || userns_host_id(q->gids, 0, &gid) < 0))
+		return err_set(err, EINVAL, "the id maps of a container have to map its root (id 0)");
+	int r = 0;
+	if (!q->read_only)
+		r = make_dir_at(dir, SNAPSHOT_UPPER, q, uid, gid, err);
+	if (r == 0 && !q->read_only)
+		r = make_dir_at(dir, SNAPSHOT_WORK, q, uid, gid, err);
+	if (r == 0 && q->diff_ids->n == 0)
+		r = make_dir_at(dir, SNAPSHOT_EMPTY, q, uid, gid, err);
+	return r;
+}
+
+int snapshot_remove(const struct snapshot *q, struct err *err)
+{
+	static const char *const names[] = {SNAPSHOT_UPPER, SNAPSHOT_WORK, SNAPSHOT_EMPTY};
+	autoclose int dir = open(q->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0)
+		return errno == ENOENT ? 0 : err_sys(err, "cannot open %s", q->dir);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		int r = file_remove_tree_at(dir, names[i]);
+		if (r < 0)
+			return err_num(err, r, "cannot remove %s/%s", q->dir, names[i]);
+	}
+	return 0;
+}
+
+/* ---- layers ---- */
+
+/* The image or directory of a layer; *ret_image tells which. */
+static int open_content(struct image_store *s, const char *diff_id, bool *ret_image, struct err *err)
+{
+	char path[sizeof("layers/") + 64 + sizeof("/" LAYER_EROFS)];
+	int r = digest_check(diff_id, err);
+
+	if (r < 0)
+		return r;
+	const char *hex = diff_id + strlen("sha256:");
+	(void)snprintf(path, sizeof(path), "layers/%s/" LAYER_EROFS, hex); /* checked above: it fits */
+	int fd = openat(image_store_dirfd(s), path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	*ret_image = fd >= 0;
+	if (fd < 0 && errno == ENOENT) {
+		(void)snprintf(path, sizeof(path), "layers/%s/" LAYER_DIFF, hex); /* the same */
+		fd = openat(image_store_dirfd(s), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, ENOENT, "layer %s is not in %s: pull the image again", diff_id,
+			       image_store_root(s));
+	return fd < 0 ? err_sys(err, "cannot open layer %s", diff_id) : fd;
+}
+
+static int idmap_failed(int code, const char *what, struct err *err)
+{
+	if (code == -EINVAL || code == -EPERM || code == -EOPNOTSUPP || code == -ENOSYS)
+		return err_num(
+			err, code,
+			"cannot shift the owners of %s (an id-mapped mount: it takes Linux 5.19, and a file "
+			"system that allows it): use --userns=host",
+			what);
+	return err_num(err, code, "cannot shift the owners of %s", what);
+}
+
+/* `userns` -1: owners stay.  A descriptor that overlayfs takes as a layer. */
+static int mount_layer(struct image_store *s, const char *diff_id, int userns, bool *ret_detached,
+		       struct err *err)
+{
+	bool image;
+	autoclose int fd = open_content(s, diff_id, &image, err);
+
+	if (fd < 0)
+		return fd;
+	*ret_detached = image || userns >= 0;
+	if (!*ret_detached)
+		return take_fd(&fd);
+	autoclose int mount = image ? layer_mount_erofs(fd, err) : mount_clone_fd(fd, false);
+	if (mount < 0)
+		return image ? err_prefix(err, "layer %s", diff_id)
+			     : err_num(err, mount, "cannot clone the mount of layer %s", diff_id);
+	int r = userns >= 0 ? mount_idmap(mount, userns, false) : 0;
+	return r < 0 ? idmap_failed(r, diff_id, err) : take_fd(&mount);
+}
+
+static int maps_fd(const struct snapshot *q, struct err *err)
+{
+	autoclose int procfs = procfs_open(err);
+
+	return procfs < 0 ? procfs : userns_fd(procfs, q->uids, q->gids, err);
+}
+
+struct lowers {
+	int *fd; /* topmost first */
+	size_t n;
+	bool detached; /* the last one is a mount of our own */
+};
+
+static void cleanup_lowers(struct lowers *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fd_drop(&l->fd[i]);
+	free(l->fd);
+}
+
+static int mount_all(struct image_store *s, const struct snapshot *q, int userns, struct lowers *ret,
+		     struct err *err)
+{
+	size_t n = q->diff_ids->n;
+
+	if (n > LAYERS_MAX)
+		return err_set(err, E2BIG, "the image has %zu layers; overlayfs takes %d", n, LAYERS_MAX);
+	ret->fd = calloc(n + 1, sizeof(*ret->fd));
+	if (!ret->fd)
+		return err_oom(err);
+	for (; ret->n < n; ret->n++) {
+		int fd = mount_layer(s, q->diff_ids->v[n - 1 - ret->n], userns, &ret->detached, err);
+		if (fd < 0)
+			return fd;
+		ret->fd[ret->n] = fd;
+	}
+	if (n == 0) {
+		int fd = snapshot_open(q, SNAPSHOT_EMPTY, err);
+		if (fd < 0)
+			return fd;
+		ret->fd[ret->n++] = fd;
+	}
+	return 0;
+}
+
+static int mount_lowers(struct image_store *s, const struct snapshot *q, bool shift, struct lowers *ret,
+			struct err *err)
+{
+	if (!shift || !has_maps(q) || q->rootless || q->diff_ids->n == 0)
+		return mount_all(s, q, -1, ret, err);
+	autoclose int userns = maps_fd(q, err);
+	return userns < 0 ? userns : mount_all(s, q, userns, ret, err);
+}
+
+/* One layer and nothing to write in: no overlay is needed, and overlayfs would refuse. */
+static int mount_alone(struct lowers *l, struct err *err)
+{
+	struct mount_kernel kernel;
+	struct mount_change change = {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV};
+	/* Never the store's own mount: what is changed is ours. */
+	autoclose int mount = l->detached ? take_fd(&l->fd[0]) : mount_clone_fd(l->fd[0], false);
+
+	if (mount < 0)
+		return err_num(err, mount, "cannot clone a layer's mount");
+	mount_kernel_probe(&kernel);
+	int r = mount_change(&kernel, mount, &change);
+	return r < 0 ? err_num(err, r, "cannot make a layer's mount read-only") : take_fd(&mount);
+}
+
+static int mount_read_only(struct lowers *l, bool userxattr, enum snapshot_how how, struct err *err)
+{
+	struct snapshot_parts p = {
+		.lowers = l->fd, .n = l->n, .upper = -1, .work = -1, .userxattr = userxattr};
+
+	return l->n > 1 ? snapshot_overlay(&p, how, err) : mount_alone(l, err);
+}
+
+/* A volatile mount leaves a mark that refuses the next one: what was not synced then is not worth more now.
+ */
+static void forget_volatile(int work)
+{
+	if (unlinkat(work, "work/incompat/volatile/dirty", 0) == 0) /* mostly it is not there */
+		ignore_result(unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) < 0); /* the mount tells */
+}
+
+int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
+		       struct err *err)
+{
+	struct lowers l __attribute__((cleanup(cleanup_lowers))) = {0};
+	int r = mount_lowers(s, q, true, &l, err);
+
+	if (r < 0)
+		return r;
+	if (q->read_only)
+		return mount_read_only(&l, q->rootless, how, err);
+	autoclose int dir = snapshot_open(q, NULL, err);
+	autoclose int upper = dir < 0 ? -1 : openat(dir, SNAPSHOT_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int work = upper < 0 ? -1 : openat(dir, SNAPSHOT_WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return dir;
+	if (work < 0)
+		return err_sys(err, "cannot open upper and work in %s", q->dir);
+	forget_volatile(work);
+	struct snapshot_parts p = {.lowers = l.fd,
+				   .n = l.n,
+				   .upper = upper,
+				   .work = work,
+				   .is_volatile = q->is_volatile,
+				   .userxattr = q->rootless};
+	return snapshot_overlay(&p, how, err);
+}
+
+int snapshot_mount(struct image_store *s, const struct snapshot *q, struct err *err)
+{
+	return snapshot_mount_how(s, q, SNAPSHOT_BY_FD, err);
+}
+
+int snapshot_base(struct image_store *s, const struct snapshot *q, struct err *err)
+{
+	struct lowers l __attribute__((cleanup(cleanup_lowers))) = {0};
+	int r = mount_lowers(s, q, false, &l, err);
+
+	return r < 0 ? r : mount_read_only(&l, q->rootless, SNAPSHOT_BY_FD, err);
+}

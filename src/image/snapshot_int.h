@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside snapshots. */
+#pragma once
+
+#include "base/fd.h"
+#include "image/image.h"
+
+#define SNAPSHOT_UPPER "upper"
+#define SNAPSHOT_WORK  "work"
+#define SNAPSHOT_EMPTY "lower" /* stands in where there is no layer at all */
+
+/* How overlayfs is told of its directories; what a test can take away. */
+enum snapshot_how {
+	SNAPSHOT_BY_FD,	  /* 6.13 */
+	SNAPSHOT_BY_NAME, /* lowerdir+ with a path, 6.5 */
+	SNAPSHOT_BY_LIST, /* lowerdir=a:b:c */
+};
+/* As snapshot_mount(), starting at `how` and going on to what older kernels have. */
+must_use int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
+				struct err *err);
+/* The image's tree without the container's changes, ids as they are in the image; read-only. */
+must_use int snapshot_base(struct image_store *s, const struct snapshot *q, struct err *err);
+/* The directory of the snapshot, and its upper directory. */
+must_use int snapshot_open(const struct snapshot *q, const char *name, struct err *err);
+
+/* What overlayfs is made of. */
+struct snapshot_parts {
+	const int *lowers; /* topmost first */
+	size_t n;
+	int upper, work; /* -1 = read-only */
+	bool is_volatile, userxattr;
+};
+must_use int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, struct err *err);

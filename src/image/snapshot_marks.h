@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What overlayfs writes into an upper directory, and how ids come back from there. */
+#pragma once
+
+#include "base/sys.h"
+#include "image/image.h"
+#include "image/walk.h"
+
+bool snapshot_is_whiteout(const struct stat *st);
+bool snapshot_is_opaque(const struct walk_entry *e, bool userxattr);
+/* Ids of the host as the container has them; what has none there is left as it is. */
+void snapshot_unshift(const struct snapshot *q, uint32_t *uid, uint32_t *gid);
+void snapshot_unshift_maps(const idmap_list *uids, const idmap_list *gids, uint32_t *uid, uint32_t *gid);

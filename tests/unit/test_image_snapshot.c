@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "test_image_layers.h"
+
+#include "image/snapshot_int.h"
+
+#include <sys/fsuid.h>
+
+enum { SLOT = 524288 };
+
+struct snap_case {
+	struct image_store *s;
+	char ids[2][72];
+	const char *v[2];
+	str_list diff_ids;
+	char dir[128];
+	struct oci_idmap map;
+	idmap_list maps;
+	struct snapshot q;
+};
+
+static void snap_begin(struct snap_case *c, const char *name, enum image_layers layers)
+{
+	struct layer_result r = {0};
+	autofree char *script = str_format("mkdir -p snap-%s", name);
+
+	*c = (struct snap_case){.s = scratch_store(name, layers), .map = {0, SLOT, 65536}};
+	CHECK_INT(shell("rm -rf l && mkdir -p l/etc l/usr/bin l/gone && echo one > l/etc/conf && echo x > "
+			"l/gone/x"
+			" && echo bin > l/usr/bin/prog && chown 7:8 l/etc/conf && echo d > l/usr/drop"
+			" && tar -C l -cf l0.tar . && rm -rf l && mkdir -p l/etc l/gone l/usr"
+			" && echo two > l/etc/conf && : > l/usr/.wh.drop && : > l/gone/.wh..wh..opq && echo "
+			"y > l/gone/y"
+			" && tar -C l -cf l1.tar ."),
+		  0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_INT(build_file(c->s, i ? "l1.tar" : "l0.tar", 65536, &r), 0);
+		memcpy(c->ids[i], r.diff_id, sizeof(c->ids[i]));
+		c->v[i] = c->ids[i];
+	}
+	CHECK_INT(shell(script), 0);
+	(void)snprintf(c->dir, sizeof(c->dir), "%s/snap-%s", scratch, name);
+	c->diff_ids = (str_list){c->v, 2};
+	c->maps = (idmap_list){&c->map, 1};
+	c->q = (struct snapshot){.dir = c->dir, .diff_ids = &c->diff_ids, .uids = &c->maps, .gids = &c->maps};
+}
+
+static void snap_end(struct snap_case *c)
+{
+	struct err err = {0};
+
+	CHECK_INT(snapshot_remove(&c->q, &err), 0);
+	CHECK_INT(snapshot_remove(&c->q, &err), 0);
+	image_store_close(c->s);
+}
+
+static int mount_it(struct snap_case *c, enum snapshot_how how)
+{
+	struct err err = {0};
+	int fd = snapshot_prepare(c->s, &c->q, &err);
+
+	if (fd == 0)
+		fd = snapshot_mount_how(c->s, &c->q, how, &err);
+	if (fd < 0)
+		fprintf(stderr, "%s\n", err.msg);
+	return fd;
+}
+
+static bool text_is(int fd, const char *path, const char *want)
+{
+	autofree char *data = NULL;
+
+	return file_read_at(fd, path, 4096, &data, NULL) == 0 && streq(data, want);
+}
+
+static void check_layers(int fd, uid_t shift)
+{
+	struct stat st;
+
+	CHECK(text_is(fd, "etc/conf", "two\n"));
+	CHECK(text_is(fd, "usr/bin/prog", "bin\n"));
+	CHECK(faccessat(fd, "usr/drop", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+	CHECK(faccessat(fd, "gone/x", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+	CHECK(text_is(fd, "gone/y", "y\n"));
+	CHECK(fstatat(fd, "usr/bin/prog", &st, 0) == 0 && st.st_uid == shift && st.st_gid == shift);
+}
+
+/* As the container's root would, by the ids of its slot. */
+static void change(int fd)
+{
+	struct stat st;
+
+	(void)setfsuid(SLOT); /* the checks below tell */
+	(void)setfsgid(SLOT);
+	CHECK_INT(mkdirat(fd, "new", 0755), 0);
+	autoclose int f = openat(fd, "new/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	CHECK(f >= 0 && write(f, "hello", 5) == 5);
+	autoclose int g = openat(fd, "etc/conf", O_WRONLY | O_APPEND | O_CLOEXEC);
+	CHECK(g >= 0 && write(g, "three\n", 6) == 6);
+	CHECK_INT(unlinkat(fd, "usr/bin/prog", 0), 0);
+	CHECK_INT(unlinkat(fd, "gone/y", 0), 0);
+	CHECK_INT(unlinkat(fd, "gone", AT_REMOVEDIR), 0);
+	CHECK_INT(mkdirat(fd, "gone", 0700), 0);
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	CHECK(fstatat(fd, "new/file", &st, 0) == 0 && st.st_uid == SLOT);
+}
+
+static void test_mounts(struct snap_case *c)
+{
+	static const enum snapshot_how hows[] = {SNAPSHOT_BY_FD, SNAPSHOT_BY_NAME, SNAPSHOT_BY_LIST};
+
+	for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+		autoclose int fd = mount_it(c, hows[i]);
+		CHECK(fd >= 0);
+		if (fd < 0)
+			continue;
+		if (i == 0) {
+			check_layers(fd, SLOT);
+			change(fd);
+		}
+		CHECK(text_is(fd, "new/file", "hello"));
+		CHECK(text_is(fd, "etc/conf", "two\nthree\n"));
+	}
+	c->q.is_volatile = true;
+	for (int i = 0; i < 2; i++) {
+		autoclose int fd = mount_it(c, SNAPSHOT_BY_FD);
+		CHECK(fd >= 0 && text_is(fd, "new/file", "hello"));
+	}
+	c->q.is_volatile = false;
+}
+
+static void test_read_only(struct snap_case *c)
+{
+	struct snapshot q = c->q;
+	str_list one = {c->v, 1};
+	struct err err = {0};
+
+	q.read_only = true;
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	CHECK(fd >= 0);
+	check_layers(fd, SLOT);
+	CHECK(mkdirat(fd, "x", 0755) < 0 && errno == EROFS);
+	q.diff_ids = &one;
+	autoclose int alone = snapshot_mount(c->s, &q, &err);
+	CHECK(alone >= 0 && text_is(alone, "etc/conf", "one\n"));
+	CHECK(mkdirat(alone, "x", 0755) < 0 && errno == EROFS);
+	q.uids = q.gids = NULL;
+	autoclose int plain = snapshot_mount(c->s, &q, &err);
+	struct stat st;
+	CHECK(plain >= 0 && fstatat(plain, "etc/conf", &st, 0) == 0 && st.st_uid == 7);
+	CHECK(mkdirat(plain, "x", 0755) < 0 && errno == EROFS);
+}
+
+static void test_nothing(struct snap_case *c)
+{
+	autofree char *script = str_format("mkdir -p %s/none", c->dir), *dir = str_format("%s/none", c->dir);
+	struct snapshot q = c->q;
+	str_list none = {0};
+	struct err err = {0};
+
+	CHECK_INT(shell(script), 0);
+	q.dir = dir;
+	q.diff_ids = &none;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	CHECK(fd >= 0 && mkdirat(fd, "x", 0755) == 0);
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+}
+
+static int collect(void *data, const struct snapshot_change *c, struct err *err)
+{
+	struct str *b = data;
+
+	str_putf(b, "%c %s\n", c->kind, c->path);
+	return b->failed ? err_oom(err) : 0;
+}
+
+static void test_diff(struct snap_case *c)
+{
+	struct str b autostr = {0};
+	struct err err = {0};
+	uint64_t bytes = 0, inodes = 0;
+
+	CHECK_INT(snapshot_diff(c->s, &c->q, collect, &b, &err), 0);
+	CHECK_STR(b.s, "C /etc/conf\nC /gone\nD /gone/y\nA /new\nA /new/file\nC /usr/bin\nD "
+		       "/usr/bin/prog\n");
+	CHECK_INT(snapshot_usage(&c->q, &bytes, &inodes, &err), 0);
+	CHECK_INT(bytes, 5 + 10);
+	CHECK(inodes >= 8);
+}
+
+static int sink_str(void *data, const void *bytes, size_t len, struct err *err)
+{
+	str_put_n(data, bytes, len);
+	return ((struct str *)data)->failed ? err_oom(err) : 0;
+}
+
+/* Changes as a layer, on top of the others, are the container's root. */
+static void test_commit(struct snap_case *c)
+{
+	struct str b autostr = {0}, again autostr = {0};
+	struct err err = {0};
+	struct layer_result r;
+	autofree char *dir = str_format("%s/three", c->dir), *script = str_format("mkdir -p %s", dir);
+
+	CHECK_INT(layer_write_changes(c->s, &c->q, sink_str, &b, &err), 0);
+	CHECK_INT(layer_write_changes(c->s, &c->q, sink_str, &again, &err), 0);
+	CHECK(b.len == again.len && memcmp(b.s, again.s, b.len) == 0);
+	CHECK_INT(build_bytes(c->s, b.s, b.len, 5000, false, NULL, &r, &err), 0);
+	const char *ids[] = {c->v[0], c->v[1], r.diff_id};
+	str_list three = {ids, 3};
+	struct snapshot q = c->q;
+	CHECK_INT(shell(script), 0);
+	q.dir = dir;
+	q.diff_ids = &three;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	autoclose int fd = snapshot_mount(c->s, &q, &err), was = snapshot_mount(c->s, &c->q, &err);
+	CHECK(fd >= 0 && was >= 0);
+	autoclose int ea = openat(fd, "etc", O_RDONLY | O_CLOEXEC),
+		      eb = openat(was, "etc", O_RDONLY | O_CLOEXEC);
+	CHECK_INT(compare_trees(was, fd, "etc"), 0);
+	CHECK_INT(compare_trees(was, fd, "new"), 0);
+	CHECK_INT(compare_trees(was, fd, "gone"), 0);
+	CHECK_INT(compare_trees(was, fd, "usr"), 0);
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+}
+
+static bool mounted_here(void)
+{
+	autofree char *text = NULL;
+
+	return file_read_named("/proc/self/mountinfo", 1 << 24, &text, NULL) == 0 && strstr(text, scratch);
+}
+
+int main(void)
+{
+	static const enum image_layers kinds[] = {IMAGE_LAYERS_EROFS, IMAGE_LAYERS_DIRECTORY};
+
+	scratch_begin();
+	(void)umask(027); /* nobody's business here */
+	struct image_store *s = scratch_store("probe", IMAGE_LAYERS_AUTO);
+	bool erofs = layer_makes_erofs(s);
+	image_store_close(s);
+	for (size_t i = erofs ? 0 : 1; i < ARRAY_LEN(kinds); i++) {
+		struct snap_case c;
+		snap_begin(&c, i ? "d" : "e", kinds[i]);
+		test_mounts(&c);
+		test_read_only(&c);
+		test_nothing(&c);
+		test_diff(&c);
+		test_commit(&c);
+		snap_end(&c);
+	}
+	CHECK(!mounted_here());
+	scratch_end();
+	return test_end();
+}
