@@ -145,10 +145,10 @@ static unused char **sorted_names(int fd, size_t *ret_n)
 
 static unused bool same_xattrs(int a, int b, const char *path)
 {
-	char names[4096], x[65536], y[65536];
+	char names[4096], other[4096], x[65536], y[65536];
 	autofree char *pa = str_format("/proc/self/fd/%d/%s", a, path),
 		      *pb = str_format("/proc/self/fd/%d/%s", b, path);
-	ssize_t na = llistxattr(pa, names, sizeof(names)), nb = llistxattr(pb, NULL, 0);
+	ssize_t na = llistxattr(pa, names, sizeof(names)), nb = llistxattr(pb, other, sizeof(other));
 
 	if (na != nb) {
 		fprintf(stderr, "%s: attributes' names of %zd and %zd bytes\n", path, na, nb);
