@@ -98,6 +98,19 @@ struct image_record {
  * tag, as with Docker.  -ENOENT where content is missing.
  */
 must_use int image_record(struct image_store *s, const struct image_record *r, struct err *err);
+/*
+ * For push: an image that was made here (commit, import, load) has its layers
+ * as plain tars.  Gives each a gzip blob, the same bytes each time, made once
+ * (layer_blob()), and the image a manifest of them, which it keeps; `i` shows
+ * it afterwards.  An image that came from a registry stays as it is.  Held by
+ * content_use() of the caller.
+ */
+must_use int image_compress(struct image_store *s, struct image *i, const struct image_progress *p,
+			    struct err *err);
+/* A compressed blob of a layer that has the blob `digest`: that one where it is compressed. */
+must_use int layer_blob(struct image_store *s, const char *diff_id, const char *digest,
+			const struct image_progress *p, char ret_digest[static DIGEST_MAX], struct err *err);
+
 /* "linux/amd64" of this machine; variants and downgrades in image_platform_score(). */
 const char *image_platform_here(void);
 /* How well `have` serves who wants `want` ("linux/arm/v7", "arm64", "linux"): 0 = not at all, more is better.

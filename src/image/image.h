@@ -93,6 +93,18 @@ typedef LIST_OF(struct image) image_list;
 must_use int image_list_all(struct image_store *s, image_list *ret, struct err *err);
 void image_list_free(image_list *l);
 
+/* What made an image, as `history` prints it: the last step first.  Strings are the image's. */
+struct image_history {
+	const char *id;	     /* of the image for the first row; NULL: "<missing>" */
+	const char *created; /* RFC 3339; NULL where it is not known */
+	const char *created_by, *comment;
+	uint64_t size; /* bytes of the layer, uncompressed */
+};
+typedef LIST_OF(struct image_history) image_history_list;
+/* The caller frees ret->v. */
+must_use int image_history(struct image_store *s, const struct image *i, image_history_list *ret,
+			   struct err *err);
+
 /* ---- naming ---- */
 
 must_use int image_tag(struct image_store *s, const char *source, const char *target, struct err *err);
@@ -164,8 +176,11 @@ struct image_progress {
 
 /*
  * A new image from a container's changes (`commit`), or from a tar stream of
- * a whole root file system (`import`).  `config_text` is the configuration to store but for its
- * rootfs and history, which are made here; `base` NULL = none.
+ * a whole root file system (`import`), or (neither) with another
+ * configuration alone.  `config` is what is stored but for `created`, rootfs
+ * and history, which are made here; `base` NULL = none.  The layer's blob is
+ * kept as a plain tar (import: as it came): a push compresses it once, see
+ * image_compress() in image/content.h.
  */
 struct image_make {
 	struct image_store *store;
@@ -192,8 +207,12 @@ must_use int image_load(struct image_store *s, int in_fd, void (*told)(void *dat
 
 /* ---- health ---- */
 
-/* `system check`: every blob against its digest where `deep`; each finding is a line.  `repair` mends what it
- * finds. */
+/*
+ * `system check`: every blob against its digest where `deep`; each finding is
+ * a line.  `repair` mends what it finds: layers are unpacked again from their
+ * blobs, images that cannot be mended lose their names.  What a killed process
+ * left is no finding; the next one goes on from it or sweeps it.
+ */
 must_use int image_check(struct image_store *s, bool deep, bool repair,
 			 void (*finding)(void *data, const char *line), void *data, uint64_t *ret_findings,
 			 struct err *err);

@@ -177,8 +177,11 @@ static int put_sizes(struct db *db, const struct row *w, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && w->r->layer_sizes && i < w->c.diff_ids.n; i++)
-		r = db_exec(db, err, "INSERT OR REPLACE INTO layer_size VALUES (?, ?)", "si",
-			    w->c.diff_ids.v[i], (int64_t)MIN_OF(w->r->layer_sizes[i], (uint64_t)INT64_MAX));
+		r = w->r->layer_sizes[i] == 0
+			    ? 0
+			    : db_exec(db, err, "INSERT OR REPLACE INTO layer_size VALUES (?, ?)", "si",
+				      w->c.diff_ids.v[i],
+				      (int64_t)MIN_OF(w->r->layer_sizes[i], (uint64_t)INT64_MAX));
 	return MIN_OF(r, 0);
 }
 

@@ -30,6 +30,8 @@ static const char store_schema[] =
 	" PRIMARY KEY (name, platform)) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS name_image ON name (image);"
 	"CREATE TABLE IF NOT EXISTS layer_size (diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT "
+	"ROWID;"
+	"CREATE TABLE IF NOT EXISTS layer_gzip (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT "
 	"ROWID";
 
 static int open_root(const char *root, struct err *err)

@@ -53,3 +53,5 @@ must_use int store_each_entry(struct image_store *s, const char *folder, store_e
 			      struct err *err);
 /* No living process holds it locked. */
 bool store_is_stale(int dirfd, const char *name);
+/* What killed processes left in ingest/, but for partial blobs, from which a pull goes on. */
+must_use int store_sweep_left(struct image_store *s, struct err *err);
