@@ -14,7 +14,8 @@ static int check_target(struct image_store *s, const char *target, struct refere
 	int r = reference_parse_short(target, image_store_rules(s), ret, err);
 
 	if (r < 0)
-		return err_prefix(err, "\"%.255s\" is not a valid repository/tag", target);
+		return err_prefix(err, "Error parsing reference: \"%.255s\" is not a valid repository/tag",
+				  target);
 	if (ret->digest)
 		return err_set(err, EINVAL, "refusing to create a tag with a digest reference");
 	return 0;
