@@ -23,7 +23,7 @@ struct reading_archive {
 	uint8_t *buf;
 };
 
-static int add_file(struct archive *a, char *name, char *link, uint64_t size, struct err *err)
+static int archive_add(struct archive *a, char *name, char *link, uint64_t size, struct err *err)
 {
 	if (a->files.n == a->cap) {
 		size_t cap = a->cap ? a->cap * 2 : 64;
@@ -62,7 +62,7 @@ static int link_target(const char *name, const char *target, char **ret, struct 
 	return whole ? tar_clean_name(whole, ARCHIVE_NAME, ret, err) : err_oom(err);
 }
 
-static int on_entry(void *data, const struct tar_entry *e, struct err *err)
+static int archive_entry(void *data, const struct tar_entry *e, struct err *err)
 {
 	struct archive *a = ((struct reading_archive *)data)->a;
 	autofree char *name = NULL, *link = NULL;
@@ -75,13 +75,13 @@ static int on_entry(void *data, const struct tar_entry *e, struct err *err)
 	if (r == 0 && e->type == TAR_HARDLINK)
 		r = tar_clean_name(e->link, ARCHIVE_NAME, &link, err);
 	if (r == 0)
-		r = add_file(a, name, link, e->type == TAR_FILE ? e->size : 0, err);
+		r = archive_add(a, name, link, e->type == TAR_FILE ? e->size : 0, err);
 	if (r == 0)
 		name = link = NULL;
 	return r;
 }
 
-static int on_bytes(void *data, const uint8_t *bytes, size_t len, struct err *err)
+static int archive_bytes(void *data, const uint8_t *bytes, size_t len, struct err *err)
 {
 	struct archive *a = ((struct reading_archive *)data)->a;
 	int r = fd_write_all(a->spool, bytes, len);
@@ -92,20 +92,20 @@ static int on_bytes(void *data, const uint8_t *bytes, size_t len, struct err *er
 	return 0;
 }
 
-static int on_end(void *data, struct err *err)
+static int archive_entry_end(void *data, struct err *err)
 {
 	(void)data;
 	(void)err;
 	return 0;
 }
 
-static uint8_t *codec_buffer(void *data, size_t *ret_size)
+static uint8_t *archive_buffer(void *data, size_t *ret_size)
 {
 	*ret_size = ARCHIVE_BUFFER;
 	return ((struct reading_archive *)data)->buf;
 }
 
-static int codec_write(void *data, const uint8_t *bytes, size_t len, struct err *err)
+static int archive_write(void *data, const uint8_t *bytes, size_t len, struct err *err)
 {
 	return tar_reader_feed(((struct reading_archive *)data)->tar, bytes, len, err);
 }
@@ -125,7 +125,7 @@ static int check_foreign_codec(const uint8_t *p, size_t n, struct err *err)
 	return n == 0 ? err_set(err, EBADMSG, "it is empty") : 0;
 }
 
-static int pump(int in_fd, struct codec *codec, struct reading_archive *ra, struct err *err)
+static int archive_pump(int in_fd, struct codec *codec, struct reading_archive *ra, struct err *err)
 {
 	autofree uint8_t *in = malloc(ARCHIVE_BUFFER);
 	bool first = true;
@@ -149,13 +149,14 @@ static int pump(int in_fd, struct codec *codec, struct reading_archive *ra, stru
 	return r < 0 ? r : tar_reader_finish(ra->tar, err);
 }
 
-static int read_tar(int in_fd, struct archive *a, struct err *err)
+static int archive_read_tar(int in_fd, struct archive *a, struct err *err)
 {
 	struct layer_limits limits = layer_limits_default;
 	autofree uint8_t *buf = malloc(ARCHIVE_BUFFER);
 	struct reading_archive ra = {.a = a, .buf = buf};
-	struct tar_events events = {.entry = on_entry, .bytes = on_bytes, .entry_end = on_end, .data = &ra};
-	struct codec_sink sink = {.buffer = codec_buffer, .write = codec_write, .data = &ra};
+	struct tar_events events = {
+		.entry = archive_entry, .bytes = archive_bytes, .entry_end = archive_entry_end, .data = &ra};
+	struct codec_sink sink = {.buffer = archive_buffer, .write = archive_write, .data = &ra};
 	__attribute__((cleanup(cleanup_tar_reader))) struct tar_reader *tar = NULL;
 	__attribute__((cleanup(cleanup_codec))) struct codec *codec = NULL;
 
@@ -166,7 +167,7 @@ static int read_tar(int in_fd, struct archive *a, struct err *err)
 	ra.tar = tar;
 	if (r == 0)
 		r = codec_new(LAYER_CODEC_AUTO, &layer_inflate_zlib, &limits, &sink, &codec, err);
-	return r < 0 ? r : pump(in_fd, codec, &ra, err);
+	return r < 0 ? r : archive_pump(in_fd, codec, &ra, err);
 }
 
 static int compare_files(const void *x, const void *y)
@@ -194,7 +195,7 @@ int archive_read(struct image_store *s, int in_fd, struct archive *ret, struct e
 		return ret->spool;
 	if (unlinkat(image_store_dirfd(s), temp.s, 0) < 0)
 		return err_sys(err, "cannot remove \"%s/%s\"", image_store_root(s), temp.s);
-	int r = read_tar(in_fd, ret, err);
+	int r = archive_read_tar(in_fd, ret, err);
 	if (r < 0)
 		return err_prefix(err, "the archive");
 	if (ret->files.n)
@@ -214,7 +215,7 @@ void archive_free(struct archive *a)
 	*a = (struct archive){.dir = -1, .spool = -1};
 }
 
-static const struct archive_file *look_up(const struct archive *a, const char *name)
+static const struct archive_file *archive_look_up(const struct archive *a, const char *name)
 {
 	size_t low = 0, high = a->files.n;
 
@@ -251,11 +252,11 @@ int archive_find(const struct archive *a, const char *name, struct archive_part 
 		return r;
 	if (a->dir >= 0)
 		return find_in_dir(a, clean, ret, err);
-	const struct archive_file *f = look_up(a, clean);
+	const struct archive_file *f = archive_look_up(a, clean);
 	for (int i = 0; f && f->link; i++) {
 		if (i == ARCHIVE_LINKS)
 			return err_set(err, ELOOP, "the archive's link \"%.200s\" leads to no file", name);
-		f = look_up(a, f->link);
+		f = archive_look_up(a, f->link);
 	}
 	if (!f)
 		return 0;

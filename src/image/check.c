@@ -25,7 +25,7 @@ struct checking {
 	str_list bad; /* blobs that are damaged; taken away where `repair` */
 };
 
-printf_like(2, 3) static void found(struct checking *k, const char *fmt, ...)
+printf_like(2, 3) static void report_finding(struct checking *k, const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
@@ -73,8 +73,8 @@ static int check_blob_entry(void *data, int dirfd, const char *name, struct err 
 
 	if (r != 0)
 		return MIN_OF(r, 0);
-	found(k, "the blob %s is damaged: its content has another digest%s", name,
-	      k->repair ? "; removed" : "");
+	report_finding(k, "the blob %s is damaged: its content has another digest%s", name,
+		       k->repair ? "; removed" : "");
 	r = store_list_add(&k->bad, name, strlen(name), err);
 	if (r == 0 && k->repair) {
 		r = file_remove_tree_at(dirfd, name);
@@ -84,7 +84,7 @@ static int check_blob_entry(void *data, int dirfd, const char *name, struct err 
 	return r;
 }
 
-static bool is_bad(const struct checking *k, const char *digest)
+static bool is_bad_blob(const struct checking *k, const char *digest)
 {
 	for (size_t i = 0; i < k->bad.n; i++)
 		if (streq(k->bad.v[i], digest + 7))
@@ -93,12 +93,12 @@ static bool is_bad(const struct checking *k, const char *digest)
 }
 
 /* 1 where the blob is there and not known to be damaged. */
-static int has_blob(struct checking *k, const char *digest, struct err *err)
+static int check_has_blob(struct checking *k, const char *digest, struct err *err)
 {
-	return is_bad(k, digest) ? 0 : blob_exists(k->s, digest, NULL, err);
+	return is_bad_blob(k, digest) ? 0 : blob_exists(k->s, digest, NULL, err);
 }
 
-static int has_layer(struct checking *k, const char *diff_id, struct err *err)
+static int check_has_layer(struct checking *k, const char *diff_id, struct err *err)
 {
 	struct store_path dir = store_layer_path(diff_id);
 	char path[128];
@@ -146,23 +146,24 @@ struct suspect {
 static int check_layer_of(struct checking *k, struct suspect *p, size_t n, struct err *err)
 {
 	const char *diff_id = p->i->diff_ids.v[n], *blob = p->i->layer_digests.v[n];
-	int has = has_layer(k, diff_id, err), kept = *blob ? has_blob(k, blob, err) : 0;
+	int has = check_has_layer(k, diff_id, err), kept = *blob ? check_has_blob(k, blob, err) : 0;
 
 	if (has < 0 || kept < 0)
 		return MIN_OF(has, kept);
 	if (has == 0 && kept == 0) {
-		found(k, "%s: the layer %s is lost, and its blob too%s", p->name, diff_id,
-		      k->repair ? "; the image is removed: pull it again" : "");
+		report_finding(k, "%s: the layer %s is lost, and its blob too%s", p->name, diff_id,
+			       k->repair ? "; the image is removed: pull it again" : "");
 		p->lost = true;
 	} else if (has == 0) {
-		found(k, "%s: the layer %s is missing%s", p->name, diff_id,
-		      k->repair ? "; unpacked again from its blob" : "");
+		report_finding(k, "%s: the layer %s is missing%s", p->name, diff_id,
+			       k->repair ? "; unpacked again from its blob" : "");
 		return k->repair ? unpack_again(k, diff_id, blob, err) : 0;
 	} else if (kept == 0 && *blob) {
-		found(k, "%s: the blob %s of a layer is %s%s", p->name, blob,
-		      is_bad(k, blob) ? "damaged" : "missing",
-		      k->repair ? "; the image runs, and can be pushed or saved when it was pulled again"
-				: "");
+		report_finding(
+			k, "%s: the blob %s of a layer is %s%s", p->name, blob,
+			is_bad_blob(k, blob) ? "damaged" : "missing",
+			k->repair ? "; the image runs, and can be pushed or saved when it was pulled again"
+				  : "");
 		if (k->repair) {
 			((char *)p->i->layer_digests.v[n])[0] = '\0'; /* an owned copy */
 			p->changed = true;
@@ -175,19 +176,20 @@ static int check_layer_of(struct checking *k, struct suspect *p, size_t n, struc
 static int check_documents(struct checking *k, struct suspect *p, struct err *err)
 {
 	char digest[DIGEST_MAX];
-	int r = has_blob(k, p->i->id, err);
+	int r = check_has_blob(k, p->i->id, err);
 
 	if (r == 0) {
-		found(k, "%s: the configuration %s is missing%s", p->name, p->i->id,
-		      k->repair ? "; written again" : "");
+		report_finding(k, "%s: the configuration %s is missing%s", p->name, p->i->id,
+			       k->repair ? "; written again" : "");
 		r = k->repair ? blob_write(k->s, p->i->config_text, p->i->config_len, digest, err) : 0;
 		if (r == 0 && k->repair && !streq(digest, p->i->id)) {
-			found(k, "%s: its configuration is damaged; the image is removed: pull it again",
-			      p->name);
+			report_finding(
+				k, "%s: its configuration is damaged; the image is removed: pull it again",
+				p->name);
 			p->lost = true;
 		}
 	}
-	return r < 0 ? r : has_blob(k, p->i->manifest_digest, err);
+	return r < 0 ? r : check_has_blob(k, p->i->manifest_digest, err);
 }
 
 static int update_row(struct checking *k, const struct suspect *p, const char *manifest, struct err *err)
@@ -255,10 +257,10 @@ static int check_image(struct checking *k, struct image *i, struct err *err)
 		return r;
 	bool no_manifest = r == 0;
 	if (no_manifest) {
-		found(k, "%s: the manifest %s is missing%s", p.name, i->manifest_digest,
-		      !k->repair      ? ""
-		      : p.blobs_whole ? "; made again from its layers"
-				      : "; the image is removed: pull it again");
+		report_finding(k, "%s: the manifest %s is missing%s", p.name, i->manifest_digest,
+			       !k->repair      ? ""
+			       : p.blobs_whole ? "; made again from its layers"
+					       : "; the image is removed: pull it again");
 		p.lost = p.lost || !p.blobs_whole;
 	}
 	if (!k->repair)
@@ -282,7 +284,8 @@ static int check_names(struct checking *k, struct err *err)
 		return err_oom(err);
 	int r = db_query(image_store_db(k->s), &q, err, list, "");
 	while (r == 0 && (r = db_next(&q, err)) > 0) {
-		found(k, "the name %s leads to no image%s", db_text(&q, 0), k->repair ? "; removed" : "");
+		report_finding(k, "the name %s leads to no image%s", db_text(&q, 0),
+			       k->repair ? "; removed" : "");
 		r = 0;
 	}
 	db_row_end(&q);

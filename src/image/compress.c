@@ -134,7 +134,8 @@ int layer_blob(struct image_store *s, const char *diff_id, const char *digest, c
 		      0);
 }
 
-static int adopt(struct image_store *s, struct image *i, const struct store_layer *layers, struct err *err)
+static int adopt_blobs(struct image_store *s, struct image *i, const struct store_layer *layers,
+		       struct err *err)
 {
 	char manifest[DIGEST_MAX];
 	str_list digests = {0};
@@ -179,5 +180,5 @@ int image_compress(struct image_store *s, struct image *i, const struct image_pr
 			return err_set(err, ENOENT, "the layer %s is not in the store", i->diff_ids.v[n]);
 		changed = changed || !streq(digest, i->layer_digests.v[n]);
 	}
-	return changed ? adopt(s, i, layers, err) : 0;
+	return changed ? adopt_blobs(s, i, layers, err) : 0;
 }

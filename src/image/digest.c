@@ -12,7 +12,7 @@ int digest_check(const char *text, struct err *err)
 
 /* Paths are made of digests here and nowhere else; one that was not checked makes a path that is not there.
  */
-static struct store_path path_of(const char *folder, const char *digest, const char *suffix)
+static struct store_path digest_path(const char *folder, const char *digest, const char *suffix)
 {
 	struct store_path p;
 	bool fine = strlen(digest) == DIGEST_PREFIX + 64 && !strchr(digest, '/');
@@ -24,15 +24,15 @@ static struct store_path path_of(const char *folder, const char *digest, const c
 
 struct store_path store_blob_path(const char *digest)
 {
-	return path_of("blobs/sha256", digest, "");
+	return digest_path("blobs/sha256", digest, "");
 }
 
 struct store_path store_layer_path(const char *diff_id)
 {
-	return path_of("layers", diff_id, "");
+	return digest_path("layers", diff_id, "");
 }
 
 struct store_path store_ingest_path(const char *digest)
 {
-	return path_of(STORE_INGEST, digest, ".part");
+	return digest_path(STORE_INGEST, digest, ".part");
 }

@@ -41,7 +41,7 @@ static int split_names(const char *text, struct image *i, struct err *err)
 	return 0;
 }
 
-static int fill(const struct db_row *q, struct image *i, struct err *err)
+static int fill_image(const struct db_row *q, struct image *i, struct err *err)
 {
 	const char *config = db_text(q, COL_CONFIG);
 
@@ -68,7 +68,7 @@ static int fill(const struct db_row *q, struct image *i, struct err *err)
 static int from_row(const struct db_row *q, struct image *ret, struct err *err)
 {
 	struct image i = {0};
-	int r = fill(q, &i, err);
+	int r = fill_image(q, &i, err);
 
 	if (r < 0) {
 		image_free(&i);
@@ -106,8 +106,8 @@ static int score_row(const char *want, const char *have)
 
 /* The best of the rows; 1, or 0 where there is none; *ret_other is a platform that was there and did not do.
  */
-static int pick(struct db_row *q, const char *platform, struct image *ret, char ret_other[static 64],
-		struct err *err)
+static int pick_platform(struct db_row *q, const char *platform, struct image *ret, char ret_other[static 64],
+			 struct err *err)
 {
 	const char *want = platform ? platform : image_platform_here();
 	int best = platform ? 0 : -1, r;
@@ -131,8 +131,8 @@ static int pick(struct db_row *q, const char *platform, struct image *ret, char 
 }
 
 /* By the digest of one platform's manifest where the name was recorded with that of the index. */
-static int by_manifest(struct image_store *s, const struct reference *r, const char *platform,
-		       struct image *ret, char ret_other[static 64], struct err *err)
+static int find_by_manifest(struct image_store *s, const struct reference *r, const char *platform,
+			    struct image *ret, char ret_other[static 64], struct err *err)
 {
 	autofree char *repository = str_format("%s/%s", r->domain, r->path);
 	struct db_row q autodbrow;
@@ -144,11 +144,11 @@ static int by_manifest(struct image_store *s, const struct reference *r, const c
 				      "(SELECT 1 FROM name WHERE image = i.id AND "
 				      "substr(name, 1, length(?2) + 1) IN (?2 || ':', ?2 || '@'))",
 			 "ss", r->digest, repository);
-	return e < 0 ? e : pick(&q, platform, ret, ret_other, err);
+	return e < 0 ? e : pick_platform(&q, platform, ret, ret_other, err);
 }
 
-static int by_name(struct image_store *s, const struct reference *r, const char *platform, struct image *ret,
-		   char ret_other[static 64], struct err *err)
+static int find_by_name(struct image_store *s, const struct reference *r, const char *platform,
+			struct image *ret, char ret_other[static 64], struct err *err)
 {
 	struct db_row q autodbrow;
 	/* A tag beside a digest says nothing more. */
@@ -161,9 +161,9 @@ static int by_name(struct image_store *s, const struct reference *r, const char 
 			 FIND_COLUMNS "FROM name n JOIN image i ON i.id = n.image WHERE n.name = ?", "s",
 			 name);
 	if (e == 0)
-		e = pick(&q, platform, ret, ret_other, err);
+		e = pick_platform(&q, platform, ret, ret_other, err);
 	if (e == 0 && r->digest)
-		e = by_manifest(s, r, platform, ret, ret_other, err);
+		e = find_by_manifest(s, r, platform, ret, ret_other, err);
 	if (e > 0)
 		ret->reference = take_ptr(&name);
 	return e;
@@ -178,8 +178,8 @@ static const char *id_digits(const char *name)
 	return n > 0 && n <= 64 && strspn(hex, "0123456789abcdef") == n ? hex : NULL;
 }
 
-static int by_id(struct image_store *s, const char *hex, const char *platform, struct image *ret,
-		 char ret_other[static 64], struct err *err)
+static int find_by_id(struct image_store *s, const char *hex, const char *platform, struct image *ret,
+		      char ret_other[static 64], struct err *err)
 {
 	struct db_row q autodbrow;
 	autofree char *from = str_format("sha256:%s", hex), *to = str_format("sha256:%sg", hex);
@@ -209,8 +209,8 @@ static int by_id(struct image_store *s, const char *hex, const char *platform, s
 	return r < 0 ? r : found;
 }
 
-static int not_found(const struct image_store *s, const char *name, const struct reference *ref,
-		     const char *platform, const char *other, struct err *err)
+static int no_such_image(const struct image_store *s, const char *name, const struct reference *ref,
+			 const char *platform, const char *other, struct err *err)
 {
 	autofree char *familiar = ref->path ? reference_familiar_short(ref, image_store_rules(s)) : NULL;
 
@@ -238,18 +238,18 @@ int image_find(struct image_store *s, const char *name, const char *platform, st
 			return r;
 	}
 	if (hex && (strlen(hex) == 64 || hex != name)) {
-		r = by_id(s, hex, platform, &i, other, err);
+		r = find_by_id(s, hex, platform, &i, other, err);
 	} else {
 		r = reference_parse_short(name, image_store_rules(s), &ref, err);
 		if (r == 0)
-			r = by_name(s, &ref, platform, &i, other, err);
+			r = find_by_name(s, &ref, platform, &i, other, err);
 		if (r == 0 && hex && !*other)
-			r = by_id(s, hex, platform, &i, other, err);
+			r = find_by_id(s, hex, platform, &i, other, err);
 	}
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return not_found(s, name, &ref, platform, other, err);
+		return no_such_image(s, name, &ref, platform, other, err);
 	*ret = i;
 	return 0;
 }

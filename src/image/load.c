@@ -134,7 +134,7 @@ int load_add_name(str_list *names, const char *text, struct err *err)
 	return store_list_add(names, full, strlen(full), err);
 }
 
-static int tell(struct loading *l, const char *id, const str_list *names, struct err *err)
+static int tell_loaded(struct loading *l, const char *id, const str_list *names, struct err *err)
 {
 	if (!l->told)
 		return 0;
@@ -163,7 +163,7 @@ int load_finish(struct loading *l, const struct assembly *a, const str_list *nam
 	char id[DIGEST_MAX];
 	int r = store_assemble(l->s, a, names, id, err);
 
-	return r < 0 ? r : tell(l, id, names, err);
+	return r < 0 ? r : tell_loaded(l, id, names, err);
 }
 
 /* ---- docker-archive ---- */

@@ -51,7 +51,7 @@ static const char *annotation(const struct oci_descriptor *d, const char *key)
 }
 
 /* What the annotations call it; a bare "1.0" of ref.name is the tag of who knows what. */
-static int names_of(const struct oci_descriptor *d, str_list *names, struct err *err)
+static int layout_names(const struct oci_descriptor *d, str_list *names, struct err *err)
 {
 	const char *name = annotation(d, "io.containerd.image.name");
 
@@ -138,8 +138,8 @@ static int load_manifest(struct loading *l, const char *digest, const char *text
 }
 
 /* Of an index the best entry that is there; NULL where none serves. */
-static int best_entry(const struct loading *l, const struct oci_manifest *m,
-		      const struct oci_descriptor **ret, struct err *err)
+static int layout_best(const struct loading *l, const struct oci_manifest *m,
+		       const struct oci_descriptor **ret, struct err *err)
 {
 	int best = -1;
 
@@ -179,7 +179,7 @@ static int load_descriptor(struct loading *l, const struct oci_descriptor *d, st
 		return r;
 	if (m.kind == OCI_MANIFEST)
 		return load_manifest(l, d->digest, text, len, &m, names, err);
-	r = best_entry(l, &m, &next, err);
+	r = layout_best(l, &m, &next, err);
 	if (r == 0 && !next)
 		return err_set(err, ENOENT, "the archive holds no image of the index %s", d->digest);
 	return r < 0 ? r : load_descriptor(l, next, names, depth + 1, err);
@@ -197,7 +197,7 @@ static int load_entry(struct loading *l, const struct oci_manifest *index, size_
 			return 0;
 	for (size_t i = at; r == 0 && i < index->manifests.n; i++)
 		if (streq(index->manifests.v[i].digest, d->digest))
-			r = names_of(&index->manifests.v[i], &names, err);
+			r = layout_names(&index->manifests.v[i], &names, err);
 	if (r == 0)
 		r = load_descriptor(l, d, &names, 0, err);
 	store_list_free(&names);

@@ -109,7 +109,7 @@ static int make_config(const struct image_make *q, const struct store_layer *lay
 	return 0;
 }
 
-static int full_name(const struct image_make *q, char **ret, struct err *err)
+static int make_name(const struct image_make *q, char **ret, struct err *err)
 {
 	struct reference ref autoreference = {0};
 
@@ -124,7 +124,8 @@ static int full_name(const struct image_make *q, char **ret, struct err *err)
 	return *ret ? 0 : err_oom(err);
 }
 
-static int make(const struct image_make *q, const char *name, char ret_id[static DIGEST_MAX], struct err *err)
+static int make_image(const struct image_make *q, const char *name, char ret_id[static DIGEST_MAX],
+		      struct err *err)
 {
 	size_t n = q->base ? q->base->diff_ids.n : 0;
 	autofree struct store_layer *layers = calloc(n + 1, sizeof(*layers));
@@ -153,14 +154,14 @@ int image_make(const struct image_make *q, char **ret_id, struct err *err)
 {
 	autofree char *name = NULL;
 	char id[DIGEST_MAX];
-	int r = full_name(q, &name, err);
+	int r = make_name(q, &name, err);
 
 	if (r < 0)
 		return r;
 	autoclose int use = content_use(q->store, err);
 	if (use < 0)
 		return use;
-	r = make(q, name, id, err);
+	r = make_image(q, name, id, err);
 	if (r < 0)
 		return err_prefix(err, "cannot make the image");
 	char *copy = strdup(id);

@@ -42,7 +42,7 @@ static const struct {
 	{"i686", "386", ""},	 {"armhf", "arm", "v7"},  {"armel", "arm", "v6"},
 };
 
-static void set_part(char ret[static 32], const char *text, size_t len)
+static void set_platform_part(char ret[static 32], const char *text, size_t len)
 {
 	len = MIN_OF(len, (size_t)31);
 	for (size_t i = 0; i < len; i++)
@@ -52,15 +52,15 @@ static void set_part(char ret[static 32], const char *text, size_t len)
 
 /* Names as they are compared: "x86_64" is amd64; arm64 is v8, arm is v7, amd64 is v1 where nothing is said.
  */
-static void normalize(struct platform_text *p)
+static void normalize_platform(struct platform_text *p)
 {
 	for (size_t i = 0; i < ARRAY_LEN(platform_aliases); i++) {
 		if (!streq(p->architecture, platform_aliases[i].from))
 			continue;
-		set_part(p->architecture, platform_aliases[i].to, strlen(platform_aliases[i].to));
+		set_platform_part(p->architecture, platform_aliases[i].to, strlen(platform_aliases[i].to));
 		if (!*p->variant)
-			set_part(p->variant, platform_aliases[i].variant,
-				 strlen(platform_aliases[i].variant));
+			set_platform_part(p->variant, platform_aliases[i].variant,
+					  strlen(platform_aliases[i].variant));
 	}
 	bool is_default =
 		(streq(p->architecture, "arm64") &&
@@ -69,7 +69,7 @@ static void normalize(struct platform_text *p)
 	if (is_default)
 		p->variant[0] = '\0';
 	if (streq(p->architecture, "arm") && !*p->variant)
-		set_part(p->variant, "v7", 2);
+		set_platform_part(p->variant, "v7", 2);
 	if (streq(p->architecture, "arm") && isdigit((unsigned char)*p->variant) && !p->variant[1]) {
 		p->variant[1] = p->variant[0];
 		p->variant[0] = 'v';
@@ -103,7 +103,7 @@ int store_platform_parse(const char *text, struct platform_text *ret, struct err
 			n = 4;
 			break;
 		}
-		set_part(parts[n], at, len);
+		set_platform_part(parts[n], at, len);
 		if (!at[len])
 			break;
 		at += len + 1;
@@ -115,12 +115,12 @@ int store_platform_parse(const char *text, struct platform_text *ret, struct err
 			       text);
 	if (n == 0 && !known_os(p.os)) {
 		memcpy(p.architecture, p.os, sizeof(p.os));
-		set_part(p.os, "linux", 5);
+		set_platform_part(p.os, "linux", 5);
 	} else if (n == 0) {
 		const char *here = strchr(PLATFORM_HERE, '/') + 1;
-		set_part(p.architecture, here, strcspn(here, "/"));
+		set_platform_part(p.architecture, here, strcspn(here, "/"));
 	}
-	normalize(&p);
+	normalize_platform(&p);
 	*ret = p;
 	return 0;
 }
@@ -131,7 +131,7 @@ const char *image_platform_here(void)
 }
 
 /* "v8.2" -> 82, "v7" -> 70, "" -> 0 */
-static int level_of(const char *variant)
+static int variant_level(const char *variant)
 {
 	if (variant[0] != 'v' || !isdigit((unsigned char)variant[1]))
 		return 0;
@@ -158,7 +158,7 @@ static int amd64_level(void)
 
 static int score_same(const struct platform_text *want, const struct platform_text *have)
 {
-	int w = level_of(want->variant), h = level_of(have->variant);
+	int w = variant_level(want->variant), h = variant_level(have->variant);
 
 	if (streq(want->variant, have->variant))
 		return PLATFORM_EXACT;
@@ -185,17 +185,17 @@ int image_platform_score(const char *want, const struct oci_platform *have)
 
 	if (!have->os || !have->architecture || store_platform_parse(want, &w, &err) < 0)
 		return 0;
-	set_part(h.os, have->os, strlen(have->os));
-	set_part(h.architecture, have->architecture, strlen(have->architecture));
+	set_platform_part(h.os, have->os, strlen(have->os));
+	set_platform_part(h.architecture, have->architecture, strlen(have->architecture));
 	if (have->variant)
-		set_part(h.variant, have->variant, strlen(have->variant));
-	normalize(&h);
+		set_platform_part(h.variant, have->variant, strlen(have->variant));
+	normalize_platform(&h);
 	if (!streq(w.os, h.os) || streq(h.os, "unknown") || streq(h.architecture, "unknown"))
 		return 0;
 	if (streq(w.architecture, h.architecture))
 		return score_same(&w, &h);
 	if (streq(w.architecture, "arm64") && streq(h.architecture, "arm"))
-		return PLATFORM_32_BIT + level_of(h.variant) / 10;
+		return PLATFORM_32_BIT + variant_level(h.variant) / 10;
 	if (streq(w.architecture, "amd64") && streq(h.architecture, "386"))
 		return PLATFORM_32_BIT;
 	return 0;

@@ -105,7 +105,7 @@ struct row {
 	char *layers, *diffs;
 };
 
-static void row_free(struct row *w)
+static void record_row_free(struct row *w)
 {
 	free(w->config);
 	json_doc_free(&w->doc);
@@ -134,7 +134,7 @@ static int check_layer(struct image_store *s, const char *diff_id, const char *d
 		      : MIN_OF(r, 0);
 }
 
-static int gather(struct image_store *s, struct row *w, struct err *err)
+static int record_gather(struct image_store *s, struct row *w, struct err *err)
 {
 	const struct image_record *r = w->r;
 	int e = blob_read(s, r->config_digest, OCI_IMAGE_CONFIG_MAX, &w->config, &w->config_len, err);
@@ -172,7 +172,7 @@ static int gather(struct image_store *s, struct row *w, struct err *err)
 }
 
 /* The layers' sizes, and their sum from what is known. */
-static int put_sizes(struct db *db, const struct row *w, struct err *err)
+static int record_sizes(struct db *db, const struct row *w, struct err *err)
 {
 	int r = 0;
 
@@ -185,7 +185,7 @@ static int put_sizes(struct db *db, const struct row *w, struct err *err)
 	return MIN_OF(r, 0);
 }
 
-static int sum_sizes(struct db *db, const struct row *w, int64_t *ret, struct err *err)
+static int record_sum(struct db *db, const struct row *w, int64_t *ret, struct err *err)
 {
 	uint64_t sum = 0;
 	int r = 0;
@@ -202,14 +202,14 @@ static int sum_sizes(struct db *db, const struct row *w, int64_t *ret, struct er
 	return MIN_OF(r, 0);
 }
 
-static int put_name(struct db *db, const char *name, const struct row *w, struct err *err)
+static int record_name(struct db *db, const char *name, const struct row *w, struct err *err)
 {
 	return MIN_OF(db_exec(db, err, "INSERT OR REPLACE INTO name VALUES (?, ?, ?)", "sss", name,
 			      w->platform, w->r->config_digest),
 		      0);
 }
 
-static int put_names(struct db *db, const struct row *w, struct err *err)
+static int record_all_names(struct db *db, const struct row *w, struct err *err)
 {
 	struct reference ref autoreference = {0};
 
@@ -224,19 +224,19 @@ static int put_names(struct db *db, const struct row *w, struct err *err)
 	if (!tag || !by_digest)
 		return err_oom(err);
 	if (!ref.digest)
-		r = put_name(db, tag, w, err);
+		r = record_name(db, tag, w, err);
 	if (r == 0 && !w->r->local)
-		r = put_name(db, by_digest, w, err);
+		r = record_name(db, by_digest, w, err);
 	return r;
 }
 
-static int write_row(struct db *db, const struct row *w, struct err *err)
+static int record_write(struct db *db, const struct row *w, struct err *err)
 {
 	int64_t size = 0;
-	int r = put_sizes(db, w, err);
+	int r = record_sizes(db, w, err);
 
 	if (r == 0)
-		r = sum_sizes(db, w, &size, err);
+		r = record_sum(db, w, &size, err);
 	if (r < 0)
 		return r;
 	r = db_exec(db, err,
@@ -247,25 +247,25 @@ static int write_row(struct db *db, const struct row *w, struct err *err)
 		    "excluded.layers",
 		    "ssssiiisss", w->r->config_digest, w->r->manifest_digest, w->r->index_digest, w->platform,
 		    size, created_ns(w->c.created), now_ns(), w->layers, w->diffs, w->config);
-	return r < 0 ? r : put_names(db, w, err);
+	return r < 0 ? r : record_all_names(db, w, err);
 }
 
 int image_record(struct image_store *s, const struct image_record *r, struct err *err)
 {
 	struct db *db = image_store_db(s);
 	struct row w = {.r = r};
-	int e = gather(s, &w, err);
+	int e = record_gather(s, &w, err);
 
 	if (e == 0)
 		e = db_begin(db, err);
 	if (e == 0) {
-		e = write_row(db, &w, err);
+		e = record_write(db, &w, err);
 		if (e == 0)
 			e = db_commit(db, err);
 		if (e < 0)
 			db_rollback(db);
 	}
-	row_free(&w);
+	record_row_free(&w);
 	return e < 0 ? err_prefix(err, "cannot record the image %s",
 				  r->reference ? r->reference : r->config_digest)
 		     : 0;

@@ -123,7 +123,7 @@ static bool tag_fits(const char *s)
 	return true;
 }
 
-static int invalid(const char *text, const char *why, struct err *err)
+static int invalid_reference(const char *text, const char *why, struct err *err)
 {
 	return err_set(err, EINVAL, "invalid reference format: \"%.300s\": %s", text, why);
 }
@@ -163,26 +163,28 @@ static int set_name(struct reference *r, char *name, const char *domain, const c
 	if (!r->path || (colon && !r->tag))
 		return err_oom(err);
 	if (!*path)
-		return invalid(text, "the name is empty", err);
+		return invalid_reference(text, "the name is empty", err);
 	if (!domain_fits(r->domain))
-		return invalid(text, "what stands before the first \"/\" is no registry's host[:port]", err);
+		return invalid_reference(
+			text, "what stands before the first \"/\" is no registry's host[:port]", err);
 	for (const char *c = path; *c; c++)
 		if (is_upper(*c))
 			return err_set(err, EINVAL,
 				       "invalid reference format: repository name (%.255s) must be lowercase",
 				       r->path);
 	if (!path_fits(path))
-		return invalid(
+		return invalid_reference(
 			text,
 			"the name has a character, or a separator at a place, that a name must not have",
 			err);
 	if (strlen(r->domain) + 1 + strlen(r->path) > NAME_MAX_BYTES)
-		return invalid(text, "the name is longer than 255 characters", err);
+		return invalid_reference(text, "the name is longer than 255 characters", err);
 	if (r->tag && !tag_fits(r->tag))
-		return invalid(text,
-			       "the tag must be 1 to 128 letters, digits, \"_\", \".\" and \"-\", not "
-			       "beginning with \".\" or \"-\"",
-			       err);
+		return invalid_reference(
+			text,
+			"the tag must be 1 to 128 letters, digits, \"_\", \".\" and \"-\", not "
+			"beginning with \".\" or \"-\"",
+			err);
 	return 0;
 }
 

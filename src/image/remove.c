@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-static int check_target(struct image_store *s, const char *target, struct reference *ret, struct err *err)
+static int check_tag_target(struct image_store *s, const char *target, struct reference *ret, struct err *err)
 {
 	int r = reference_parse_short(target, image_store_rules(s), ret, err);
 
@@ -47,7 +47,7 @@ int image_tag(struct image_store *s, const char *source, const char *target, str
 
 	int r = image_find(s, source, NULL, &i, err);
 	if (r == 0)
-		r = check_target(s, target, &ref, err);
+		r = check_tag_target(s, target, &ref, err);
 	autofree char *name = r == 0 ? reference_full(&ref) : NULL;
 	if (r == 0 && !name)
 		return err_oom(err);
@@ -72,7 +72,7 @@ struct removal {
 	str_list lines; /* told when the transaction stands */
 };
 
-static int say(struct removal *m, const char *what, const char *text, struct err *err)
+static int say_removed(struct removal *m, const char *what, const char *text, struct err *err)
 {
 	autofree char *line = str_format("%s: %s", what, text);
 
@@ -130,7 +130,7 @@ static int untag(struct removal *m, const char *name, const char *id, struct err
 	if (r < 0)
 		return r;
 	autofree char *familiar = reference_familiar_short(&ref, image_store_rules(m->s));
-	return familiar ? say(m, "Untagged", familiar, err) : err_oom(err);
+	return familiar ? say_removed(m, "Untagged", familiar, err) : err_oom(err);
 }
 
 static int untag_all(struct removal *m, const char *id, struct err *err)
@@ -142,7 +142,7 @@ static int untag_all(struct removal *m, const char *id, struct err *err)
 	return r;
 }
 
-static int used(const struct removal *m, const char *id, char container[static 65])
+static int used_by(const struct removal *m, const char *id, char container[static 65])
 {
 	return m->q->in_use ? m->q->in_use(m->q->data, id, container) : 0;
 }
@@ -151,7 +151,7 @@ static int used(const struct removal *m, const char *id, char container[static 6
 static int check_use(const struct removal *m, const char *id, bool force, struct err *err)
 {
 	char container[65] = "";
-	int use = used(m, id, container);
+	int use = used_by(m, id, container);
 
 	if (use == 2)
 		return err_set(err, EBUSY,
@@ -172,7 +172,7 @@ static int delete_image(struct removal *m, const char *id, struct err *err)
 {
 	int r = db_exec(image_store_db(m->s), err, "DELETE FROM image WHERE id = ?", "s", id);
 
-	return r < 0 ? r : say(m, "Deleted", id, err);
+	return r < 0 ? r : say_removed(m, "Deleted", id, err);
 }
 
 static int remove_by_id(struct removal *m, const char *id, struct err *err)
@@ -210,7 +210,7 @@ static int after_untag(struct removal *m, const char *name, const char *id, stru
 	if (r < 0 || m->names.n)
 		return r;
 	/* By force, of an image in use: it stays without a name for as long. */
-	return used(m, id, container) == 2 ? 0 : delete_image(m, id, err);
+	return used_by(m, id, container) == 2 ? 0 : delete_image(m, id, err);
 }
 
 static int remove_by_name(struct removal *m, const char *name, const char *id, struct err *err)
@@ -220,7 +220,7 @@ static int remove_by_name(struct removal *m, const char *name, const char *id, s
 
 	if (r < 0)
 		return r;
-	if (!m->q->force && is_single(&m->names) && used(m, id, container))
+	if (!m->q->force && is_single(&m->names) && used_by(m, id, container))
 		return err_set(
 			err, EBUSY,
 			"conflict: unable to remove repository reference \"%s\" (must force) - container "

@@ -105,7 +105,7 @@ static int tags_of(struct saving *v, const char *name, str_list *ret, struct err
 	return r;
 }
 
-static int choose(struct saving *v, const char *name, struct err *err)
+static int save_choose(struct saving *v, const char *name, struct err *err)
 {
 	struct image i autoimage = {0};
 	const char *one = NULL;
@@ -119,7 +119,7 @@ static int choose(struct saving *v, const char *name, struct err *err)
 	return save_image(v, &i, &names, err);
 }
 
-static int choose_all(struct saving *v, const char *const *names, size_t n, struct err *err)
+static int save_choose_all(struct saving *v, const char *const *names, size_t n, struct err *err)
 {
 	int r = 0;
 
@@ -127,9 +127,9 @@ static int choose_all(struct saving *v, const char *const *names, size_t n, stru
 		str_list tags = {0};
 		r = tags_of(v, names[i], &tags, err);
 		for (size_t k = 0; r == 0 && k < tags.n; k++)
-			r = choose(v, tags.v[k], err);
+			r = save_choose(v, tags.v[k], err);
 		if (r == 0 && tags.n == 0)
-			r = choose(v, names[i], err);
+			r = save_choose(v, names[i], err);
 		store_list_free(&tags);
 	}
 	return r;
@@ -137,13 +137,13 @@ static int choose_all(struct saving *v, const char *const *names, size_t n, stru
 
 /* ---- the archive ---- */
 
-static int put_dir(struct saving *v, const char *name, struct err *err)
+static int save_dir(struct saving *v, const char *name, struct err *err)
 {
 	return tar_write_entry(
 		&v->tar, &(struct tar_entry){.type = TAR_DIR, .name = name, .link = "", .mode = 0755}, err);
 }
 
-static int put_file(struct saving *v, const char *name, const void *data, size_t len, struct err *err)
+static int save_file(struct saving *v, const char *name, const void *data, size_t len, struct err *err)
 {
 	struct tar_entry e = {.type = TAR_FILE, .name = name, .link = "", .mode = 0644, .size = len};
 	int r = tar_write_entry(&v->tar, &e, err);
@@ -151,7 +151,7 @@ static int put_file(struct saving *v, const char *name, const void *data, size_t
 	return r < 0 ? r : tar_write_bytes(&v->tar, data, len, err);
 }
 
-static int put_blob(struct saving *v, const char *digest, struct err *err)
+static int save_blob(struct saving *v, const char *digest, struct err *err)
 {
 	struct store_path name = store_blob_path(digest);
 	autofree char *buf = malloc(SAVE_BUFFER);
@@ -181,20 +181,20 @@ static int put_blob(struct saving *v, const char *digest, struct err *err)
 	return r < 0 ? r : store_list_add(&v->written, digest, strlen(digest), err);
 }
 
-static int put_blobs(struct saving *v, const struct image *i, struct err *err)
+static int save_blobs(struct saving *v, const struct image *i, struct err *err)
 {
 	int r = 0;
 
 	for (size_t n = 0; r == 0 && n < i->layer_digests.n; n++)
 		r = *i->layer_digests.v[n]
-			    ? put_blob(v, i->layer_digests.v[n], err)
+			    ? save_blob(v, i->layer_digests.v[n], err)
 			    : err_set(err, ENOENT,
 				      "the blob of the layer %s of %s is not kept: pull the image again",
 				      i->diff_ids.v[n], i->id);
 	if (r == 0)
-		r = put_blob(v, i->id, err);
+		r = save_blob(v, i->id, err);
 	if (r == 0)
-		r = put_blob(v, i->manifest_digest, err);
+		r = save_blob(v, i->manifest_digest, err);
 	return r;
 }
 
@@ -232,7 +232,7 @@ static void put_index_entry(struct json_out *out, const struct saved *s, const s
 	json_end(out);
 }
 
-static int put_index(struct saving *v, struct err *err)
+static int save_index(struct saving *v, struct err *err)
 {
 	struct json_out out autojsonout = {0};
 
@@ -254,7 +254,7 @@ static int put_index(struct saving *v, struct err *err)
 	json_end(&out);
 	json_end(&out);
 	autofree char *text = json_take(&out);
-	return text ? put_file(v, "index.json", text, strlen(text), err) : err_oom(err);
+	return text ? save_file(v, "index.json", text, strlen(text), err) : err_oom(err);
 }
 
 static int put_tags(struct json_out *out, const struct saved *s, struct err *err)
@@ -299,24 +299,24 @@ static int put_docker_manifest(struct saving *v, struct err *err)
 	}
 	json_end(&out);
 	autofree char *text = json_take(&out);
-	return text ? put_file(v, "manifest.json", text, strlen(text), err) : err_oom(err);
+	return text ? save_file(v, "manifest.json", text, strlen(text), err) : err_oom(err);
 }
 
 static int put_archive(struct saving *v, struct err *err)
 {
 	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-	int r = put_dir(v, "blobs/", err);
+	int r = save_dir(v, "blobs/", err);
 
 	if (r == 0)
-		r = put_dir(v, "blobs/sha256/", err);
+		r = save_dir(v, "blobs/sha256/", err);
 	for (size_t i = 0; r == 0 && i < v->images.n; i++)
-		r = put_blobs(v, &v->images.v[i].image, err);
+		r = save_blobs(v, &v->images.v[i].image, err);
 	if (r == 0)
-		r = put_index(v, err);
+		r = save_index(v, err);
 	if (r == 0)
 		r = put_docker_manifest(v, err);
 	if (r == 0)
-		r = put_file(v, "oci-layout", layout, sizeof(layout) - 1, err);
+		r = save_file(v, "oci-layout", layout, sizeof(layout) - 1, err);
 	if (r == 0)
 		r = tar_write_end(&v->tar, err);
 	return r < 0 ? r : save_flush(v, err);
@@ -331,7 +331,7 @@ int image_save(struct image_store *s, const char *const *names, size_t n, int ou
 	if (use < 0 || !buf)
 		return use < 0 ? use : err_oom(err);
 	v.tar = (struct tar_writer){.sink = save_sink, .data = &v};
-	int r = choose_all(&v, names, n, err);
+	int r = save_choose_all(&v, names, n, err);
 	if (r == 0)
 		r = put_archive(&v, err);
 	for (size_t i = 0; i < v.images.n; i++) {

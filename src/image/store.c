@@ -34,7 +34,7 @@ static const char store_schema[] =
 	"CREATE TABLE IF NOT EXISTS layer_gzip (diff_id TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT "
 	"ROWID";
 
-static int open_root(const char *root, struct err *err)
+static int open_store_root(const char *root, struct err *err)
 {
 	int fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -67,7 +67,7 @@ int image_store_open(const struct image_store_options *o, struct image_store **r
 	}
 	s->layers = o->layers;
 	s->rules = o->rules;
-	s->dirfd = open_root(o->root, err);
+	s->dirfd = open_store_root(o->root, err);
 	int r = MIN_OF(s->dirfd, 0);
 	if (r == 0)
 		r = make_folders(s, err);

@@ -98,7 +98,7 @@ int oci_image_config_decode(const char *text, size_t len, const char *where, str
 
 /* ---- Writing ---- */
 
-static void put_list(struct json_out *out, const char *key, const str_list *l, bool null)
+static void write_list(struct json_out *out, const char *key, const str_list *l, bool null)
 {
 	if (l->n)
 		json_put_strs(out, key, l->v, l->n);
@@ -106,7 +106,7 @@ static void put_list(struct json_out *out, const char *key, const str_list *l, b
 		json_put_null(out, key);
 }
 
-static void put_keys(struct json_out *out, const char *key, const str_list *l, bool null)
+static void write_keys(struct json_out *out, const char *key, const str_list *l, bool null)
 {
 	if (l->n) {
 		json_begin_object(out, key);
@@ -120,7 +120,7 @@ static void put_keys(struct json_out *out, const char *key, const str_list *l, b
 	}
 }
 
-static void put_labels(struct json_out *out, const pair_list *l, bool null)
+static void write_labels(struct json_out *out, const pair_list *l, bool null)
 {
 	if (l->n) {
 		json_begin_object(out, "Labels");
@@ -132,27 +132,27 @@ static void put_labels(struct json_out *out, const pair_list *l, bool null)
 	}
 }
 
-static void put_nonzero(struct json_out *out, const char *key, int64_t v)
+static void write_nonzero(struct json_out *out, const char *key, int64_t v)
 {
 	if (v)
 		json_put_i64(out, key, v);
 }
 
-static void put_health(struct json_out *out, const struct oci_healthcheck *h)
+static void write_healthcheck(struct json_out *out, const struct oci_healthcheck *h)
 {
 	if (!h)
 		return;
 	json_begin_object(out, "Healthcheck");
-	put_list(out, "Test", &h->test, false);
-	put_nonzero(out, "Interval", h->interval);
-	put_nonzero(out, "Timeout", h->timeout);
-	put_nonzero(out, "StartPeriod", h->start_period);
-	put_nonzero(out, "StartInterval", h->start_interval);
-	put_nonzero(out, "Retries", h->retries);
+	write_list(out, "Test", &h->test, false);
+	write_nonzero(out, "Interval", h->interval);
+	write_nonzero(out, "Timeout", h->timeout);
+	write_nonzero(out, "StartPeriod", h->start_period);
+	write_nonzero(out, "StartInterval", h->start_interval);
+	write_nonzero(out, "Retries", h->retries);
 	json_end(out);
 }
 
-static void put_text(struct json_out *out, const char *key, const char *text, bool always)
+static void write_text(struct json_out *out, const char *key, const char *text, bool always)
 {
 	if (always)
 		json_put_str(out, key, text ? text : "");
@@ -161,46 +161,47 @@ static void put_text(struct json_out *out, const char *key, const char *text, bo
 }
 
 /* `all`: as `docker inspect` shows it, with what is not set; else as it is stored. */
-static void put_run(struct json_out *out, const char *key, const struct oci_image_config *c, bool all)
+static void write_run_config(struct json_out *out, const char *key, const struct oci_image_config *c,
+			     bool all)
 {
 	json_begin_object(out, key);
-	put_text(out, "Hostname", c->hostname, all);
-	put_text(out, "Domainname", c->domainname, all);
-	put_text(out, "User", c->user, all);
+	write_text(out, "Hostname", c->hostname, all);
+	write_text(out, "Domainname", c->domainname, all);
+	write_text(out, "User", c->user, all);
 	if (all) {
 		static const char *const off[] = {"AttachStdin", "AttachStdout", "AttachStderr"};
 		for (size_t i = 0; i < ARRAY_LEN(off); i++)
 			json_put_bool(out, off[i], false);
 	}
-	put_keys(out, "ExposedPorts", &c->exposed_ports, false);
+	write_keys(out, "ExposedPorts", &c->exposed_ports, false);
 	if (all) {
 		static const char *const off[] = {"Tty", "OpenStdin", "StdinOnce"};
 		for (size_t i = 0; i < ARRAY_LEN(off); i++)
 			json_put_bool(out, off[i], false);
 	}
-	put_list(out, "Env", &c->env, all);
-	put_list(out, "Cmd", &c->cmd, all);
-	put_health(out, c->healthcheck);
+	write_list(out, "Env", &c->env, all);
+	write_list(out, "Cmd", &c->cmd, all);
+	write_healthcheck(out, c->healthcheck);
 	if (c->args_escaped)
 		json_put_bool(out, "ArgsEscaped", true);
 	if (all)
 		json_put_str(out, "Image", "");
-	put_keys(out, "Volumes", &c->volumes, all);
-	put_text(out, "WorkingDir", c->working_dir, all);
-	put_list(out, "Entrypoint", &c->entrypoint, all);
-	put_list(out, "OnBuild", &c->on_build, all);
-	put_labels(out, &c->labels, all);
-	put_text(out, "StopSignal", c->stop_signal, false);
-	put_list(out, "Shell", &c->shell, false);
+	write_keys(out, "Volumes", &c->volumes, all);
+	write_text(out, "WorkingDir", c->working_dir, all);
+	write_list(out, "Entrypoint", &c->entrypoint, all);
+	write_list(out, "OnBuild", &c->on_build, all);
+	write_labels(out, &c->labels, all);
+	write_text(out, "StopSignal", c->stop_signal, false);
+	write_list(out, "Shell", &c->shell, false);
 	json_end(out);
 }
 
 void oci_image_config_write_config(struct json_out *out, const char *key, const struct oci_image_config *c)
 {
-	put_run(out, key, c, true);
+	write_run_config(out, key, c, true);
 }
 
-static void put_history(struct json_out *out, const struct oci_history *h)
+static void write_history(struct json_out *out, const struct oci_history *h)
 {
 	json_begin_object(out, NULL);
 	json_put_opt_str(out, "created", h->created);
@@ -221,7 +222,7 @@ void oci_image_config_write(struct json_out *out, const struct oci_image_config 
 	json_put_opt_str(out, "variant", c->variant);
 	json_put_str(out, "os", c->os ? c->os : "");
 	json_put_opt_str(out, "os.version", c->os_version);
-	put_run(out, "config", c, false);
+	write_run_config(out, "config", c, false);
 	json_begin_object(out, "rootfs");
 	json_put_str(out, "type", "layers");
 	json_put_strs(out, "diff_ids", c->diff_ids.v, c->diff_ids.n);
@@ -229,7 +230,7 @@ void oci_image_config_write(struct json_out *out, const struct oci_image_config 
 	if (c->history.n) {
 		json_begin_list(out, "history");
 		for (size_t i = 0; i < c->history.n; i++)
-			put_history(out, &c->history.v[i]);
+			write_history(out, &c->history.v[i]);
 		json_end(out);
 	}
 	json_end(out);

@@ -89,7 +89,7 @@ static int check_descriptor(const struct oci_descriptor *d, const char *what, co
 	return r < 0 ? err_prefix(err, "%s: %s", where, what) : 0;
 }
 
-static int check_all(const struct oci_manifest *m, const char *where, struct err *err)
+static int check_digests(const struct oci_manifest *m, const char *where, struct err *err)
 {
 	int r = 0;
 
@@ -105,7 +105,7 @@ static int check_all(const struct oci_manifest *m, const char *where, struct err
 }
 
 /* 1: a known type that says so; 0: one that says nothing (of a registry that serves octet streams). */
-static int kind_of(const char *type, enum oci_manifest_kind *ret)
+static int media_kind(const char *type, enum oci_manifest_kind *ret)
 {
 	if (streq(type, OCI_MEDIA_MANIFEST) || streq(type, DOCKER_MEDIA_MANIFEST))
 		*ret = OCI_MANIFEST;
@@ -123,12 +123,12 @@ static bool says_nothing(const char *type)
 }
 
 /* What a media type says against what the members say. */
-static int check_type(const char *type, const char *who, const struct oci_manifest *m, const char *where,
-		      struct err *err)
+static int check_media_type(const char *type, const char *who, const struct oci_manifest *m,
+			    const char *where, struct err *err)
 {
 	enum oci_manifest_kind kind;
 
-	if (!kind_of(type, &kind))
+	if (!media_kind(type, &kind))
 		return err_set(err, EINVAL, "%s: %s \"%.128s\", which is no image manifest and no index",
 			       where, who, type);
 	if (kind != m->kind)
@@ -139,7 +139,8 @@ static int check_type(const char *type, const char *who, const struct oci_manife
 	return 0;
 }
 
-static int check_kind(const struct reading *d, const char *media_type, const char *where, struct err *err)
+static int check_document_kind(const struct reading *d, const char *media_type, const char *where,
+			       struct err *err)
 {
 	const struct oci_manifest *m = &d->m;
 	int r = 0;
@@ -156,9 +157,9 @@ static int check_kind(const struct reading *d, const char *media_type, const cha
 			       "%s: neither an image manifest (no \"%s\") nor an index (no \"manifests\")",
 			       where, d->has_config ? "layers" : "config");
 	if (media_type && !says_nothing(media_type))
-		r = check_type(media_type, "the registry says", m, where, err);
+		r = check_media_type(media_type, "the registry says", m, where, err);
 	if (r == 0 && m->media_type)
-		r = check_type(m->media_type, "the document says", m, where, err);
+		r = check_media_type(m->media_type, "the document says", m, where, err);
 	if (r == 0 && media_type && m->media_type && !says_nothing(media_type) &&
 	    !streq(media_type, m->media_type))
 		return err_set(err, EINVAL,
@@ -180,7 +181,7 @@ int oci_manifest_decode(const char *text, size_t len, const char *media_type, co
 	if (r < 0)
 		return r;
 	d.m.kind = d.has_manifests ? OCI_INDEX : OCI_MANIFEST;
-	r = check_kind(&d, media_type, where, err);
+	r = check_document_kind(&d, media_type, where, err);
 	if (r < 0)
 		return r;
 	if (d.m.layers.n > OCI_LAYERS_MAX)
@@ -189,7 +190,7 @@ int oci_manifest_decode(const char *text, size_t len, const char *media_type, co
 	if (d.m.manifests.n > OCI_INDEX_ENTRIES_MAX)
 		return err_set(err, E2BIG, "%s: manifests: %zu of them, and %d are the most that is taken",
 			       where, d.m.manifests.n, OCI_INDEX_ENTRIES_MAX);
-	r = check_all(&d.m, where, err);
+	r = check_digests(&d.m, where, err);
 	if (r < 0)
 		return r;
 	if (!d.m.media_type && media_type && !says_nothing(media_type)) {
@@ -205,7 +206,7 @@ int oci_manifest_decode(const char *text, size_t len, const char *media_type, co
 
 /* ---- Writing ---- */
 
-static void put_annotations(struct json_out *out, const pair_list *l)
+static void manifest_annotations(struct json_out *out, const pair_list *l)
 {
 	if (!l->n)
 		return;
@@ -215,7 +216,7 @@ static void put_annotations(struct json_out *out, const pair_list *l)
 	json_end(out);
 }
 
-static void put_platform(struct json_out *out, const struct oci_platform *p)
+static void write_platform(struct json_out *out, const struct oci_platform *p)
 {
 	if (!p->os && !p->architecture)
 		return;
@@ -229,7 +230,7 @@ static void put_platform(struct json_out *out, const struct oci_platform *p)
 	json_end(out);
 }
 
-static void put_descriptor(struct json_out *out, const char *key, const struct oci_descriptor *d)
+static void write_descriptor(struct json_out *out, const char *key, const struct oci_descriptor *d)
 {
 	json_begin_object(out, key);
 	json_put_str(out, "mediaType", d->media_type);
@@ -237,8 +238,8 @@ static void put_descriptor(struct json_out *out, const char *key, const struct o
 	json_put_u64(out, "size", d->size);
 	if (d->urls.n)
 		json_put_strs(out, "urls", d->urls.v, d->urls.n);
-	put_annotations(out, &d->annotations);
-	put_platform(out, &d->platform);
+	manifest_annotations(out, &d->annotations);
+	write_platform(out, &d->platform);
 	json_put_opt_str(out, "artifactType", d->artifact_type);
 	json_end(out);
 }
@@ -250,18 +251,18 @@ void oci_manifest_write(struct json_out *out, const struct oci_manifest *m)
 	json_put_opt_str(out, "mediaType", m->media_type);
 	json_put_opt_str(out, "artifactType", m->artifact_type);
 	if (m->kind == OCI_MANIFEST) {
-		put_descriptor(out, "config", &m->config);
+		write_descriptor(out, "config", &m->config);
 		json_begin_list(out, "layers");
 		for (size_t i = 0; i < m->layers.n; i++)
-			put_descriptor(out, NULL, &m->layers.v[i]);
+			write_descriptor(out, NULL, &m->layers.v[i]);
 	} else {
 		json_begin_list(out, "manifests");
 		for (size_t i = 0; i < m->manifests.n; i++)
-			put_descriptor(out, NULL, &m->manifests.v[i]);
+			write_descriptor(out, NULL, &m->manifests.v[i]);
 	}
 	json_end(out);
 	if (m->subject)
-		put_descriptor(out, "subject", m->subject);
-	put_annotations(out, &m->annotations);
+		write_descriptor(out, "subject", m->subject);
+	manifest_annotations(out, &m->annotations);
 	json_end(out);
 }
