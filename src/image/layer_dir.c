@@ -85,7 +85,7 @@ static void dir_destroy(void *data)
 	free(l);
 }
 
-static int make_dir(struct dir_layer *l, struct err *err)
+static int make_ingest_dir(struct dir_layer *l, struct err *err)
 {
 	int root = image_store_dirfd(l->store);
 	uint64_t random;
@@ -115,7 +115,7 @@ int layer_target_directory(struct image_store *s, const struct layer_limits *lim
 	if (!l)
 		return err_oom(err);
 	*l = (struct dir_layer){.store = s, .dir = -1, .diff = -1};
-	int r = make_dir(l, err);
+	int r = make_ingest_dir(l, err);
 	struct unpack_options o = {
 		.root = l->diff, .limits = limits, .layer = true, .same_owner = true, .rootless = rootless};
 	if (r == 0)

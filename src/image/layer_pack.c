@@ -65,7 +65,7 @@ static size_t unshift_caps(uint8_t *caps, size_t len, const idmap_list *uids)
 	return 20;
 }
 
-static int by_name(const void *a, const void *b)
+static int xattr_by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct tar_xattr *)a)->name, ((const struct tar_xattr *)b)->name);
 }
@@ -108,7 +108,7 @@ static int read_xattrs(struct pack *p, int fd, struct xattr_list *l)
 	for (char *s = l->names; n > 0 && s < l->names + n && r == 0; s += strlen(s) + 1)
 		if (layer_keeps_xattr(s))
 			r = read_value(p, path.s, s, l);
-	qsort(l->v, l->n, sizeof(*l->v), by_name);
+	qsort(l->v, l->n, sizeof(*l->v), xattr_by_name);
 	return r;
 }
 
@@ -153,7 +153,7 @@ static int pack_whiteout(struct pack *p, const struct walk_entry *e, struct err 
 	return pack_marker(p, dir, ".wh.", e->name, err);
 }
 
-static int type_of(const struct stat *st, enum tar_type *ret)
+static int pack_type(const struct stat *st, enum tar_type *ret)
 {
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
@@ -251,7 +251,7 @@ static int pack_each(void *data, const struct walk_entry *e, struct err *err)
 	if (p->changes && snapshot_is_whiteout(&e->st))
 		return pack_whiteout(p, e, err);
 	/* A name that would be a whiteout to the next reader cannot go into a layer. */
-	if ((p->changes && str_starts(e->name, ".wh.")) || !type_of(&e->st, &t.type))
+	if ((p->changes && str_starts(e->name, ".wh.")) || !pack_type(&e->st, &t.type))
 		return 0;
 	if (t.type == TAR_DIR && !name[0])
 		return p->changes ? 0

@@ -233,7 +233,8 @@ static int mount_read_only(struct lowers *l, bool userxattr, enum snapshot_how h
 static void forget_volatile(int work)
 {
 	if (unlinkat(work, "work/incompat/volatile/dirty", 0) == 0) /* mostly it is not there */
-		ignore_result(unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) < 0); /* the mount tells */
+		ignore_result(unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) <
+			      0); /* the mount tells */
 }
 
 int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,

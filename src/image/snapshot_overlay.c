@@ -28,7 +28,7 @@ static int overlay_failed(int fs, int code, const char *what, struct err *err)
 	return err_num(err, code, "cannot %s (%s)", what, log + 2);
 }
 
-static int set_dir(int fs, const char *key, int fd, enum snapshot_how how)
+static int set_option_fd(int fs, const char *key, int fd, enum snapshot_how how)
 {
 	int r = how == SNAPSHOT_BY_FD ? sys_fsconfig(fs, FSCONFIG_SET_FD, key, NULL, fd)
 				      : sys_fsconfig(fs, FSCONFIG_SET_STRING, key, fd_path(fd).s, 0);
@@ -62,7 +62,7 @@ static int set_lowers(int fs, const struct snapshot_parts *p, enum snapshot_how 
 	if (how == SNAPSHOT_BY_LIST)
 		return set_list(fs, p, err);
 	for (size_t i = 0; i < p->n; i++) {
-		int r = set_dir(fs, "lowerdir+", p->lowers[i], how);
+		int r = set_option_fd(fs, "lowerdir+", p->lowers[i], how);
 		/* The first one tells whether the kernel knows this way at all. */
 		if (r < 0 && i == 0)
 			return how == SNAPSHOT_BY_FD ? set_lowers(fs, p, SNAPSHOT_BY_NAME, err)
@@ -78,16 +78,16 @@ static int set_upper(int fs, const struct snapshot_parts *p, enum snapshot_how h
 	int r = -EINVAL;
 
 	if (how == SNAPSHOT_BY_FD)
-		r = set_dir(fs, "upperdir", p->upper, how);
+		r = set_option_fd(fs, "upperdir", p->upper, how);
 	if (r < 0)
-		r = set_dir(fs, "upperdir", p->upper, SNAPSHOT_BY_NAME);
+		r = set_option_fd(fs, "upperdir", p->upper, SNAPSHOT_BY_NAME);
 	if (r < 0)
 		return overlay_failed(fs, r, "use a snapshot's upper directory", err);
 	r = -EINVAL;
 	if (how == SNAPSHOT_BY_FD)
-		r = set_dir(fs, "workdir", p->work, how);
+		r = set_option_fd(fs, "workdir", p->work, how);
 	if (r < 0)
-		r = set_dir(fs, "workdir", p->work, SNAPSHOT_BY_NAME);
+		r = set_option_fd(fs, "workdir", p->work, SNAPSHOT_BY_NAME);
 	return r < 0 ? overlay_failed(fs, r, "use a snapshot's work directory", err) : 0;
 }
 

@@ -78,7 +78,7 @@ static int damaged(struct tar_reader *t, struct err *err, const char *what)
 }
 
 /* Octal with blanks around, or GNU's binary form (first bit set; two's complement). */
-static int parse_number(const char *field, size_t len, bool is_signed, int64_t *ret)
+static int header_number(const char *field, size_t len, bool is_signed, int64_t *ret)
 {
 	const uint8_t *p = (const uint8_t *)field;
 	size_t i = 0;
@@ -116,7 +116,7 @@ static int parse_number(const char *field, size_t len, bool is_signed, int64_t *
 
 #define FIELD(h, f) (h)->f, sizeof((h)->f)
 
-static size_t copy_text(char *to, const char *field, size_t len)
+static size_t header_text(char *to, const char *field, size_t len)
 {
 	size_t n = strnlen(field, len);
 
@@ -130,11 +130,11 @@ static void header_name(struct tar_reader *t, const struct tar_header *h, bool p
 	size_t n = 0;
 
 	if (posix && h->prefix[0]) {
-		n = copy_text(t->name_buf, FIELD(h, prefix));
+		n = header_text(t->name_buf, FIELD(h, prefix));
 		t->name_buf[n++] = '/';
 	}
-	(void)copy_text(t->name_buf + n, FIELD(h, name)); /* it has room for both */
-	(void)copy_text(t->link_buf, FIELD(h, linkname));
+	(void)header_text(t->name_buf + n, FIELD(h, name)); /* it has room for both */
+	(void)header_text(t->link_buf, FIELD(h, linkname));
 }
 
 static int entry_type(const struct tar_header *h, const char *name, enum tar_type *ret, struct err *err)
@@ -182,15 +182,15 @@ static int entry_numbers(struct tar_reader *t, const struct tar_header *h, struc
 	const struct tar_pax *x = &t->records;
 	int64_t mode, uid = 0, gid = 0, size = 0, mtime = 0, major = 0, minor = 0;
 
-	if (parse_number(FIELD(h, mode), false, &mode) < 0 ||
-	    (!x->has_uid && parse_number(FIELD(h, uid), false, &uid) < 0) ||
-	    (!x->has_gid && parse_number(FIELD(h, gid), false, &gid) < 0) ||
-	    (!x->has_size && parse_number(FIELD(h, size), false, &size) < 0) ||
-	    (!x->has_mtime && parse_number(FIELD(h, mtime), true, &mtime) < 0))
+	if (header_number(FIELD(h, mode), false, &mode) < 0 ||
+	    (!x->has_uid && header_number(FIELD(h, uid), false, &uid) < 0) ||
+	    (!x->has_gid && header_number(FIELD(h, gid), false, &gid) < 0) ||
+	    (!x->has_size && header_number(FIELD(h, size), false, &size) < 0) ||
+	    (!x->has_mtime && header_number(FIELD(h, mtime), true, &mtime) < 0))
 		return damaged(t, err, "a number in a header is none");
 	if ((e->type == TAR_CHAR || e->type == TAR_BLOCK) &&
-	    (parse_number(FIELD(h, devmajor), false, &major) < 0 ||
-	     parse_number(FIELD(h, devminor), false, &minor) < 0))
+	    (header_number(FIELD(h, devmajor), false, &major) < 0 ||
+	     header_number(FIELD(h, devminor), false, &minor) < 0))
 		return damaged(t, err, "a device number is none");
 	uint64_t u = x->has_uid ? x->uid : (uint64_t)uid, g = x->has_gid ? x->gid : (uint64_t)gid;
 	if (u >= UINT32_MAX || g >= UINT32_MAX)
@@ -278,7 +278,7 @@ static int begin_meta(struct tar_reader *t, const struct tar_header *h, struct e
 	uint32_t max = h->typeflag == 'x' ? t->limits->pax_bytes : t->limits->path_bytes + 1;
 	int64_t size;
 
-	if (parse_number(FIELD(h, size), false, &size) < 0)
+	if (header_number(FIELD(h, size), false, &size) < 0)
 		return damaged(t, err, "the size of an extended header is none");
 	t->left = (uint64_t)size;
 	t->padding = (uint32_t)(-(uint64_t)size % TAR_BLOCK_SIZE);
@@ -314,7 +314,7 @@ static int header_block(struct tar_reader *t, struct err *err)
 	}
 	if (t->zero_block)
 		return damaged(t, err, "an entry stands behind the end marker's first half");
-	if (parse_number(FIELD(&h, checksum), false, &sum) < 0 || sum != tar_checksum(&h))
+	if (header_number(FIELD(&h, checksum), false, &sum) < 0 || sum != tar_checksum(&h))
 		return damaged(t, err, t->entries ? "a header's checksum is wrong" : "this is no tar header");
 	switch (h.typeflag) {
 	case 'x':

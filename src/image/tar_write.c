@@ -21,7 +21,7 @@ static void put_octal(char *field, size_t len, uint64_t value)
 		field[i - 1] = (char)('0' + (value & 7));
 }
 
-static void put_text(char *field, size_t len, const char *text)
+static void put_field(char *field, size_t len, const char *text)
 {
 	memcpy(field, text, MIN_OF(strlen(text), len));
 }
@@ -100,7 +100,7 @@ static int put_pax(struct tar_writer *w, const struct str *records, struct err *
 	struct tar_header h = {.typeflag = 'x'};
 	size_t pad = -records->len % TAR_BLOCK_SIZE;
 
-	put_text(h.name, sizeof(h.name), "PaxHeaders/entry");
+	put_field(h.name, sizeof(h.name), "PaxHeaders/entry");
 	put_octal(h.mode, sizeof(h.mode), 0644);
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
@@ -129,8 +129,8 @@ int tar_write_entry(struct tar_writer *w, const struct tar_entry *e, struct err 
 		r = put_pax(w, &records, err);
 	if (r < 0)
 		return r;
-	put_text(h.name, sizeof(h.name), name);
-	put_text(h.linkname, sizeof(h.linkname), e->link);
+	put_field(h.name, sizeof(h.name), name);
+	put_field(h.linkname, sizeof(h.linkname), e->link);
 	put_octal(h.mode, sizeof(h.mode), e->mode & 07777);
 	put_octal(h.uid, sizeof(h.uid), e->uid > OCTAL_7 ? 0 : e->uid);
 	put_octal(h.gid, sizeof(h.gid), e->gid > OCTAL_7 ? 0 : e->gid);

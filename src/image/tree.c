@@ -45,7 +45,7 @@ static int tree_grow(struct tree *t, void *pv, size_t *cap, size_t need, size_t 
 	return 0;
 }
 
-static int put_string(struct tree *t, const char *s, size_t len, uint32_t *ret, struct err *err)
+static int keep_text(struct tree *t, const char *s, size_t len, uint32_t *ret, struct err *err)
 {
 	int r = tree_grow(t, &t->texts, &t->texts_cap, t->texts_len + len + 1, 1, err);
 
@@ -165,7 +165,7 @@ int tree_add(struct tree *t, enum erofs_type type, uint64_t nid, const char *tar
 	int r = tree_grow(t, &t->inodes, &t->inodes_cap, (size_t)t->ninodes + 1, sizeof(*t->inodes), err);
 
 	if (r == 0 && target)
-		r = put_string(t, target, strlen(target), &text, err);
+		r = keep_text(t, target, strlen(target), &text, err);
 	if (r < 0)
 		return r;
 	t->inodes[t->ninodes] = (struct tree_inode){.nid = nid, .target = text, .type = (uint8_t)type};
@@ -186,7 +186,7 @@ int tree_name(struct tree *t, uint32_t dir, const char *name, size_t len, uint32
 	}
 	int r = tree_grow(t, &t->names, &t->names_cap, (size_t)t->nnames + 1, sizeof(*t->names), err);
 	if (r == 0)
-		r = put_string(t, name, len, &text, err);
+		r = keep_text(t, name, len, &text, err);
 	if (r == 0 && t->nnames >= t->nhash)
 		r = rehash(t, err);
 	if (r < 0)

@@ -29,7 +29,7 @@ static int owner_of(const struct unpack *u, const struct tar_entry *e, uid_t *re
 	return r == 0 ? mapped(u->o.gids, u->o.same_owner ? e->gid : 0, "group", ret_gid, err) : r;
 }
 
-static int give(const struct unpack *u, int fd, uid_t uid, gid_t gid)
+static int give_to(const struct unpack *u, int fd, uid_t uid, gid_t gid)
 {
 	if (uid == (uid_t)-1 && gid == (gid_t)-1)
 		return 0;
@@ -48,7 +48,7 @@ int unpack_own_root(const struct unpack *u, int fd)
 	int r = owner_of(u, &root, &uid, &gid, &err);
 
 	if (r == 0)
-		r = give(u, fd, uid, gid);
+		r = give_to(u, fd, uid, gid);
 	return r == 0 && fchmod(fd, 0755) < 0 ? -errno : r; /* whatever the umask made of it */
 }
 
@@ -80,7 +80,7 @@ int unpack_attributes(struct unpack *u, int fd, const struct tar_entry *e, struc
 
 	if (r < 0)
 		return err_prefix(err, "\"%.200s\"", e->name);
-	r = give(u, fd, uid, gid);
+	r = give_to(u, fd, uid, gid);
 	if (r < 0)
 		return err_num(err, r, "cannot give \"%.200s\" to %u:%u", e->name, uid, gid);
 	if (fchmod(fd, e->mode) < 0)
@@ -98,7 +98,7 @@ int unpack_node_attributes(struct unpack *u, int fd, const struct tar_entry *e, 
 
 	if (r < 0)
 		return err_prefix(err, "\"%.200s\"", e->name);
-	r = give(u, fd, uid, gid);
+	r = give_to(u, fd, uid, gid);
 	/* By the descriptor: whatever has the name by now, this one is meant. */
 	if (r == 0 && e->type != TAR_SYMLINK && chmod(fd_path(fd).s, e->mode) < 0)
 		r = -errno;

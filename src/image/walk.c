@@ -90,7 +90,7 @@ static int walk_failed(const struct walk *w, int code, const char *path)
 
 static int walk_dir(struct walk *w, int fd, int depth);
 
-static int walk_one(struct walk *w, int dir, const char *name, int depth)
+static int walk_name(struct walk *w, int dir, const char *name, int depth)
 {
 	struct walk_entry e = {.path = w->path.s, .dir = dir, .name = name};
 	uint64_t mount = 0;
@@ -124,7 +124,7 @@ static int walk_dir(struct walk *w, int fd, int depth)
 		return walk_failed(w, r, w->path.s);
 	for (size_t i = 0; i < names.n && r == 0; i++) {
 		str_putf(&w->path, "%s%s", len ? "/" : "", names.v[i]);
-		r = w->path.failed ? err_oom(w->err) : walk_one(w, fd, names.v[i], depth);
+		r = w->path.failed ? err_oom(w->err) : walk_name(w, fd, names.v[i], depth);
 		w->path.len = len;
 		if (w->path.s)
 			w->path.s[len] = '\0';
