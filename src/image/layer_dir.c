@@ -6,6 +6,7 @@
  */
 #include "image/layer_target.h"
 #include "image/layer_usage.h"
+#include "image/remove_tree.h"
 #include "image/unpack.h"
 
 #include "base/file.h"
@@ -80,7 +81,7 @@ static void dir_destroy(void *data)
 	unpack_free(l->unpack);
 	fd_drop(&l->diff);
 	if (l->dir >= 0) /* what remains is the sweep's: nobody locks it any more */
-		ignore_result(file_remove_tree_at(image_store_dirfd(l->store), l->name) < 0);
+		ignore_result(image_remove_tree_at(image_store_dirfd(l->store), l->name) < 0);
 	fd_drop(&l->dir);
 	free(l);
 }

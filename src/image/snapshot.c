@@ -23,6 +23,7 @@
 #include "image/content.h"
 #include "image/layer_probe.h"
 #include "image/layer_target.h"
+#include "image/remove_tree.h"
 
 #include <sys/stat.h>
 
@@ -89,7 +90,7 @@ int snapshot_remove(const struct snapshot *q, struct err *err)
 	if (dir < 0)
 		return errno == ENOENT ? 0 : err_sys(err, "cannot open %s", q->dir);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		int r = file_remove_tree_at(dir, names[i]);
+		int r = image_remove_tree_at(dir, names[i]);
 		if (r < 0)
 			return err_num(err, r, "cannot remove %s/%s", q->dir, names[i]);
 	}

@@ -16,6 +16,7 @@
  */
 #include "image/unpack.h"
 #include "image/unpack_int.h"
+#include "image/remove_tree.h"
 
 #include "base/file.h"
 #include "base/str.h"
@@ -141,7 +142,7 @@ int unpack_clear(struct unpack *u, int dir, const char *base, const struct tar_e
 		return 1;
 	if (u->o.layer) {
 		u->was_whiteout = S_ISCHR(st.st_mode) && st.st_rdev == 0;
-		int r = file_remove_tree_at(dir, base);
+		int r = image_remove_tree_at(dir, base);
 		if (r < 0)
 			return err_num(err, r, "cannot replace \"%.200s\"", e->name);
 		if (S_ISDIR(st.st_mode))

@@ -101,10 +101,11 @@ static int walk_name(struct walk *w, int dir, const char *name, int depth)
 	if (r < 0)
 		return r == -ENOENT ? 0 : walk_failed(w, r, e.path);
 	e.foreign = mount != w->mount;
+	e.deepest = depth == WALK_DEPTH;
 	r = w->each(w->data, &e, w->err);
 	if (r != 0 || !S_ISDIR(e.st.st_mode) || e.foreign)
 		return MIN_OF(r, 0);
-	if (depth == WALK_DEPTH)
+	if (e.deepest)
 		return err_set(w->err, ELOOP, "\"/%.200s\": more than %d directories in one another", e.path,
 			       WALK_DEPTH);
 	autoclose int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

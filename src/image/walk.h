@@ -12,6 +12,7 @@ struct walk_entry {
 	const char *name; /* in that; "" for the root */
 	struct stat st;
 	bool foreign; /* another mount begins here: it is not entered */
+	bool deepest; /* a directory that is not entered any more: an error unless `each` returns 1 */
 };
 /* 0: go on; 1: not into this directory; -errno ends the walk. */
 typedef int (*walk_each)(void *data, const struct walk_entry *e, struct err *err);

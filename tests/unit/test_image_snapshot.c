@@ -225,6 +225,26 @@ static void test_commit(struct snap_case *c)
 	CHECK_INT(snapshot_remove(&q, &err), 0);
 }
 
+/* Directories in one another until nobody can name them: they are removed all the same. */
+static void test_deep(struct snap_case *c)
+{
+	autofree char *upper = str_format("%s/upper", c->dir);
+	struct err err = {0};
+	uint64_t bytes, inodes;
+	int fd = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < 3000; i++) {
+		CHECK(mkdirat(fd, "deep", 0755) == 0 && mkdirat(fd, "beside", 0755) == 0);
+		int next = openat(fd, "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		(void)close(fd); /* one at a time */
+		fd = next;
+	}
+	(void)close(fd); /* the last */
+	CHECK_INT(snapshot_usage(&c->q, &bytes, &inodes, &err), 0);
+	CHECK_INT(snapshot_remove(&c->q, &err), 0);
+	CHECK(faccessat(AT_FDCWD, upper, F_OK, 0) < 0);
+}
+
 static bool mounted_here(void)
 {
 	autofree char *text = NULL;
@@ -249,6 +269,7 @@ int main(void)
 		test_nothing(&c);
 		test_diff(&c);
 		test_commit(&c);
+		test_deep(&c);
 		snap_end(&c);
 	}
 	CHECK(!mounted_here());
