@@ -198,10 +198,9 @@ static int update_row(struct checking *k, const struct suspect *p, const char *m
 
 	if (!column)
 		return err_oom(err);
-	return MIN_OF(db_exec(image_store_db(k->s), err,
-			      "UPDATE image SET manifest = ?, layers = ? WHERE id = ?", "sss", manifest,
-			      column, p->i->id),
-		      0);
+	return store_done(db_exec(image_store_db(k->s), err,
+				  "UPDATE image SET manifest = ?, layers = ? WHERE id = ?", "sss", manifest,
+				  column, p->i->id));
 }
 
 static int manifest_again(struct checking *k, struct suspect *p, struct err *err)
@@ -290,7 +289,7 @@ static int check_names(struct checking *k, struct err *err)
 	}
 	db_row_end(&q);
 	if (r == 0 && k->repair && k->n > before)
-		r = MIN_OF(db_exec(image_store_db(k->s), err, remove, ""), 0);
+		r = store_done(db_exec(image_store_db(k->s), err, remove, ""));
 	return r;
 }
 

@@ -129,9 +129,8 @@ int layer_blob(struct image_store *s, const char *diff_id, const char *digest, c
 		return MIN_OF(r, 0);
 	if (r < 0)
 		return err_prefix(err, "cannot compress the layer %s", diff_id);
-	return MIN_OF(db_exec(image_store_db(s), err, "INSERT OR REPLACE INTO layer_gzip VALUES (?, ?)", "ss",
-			      diff_id, ret_digest),
-		      0);
+	return store_done(db_exec(image_store_db(s), err, "INSERT OR REPLACE INTO layer_gzip VALUES (?, ?)",
+				  "ss", diff_id, ret_digest));
 }
 
 static int adopt_blobs(struct image_store *s, struct image *i, const struct store_layer *layers,

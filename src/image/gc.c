@@ -203,12 +203,11 @@ int image_gc(struct image_store *s, bool (*uses_layer)(void *data, const char *d
 	if (r == 0)
 		r = store_each_entry(s, STORE_INGEST, sweep_ingest, &w, err);
 	if (r == 0)
-		r = MIN_OF(db_exec(image_store_db(s), err,
-				   "DELETE FROM layer_size WHERE NOT EXISTS (SELECT 1 FROM image WHERE "
-				   "instr(diffs, "
-				   "diff_id))",
-				   ""),
-			   0);
+		r = store_done(db_exec(image_store_db(s), err,
+				       "DELETE FROM layer_size WHERE NOT EXISTS (SELECT 1 FROM image WHERE "
+				       "instr(diffs, "
+				       "diff_id))",
+				       ""));
 	store_list_free(&w.blobs);
 	store_list_free(&w.layers);
 	if (r < 0)

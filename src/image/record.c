@@ -204,9 +204,8 @@ static int record_sum(struct db *db, const struct row *w, int64_t *ret, struct e
 
 static int record_name(struct db *db, const char *name, const struct row *w, struct err *err)
 {
-	return MIN_OF(db_exec(db, err, "INSERT OR REPLACE INTO name VALUES (?, ?, ?)", "sss", name,
-			      w->platform, w->r->config_digest),
-		      0);
+	return store_done(db_exec(db, err, "INSERT OR REPLACE INTO name VALUES (?, ?, ?)", "sss", name,
+				  w->platform, w->r->config_digest));
 }
 
 static int record_all_names(struct db *db, const struct row *w, struct err *err)

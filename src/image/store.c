@@ -49,8 +49,11 @@ static int open_store_root(const char *root, struct err *err)
 
 static int make_folders(const struct image_store *s, struct err *err)
 {
+	/* The last one tells that all are there: mkdir would wait for the directory's lock at each start. */
 	static const char *const folders[] = {"blobs", "blobs/sha256", "layers", STORE_INGEST};
 
+	if (faccessat(s->dirfd, STORE_INGEST, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
 		if (mkdirat(s->dirfd, folders[i], 0700) < 0 && errno != EEXIST)
 			return err_sys(err, "cannot make \"%s/%s\"", s->root, folders[i]);
@@ -75,6 +78,9 @@ int image_store_open(const struct image_store_options *o, struct image_store **r
 		r = db_open(s->dirfd, s->root, "coffer.db", o->sync ? DB_SYNC : DB_FAST, &s->db, err);
 	if (r == 0)
 		r = db_schema(s->db, "image", 1, store_schema, err);
+	/* Who writes images comes rarely enough to clean up after who was killed. */
+	if (r == 0 && o->sync)
+		r = store_sweep_left(s, err);
 	if (r < 0) {
 		image_store_close(s);
 		return r;

@@ -8,6 +8,12 @@
 
 #define STORE_INGEST "ingest"
 
+/* A count or -errno as 0 or -errno. */
+static inline int store_done(int r)
+{
+	return r < 0 ? r : 0;
+}
+
 /* "blobs/sha256/HEX" or "ingest/HEX.part": the digest has been checked before it comes here. */
 struct store_path {
 	char s[96];
