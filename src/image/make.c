@@ -124,8 +124,8 @@ static int make_name(const struct image_make *q, char **ret, struct err *err)
 	return *ret ? 0 : err_oom(err);
 }
 
-static int make_image(const struct image_make *q, const char *name, char ret_id[static DIGEST_MAX],
-		      struct err *err)
+static int assemble_made(const struct image_make *q, const char *name, char ret_id[static DIGEST_MAX],
+			 struct err *err)
 {
 	size_t n = q->base ? q->base->diff_ids.n : 0;
 	autofree struct store_layer *layers = calloc(n + 1, sizeof(*layers));
@@ -161,7 +161,7 @@ int image_make(const struct image_make *q, char **ret_id, struct err *err)
 	autoclose int use = content_use(q->store, err);
 	if (use < 0)
 		return use;
-	r = make_image(q, name, id, err);
+	r = assemble_made(q, name, id, err);
 	if (r < 0)
 		return err_prefix(err, "cannot make the image");
 	char *copy = strdup(id);

@@ -53,6 +53,7 @@ static void test_rows(void)
 	CHECK(db_is_null(&q, 3));
 	CHECK_STR(db_text(&q, 3), "");
 	CHECK_INT(db_next(&q, &err), 0);
+	db_row_end(&q);
 	CHECK(db_query(db, &q, &err, "SELECT nothing FROM t", "") < 0);
 }
 
