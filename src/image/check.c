@@ -8,7 +8,7 @@
  */
 #include "image/intake.h"
 
-#include "base/file.h"
+#include "image/remove_tree.h"
 #include "base/str.h"
 
 #include <sys/file.h>
@@ -77,7 +77,7 @@ static int check_blob_entry(void *data, int dirfd, const char *name, struct err 
 		       k->repair ? "; removed" : "");
 	r = store_list_add(&k->bad, name, strlen(name), err);
 	if (r == 0 && k->repair) {
-		r = file_remove_tree_at(dirfd, name);
+		r = image_remove_tree_at(dirfd, name);
 		if (r < 0)
 			return err_num(err, r, "cannot remove the blob %s", name);
 	}
@@ -121,7 +121,7 @@ static int unpack_again(struct checking *k, const char *diff_id, const char *blo
 
 	if (fd < 0)
 		return fd;
-	int r = file_remove_tree_at(image_store_dirfd(k->s), store_layer_path(diff_id).s);
+	int r = image_remove_tree_at(image_store_dirfd(k->s), store_layer_path(diff_id).s);
 	if (r < 0)
 		return err_num(err, r, "cannot remove the layer %s", diff_id);
 	r = intake_begin(k->s, diff_id, &in, err);
@@ -299,7 +299,7 @@ static int sweep_left(void *data, int dirfd, const char *name, struct err *err)
 	(void)data;
 	if (str_ends(name, ".part") || !store_is_stale(dirfd, name))
 		return 0;
-	int r = file_remove_tree_at(dirfd, name);
+	int r = image_remove_tree_at(dirfd, name);
 	return r < 0 ? err_num(err, r, "cannot remove \"" STORE_INGEST "/%s\"", name) : 0;
 }
 

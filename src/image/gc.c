@@ -12,7 +12,7 @@
  */
 #include "image/store_int.h"
 
-#include "base/file.h"
+#include "image/remove_tree.h"
 
 #include <dirent.h>
 #include <sys/file.h>
@@ -125,7 +125,7 @@ static int sweep_blob(void *data, int dirfd, const char *name, struct err *err)
 
 	if (has_text(&w->blobs, name) || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
-	int r = file_remove_tree_at(dirfd, name);
+	int r = image_remove_tree_at(dirfd, name);
 	if (r < 0)
 		return err_num(err, r, "cannot remove the blob %s", name);
 	w->done.blobs++;
@@ -144,7 +144,7 @@ static int sweep_layer(void *data, int dirfd, const char *name, struct err *err)
 	if (w->uses_layer && w->uses_layer(w->data, diff_id))
 		return 0;
 	uint64_t bytes = tree_bytes(dirfd, name, 64);
-	int r = file_remove_tree_at(dirfd, name);
+	int r = image_remove_tree_at(dirfd, name);
 	if (r < 0)
 		return err_num(err, r, "cannot remove the layer %s", name);
 	w->done.layers++;
@@ -167,7 +167,7 @@ static int sweep_ingest(void *data, int dirfd, const char *name, struct err *err
 	if (!store_is_stale(dirfd, name))
 		return 0;
 	uint64_t bytes = tree_bytes(dirfd, name, 64);
-	int r = file_remove_tree_at(dirfd, name);
+	int r = image_remove_tree_at(dirfd, name);
 	if (r < 0)
 		return err_num(err, r, "cannot remove \"" STORE_INGEST "/%s\"", name);
 	w->done.bytes += bytes;
