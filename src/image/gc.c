@@ -174,44 +174,74 @@ static int sweep_ingest(void *data, int dirfd, const char *name, struct err *err
 	return 0;
 }
 
-int store_gc_lock(struct image_store *s, struct err *err)
+static int gc_lock(struct image_store *s, bool wait, struct err *err)
 {
 	autoclose int fd =
 		openat(image_store_dirfd(s), "gc.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return err_sys(err, "cannot open \"%s/gc.lock\"", image_store_root(s));
-	while (flock(fd, LOCK_EX) < 0)
+	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(err, EAGAIN, "content of \"%s\" is being moved", image_store_root(s));
 		if (errno != EINTR)
 			return err_sys(err, "cannot lock \"%s/gc.lock\"", image_store_root(s));
+	}
 	return take_fd(&fd);
+}
+
+int store_gc_lock(struct image_store *s, struct err *err)
+{
+	return gc_lock(s, true, err);
+}
+
+static int sweep_all(struct sweep *w, struct err *err)
+{
+	int r = gather_wanted(w, err);
+
+	if (r == 0)
+		r = store_each_entry(w->s, "blobs/sha256", sweep_blob, w, err);
+	if (r == 0)
+		r = store_each_entry(w->s, "layers", sweep_layer, w, err);
+	if (r == 0)
+		r = store_each_entry(w->s, STORE_INGEST, sweep_ingest, w, err);
+	if (r == 0)
+		r = store_done(db_exec(image_store_db(w->s), err,
+				       "DELETE FROM layer_size WHERE NOT EXISTS (SELECT 1 FROM image WHERE "
+				       "instr(diffs, diff_id))",
+				       ""));
+	if (r == 0)
+		r = store_done(db_exec(image_store_db(w->s), err,
+				       "DELETE FROM layer_gzip WHERE NOT EXISTS (SELECT 1 FROM image WHERE "
+				       "instr(layers, digest))",
+				       ""));
+	store_list_free(&w->blobs);
+	store_list_free(&w->layers);
+	return r;
+}
+
+static int sweep_locked(struct image_store *s, bool wait, bool (*uses_layer)(void *data, const char *diff_id),
+			void *data, struct image_gc_result *ret, struct err *err)
+{
+	struct sweep w = {.s = s, .uses_layer = uses_layer, .data = data};
+	autoclose int lock = gc_lock(s, wait, err);
+
+	if (lock < 0)
+		return lock;
+	int r = sweep_all(&w, err);
+	if (r == 0)
+		*ret = w.done;
+	return r;
 }
 
 int image_gc(struct image_store *s, bool (*uses_layer)(void *data, const char *diff_id), void *data,
 	     struct image_gc_result *ret, struct err *err)
 {
-	struct sweep w = {.s = s, .uses_layer = uses_layer, .data = data};
-	autoclose int lock = store_gc_lock(s, err);
+	return sweep_locked(s, true, uses_layer, data, ret, err);
+}
 
-	if (lock < 0)
-		return lock;
-	int r = gather_wanted(&w, err);
-	if (r == 0)
-		r = store_each_entry(s, "blobs/sha256", sweep_blob, &w, err);
-	if (r == 0)
-		r = store_each_entry(s, "layers", sweep_layer, &w, err);
-	if (r == 0)
-		r = store_each_entry(s, STORE_INGEST, sweep_ingest, &w, err);
-	if (r == 0)
-		r = store_done(db_exec(image_store_db(s), err,
-				       "DELETE FROM layer_size WHERE NOT EXISTS (SELECT 1 FROM image WHERE "
-				       "instr(diffs, "
-				       "diff_id))",
-				       ""));
-	store_list_free(&w.blobs);
-	store_list_free(&w.layers);
-	if (r < 0)
-		return r;
-	*ret = w.done;
-	return 0;
+int image_gc_try(struct image_store *s, bool (*uses_layer)(void *data, const char *diff_id), void *data,
+		 struct image_gc_result *ret, struct err *err)
+{
+	return sweep_locked(s, false, uses_layer, data, ret, err);
 }

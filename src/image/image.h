@@ -128,10 +128,15 @@ struct image_gc_result {
 };
 /*
  * Removes content that no image needs.  `uses_layer` (may be NULL) tells of diffIDs that
- * containers still stand on.  Waits for pulls that are under way.
+ * containers still stand on; it is asked while the store is locked, and must look at the
+ * containers then: a list from before knows nothing of one that was made meanwhile.
+ * Waits for pulls that are under way.
  */
 must_use int image_gc(struct image_store *s, bool (*uses_layer)(void *data, const char *diff_id), void *data,
 		      struct image_gc_result *ret, struct err *err);
+/* The same after `rmi`, which must not wait for a pull: -EAGAIN then, and the next sweep takes it. */
+must_use int image_gc_try(struct image_store *s, bool (*uses_layer)(void *data, const char *diff_id),
+			  void *data, struct image_gc_result *ret, struct err *err);
 
 /* ---- root file systems ---- */
 

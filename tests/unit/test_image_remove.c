@@ -174,7 +174,9 @@ static void test_gc(void)
 	CHECK(held >= 0);
 	autoclose int lock = openat(image_store_dirfd(c.s), "gc.lock", O_RDWR | O_CLOEXEC);
 	CHECK(flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+	CHECK_INT(image_gc_try(c.s, NULL, NULL, &res, &c.err), -EAGAIN);
 	(void)close(held);
+	CHECK_INT(image_gc_try(c.s, NULL, NULL, &res, &c.err), 0);
 	CHECK_INT(flock(lock, LOCK_EX | LOCK_NB), 0);
 }
 
