@@ -293,6 +293,22 @@ static int check_names(struct checking *k, struct err *err)
 	return r;
 }
 
+static int check_database(struct checking *k, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(image_store_db(k->s), &q, err, "PRAGMA quick_check(1)", "");
+
+	if (r == 0)
+		r = db_next(&q, err);
+	if (r > 0 && !streq(db_text(&q, 0), "ok"))
+		report_finding(k,
+			       "the database \"%s/coffer.db\" is damaged (%s): put a copy of it back, or "
+			       "move it away "
+			       "and pull the images again",
+			       image_store_root(k->s), db_text(&q, 0));
+	return store_done(r);
+}
+
 /* Partial blobs stay: a pull goes on from them. */
 static int sweep_left(void *data, int dirfd, const char *name, struct err *err)
 {
@@ -328,7 +344,9 @@ int image_check(struct image_store *s, bool deep, bool repair, void (*finding)(v
 
 	if (lock < 0)
 		return lock;
-	int r = store_each_entry(s, "blobs/sha256", check_blob_entry, &k, err);
+	int r = deep ? check_database(&k, err) : 0;
+	if (r == 0)
+		r = store_each_entry(s, "blobs/sha256", check_blob_entry, &k, err);
 	if (r == 0)
 		r = check_names(&k, err);
 	if (r == 0)
