@@ -66,7 +66,8 @@ struct monitor_plan {
 		finish; /* argv, absolute program first: make the container again; clean up after it */
 };
 
-enum { MONITOR_REPORT_FD = 3 };
+/* Not 3: in the forked maker that may be a descriptor of the engine's. */
+enum { MONITOR_REPORT_FD = 100 };
 /* What the maker reports with monitor_report(). */
 struct monitor_made {
 	pid_t pid;
@@ -85,12 +86,13 @@ must_use int monitor_report(const struct monitor_made *m, struct err *err);
  * input: the container's own end of a pipe, or its terminal.
  */
 struct monitor_conn {
-	int fd;		      /* messages; -1 = not open, and then nothing else is */
-	int in;		      /* what the container reads from; -1 = no input was asked for, or it has none */
-	int out, err;	      /* output; -1 = not asked for */
-	int terminal;	      /* master end, for sizes; -1 = none */
-	bool late;	      /* attached to a container that was running already */
-	bool must_finish;     /* after the end: it is this client that has to clean up (client_finishes) */
+	int fd;		  /* messages; -1 = not open, and then nothing else is */
+	int in;		  /* what the container reads from; -1 = no input was asked for, or it has none */
+	int out, err;	  /* output; -1 = not asked for */
+	int terminal;	  /* master end, for sizes; -1 = none */
+	pid_t monitor;	  /* a child of this process, reaped by monitor_close() where it has ended; 0 = not */
+	bool late;	  /* attached to a container that was running already */
+	bool must_finish; /* after the end: it is this client that has to clean up (client_finishes) */
 	bool another_follows; /* after the end: the container will be started again */
 };
 

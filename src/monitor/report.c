@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "monitor/report.h"
+
+#include "base/fd.h"
+
+/* After an upgrade the maker of a restart may be newer than the monitor: the version says what the bytes
+ * are. */
+struct report_wire {
+	uint32_t version, fds; /* bits: which descriptors come along */
+	int64_t pid;
+	uint64_t start_time;
+	int32_t error, exit_status;
+	char message[ERR_MSG_MAX];
+};
+enum { REPORT_VERSION = 1, REPORT_FDS = 3 };
+
+int report_send(int sock, const struct monitor_made *m, struct err *err)
+{
+	struct report_wire w = {.version = REPORT_VERSION,
+				.pid = m->pid,
+				.start_time = m->start_time,
+				.error = m->error,
+				.exit_status = m->exit_status};
+	const int all[REPORT_FDS] = {m->master, m->dns_udp, m->dns_tcp};
+	int fds[REPORT_FDS];
+	size_t n = 0;
+
+	memcpy(w.message, m->message, strnlen(m->message, sizeof(w.message) - 1));
+	for (size_t i = 0; i < REPORT_FDS; i++) {
+		if (all[i] < 0)
+			continue;
+		w.fds |= 1U << i;
+		fds[n++] = all[i];
+	}
+	int r = fd_send(sock, &w, sizeof(w), fds, n);
+	return r < 0 ? err_num(err, r, "cannot report to the container's monitor") : 0;
+}
+
+int monitor_report(const struct monitor_made *m, struct err *err)
+{
+	return report_send(MONITOR_REPORT_FD, m, err);
+}
+
+int report_recv(int sock, struct monitor_made *ret, struct err *err)
+{
+	struct report_wire w;
+	int fds[REPORT_FDS], all[REPORT_FDS] = {-1, -1, -1};
+	size_t nfds = 0, at = 0;
+	ssize_t n = fd_recv(sock, &w, sizeof(w), fds, REPORT_FDS, &nfds);
+
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n < 0 && n != -ECONNRESET)
+		return err_num(err, (int)n, "cannot receive the maker's report");
+	if (n <= 0)
+		return 0;
+	bool good = n == sizeof(w) && w.version == REPORT_VERSION && w.fds < 1U << REPORT_FDS &&
+		    (size_t)__builtin_popcount(w.fds) == nfds && memchr(w.message, '\0', sizeof(w.message)) &&
+		    w.error >= 0 && w.exit_status >= 0 && w.exit_status <= 255 &&
+		    (w.error > 0 || (w.pid > 0 && w.pid <= INT32_MAX));
+	if (!good) {
+		for (size_t i = 0; i < nfds; i++)
+			(void)close(fds[i]); /* of a report that is none */
+		return err_set(
+			err, EPROTO,
+			"the maker's report is of another version, or broken (was coffer upgraded while "
+			"the container ran?)");
+	}
+	for (size_t i = 0; i < REPORT_FDS; i++)
+		if (w.fds & 1U << i)
+			all[i] = fds[at++];
+	*ret = (struct monitor_made){.pid = (pid_t)w.pid,
+				     .start_time = w.start_time,
+				     .master = all[0],
+				     .dns_udp = all[1],
+				     .dns_tcp = all[2],
+				     .error = w.error,
+				     .exit_status = w.exit_status};
+	memcpy(ret->message, w.message, sizeof(w.message));
+	return 1;
+}
