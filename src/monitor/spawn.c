@@ -160,13 +160,20 @@ static _Noreturn void be_monitor(const struct nest *n)
 	char *argv[] = {title, NULL};
 
 	(void)snprintf(title, sizeof(title), "coffer-monitor: %.40s", n->q->plan->id); /* cut on purpose */
-	if (setsid() < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0)
+	/* The end of a child must not be missed while nobody listens: blocked, it waits through exec. */
+	struct sigaction usual = {.sa_handler = SIG_DFL};
+	sigset_t all, before;
+	sigfillset(&all);
+	if (setsid() < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0 || sigaction(SIGCHLD, &usual, NULL) < 0 ||
+	    sigprocmask(SIG_BLOCK, &all, &before) < 0)
 		monitor_failed(n, 0, (err_sys(&err, "cannot make the monitor's session"), &err));
 	pid_t maker = fork();
 	if (maker < 0)
 		monitor_failed(n, 0, (err_sys(&err, "cannot fork for the container"), &err));
-	if (maker == 0)
+	if (maker == 0) {
+		(void)sigprocmask(SIG_SETMASK, &before, NULL); /* as it was: cannot fail */
 		be_maker(n);
+	}
 	if (place_fds(n, &err) < 0) {
 		/* The descriptors are as they may be: the caller sees the end of the connection. */
 		(void)kill(maker, SIGKILL);

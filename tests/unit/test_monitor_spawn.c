@@ -522,6 +522,7 @@ int main(int argc, char **argv)
 	test_terminal();
 	test_slow();
 	test_memory();
-	CHECK_INT(file_remove_tree_at(AT_FDCWD, dir), 0);
+	autoclose int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CHECK_INT(file_remove_tree_at(tmp, dir + strlen("/tmp/")), 0);
 	return test_end();
 }

@@ -256,15 +256,17 @@ static int begin(struct mon *m, struct err *err)
 
 static int begin_signals(struct mon *m, struct err *err)
 {
-	struct sigaction usual = {.sa_handler = SIG_DFL};
 	sigset_t all, ours;
 
 	sigfillset(&all);
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGCHLD);
 	sigaddset(&ours, SIGTERM);
-	/* Inherited as ignored, SIGCHLD would never come. */
-	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || sigaction(SIGCHLD, &usual, NULL) < 0)
+	/*
+	 * They are blocked since before the first child (spawn.c), and the
+	 * kernel has kept what came.  No sigaction() here: setting SIGCHLD to its default drops a pending one.
+	 */
+	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return err_sys(err, "cannot block signals");
 	m->signals = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
 	return m->signals < 0 ? err_sys(err, "cannot make a signal descriptor") : 0;
