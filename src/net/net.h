@@ -70,13 +70,15 @@ must_use int net_prune(struct net *n, void (*told)(void *data, const char *name)
 
 /* ---- containers ---- */
 
-enum { NET_PORTS_MAX = 65536 };
+enum { NET_PORTS_MAX = 65536, NET_HELD_MAX = 200 /* fit one SCM_RIGHTS message with others */ };
 struct net_port {
 	const char *host_ip; /* NULL or "" = all addresses */
 	uint16_t host_port;  /* 0 = any free one, told in the result */
 	uint16_t container_port;
 	uint16_t count; /* of a range; 1 = a single port */
 	char proto[5];	/* "tcp", "udp", "sctp" */
+	/* > 1: `host_port` and those behind it are a choice for one container port ("8000-8010:80") */
+	uint16_t host_choices;
 };
 
 struct net_join {
@@ -111,7 +113,15 @@ struct net_result {
 	ports;		/* every range taken apart, host ports settled, one entry each family that is bound */
 	bool needs_dns; /* on a network with names: resolv.conf must say 127.0.0.11 */
 	int dns_udp, dns_tcp; /* sockets that listen inside, for net/dns.h; -1 = none; owned */
-	void *memory;	      /* owns the strings */
+	/*
+	 * Sockets that are bound to the host's ports and keep other programs from
+	 * them, at most NET_HELD_MAX; owned.  Whoever lives as long as the container
+	 * (its monitor) should hold copies, read nothing from them, and close them
+	 * when the container ends, *before* it is made again.  Where nobody does,
+	 * ports are still published and leased, but not reserved.
+	 */
+	LIST_OF(int) held;
+	void *memory; /* owns the strings */
 };
 /*
  * Leases addresses and ports (step one: what resolv.conf, hosts and `ps` need
@@ -129,6 +139,30 @@ must_use int net_endpoints(struct net *n, const char *id, struct net_result *ret
 must_use int net_check(struct net *n, bool (*alive)(void *data, const char *id), void *data, bool repair,
 		       void (*finding)(void *data, const char *line), uint64_t *ret_findings,
 		       struct err *err);
+/* For `doctor`: what of this machine stands against containers' traffic (others' firewalls), a line each. */
+void net_advise(struct net *n, void (*line)(void *data, const char *text), void *data);
 
-/* Parses "[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTO]" (`-p`), with Docker's messages. */
+/* Parses "[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTO]" (`-p`), with Docker's messages.  `ret->host_ip`
+ * is *ret_host_ip, which the caller frees. */
 must_use int net_port_parse(const char *text, struct net_port *ret, char **ret_host_ip, struct err *err);
+
+/* ---- files of a container ---- */
+
+/* resolv.conf.  NULL for lack of memory. */
+struct net_resolv {
+	bool internal; /* net_result.needs_dns: the nameserver is 127.0.0.11 */
+	bool verbatim; /* the host's network: loopback addresses of the host's file are good inside */
+	str_list dns, search, options; /* of --dns …; each one that is given replaces the host's */
+};
+must_use char *net_resolv_conf(const struct net_resolv *q);
+/* The upstream servers of the resolver, for struct dns_options and monitor_plan: --dns, or nothing (the
+ * host's). */
+
+/* /etc/hosts. */
+struct net_hosts {
+	const char *hostname, *domainname; /* NULL = none */
+	str_list add_host;		   /* "name:address", "name=address"; address "host-gateway" */
+	const struct net_result *net;	   /* NULL = none: `hostname` has no address of its own */
+	const char *host_gateway; /* what "host-gateway" is; NULL = the gateway of the first network */
+};
+must_use int net_hosts_text(const struct net_hosts *q, char **ret, struct err *err);
