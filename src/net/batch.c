@@ -4,7 +4,7 @@
 #include "host/netlink_int.h"
 
 #include <arpa/inet.h>
-#include <linux/netfilter/nfnetlink.h>
+#include <linux/if_link.h>
 #include <sys/socket.h>
 
 static size_t align4(size_t n)
@@ -107,6 +107,17 @@ void batch_end(struct batch *b, size_t nest)
 	memcpy(b->buf + nest, &n, sizeof(n)); /* nla_len stands first */
 }
 
+void batch_no_link_local(struct batch *b)
+{
+	uint8_t none = IN6_ADDR_GEN_MODE_NONE;
+	size_t spec = batch_nest(b, IFLA_AF_SPEC, NULL, 0);
+	size_t six = batch_nest(b, AF_INET6, NULL, 0);
+
+	batch_put(b, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
+	batch_end(b, six);
+	batch_end(b, spec);
+}
+
 int netlink_open(int protocol)
 {
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
@@ -190,7 +201,7 @@ int batch_send(struct batch *b, int fd, uint32_t *ret_failed)
 		return -ENOMEM;
 	if (sendto(fd, b->buf, len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
-	while (!a.done) {
+	while (!a.done && a.last) {
 		ssize_t n = receive(fd, buf, sizeof(buf), 0);
 		/* nf_tables answers a transaction that was refused with its errors alone. */
 		if (n < 0)

@@ -34,6 +34,8 @@ void batch_be32(struct batch *b, uint16_t type, uint32_t v);
 /* An attribute that holds others, behind `fixed_len` bytes of its own (struct ifinfomsg of a peer). */
 size_t batch_nest(struct batch *b, uint16_t type, const void *fixed, size_t fixed_len);
 void batch_end(struct batch *b, size_t nest);
+/* In a message about a link: IPv6 makes it no address by itself. */
+void batch_no_link_local(struct batch *b);
 
 /* A netlink socket of the network namespace that the caller is in. */
 must_use int netlink_open(int protocol);

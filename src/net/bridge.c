@@ -102,7 +102,7 @@ static void put_address(struct batch *b, int index, const struct ip *ip, uint8_t
 	size_t size = ip_size(ip->family);
 	struct ifaddrmsg m = {.ifa_family = ip->family,
 			      .ifa_prefixlen = prefix,
-			      .ifa_scope = RT_SCOPE_UNIVERSE,
+			      .ifa_scope = ip->b[0] == 0xfe ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
 			      .ifa_index = (unsigned)index};
 
 	batch_message(b, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &m, sizeof(m));
@@ -156,9 +156,17 @@ static int settle_device(int rt, const struct network *w, struct err *err)
 
 	if (index == 0)
 		return err_sys(err, "the bridge \"%s\" is gone again", w->q.bridge);
+	/* Where the kernel has no IPv6 this fails, and nothing is lost. */
+	batch_message(&b, RTM_SETLINK, NLM_F_ACK, &(struct ifinfomsg){.ifi_index = index},
+		      sizeof(struct ifinfomsg));
+	batch_no_link_local(&b);
+	ignore_result(batch_send(&b, rt, NULL) < 0);
 	for (int f = 0; f < FAMILIES; f++)
 		if (w->ip[f].set)
 			put_address(&b, index, &w->ip[f].gateway, w->ip[f].subnet.prefix);
+	/* One that is good at once: neighbours are asked from it. */
+	if (w->ip[V6].set)
+		put_address(&b, index, &(struct ip){AF_INET6, {0xfe, 0x80, [15] = 1}}, 64);
 	int r = b.len ? batch_send(&b, rt, NULL) : 0;
 	return r < 0 ? err_num(err, r, "cannot give the bridge \"%s\" its addresses", w->q.bridge) : 0;
 }

@@ -77,15 +77,15 @@ static int unpublish(const struct port_rows *ports, struct err *err)
 		return 0;
 	if (rules_ports(ports, &l) < 0)
 		return err_oom(err);
-	autoclose int nft = netlink_open(NETLINK_NETFILTER);
+	int nft = netlink_open(NETLINK_NETFILTER);
 	if (nft < 0)
 		return err_num(err, nft, "cannot make a netfilter socket");
 	int r = nft_apply(nft, NFT_DESTROY, &l);
-	/* -ENOENT: the whole table is gone. */
-	if (r < 0 && r != -ENOENT)
-		return err_num(err, r, "cannot take the container's ports out of nftables");
 	conntrack_forget(nft, ports);
-	return 0;
+	nft_close(nft);
+	/* -ENOENT: the whole table is gone. */
+	return r < 0 && r != -ENOENT ? err_num(err, r, "cannot take the container's ports out of nftables")
+				     : 0;
 }
 
 static void remove_veth(const char *veth)

@@ -43,6 +43,12 @@ void element_port(struct elements *l, const char *set, const struct ip *at, uint
  */
 enum nft_change { NFT_ADD, NFT_DESTROY, NFT_REPLACE };
 must_use int nft_apply(int fd, enum nft_change change, const struct elements *l);
+/*
+ * Closes a netfilter socket without waiting: after elements were removed the
+ * kernel holds up close(2) for a grace period of RCU (12 ms), which a process
+ * of its own, gone when that is over, sits out.
+ */
+void nft_close(int fd);
 /* 1: the set is there; 0: not; -errno. */
 must_use int nft_set_there(int fd, const char *set);
 /*

@@ -71,17 +71,6 @@ static bool mac_bytes(const char *text, uint8_t ret[static 6])
 	return true;
 }
 
-static void no_link_local(struct batch *b)
-{
-	uint8_t none = IN6_ADDR_GEN_MODE_NONE;
-	size_t spec = batch_nest(b, IFLA_AF_SPEC, NULL, 0);
-	size_t six = batch_nest(b, AF_INET6, NULL, 0);
-
-	batch_put(b, IFLA_INET6_ADDR_GEN_MODE, &none, 1);
-	batch_end(b, six);
-	batch_end(b, spec);
-}
-
 static void put_pair(struct batch *b, const struct plug *p, const struct net_endpoint *e, int netns)
 {
 	struct ifinfomsg m = {0};
@@ -116,7 +105,7 @@ static void put_port(struct batch *b, const struct plug *p, int bridge)
 
 	batch_message(b, RTM_SETLINK, NLM_F_ACK, &(struct ifinfomsg){0}, sizeof(m));
 	batch_str(b, IFLA_IFNAME, p->veth);
-	no_link_local(b);
+	batch_no_link_local(b);
 	batch_message(b, RTM_SETLINK, NLM_F_ACK, &m, sizeof(m));
 	batch_str(b, IFLA_IFNAME, p->veth);
 	batch_u32(b, IFLA_MASTER, (uint32_t)bridge);
@@ -168,19 +157,40 @@ struct inside {
 	struct net_result *r;
 };
 
-static void put_inner(struct batch *b, int index, const struct net_endpoint *e)
+/* The usual link-local address (RFC 4291, appendix A), without the second that is waited for duplicates. */
+static void put_link_local(struct batch *b, int index, const struct net_endpoint *e)
+{
+	struct ifaddrmsg am = {.ifa_family = AF_INET6,
+			       .ifa_prefixlen = 64,
+			       .ifa_scope = RT_SCOPE_LINK,
+			       .ifa_index = (unsigned)index};
+	uint8_t m[6], ip[16] = {0xfe, 0x80, [11] = 0xff, [12] = 0xfe};
+
+	if (!e->mac || !mac_bytes(e->mac, m))
+		return;
+	memcpy(ip + 8, m, 3);
+	memcpy(ip + 13, m + 3, 3);
+	ip[8] ^= 2;
+	batch_message(b, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE, &am, sizeof(am));
+	batch_put(b, IFA_LOCAL, ip, sizeof(ip));
+	batch_put(b, IFA_ADDRESS, ip, sizeof(ip));
+	batch_u32(b, IFA_FLAGS, IFA_F_NODAD);
+}
+
+static void put_up(struct batch *b, int index)
 {
 	struct ifinfomsg m = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
+
+	batch_message(b, RTM_SETLINK, NLM_F_ACK, &(struct ifinfomsg){.ifi_index = index}, sizeof(m));
+	batch_no_link_local(b);
+	batch_message(b, RTM_NEWLINK, NLM_F_ACK, &m, sizeof(m));
+}
+
+static void put_addresses(struct batch *b, int index, const struct net_endpoint *e)
+{
 	const char *text[FAMILIES] = {e->ip, e->ip6};
 	uint8_t prefix[FAMILIES] = {e->prefix, e->prefix6};
 
-	if (!e->ip6) {
-		struct ifinfomsg none = {.ifi_index = index};
-		batch_message(b, RTM_SETLINK, NLM_F_ACK, &none, sizeof(none));
-		no_link_local(b);
-	}
-	/* Up before its addresses: IPv6 makes the routes of an address on a link that is down much later. */
-	batch_message(b, RTM_NEWLINK, NLM_F_ACK, &m, sizeof(m));
 	for (int f = 0; f < FAMILIES; f++) {
 		struct ifaddrmsg am = {.ifa_prefixlen = prefix[f], .ifa_index = (unsigned)index};
 		struct ip ip, last;
@@ -199,6 +209,8 @@ static void put_inner(struct batch *b, int index, const struct net_endpoint *e)
 		last = cidr_last(&c);
 		batch_put(b, IFA_BROADCAST, last.b, 4);
 	}
+	if (e->ip6)
+		put_link_local(b, index, e);
 }
 
 static void put_default_route(struct batch *b, int index, const char *gateway)
@@ -225,19 +237,43 @@ static int send_routes(struct batch *b, int fd)
 	return e == -EEXIST ? 0 : e;
 }
 
+/* Up, and settled, before there are addresses: IPv6 puts off much of what it does for a link that is not. */
+static int raise_links(const struct inside *in, int fd, struct err *err)
+{
+	struct batch b autobatch = {0};
+
+	for (size_t i = 0; i < in->r->endpoints.n; i++) {
+		if (!is_bridge(in->r, i))
+			continue;
+		int index = interface_index(fd, in->r->endpoints.v[i].interface);
+		if (index < 0)
+			return err_num(err, index, "interface %s is gone from the container",
+				       in->r->endpoints.v[i].interface);
+		put_up(&b, index);
+	}
+	int r = b.len ? batch_send(&b, fd, NULL) : 0;
+	if (r < 0)
+		return err_num(err, r, "cannot set the container's interfaces up");
+	for (size_t i = 0; i < in->r->endpoints.n; i++)
+		if (is_bridge(in->r, i))
+			settle_link(fd, in->r->endpoints.v[i].interface);
+	return 0;
+}
+
 static int configure(const struct inside *in, int fd, struct err *err)
 {
 	struct batch b autobatch = {0}, routes4 autobatch = {0}, routes6 autobatch = {0};
 	bool late = in->a->first_index > 0, have4 = false, have6 = false;
+	int r = raise_links(in, fd, err);
 
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < in->r->endpoints.n; i++) {
 		const struct net_endpoint *e = &in->r->endpoints.v[i];
-		if (!is_bridge(in->r, i))
-			continue;
-		int index = interface_index(fd, e->interface);
+		int index = is_bridge(in->r, i) ? interface_index(fd, e->interface) : -ENODEV;
 		if (index < 0)
-			return err_num(err, index, "interface %s is gone from the container", e->interface);
-		put_inner(&b, index, e);
+			continue;
+		put_addresses(&b, index, e);
 		if (e->gateway && !have4) {
 			put_default_route(late ? &routes4 : &b, index, e->gateway);
 			have4 = true;
@@ -247,10 +283,7 @@ static int configure(const struct inside *in, int fd, struct err *err)
 			have6 = true;
 		}
 	}
-	int r = b.len ? batch_send(&b, fd, NULL) : 0;
-	for (size_t i = 0; r == 0 && i < in->r->endpoints.n; i++)
-		if (is_bridge(in->r, i))
-			settle_link(fd, in->r->endpoints.v[i].interface);
+	r = b.len ? batch_send(&b, fd, NULL) : 0;
 	if (r == 0)
 		r = send_routes(&routes4, fd);
 	if (r == 0)

@@ -539,11 +539,22 @@ static double milliseconds(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 /* Not a test: what attaching costs here (COFFER_NET_BENCH=N). */
 static void bench(int n, const char *network, bool publish)
 {
 	struct net_port ports[] = {port(NULL, 0, 80, "tcp")};
-	double lease = 0, plug = 0, undo = 0;
+	double *t[3];
+
+	for (int k = 0; k < 3; k++)
+		if (!(t[k] = calloc((size_t)n, sizeof(*t[k]))))
+			return;
 
 	for (int i = 0; i < n; i++) {
 		struct box b = {.ns = new_ns()};
@@ -564,12 +575,18 @@ static void bench(int n, const char *network, bool publish)
 		double t3 = milliseconds();
 		net_result_free(&b.r);
 		close(b.ns);
-		lease += t1 - t0;
-		plug += t2 - t1;
-		undo += t3 - t2;
+		t[0][i] = t1 - t0;
+		t[1][i] = t2 - t1;
+		t[2][i] = t3 - t2;
 	}
-	printf("%s%s: lease %.3f ms, plug %.3f ms, detach %.3f ms\n", network, publish ? " -p" : "",
-	       lease / n, plug / n, undo / n);
+	printf("%s%s:", network, publish ? " -p" : "");
+	for (int k = 0; k < 3; k++) {
+		static const char *const what[] = {"lease", "plug", "detach"};
+		qsort(t[k], (size_t)n, sizeof(*t[k]), by_value);
+		printf(" %s %.3f (at best %.3f)", what[k], t[k][n / 2], t[k][0]);
+		free(t[k]);
+	}
+	printf(" ms\n");
 }
 
 static int scene(void)
