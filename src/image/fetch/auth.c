@@ -117,7 +117,8 @@ static int known_for(struct auth_state *a, const char *host, const char *reposit
 {
 	for (size_t i = 0; i < a->known.n; i++) {
 		struct auth_known *k = &a->known.v[i];
-		if (streq(k->host, host) && (!k->repository || (repository && streq(k->repository, repository)))) {
+		if (streq(k->host, host) &&
+		    (!k->repository || (repository && streq(k->repository, repository)))) {
 			*ret = k;
 			return 0;
 		}
@@ -228,7 +229,8 @@ static int use_token(struct auth_state *a, const struct endpoint *e, const char 
 	struct token_doc d = {0};
 	struct json_doc doc autojson = {0};
 
-	int r = json_decode(&doc, c->x.text.s ? c->x.text.s : "", c->x.text.len, "token", &token_table, &d, err);
+	int r = json_decode(&doc, c->x.text.s ? c->x.text.s : "", c->x.text.len, "token", &token_table, &d,
+			    err);
 	if (r < 0)
 		return err_prefix(err, "%s gives no token", e->host);
 	const char *token = d.token && *d.token ? d.token : d.access_token;
@@ -246,21 +248,24 @@ static int check_realm(struct auth_state *a, const struct endpoint *e, const cha
 	const struct http_tls *tls = NULL;
 
 	if (url_split(realm, &p) < 0 || p.userinfo)
-		return err_set(err, EBADMSG, "%s names \"%.200s\" as its token service, which is no address for us",
+		return err_set(err, EBADMSG,
+			       "%s names \"%.200s\" as its token service, which is no address for us",
 			       e->host, realm);
 	if (streq(p.scheme, "https"))
 		return 0;
 	if (url_is_https(e->base))
-		return err_set(err, EPERM,
-			       "%s names %s://%s as its token service: refused, credentials would be unprotected",
-			       e->host, p.scheme, p.host);
+		return err_set(
+			err, EPERM,
+			"%s names %s://%s as its token service: refused, credentials would be unprotected",
+			e->host, p.scheme, p.host);
 	int r = session_tls_for(a->session, realm, &tls, err);
 	if (r < 0)
 		return r;
 	if (!tls->unverified && !url_same_origin(realm, e->base) && !e->insecure)
-		return err_set(err, EPERM,
-			       "%s names http://%s as its token service, which is not marked as insecure: refused",
-			       e->host, p.host);
+		return err_set(
+			err, EPERM,
+			"%s names http://%s as its token service, which is not marked as insecure: refused",
+			e->host, p.host);
 	return 0;
 }
 
@@ -287,12 +292,16 @@ static void put_question(struct str *q, const struct challenges *c, const char *
 	}
 }
 
-static int get_token(struct auth_state *a, const struct endpoint *e, const char *repository, const char *scope,
-		     const struct challenges *ch, struct err *err)
+static int get_token(struct auth_state *a, const struct endpoint *e, const char *repository,
+		     const char *scope, const struct challenges *ch, struct err *err)
 {
 	struct remote self = {.session = a->session};
-	struct call c autocall = {.remote = &self, .bare = true, .method = "GET", .text_max = TOKEN_TEXT_MAX,
-				  .accept = "application/json", .total_seconds = 60};
+	struct call c autocall = {.remote = &self,
+				  .bare = true,
+				  .method = "GET",
+				  .text_max = TOKEN_TEXT_MAX,
+				  .accept = "application/json",
+				  .total_seconds = 60};
 	const char *asked = ch->scope && *ch->scope ? ch->scope : scope;
 	struct str q autostr = {0};
 	autofree char *field = NULL, *form = NULL;
@@ -357,7 +366,8 @@ int auth_answer(struct auth_state *a, struct endpoint *e, const char *url, const
 			return r;
 		if (k->found && k->c.registry_token && !used) {
 			r = put_field(a, e->base, NULL,
-				      str_format("Authorization: Bearer %s", k->c.registry_token), INT64_MAX, err);
+				      str_format("Authorization: Bearer %s", k->c.registry_token), INT64_MAX,
+				      err);
 			return r < 0 ? r : 1;
 		}
 		r = get_token(a, e, repository, scope, c, err);

@@ -27,7 +27,8 @@ void credentials_free(struct credentials *c);
 must_use int credentials_find(const char *host, const char *repository, struct credentials *ret,
 			      struct err *err);
 /* Where `login` writes; *ret_store tells people ("a credential helper", a path).  The caller frees. */
-must_use int credentials_store(const char *host, const struct credentials *c, char **ret_where, struct err *err);
+must_use int credentials_store(const char *host, const struct credentials *c, char **ret_where,
+			       struct err *err);
 /* 1: was there and is gone; 0: was not there. */
 must_use int credentials_erase(const char *host, struct err *err);
 
@@ -45,7 +46,8 @@ must_use int auth_new(struct session *s, struct auth_state **ret, struct err *er
 void auth_free(struct auth_state *a);
 /* For `login`: these are used for the host instead of what is stored. */
 must_use int auth_use(struct auth_state *a, const char *host, const struct credentials *c, struct err *err);
-/* "Authorization: …" for a request to the endpoint, or NULL.  Borrowed until the next call of any of these. */
+/* "Authorization: …" for a request to the endpoint, or NULL.  Borrowed until the next call of any of these.
+ */
 const char *auth_field(struct auth_state *a, const struct endpoint *e, const char *scope);
 /*
  * After a 401 from the endpoint's own origin (`url`) to a request with `used` (NULL: none):

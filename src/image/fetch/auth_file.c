@@ -46,7 +46,8 @@ void auth_file_free(struct auth_file *f)
 
 static bool is_hub(const char *host)
 {
-	return streq(host, "docker.io") || streq(host, "index.docker.io") || streq(host, "registry-1.docker.io");
+	return streq(host, "docker.io") || streq(host, "index.docker.io") ||
+	       streq(host, "registry-1.docker.io");
 }
 
 const char *auth_file_key(const char *host)

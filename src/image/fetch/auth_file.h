@@ -35,8 +35,8 @@ void auth_file_free(struct auth_file *f);
 #define AUTH_HUB_KEY "https://index.docker.io/v1/"
 /* The key under which credentials of a host are stored. */
 const char *auth_file_key(const char *host);
-/* The entry for a host ("registry.example:5000") and a repository ("library/x", or NULL): the longest match of
- * "host/path", then the host.  NULL where there is none. */
+/* The entry for a host ("registry.example:5000") and a repository ("library/x", or NULL): the longest match
+ * of "host/path", then the host.  NULL where there is none. */
 const struct auth_entry *auth_file_find(const struct auth_file *f, const char *host, const char *repository);
 /* The helper for a host, by credHelpers; else credsStore; NULL. */
 const char *auth_file_helper(const struct auth_file *f, const char *host);

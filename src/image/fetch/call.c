@@ -109,18 +109,12 @@ static const char *status_text(long status)
 		long status;
 		const char *text;
 	} known[] = {
-		{400, "Bad Request"},
-		{401, "Unauthorized"},
-		{403, "Forbidden"},
-		{404, "Not Found"},
-		{405, "Method Not Allowed"},
-		{408, "Request Timeout"},
-		{413, "Content Too Large"},
-		{416, "Range Not Satisfiable"},
-		{429, "Too Many Requests"},
-		{500, "Internal Server Error"},
-		{502, "Bad Gateway"},
-		{503, "Service Unavailable"},
+		{400, "Bad Request"},	     {401, "Unauthorized"},
+		{403, "Forbidden"},	     {404, "Not Found"},
+		{405, "Method Not Allowed"}, {408, "Request Timeout"},
+		{413, "Content Too Large"},  {416, "Range Not Satisfiable"},
+		{429, "Too Many Requests"},  {500, "Internal Server Error"},
+		{502, "Bad Gateway"},	     {503, "Service Unavailable"},
 		{504, "Gateway Timeout"},
 	};
 
@@ -164,8 +158,8 @@ int call_fail(const struct call *c, struct err *err, const char *fmt, ...)
 				   ? " (it may not exist, or you may have to log in: coffer login "
 				   : NULL;
 	return err_set(err, status_errno(c->x.status), "%s: %s answers %ld%s%s%s%s%s%s%s", what,
-		       c->bare ? "the token service" : endpoint_of(c)->base, c->x.status, *text ? " " : "", text,
-		       said ? ": " : "", said ? said : "", hint && !c->bare ? hint : "",
+		       c->bare ? "the token service" : endpoint_of(c)->base, c->x.status, *text ? " " : "",
+		       text, said ? ": " : "", said ? said : "", hint && !c->bare ? hint : "",
 		       hint && !c->bare ? endpoint_of(c)->host : "", hint && !c->bare ? ")" : "");
 }
 
@@ -396,7 +390,8 @@ static void try_later(struct call *c, int64_t asked_ms)
 	bool rewinds = !c->body_read || (c->body_rewind && c->body_rewind(c->data) == 0);
 	if (++c->tries >= max || !rewinds || asked_ms > CALL_WAIT_MAX_MS) {
 		if (asked_ms > CALL_WAIT_MAX_MS)
-			(void)err_prefix(&c->err, "it asks to come back in %lld s", (long long)asked_ms / 1000);
+			(void)err_prefix(&c->err, "it asks to come back in %lld s",
+					 (long long)asked_ms / 1000);
 		fail_call(c);
 		return;
 	}
@@ -417,8 +412,9 @@ static bool try_plain_http(struct call *c)
 		again(c, 0);
 		return true;
 	}
-	if (e->scheme_known || (c->x.result != CURLE_SSL_CONNECT_ERROR && c->x.result != CURLE_COULDNT_CONNECT &&
-				c->x.result != CURLE_RECV_ERROR && c->x.result != CURLE_GOT_NOTHING))
+	if (e->scheme_known ||
+	    (c->x.result != CURLE_SSL_CONNECT_ERROR && c->x.result != CURLE_COULDNT_CONNECT &&
+	     c->x.result != CURLE_RECV_ERROR && c->x.result != CURLE_GOT_NOTHING))
 		return false;
 	char *base = str_format("http%s", e->base + strlen("https"));
 	if (!base)
@@ -481,7 +477,8 @@ static void follow(struct call *c)
 
 	bool with_body = !streq(c->method, "GET") && !streq(c->method, "HEAD");
 	if (!to || (with_body && c->x.status != 307 && c->x.status != 308))
-		r = err_set(&c->err, EBADMSG, "%s: a redirect (%ld) that leads nowhere", from ? from : "", c->x.status);
+		r = err_set(&c->err, EBADMSG, "%s: a redirect (%ld) that leads nowhere", from ? from : "",
+			    c->x.status);
 	else if (++c->hops > CALL_HOPS_MAX)
 		r = err_set(&c->err, ELOOP, "%s: more than %d redirects", from ? from : "", CALL_HOPS_MAX);
 	else if (c->body_read && (!c->body_rewind || c->body_rewind(c->data) < 0))
@@ -491,12 +488,14 @@ static void follow(struct call *c)
 	if (r == 0) {
 		struct url_parts p autourlparts = {0};
 		if (url_split(url, &p) < 0 || p.userinfo)
-			r = err_set(&c->err, EBADMSG, "%s: a redirect to \"%.100s\", which is no address for us",
+			r = err_set(&c->err, EBADMSG,
+				    "%s: a redirect to \"%.100s\", which is no address for us",
 				    from ? from : "", url);
 		else if (url_is_https(c->x.url) && !url_is_https(url))
-			r = err_set(&c->err, EPERM,
-				    "%s: a redirect from https to %s://%s is refused: it would be unprotected",
-				    from ? from : "", p.scheme, p.host);
+			r = err_set(
+				&c->err, EPERM,
+				"%s: a redirect from https to %s://%s is refused: it would be unprotected",
+				from ? from : "", p.scheme, p.host);
 	}
 	if (r < 0) {
 		free(url);
@@ -538,7 +537,8 @@ static bool is_redirect(long status)
 
 static bool is_passing(long status)
 {
-	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
+	return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+	       status == 504;
 }
 
 static int64_t retry_after(const struct call *c)

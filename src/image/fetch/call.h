@@ -51,8 +51,8 @@ struct call {
 	const char *method;
 	const char *repository; /* "library/nginx"; NULL: the registry as a whole */
 	char *path;		/* behind the repository's name, "manifests/latest"; owned */
-	char *url;		/* or a whole address (an upload's Location, where a redirect led before); owned */
-	const char *scope;	/* "repository:library/nginx:pull"; NULL = as the challenge says */
+	char *url;	   /* or a whole address (an upload's Location, where a redirect led before); owned */
+	const char *scope; /* "repository:library/nginx:pull"; NULL = as the challenge says */
 	const char *accept, *content_type;
 	char range[64];		/* value of Range, or "" */
 	char content_range[64]; /* likewise */
@@ -61,9 +61,9 @@ struct call {
 	ssize_t (*body_read)(void *data, void *buf, size_t len);
 	int (*body_rewind)(void *data);
 	uint64_t body_size;
-	size_t text_max;   /* 0: 4 MiB */
-	bool no_mirrors;   /* the registry itself only */
-	bool bare;	   /* no endpoint: `url` is asked with `authorization` as given; no auth of ours */
+	size_t text_max; /* 0: 4 MiB */
+	bool no_mirrors; /* the registry itself only */
+	bool bare;	 /* no endpoint: `url` is asked with `authorization` as given; no auth of ours */
 	const char *authorization;
 	uint32_t total_seconds;
 

@@ -62,7 +62,8 @@ static int take_param(const char **p, struct challenges *c)
 	struct {
 		const char *name;
 		char **at;
-	} known[] = {{"realm", &c->realm}, {"service", &c->service}, {"scope", &c->scope}, {"error", &c->error}};
+	} known[] = {
+		{"realm", &c->realm}, {"service", &c->service}, {"scope", &c->scope}, {"error", &c->error}};
 	const char *name = *p;
 	autofree char *value = NULL;
 	size_t len = 0;

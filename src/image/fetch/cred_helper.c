@@ -57,14 +57,16 @@ static int find_helper(const char *name, char **ret, struct err *err)
 		}
 		p += len + (p[len] == ':');
 	}
-	return err_set(err, ENOENT,
-		       "cannot find the credential helper docker-credential-%s in $PATH: install it, or take it "
-		       "out of config.json",
-		       name);
+	return err_set(
+		err, ENOENT,
+		"cannot find the credential helper docker-credential-%s in $PATH: install it, or take it "
+		"out of config.json",
+		name);
 }
 
 /* *ret_output is what it said; its exit status is the result. */
-static int run_helper(const char *name, const char *verb, const char *input, char **ret_output, struct err *err)
+static int run_helper(const char *name, const char *verb, const char *input, char **ret_output,
+		      struct err *err)
 {
 	autofree char *path = NULL;
 
@@ -156,5 +158,6 @@ int cred_helper_erase(const char *name, const char *server, struct err *err)
 
 	if (status < 0)
 		return status;
-	return status && !strstr(output, "credentials not found") ? helper_failed(name, "erase", output, err) : 0;
+	return status && !strstr(output, "credentials not found") ? helper_failed(name, "erase", output, err)
+								  : 0;
 }

@@ -35,7 +35,8 @@ static int add_place(struct auth_places *p, const char *dir, const char *name)
 static int find_places(struct auth_places *p, struct err *err)
 {
 	const char *own = getenv("REGISTRY_AUTH_FILE"), *docker = getenv("DOCKER_CONFIG");
-	const char *home = getenv("HOME"), *run = getenv("XDG_RUNTIME_DIR"), *config = getenv("XDG_CONFIG_HOME");
+	const char *home = getenv("HOME"), *run = getenv("XDG_RUNTIME_DIR"),
+		   *config = getenv("XDG_CONFIG_HOME");
 	int r = 0;
 
 	if (own && *own)
@@ -88,8 +89,10 @@ static int use_entry(const struct auth_entry *e, const char *path, struct creden
 		int r = base64_decode(e->auth, &pair, &len);
 		char *colon = r == 0 ? memchr(pair, ':', len) : NULL;
 		if (!colon || memchr(pair, '\0', len))
-			return err_set(err, EINVAL, "%s: the entry of \"%s\" is no base64 of \"user:password\": log in again",
-				       path, e->server);
+			return err_set(
+				err, EINVAL,
+				"%s: the entry of \"%s\" is no base64 of \"user:password\": log in again",
+				path, e->server);
 		*colon = '\0';
 		c.user = strdup(pair);
 		c.password = strdup(colon + 1);
@@ -148,7 +151,8 @@ static int write_place(const char *path, const char *text, struct err *err)
 	autofree char *real = realpath(path, NULL);
 
 	if (!real) {
-		autofree char *dir = strndup(path, (size_t)(strrchr(path, '/') ? strrchr(path, '/') - path : 0));
+		autofree char *dir =
+			strndup(path, (size_t)(strrchr(path, '/') ? strrchr(path, '/') - path : 0));
 		if (!dir || !(real = strdup(path)))
 			return err_oom(err);
 		int r = *dir ? file_mkdir_all(dir, 0700) : 0;
@@ -178,7 +182,8 @@ static int edit_place(const char *path, const char *text, size_t len, const char
 static char *entry_text(const struct credentials *c)
 {
 	struct json_out out autojsonout = {0};
-	autofree char *pair = c->user ? str_format("%s:%s", c->user, c->identity_token ? "" : c->password) : NULL;
+	autofree char *pair =
+		c->user ? str_format("%s:%s", c->user, c->identity_token ? "" : c->password) : NULL;
 	autofree char *auth = pair ? base64_encode(pair, strlen(pair)) : NULL;
 
 	json_begin_object(&out, NULL);

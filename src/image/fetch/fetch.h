@@ -14,9 +14,8 @@
  *	push [--all-tags|-a] [--quiet|-q] [--progress MODE] REF
  *	login [-u USER] [-p PASSWORD | --password-stdin] [SERVER]
  *	logout [SERVER]
- *	catalog [--limit N] [--progress json] SERVER [PATTERN]   repositories; PATTERN is a shell pattern or a part of the name
- *	tags [--limit N] REPOSITORY
- *	inspect [--raw] [--config] [--platform P] REF   without pulling
+ *	catalog [--limit N] [--progress json] SERVER [PATTERN]   repositories; PATTERN is a shell pattern or a
+ *part of the name tags [--limit N] REPOSITORY inspect [--raw] [--config] [--platform P] REF   without pulling
  *
  * MODE: auto (default: tty on a terminal, else plain), tty, plain, none, json
  * (one object a line: {"id","status","progressDetail":{"current","total"}},

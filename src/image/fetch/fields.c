@@ -69,7 +69,8 @@ int field_upload_range(const char *value, uint64_t *ret_next)
 	return 0;
 }
 
-/* The parameters behind a link's target: is `next` one of its relations?  *p moves to the comma or the end. */
+/* The parameters behind a link's target: is `next` one of its relations?  *p moves to the comma or the end.
+ */
 static bool link_is_next(const char **p)
 {
 	bool next = false;

@@ -11,7 +11,8 @@ struct content_range {
 };
 /* "bytes 0-99/1000" or "bytes 0-99/" followed by an asterisk.  0 or -EINVAL. */
 must_use int field_content_range(const char *value, struct content_range *ret);
-/* The Range of an upload in progress: "0-1023" -> 1024 bytes are there ("0-0" where none is, says distribution). */
+/* The Range of an upload in progress: "0-1023" -> 1024 bytes are there ("0-0" where none is, says
+ * distribution). */
 must_use int field_upload_range(const char *value, uint64_t *ret_next);
 /* The target of rel="next" of a Link field; -ENOENT where there is none.  The caller frees. */
 must_use int field_link_next(const char *value, char **ret);

@@ -67,7 +67,8 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *data)
 	if (kept == len)
 		return len;
 	x->ignored += len - kept;
-	/* A document that is longer than may be is refused; of other bodies a bounded rest is read and dropped. */
+	/* A document that is longer than may be is refused; of other bodies a bounded rest is read and
+	 * dropped. */
 	if (wanted(x) || x->ignored > HTTP_IGNORED_MAX) {
 		x->too_long = true;
 		return 0;
@@ -76,10 +77,14 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *data)
 }
 
 static const char *const field_names[FIELD_COUNT] = {
-	[FIELD_CONTENT_TYPE] = "content-type", [FIELD_CONTENT_LENGTH] = "content-length",
-	[FIELD_CONTENT_RANGE] = "content-range", [FIELD_DIGEST] = "docker-content-digest",
-	[FIELD_LOCATION] = "location",		 [FIELD_LINK] = "link",
-	[FIELD_RANGE] = "range",		 [FIELD_RETRY_AFTER] = "retry-after",
+	[FIELD_CONTENT_TYPE] = "content-type",
+	[FIELD_CONTENT_LENGTH] = "content-length",
+	[FIELD_CONTENT_RANGE] = "content-range",
+	[FIELD_DIGEST] = "docker-content-digest",
+	[FIELD_LOCATION] = "location",
+	[FIELD_LINK] = "link",
+	[FIELD_RANGE] = "range",
+	[FIELD_RETRY_AFTER] = "retry-after",
 	[FIELD_MIN_CHUNK] = "oci-chunk-min-length",
 };
 
@@ -97,7 +102,8 @@ static void answer_clear(struct exchange *x)
 static int keep_field(struct exchange *x, const char *name, const char *value)
 {
 	if (strcasecmp(name, "www-authenticate") == 0)
-		return challenges_add(&x->challenges, value) == -ENOMEM ? -ENOMEM : 0; /* others': not ours to judge */
+		return challenges_add(&x->challenges, value) == -ENOMEM ? -ENOMEM
+									: 0; /* others': not ours to judge */
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		if (strcasecmp(name, field_names[i]) != 0)
 			continue;
@@ -184,7 +190,8 @@ static void set_tls(CURL *e, const struct http_tls *t)
 	if (t->ca_file)
 		(void)curl_easy_setopt(e, CURLOPT_CAINFO, t->ca_file);
 	if (t->ca_text) {
-		struct curl_blob blob = {.data = t->ca_text, .len = strlen(t->ca_text), .flags = CURL_BLOB_COPY};
+		struct curl_blob blob = {
+			.data = t->ca_text, .len = strlen(t->ca_text), .flags = CURL_BLOB_COPY};
 		(void)curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
 	}
 	if (t->ca_dir)

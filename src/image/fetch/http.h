@@ -23,7 +23,7 @@ enum http_field {
 	FIELD_CONTENT_TYPE,
 	FIELD_CONTENT_LENGTH,
 	FIELD_CONTENT_RANGE,
-	FIELD_DIGEST,	/* Docker-Content-Digest */
+	FIELD_DIGEST, /* Docker-Content-Digest */
 	FIELD_LOCATION,
 	FIELD_LINK,
 	FIELD_RANGE,

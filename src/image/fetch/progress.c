@@ -76,7 +76,8 @@ static int64_t tick_now_ms(void)
 static void put_plain_text(struct str *out, const char *text)
 {
 	for (; *text; text++) {
-		char c = (unsigned char)*text < ' ' || *text == 0x7f || (unsigned char)*text == 0xc2 ? '?' : *text;
+		char c = (unsigned char)*text < ' ' || *text == 0x7f || (unsigned char)*text == 0xc2 ? '?'
+												     : *text;
 		str_put_n(out, &c, 1);
 	}
 }

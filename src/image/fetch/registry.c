@@ -46,7 +46,8 @@ static int refuse_schema1(const struct document *d, const char *where, struct er
 	struct json_doc doc autojson = {0};
 
 	if (d->media_type && strstr(d->media_type, "manifest.v1+")) {
-		v.version = (struct opt_i64){.v = str_starts(d->media_type, "application/vnd.docker"), .set = true};
+		v.version = (struct opt_i64){.v = str_starts(d->media_type, "application/vnd.docker"),
+					     .set = true};
 	} else {
 		int r = json_decode(&doc, d->text, d->len, where, &table, &v, err);
 		if (r < 0)
@@ -54,10 +55,11 @@ static int refuse_schema1(const struct document *d, const char *where, struct er
 	}
 	if (!v.version.set || v.version.v != 1)
 		return 0;
-	return err_set(err, ENOTSUP,
-		       "%s is in Docker's image format of before 2016 (manifest schema 1), which is not supported: "
-		       "pull and push it again with a Docker up to version 25",
-		       where);
+	return err_set(
+		err, ENOTSUP,
+		"%s is in Docker's image format of before 2016 (manifest schema 1), which is not supported: "
+		"pull and push it again with a Docker up to version 25",
+		where);
 }
 
 static int take_document(struct call *c, const char *ref, const char *where, struct document *ret,
@@ -70,15 +72,17 @@ static int take_document(struct call *c, const char *ref, const char *where, str
 	d.text = str_take(&c->x.text);
 	if (!d.text)
 		return err_oom(err);
-	if (c->x.fields[FIELD_CONTENT_TYPE] && !(d.media_type = field_media_type(c->x.fields[FIELD_CONTENT_TYPE])))
+	if (c->x.fields[FIELD_CONTENT_TYPE] &&
+	    !(d.media_type = field_media_type(c->x.fields[FIELD_CONTENT_TYPE])))
 		return err_oom(err);
 	digest_of(d.text, d.len, d.digest);
 	/* By digest it is what was asked for, whatever the registry says; by tag at least what it says. */
 	if (strchr(ref, ':') && !streq(ref, d.digest))
-		return err_set(err, EBADMSG, "%s: the registry sent a manifest with another digest, %s", where, d.digest);
+		return err_set(err, EBADMSG, "%s: the registry sent a manifest with another digest, %s",
+			       where, d.digest);
 	if (!strchr(ref, ':') && said && str_starts(said, "sha256:") && !streq(said, d.digest))
-		return err_set(err, EBADMSG, "%s: the registry promised the digest %.71s and sent %s", where, said,
-			       d.digest);
+		return err_set(err, EBADMSG, "%s: the registry promised the digest %.71s and sent %s", where,
+			       said, d.digest);
 	int r = refuse_schema1(&d, where, err);
 	if (r < 0)
 		return r;
@@ -197,8 +201,9 @@ static int no_platform(const struct oci_manifest *m, const char *where, const ch
 	for (size_t i = 0; i < m->manifests.n && have.len < 400; i++) {
 		const struct oci_platform *p = &m->manifests.v[i].platform;
 		if (p->os && !streq(p->os, "unknown"))
-			str_putf(&have, "%s%s/%s%s%s", have.len ? ", " : "", p->os, p->architecture ? p->architecture : "",
-				 p->variant ? "/" : "", p->variant ? p->variant : "");
+			str_putf(&have, "%s%s/%s%s%s", have.len ? ", " : "", p->os,
+				 p->architecture ? p->architecture : "", p->variant ? "/" : "",
+				 p->variant ? p->variant : "");
 	}
 	return err_set(err, ENOENT, "no matching manifest for %s in %s: it has %s", want, where,
 		       have.s ? have.s : "nothing for any platform");
@@ -232,7 +237,8 @@ int registry_resolve(struct remote *r, const struct reference *ref, const char *
 			return rc;
 		if (next.len != d->size) {
 			document_free(&next);
-			return err_set(err, EBADMSG, "%s: the manifest %s has not the size that the index says", where,
+			return err_set(err, EBADMSG,
+				       "%s: the manifest %s has not the size that the index says", where,
 				       d->digest);
 		}
 		v.indexed = true;
@@ -261,11 +267,12 @@ int registry_check_image(const struct oci_manifest *m, struct err *err)
 		const struct oci_descriptor *l = &m->layers.v[i];
 		const char *type = l->media_type ? l->media_type : "";
 		if (strstr(type, "encrypted"))
-			return err_set(err, ENOTSUP, "layer %s is encrypted (%s), which is not supported", l->digest,
-				       type);
+			return err_set(err, ENOTSUP, "layer %s is encrypted (%s), which is not supported",
+				       l->digest, type);
 		if (strstr(type, "foreign") || strstr(type, "nondistributable") || l->urls.n)
 			return err_set(err, ENOTSUP,
-				       "layer %s is a foreign one (%s), to be had from \"%s\" only: refused, nothing "
+				       "layer %s is a foreign one (%s), to be had from \"%s\" only: refused, "
+				       "nothing "
 				       "is fetched from addresses that an image names",
 				       l->digest, type, l->urls.n ? l->urls.v[0] : "elsewhere");
 		if (digest_check(l->digest, err) < 0)
@@ -299,7 +306,8 @@ int registry_blob(struct remote *r, const char *repository, const struct oci_des
 		return call_fail(&c, err, "blob %s", d->digest);
 	digest_of(c.x.text.s ? c.x.text.s : "", c.x.text.len, have);
 	if (c.x.text.len != d->size || !streq(have, d->digest))
-		return err_set(err, EBADMSG, "the registry sent something else for the blob %s: %zu bytes, digest %s",
+		return err_set(err, EBADMSG,
+			       "the registry sent something else for the blob %s: %zu bytes, digest %s",
 			       d->digest, c.x.text.len, have);
 	*ret = str_take(&c.x.text);
 	return *ret ? 0 : err_oom(err);
@@ -322,8 +330,8 @@ static int take_page(const struct call *c, bool catalog, int (*each)(void *, con
 	struct list_doc d = {0};
 	struct json_doc doc autojson = {0};
 
-	int r = json_decode(&doc, c->x.text.s ? c->x.text.s : "", c->x.text.len, catalog ? "catalog" : "tags/list",
-			    &table, &d, err);
+	int r = json_decode(&doc, c->x.text.s ? c->x.text.s : "", c->x.text.len,
+			    catalog ? "catalog" : "tags/list", &table, &d, err);
 	const str_list *names = catalog ? &d.repositories : &d.tags;
 	for (size_t i = 0; r == 0 && i < names->n; i++) {
 		if (++*count > REGISTRY_LIST_MAX)
@@ -346,7 +354,8 @@ static int next_page(const struct call *c, char **ret, struct err *err)
 	if (r < 0)
 		return r;
 	if (!url_same_origin(url, c->final_url)) {
-		/* Behind a proxy that hides https a registry names itself by http: the path is what counts. */
+		/* Behind a proxy that hides https a registry names itself by http: the path is what counts.
+		 */
 		const char *path = strstr(url, "://");
 		path = path ? strchr(path + 3, '/') : NULL;
 		char *own = path ? str_format("%s%s", c->remote->v[c->endpoint].base, path) : NULL;

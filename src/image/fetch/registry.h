@@ -7,8 +7,8 @@
 #include "oci/image_config.h"
 
 enum {
-	REGISTRY_INDEX_DEPTH = 3,	 /* indexes inside indexes */
-	REGISTRY_LIST_MAX = 1 << 20,	 /* names of a catalog or of tags */
+	REGISTRY_INDEX_DEPTH = 3,    /* indexes inside indexes */
+	REGISTRY_LIST_MAX = 1 << 20, /* names of a catalog or of tags */
 	REGISTRY_PAGES_MAX = 10000,
 };
 
@@ -22,7 +22,8 @@ struct document {
 };
 void document_free(struct document *d);
 #define autodocument __attribute__((cleanup(document_free)))
-/* `ref` is a tag or a digest; what comes is verified, decoded, and nothing of the kinds that we cannot use. */
+/* `ref` is a tag or a digest; what comes is verified, decoded, and nothing of the kinds that we cannot use.
+ */
 must_use int registry_manifest(struct remote *r, const char *repository, const char *ref,
 			       struct document *ret, struct err *err);
 /* The digest of a tag by HEAD: 1; 0 where the registry does not tell; -ENOENT … */
@@ -45,8 +46,8 @@ const struct document *resolved_image(const struct resolved *r);
 must_use int registry_resolve(struct remote *r, const struct reference *ref, const char *platform,
 			      struct resolved *ret, struct err *err);
 /* A small blob, verified. */
-must_use int registry_blob(struct remote *r, const char *repository, const struct oci_descriptor *d, size_t max,
-			   char **ret, struct err *err);
+must_use int registry_blob(struct remote *r, const char *repository, const struct oci_descriptor *d,
+			   size_t max, char **ret, struct err *err);
 /* Refuses what cannot be pulled as an image: artifacts, foreign and encrypted layers. */
 must_use int registry_check_image(const struct oci_manifest *m, struct err *err);
 

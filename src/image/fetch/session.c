@@ -150,7 +150,8 @@ static int dup_path(const char *path, char **ret, struct err *err)
 }
 
 /* One file of DIR/HOST: a CA, or a client's certificate with its key beside it. */
-static int use_cert_file(const char *dir, const char *name, struct http_tls *t, struct str *cas, struct err *err)
+static int use_cert_file(const char *dir, const char *name, struct http_tls *t, struct str *cas,
+			 struct err *err)
 {
 	if (str_ends(name, ".crt")) {
 		autofree char *path = str_format("%s/%s", dir, name), *text = NULL;
@@ -167,7 +168,8 @@ static int use_cert_file(const char *dir, const char *name, struct http_tls *t, 
 		if (!t->client_cert || !t->client_key)
 			return err_oom(err);
 		if (access(t->client_key, R_OK) < 0)
-			return err_sys(err, "cannot read \"%s\", the key of \"%s\"", t->client_key, t->client_cert);
+			return err_sys(err, "cannot read \"%s\", the key of \"%s\"", t->client_key,
+				       t->client_cert);
 	}
 	return 0;
 }
@@ -222,7 +224,8 @@ static int tls_rules(const struct settings *s, const char *host, struct http_tls
 		return r;
 	}
 	/* Who gives a CA for a loopback address wants it looked at. */
-	t.unverified = (h && h->insecure) || (host_is_loopback(host) && !t.ca_file && !t.ca_dir && !t.ca_text);
+	t.unverified =
+		(h && h->insecure) || (host_is_loopback(host) && !t.ca_file && !t.ca_dir && !t.ca_text);
 	*ret = t;
 	*ret_insecure = t.unverified;
 	return 0;

@@ -48,13 +48,15 @@ static int check_paths(const struct host_settings *h, struct err *err)
 				       paths[i].key, h->host, paths[i].path);
 	if (!h->client_cert != !h->client_key)
 		return err_set(err, EINVAL,
-			       "settings: client_cert and client_key of %s belong together: give both", h->host);
+			       "settings: client_cert and client_key of %s belong together: give both",
+			       h->host);
 	return 0;
 }
 
 int settings_decode(const char *text, size_t len, struct settings *ret, struct err *err)
 {
-	struct settings s = {.certs_dir = "/etc/coffer/certs.d", .parallel = 6, .retries = 5, .stall_seconds = 30};
+	struct settings s = {
+		.certs_dir = "/etc/coffer/certs.d", .parallel = 6, .retries = 5, .stall_seconds = 30};
 	struct json_doc doc autojson = {0};
 
 	if (text) {

@@ -78,7 +78,8 @@ int url_resolve(const char *base, const char *location, char **ret, struct err *
 	if (curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK ||
 	    curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK ||
 	    curl_url_get(u, CURLUPART_URL, &text, 0) != CURLUE_OK)
-		return err_set(err, EBADMSG, "\"%s\" sends us to \"%.200s\", which is no address", base, location);
+		return err_set(err, EBADMSG, "\"%s\" sends us to \"%.200s\", which is no address", base,
+			       location);
 	*ret = strdup(text);
 	curl_free(text);
 	return *ret ? 0 : err_oom(err);
