@@ -41,9 +41,10 @@ static void call_finish(struct call *c, int result)
 
 void call_free(struct call *c)
 {
+	if (c->remote)
+		http_drop(session_of(c)->http, &c->x);
 	if (c->started) {
 		struct session *s = session_of(c);
-		http_drop(s->http, &c->x);
 		for (struct call **at = &s->delayed; *at; at = &(*at)->next) {
 			if (*at == c) {
 				*at = c->next;
@@ -388,7 +389,7 @@ static void try_later(struct call *c, int64_t asked_ms)
 		c->tries = 0;
 	}
 	bool rewinds = !c->body_read || (c->body_rewind && c->body_rewind(c->data) == 0);
-	if (++c->tries >= max || !rewinds || asked_ms > CALL_WAIT_MAX_MS) {
+	if (c->once || ++c->tries >= max || !rewinds || asked_ms > CALL_WAIT_MAX_MS) {
 		if (asked_ms > CALL_WAIT_MAX_MS)
 			(void)err_prefix(&c->err, "it asks to come back in %lld s",
 					 (long long)asked_ms / 1000);

@@ -63,6 +63,7 @@ struct call {
 	uint64_t body_size;
 	size_t text_max; /* 0: 4 MiB */
 	bool no_mirrors; /* the registry itself only */
+	bool once;	 /* a second try is the caller's business */
 	bool bare;	 /* no endpoint: `url` is asked with `authorization` as given; no auth of ours */
 	const char *authorization;
 	uint32_t total_seconds;

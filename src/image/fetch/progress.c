@@ -11,8 +11,8 @@ enum { PROGRESS_REDRAW_MS = 100, PROGRESS_BAR = 50 };
 
 struct progress_item {
 	char id[16];
-	const char *status;
-	char text[96]; /* where the status is no constant */
+	const char *status; /* NULL: `text` */
+	char text[96];
 	uint64_t done, total;
 	bool changed;
 };
@@ -121,9 +121,14 @@ static void put_bytes(struct str *out, uint64_t n)
 	str_putf(out, "%.4g%s", v, units[unit]);
 }
 
+static const char *item_status(const struct progress_item *i)
+{
+	return i->status ? i->status : i->text;
+}
+
 static void put_item(struct str *out, const struct progress_item *i, unsigned columns)
 {
-	str_putf(out, "%s: %s", i->id, i->status);
+	str_putf(out, "%s: %s", i->id, item_status(i));
 	if (i->total) {
 		uint64_t done = MIN_OF(i->done, i->total);
 		unsigned bar = columns > 110 ? PROGRESS_BAR : columns > 80 ? 25 : columns > 60 ? 10 : 0;
@@ -206,26 +211,19 @@ int progress_add(struct progress *p, const char *id, struct err *err)
 	return (int)p->items.n++;
 }
 
-static void item_changed(struct progress *p, struct progress_item *i, const char *status, uint64_t done,
-			 uint64_t total)
+/* `other`: it is another state, not the same one further on. */
+static void item_changed(struct progress *p, struct progress_item *i, bool other)
 {
-	bool other = !streq(i->status, status);
-
-	i->status = status;
-	i->done = done;
-	i->total = total;
 	i->changed = true;
 	p->dirty = true;
 	if (!other)
 		return;
 	if (p->mode == PROGRESS_JSON) {
-		out_json(i->id, status, done, total);
+		out_json(i->id, item_status(i), i->done, i->total);
 		i->changed = false;
-	} else if (p->mode == PROGRESS_PLAIN && total == 0) {
+	} else if (p->mode == PROGRESS_PLAIN && i->total == 0) {
 		struct str out autostr = {0};
-		str_putf(&out, "%s: ", i->id);
-		put_plain_text(&out, status);
-		str_put(&out, "\n");
+		str_putf(&out, "%s: %s\n", i->id, item_status(i));
 		out_text(&out);
 	}
 }
@@ -233,22 +231,30 @@ static void item_changed(struct progress *p, struct progress_item *i, const char
 void progress_set(struct progress *p, int item, const char *status, uint64_t done, uint64_t total)
 {
 	struct progress_item *i = &p->items.v[item];
+	bool other = !streq(item_status(i), status);
 
-	if (!streq(i->status, status) || i->done != done || i->total != total)
-		item_changed(p, i, status, done, total);
+	if (!other && i->done == done && i->total == total)
+		return;
+	i->status = status;
+	i->done = done;
+	i->total = total;
+	item_changed(p, i, other);
 }
 
 void progress_set_text(struct progress *p, int item, const char *status, const char *word)
 {
 	struct progress_item *i = &p->items.v[item];
 	struct str out autostr = {0};
+	char text[sizeof(i->text)];
 
 	put_plain_text(&out, word);
-	if (out.failed)
+	(void)snprintf(text, sizeof(text), "%s %s", status, out.s ? out.s : ""); /* cut where long */
+	if (streq(item_status(i), text))
 		return;
-	i->status = "";
-	(void)snprintf(i->text, sizeof(i->text), "%s %s", status, out.s ? out.s : ""); /* cut where long */
-	item_changed(p, i, i->text, 0, 0);
+	memcpy(i->text, text, sizeof(text));
+	i->status = NULL;
+	i->done = i->total = 0;
+	item_changed(p, i, true);
 }
 
 void progress_tick(struct progress *p)
@@ -261,7 +267,7 @@ void progress_tick(struct progress *p)
 		for (size_t n = 0; n < p->items.n; n++) {
 			struct progress_item *i = &p->items.v[n];
 			if (i->changed)
-				out_json(i->id, i->status, i->done, i->total);
+				out_json(i->id, item_status(i), i->done, i->total);
 			i->changed = false;
 		}
 		p->last = tick_now_ms();
