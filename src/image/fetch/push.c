@@ -340,7 +340,10 @@ static int push_one(struct fetch *f, struct session *s, struct remote *remote, c
 		return r;
 	}
 	p.mount_from = other_repository(&i, ref);
-	r = collect(&p, &i, err);
+	/* Layers that were made here are plain tars so far. */
+	r = image_compress(f->store, &i, NULL, err);
+	if (r == 0)
+		r = collect(&p, &i, err);
 	if (r == 0)
 		r = push_blobs(&p, err);
 	if (r == 0)

@@ -181,11 +181,11 @@ def slow_body(n, step, seconds):
         code, headers, data = x.ask()
         x.start(code, headers, len(data))
         x.request.wfile.write(data[:n])
-        end = time.monotonic() + seconds
+        end, at = time.monotonic() + seconds, n
         while time.monotonic() < end:
-            x.request.wfile.write(data[n:n + 1])
+            x.request.wfile.write(data[at:at + 1])
             x.request.wfile.flush()
-            n += 1
+            at += 1
             time.sleep(step)
         x.hang_up()
     return do

@@ -248,9 +248,6 @@ class Server:
             block_on_close = False
             request_queue_size = 64
 
-            def handle_error(self, request, client_address):
-                pass
-
         self.log, self.lock = [], threading.Lock()
         self.server = Threading(("127.0.0.1", 0), Handler)
         if tls:
