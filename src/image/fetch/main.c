@@ -35,6 +35,7 @@ static void catch_signals(void)
 		(void)sigaction(signals[i], &a, NULL); /* valid signals: cannot fail */
 	a.sa_handler = SIG_IGN;
 	(void)sigaction(SIGPIPE, &a, NULL);
+	(void)sigaction(SIGXFSZ, &a, NULL); /* the write that fails tells more */
 }
 
 /* ---- options ---- */

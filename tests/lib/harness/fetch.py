@@ -14,6 +14,7 @@ import socket
 import socketserver
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -169,15 +170,14 @@ class Registry:
                 time.sleep(0.03)
 
     def put(self, image, name, tag="latest", user=None):
-        """Uploads an ociimage.Image or Index with plain HTTP requests of our own."""
-        auth = "%s:%s" % user if user else None
+        """Uploads an ociimage.Image or Index with plain HTTP requests of our own; user: "NAME:PASSWORD"."""
         for member in getattr(image, "images", [image]):
             for digest, data in member.blobs().items():
-                self.request("POST", "/v2/%s/blobs/uploads/?digest=%s" % (name, digest), b"", auth=auth, data_put=(
+                self.request("POST", "/v2/%s/blobs/uploads/?digest=%s" % (name, digest), b"", auth=user, data_put=(
                     digest, data))
-            self.request("PUT", "/v2/%s/manifests/%s" % (name, member.digest), member.manifest, auth=auth,
+            self.request("PUT", "/v2/%s/manifests/%s" % (name, member.digest), member.manifest, auth=user,
                          content_type=member.media_type)
-        self.request("PUT", "/v2/%s/manifests/%s" % (name, tag), image.manifest, auth=auth,
+        self.request("PUT", "/v2/%s/manifests/%s" % (name, tag), image.manifest, auth=user,
                      content_type=image.media_type)
         return "%s/%s:%s" % (self.host, name, tag)
 
@@ -247,6 +247,10 @@ class Server:
             daemon_threads = True
             block_on_close = False
             request_queue_size = 64
+
+            def handle_error(self, request, client_address):
+                if not isinstance(sys.exc_info()[1], OSError):  # who hangs up may
+                    super().handle_error(request, client_address)
 
         self.log, self.lock = [], threading.Lock()
         self.server = Threading(("127.0.0.1", 0), Handler)
