@@ -93,6 +93,8 @@ bool host_is_loopback(const char *host)
 {
 	bool bracket = *host == '[';
 	size_t len = bracket ? strcspn(host + 1, "]") : strcspn(host, ":");
+	if (bracket && host[1 + len] != ']')
+		return false;
 	autofree char *name = strndup(host + bracket, len);
 	struct in_addr v4;
 	struct in6_addr v6;
