@@ -136,7 +136,7 @@ static int known_for(struct auth_state *a, const char *host, const char *reposit
 
 /* ---- fields ---- */
 
-static struct auth_field_entry *find_field(const struct auth_state *a, const char *base, const char *scope)
+static struct auth_field_entry *find_auth(const struct auth_state *a, const char *base, const char *scope)
 {
 	struct auth_field_entry *any = NULL;
 
@@ -154,7 +154,7 @@ static struct auth_field_entry *find_field(const struct auth_state *a, const cha
 
 const char *auth_field(struct auth_state *a, const struct endpoint *e, const char *scope)
 {
-	const struct auth_field_entry *f = find_field(a, e->base, scope);
+	const struct auth_field_entry *f = find_auth(a, e->base, scope);
 
 	if (!f || (f->expires != INT64_MAX && f->expires - TOKEN_MARGIN_MS <= session_now_ms()))
 		return NULL;
@@ -162,8 +162,8 @@ const char *auth_field(struct auth_state *a, const struct endpoint *e, const cha
 }
 
 /* Takes `field`.  `scope` NULL: for all. */
-static int put_field(struct auth_state *a, const char *base, const char *scope, char *field, int64_t expires,
-		     struct err *err)
+static int put_auth(struct auth_state *a, const char *base, const char *scope, char *field, int64_t expires,
+		    struct err *err)
 {
 	autofree char *own = field;
 	struct auth_field_entry f = {.field = field, .expires = expires};
@@ -238,8 +238,8 @@ static int use_token(struct auth_state *a, const struct endpoint *e, const char 
 		return err_set(err, EBADMSG, "the token service of %s gives no usable token", e->host);
 	uint32_t seconds = d.expires_in.set ? d.expires_in.v : TOKEN_SECONDS;
 	seconds = MIN_OF(MAX_OF(seconds, (uint32_t)TOKEN_SECONDS), (uint32_t)TOKEN_SECONDS_MAX);
-	return put_field(a, e->base, scope ? scope : "", str_format("Authorization: Bearer %s", token),
-			 session_now_ms() + (int64_t)seconds * 1000, err);
+	return put_auth(a, e->base, scope ? scope : "", str_format("Authorization: Bearer %s", token),
+			session_now_ms() + (int64_t)seconds * 1000, err);
 }
 
 static int check_realm(struct auth_state *a, const struct endpoint *e, const char *realm, struct err *err)
@@ -365,9 +365,9 @@ int auth_answer(struct auth_state *a, struct endpoint *e, const char *url, const
 		if (r < 0)
 			return r;
 		if (k->found && k->c.registry_token && !used) {
-			r = put_field(a, e->base, NULL,
-				      str_format("Authorization: Bearer %s", k->c.registry_token), INT64_MAX,
-				      err);
+			r = put_auth(a, e->base, NULL,
+				     str_format("Authorization: Bearer %s", k->c.registry_token), INT64_MAX,
+				     err);
 			return r < 0 ? r : 1;
 		}
 		r = get_token(a, e, repository, scope, c, err);
@@ -385,6 +385,6 @@ int auth_answer(struct auth_state *a, struct endpoint *e, const char *url, const
 		return err_oom(err);
 	if (used && streq(used, field))
 		return 0;
-	r = put_field(a, e->base, NULL, take_ptr(&field), INT64_MAX, err);
+	r = put_auth(a, e->base, NULL, take_ptr(&field), INT64_MAX, err);
 	return r < 0 ? r : 1;
 }

@@ -469,7 +469,7 @@ static void no_answer(struct call *c)
 		fail_call(c);
 }
 
-static void follow(struct call *c)
+static void follow_redirect(struct call *c)
 {
 	const char *to = c->x.fields[FIELD_LOCATION];
 	autofree char *from = url_for_people(c->x.url);
@@ -576,7 +576,7 @@ void call_step(struct call *c)
 	if (!c->bare && !c->off_origin)
 		endpoint_of(c)->scheme_known = true;
 	if (is_redirect(x->status)) {
-		follow(c);
+		follow_redirect(c);
 	} else if (x->status == 401) {
 		unauthorized(c);
 	} else if (is_passing(x->status)) {

@@ -103,6 +103,7 @@ static inline void cleanup_session(struct session **s)
 const struct settings *session_settings(const struct session *s);
 struct auth_state *session_auth(const struct session *s);
 void session_wake(struct session *s);
+int64_t session_now_ms(void); /* monotonic */
 
 /* The registry of a domain.  -> remote_free() */
 must_use int remote_open(struct session *s, const char *domain, struct remote **ret, struct err *err);

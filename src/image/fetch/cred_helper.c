@@ -65,8 +65,8 @@ static int find_helper(const char *name, char **ret, struct err *err)
 }
 
 /* *ret_output is what it said; its exit status is the result. */
-static int run_helper(const char *name, const char *verb, const char *input, char **ret_output,
-		      struct err *err)
+static int run_cred_helper(const char *name, const char *verb, const char *input, char **ret_output,
+			   struct err *err)
 {
 	autofree char *path = NULL;
 
@@ -104,7 +104,7 @@ int cred_helper_get(const char *name, const char *server, struct credentials *re
 	struct credentials c autocredentials = {0};
 	autofree char *output = NULL;
 
-	int status = run_helper(name, "get", server, &output, err);
+	int status = run_cred_helper(name, "get", server, &output, err);
 	if (status < 0)
 		return status;
 	if (status != 0) /* by the protocol's own sentence */
@@ -144,7 +144,7 @@ int cred_helper_store(const char *name, const char *server, const struct credent
 	autofree char *text = json_take(&out);
 	if (!text)
 		return err_oom(err);
-	int status = run_helper(name, "store", text, &output, err);
+	int status = run_cred_helper(name, "store", text, &output, err);
 	explicit_bzero(text, strlen(text));
 	if (status < 0)
 		return status;
@@ -154,7 +154,7 @@ int cred_helper_store(const char *name, const char *server, const struct credent
 int cred_helper_erase(const char *name, const char *server, struct err *err)
 {
 	autofree char *output = NULL;
-	int status = run_helper(name, "erase", server, &output, err);
+	int status = run_cred_helper(name, "erase", server, &output, err);
 
 	if (status < 0)
 		return status;

@@ -260,7 +260,7 @@ static bool await_verdict(struct layer_job *j, unsigned generation)
 	return again;
 }
 
-static int build(struct layer_job *j, struct err *err)
+static int build_layer(struct layer_job *j, struct err *err)
 {
 	autofree char *buf = malloc(JOB_READ);
 	unsigned generation;
@@ -292,7 +292,7 @@ static void *builder_main(void *data)
 	if (r == 0)
 		r = layer_exists(j->store, j->diff_id, &err);
 	if (r == 0)
-		r = build(j, &err);
+		r = build_layer(j, &err);
 	if (r < 0 && err.code)
 		(void)err_prefix(&err, "layer %.19s", j->d->digest);
 	lock_job(j);

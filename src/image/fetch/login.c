@@ -10,7 +10,7 @@
 enum { LOGIN_WORD_MAX = 64 << 10 };
 
 /* A line from the terminal or from standard input; the caller frees. */
-static int ask(const char *prompt, bool hidden, char **ret, struct err *err)
+static int ask_line(const char *prompt, bool hidden, char **ret, struct err *err)
 {
 	struct termios before, silent;
 	size_t cap = 0;
@@ -48,7 +48,7 @@ static int take_password(const struct login_options *o, char **ret, struct err *
 		return *ret ? 0 : err_oom(err);
 	}
 	if (!o->password_stdin)
-		return ask("Password: ", true, ret, err);
+		return ask_line("Password: ", true, ret, err);
 	int r = fd_read_all(STDIN_FILENO, LOGIN_WORD_MAX, ret, &len);
 	if (r < 0)
 		return err_num(err, r, "cannot read the password from standard input");
@@ -113,7 +113,7 @@ int fetch_login(struct fetch *f, const struct login_options *o, struct err *err)
 			       o->password ? "--password and --password-stdin are mutually exclusive"
 					   : "Must provide --username with --password-stdin");
 	int r = o->user ? ((c.user = strdup(o->user)) ? 0 : err_oom(err))
-			: ask("Username: ", false, &c.user, err);
+			: ask_line("Username: ", false, &c.user, err);
 	if (r == 0)
 		r = take_password(o, &c.password, err);
 	if (r < 0)

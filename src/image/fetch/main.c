@@ -18,7 +18,7 @@ volatile sig_atomic_t fetch_interrupted;
 
 enum { EXIT_USAGE = 125, EXIT_INTERRUPTED = 130 };
 
-static void on_signal(int sig)
+static void on_fetch_signal(int sig)
 {
 	/* The second time there is no waiting for anything. */
 	if (fetch_interrupted)
@@ -29,7 +29,7 @@ static void on_signal(int sig)
 static void catch_signals(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction a = {.sa_handler = on_signal};
+	struct sigaction a = {.sa_handler = on_fetch_signal};
 
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		(void)sigaction(signals[i], &a, NULL); /* valid signals: cannot fail */
@@ -128,8 +128,8 @@ static const char help_text[] =
 	"  --settings FD    read a JSON document of settings from this descriptor\n"
 	"  --progress MODE  auto, tty, plain, none, json\n";
 
-static int misused(const char *fmt, ...) printf_like(1, 2);
-static int misused(const char *fmt, ...)
+static int wrong_usage(const char *fmt, ...) printf_like(1, 2);
+static int wrong_usage(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -287,7 +287,7 @@ static int read_settings(const char *fd_text, struct settings *ret, struct err *
 }
 
 /* The default root, as the engine has it; the caller frees. */
-static char *default_root(void)
+static char *default_store(void)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 
@@ -301,23 +301,28 @@ static char *default_root(void)
 /* Nothing that we open may land on a standard stream that the caller left closed. */
 static void open_standard_streams(void)
 {
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			_exit(1);
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		_exit(1);
+	(void)close(fd); /* a spare one */
 }
 
-static int run(const struct options *o, char **words, int n)
+static int run_fetch(const struct options *o, char **words, int n)
 {
 	const struct fetch_command *c = find_fetch_command(words[0]);
 	struct settings settings = {0};
 	struct err err = {0};
-	autofree char *root = o->root ? strdup(o->root) : default_root();
+	autofree char *root = o->root ? strdup(o->root) : default_store();
 
 	if (!c)
-		return misused("unknown command \"%s\"", words[0]);
+		return wrong_usage("unknown command \"%s\"", words[0]);
 	if (n - 1 < c->min || n - 1 > c->max)
-		return misused("\"%s\" takes %d%s argument%s", c->name, c->min,
-			       c->max > c->min ? " or more" : "", c->max == 1 ? "" : "s");
+		return wrong_usage("\"%s\" takes %d%s argument%s", c->name, c->min,
+				   c->max > c->min ? " or more" : "", c->max == 1 ? "" : "s");
 	int r = root ? read_settings(o->settings, &settings, &err) : err_oom(&err);
 	struct fetch f = {.root = root, .settings = &settings};
 	struct words w = {.fetch = &f, .o = o, .v = words + 1, .n = n - 1};
@@ -341,7 +346,8 @@ int main(int argc, char **argv)
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "aqu:p:h", long_options, NULL)) != -1)
 		if (!take_option(&o, c))
-			return misused("unknown option, or one that lacks its value: %s", argv[optind - 1]);
+			return wrong_usage("unknown option, or one that lacks its value: %s",
+					   argv[optind - 1]);
 	if (o.version) {
 		puts("coffer-fetch " COFFER_VERSION);
 		return 0;
@@ -351,7 +357,7 @@ int main(int argc, char **argv)
 		return o.help ? 0 : EXIT_USAGE;
 	}
 	catch_signals();
-	int status = run(&o, argv + optind, argc - optind);
+	int status = run_fetch(&o, argv + optind, argc - optind);
 	(void)fflush(NULL); /* standard output may be gone */
 	/* Not exit(): a thread may wait for another process's lock. */
 	_exit(status);

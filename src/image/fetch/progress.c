@@ -3,9 +3,9 @@
 
 #include "base/json_write.h"
 #include "base/str.h"
+#include "image/fetch/call.h"
 
 #include <sys/ioctl.h>
-#include <time.h>
 
 enum { PROGRESS_REDRAW_MS = 100, PROGRESS_BAR = 50 };
 
@@ -62,14 +62,6 @@ void progress_free(struct progress *p)
 bool progress_is_json(const struct progress *p)
 {
 	return p->mode == PROGRESS_JSON;
-}
-
-static int64_t tick_now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* Names come from registries: nothing of them may drive a terminal. */
@@ -172,7 +164,7 @@ static void redraw(struct progress *p)
 	}
 	p->drawn = shown;
 	p->dirty = false;
-	p->last = tick_now_ms();
+	p->last = session_now_ms();
 	out_text(&out);
 }
 
@@ -259,7 +251,7 @@ void progress_set_text(struct progress *p, int item, const char *status, const c
 
 void progress_tick(struct progress *p)
 {
-	if (!p->dirty || tick_now_ms() - p->last < PROGRESS_REDRAW_MS)
+	if (!p->dirty || session_now_ms() - p->last < PROGRESS_REDRAW_MS)
 		return;
 	if (p->mode == PROGRESS_TTY) {
 		redraw(p);
@@ -270,7 +262,7 @@ void progress_tick(struct progress *p)
 				out_json(i->id, item_status(i), i->done, i->total);
 			i->changed = false;
 		}
-		p->last = tick_now_ms();
+		p->last = session_now_ms();
 		p->dirty = false;
 	}
 }

@@ -193,7 +193,7 @@ static int add_index(struct push *p, const char *digest, const char *image_manif
 	return r < 0 ? r : names && whole;
 }
 
-static int collect(struct push *p, const struct image *i, struct err *err)
+static int collect_image(struct push *p, const struct image *i, struct err *err)
 {
 	struct push_document *d;
 	int r = 0;
@@ -343,7 +343,7 @@ static int push_one(struct fetch *f, struct session *s, struct remote *remote, c
 	/* Layers that were made here are plain tars so far. */
 	r = image_compress(f->store, &i, NULL, err);
 	if (r == 0)
-		r = collect(&p, &i, err);
+		r = collect_image(&p, &i, err);
 	if (r == 0)
 		r = push_blobs(&p, err);
 	if (r == 0)

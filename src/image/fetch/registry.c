@@ -62,7 +62,7 @@ static int refuse_schema1(const struct document *d, const char *where, struct er
 		where);
 }
 
-static int take_document(struct call *c, const char *ref, const char *where, struct document *ret,
+static int take_manifest(struct call *c, const char *ref, const char *where, struct document *ret,
 			 struct err *err)
 {
 	struct document d autodocument = {0};
@@ -126,7 +126,7 @@ int registry_manifest(struct remote *r, const char *repository, const char *ref,
 		return rc;
 	if (rc < 0 || c.x.status != 200)
 		return call_fail(&c, err, "%s", where);
-	return take_document(&c, ref, where, ret, err);
+	return take_manifest(&c, ref, where, ret, err);
 }
 
 int registry_digest(struct remote *r, const char *repository, const char *ref, char ret[static DIGEST_MAX],

@@ -21,7 +21,6 @@ struct session {
 	uint64_t random;
 };
 
-int64_t session_now_ms(void);
 uint64_t session_random(struct session *s);
 /* TLS rules of an address that is none of the endpoint's own; borrowed.  NULL in *ret: the system's. */
 must_use int session_tls_for(struct session *s, const char *url, const struct http_tls **ret,

@@ -30,7 +30,7 @@ static const struct json_field settings_fields[] = {
 };
 static const struct json_table settings_table = JSON_TABLE(struct settings, settings_fields);
 
-static int check_paths(const struct host_settings *h, struct err *err)
+static int check_host(const struct host_settings *h, struct err *err)
 {
 	const struct {
 		const char *key, *path;
@@ -65,7 +65,7 @@ int settings_decode(const char *text, size_t len, struct settings *ret, struct e
 			return r;
 	}
 	for (size_t i = 0; i < s.hosts.n; i++) {
-		int r = check_paths(&s.hosts.v[i], err);
+		int r = check_host(&s.hosts.v[i], err);
 		if (r < 0)
 			return r;
 	}
