@@ -89,10 +89,28 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct err 
 	return 0;
 }
 
+struct engine_lent *engine_lend(struct engine *e)
+{
+	struct engine_lent *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return NULL;
+	k->c.lock = -1;
+	k->next = e->lent;
+	e->lent = k;
+	return k;
+}
+
 void engine_close(struct engine *e)
 {
 	if (!e)
 		return;
+	for (struct engine_lent *k; (k = e->lent);) {
+		e->lent = k->next;
+		engine_snapshot_free(&k->snapshot);
+		engine_container_free(&k->c);
+		free(k);
+	}
 	net_close(e->net);
 	image_store_close(e->store);
 	fd_drop(&e->data_fd);

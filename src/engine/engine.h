@@ -208,6 +208,7 @@ must_use int engine_stats(struct engine *e, const char *id, struct engine_stats 
 /* A descriptor of the container's root: of the running one, or a detached mount of the stopped one's.  The
  * caller closes. */
 must_use int engine_root(struct engine *e, const char *id, bool writable, struct err *err);
+/* `ret` is borrowed until engine_close(); `ret_image` (may be NULL) is the caller's: image_free(). */
 must_use int engine_snapshot(struct engine *e, const char *id, struct snapshot *ret, struct image *ret_image,
 			     struct err *err);
 /* `cp`, races against the container included; one side is a container. */

@@ -37,6 +37,7 @@ struct engine {
 	int run_fd;	   /* RUN_ROOT/containers */
 	int events_fd;	   /* -1 until something is told */
 	char run_dir[PATH_MAX];
+	struct engine_lent *lent; /* what engine_snapshot()'s callers hold */
 };
 
 enum {
@@ -91,6 +92,10 @@ must_use int engine_settle(struct engine *e, struct engine_container *c, struct 
 /* The row of a running container that has ended, or whose start was cut short; may remove it (c->state
  * becomes "removed"). */
 must_use int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err);
+/* What the kernel and the other rooms hold of a container that does not run; idempotent. engine_end_failed():
+ * the run directory too. */
+must_use int engine_release(struct engine *e, const struct engine_container *c, struct err *err);
+must_use int engine_end_failed(struct engine *e, const struct engine_container *c, struct err *err);
 /* True where the container's first process is there; `st` may be NULL. */
 bool engine_runs(struct engine *e, const char *id, struct monitor_status *st);
 /* True where somebody holds the lock on RUN_ROOT/containers/ID/monitor. */
@@ -178,6 +183,15 @@ must_use int engine_snapshot_of(struct engine *e, const struct engine_container 
 				const struct engine_maps *maps, struct snapshot *ret, struct err *err);
 void engine_snapshot_free(struct snapshot *s);
 #define autosnapshot __attribute__((cleanup(engine_snapshot_free)))
+
+/* What a caller outside borrows until engine_close(); zeroed, NULL for lack of memory. */
+struct engine_lent {
+	struct engine_lent *next;
+	struct engine_container c;
+	struct engine_maps maps;
+	struct snapshot snapshot;
+};
+struct engine_lent *engine_lend(struct engine *e);
 
 /* volumes.c */
 must_use char *engine_volume_path(const struct engine *e, const char *name);

@@ -26,7 +26,7 @@ static const struct json_table mount_table = JSON_TABLE(struct engine_record_mou
 static const struct json_field port_fields[] = {
 	F_STR(P, host_ip, "hostIp"), F_STR(P, proto, "proto", .required = true),
 	F_U16(P, host_port, "host"), F_U16(P, container_port, "container", .required = true),
-	F_U16(P, count, "count"),
+	F_U16(P, count, "count"),    F_U16(P, host_choices, "choices"),
 };
 #undef P
 static const struct json_table port_table = JSON_TABLE(struct engine_record_port, port_fields);
@@ -237,6 +237,7 @@ int engine_record_ports(const struct engine_record *r, struct net_port **ret, si
 		v[i].host_port = p->host_port;
 		v[i].container_port = p->container_port;
 		v[i].count = p->count ? p->count : 1;
+		v[i].host_choices = p->host_choices;
 		for (size_t k = 0; k + 1 < sizeof(v[i].proto) && p->proto[k]; k++)
 			v[i].proto[k] = p->proto[k];
 	}

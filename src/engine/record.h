@@ -24,7 +24,7 @@ struct engine_record_mount {
 
 struct engine_record_port {
 	const char *host_ip, *proto;
-	uint16_t host_port, container_port, count;
+	uint16_t host_port, container_port, count, host_choices;
 };
 
 struct engine_record {

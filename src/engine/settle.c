@@ -82,7 +82,7 @@ static bool has_network(const struct engine_record *r)
 }
 
 /* What the kernel and the other rooms still hold.  Idempotent. */
-static int release_all(struct engine *e, const struct engine_container *c, struct err *err)
+int engine_release(struct engine *e, const struct engine_container *c, struct err *err)
 {
 	struct net *net;
 	int r = runtime_delete(&e->rt, c->id, true, err);
@@ -100,6 +100,13 @@ static int drop_run_dir(struct engine *e, const char *id, struct err *err)
 	int r = file_remove_tree_at(e->run_fd, id);
 
 	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id) : 0;
+}
+
+int engine_end_failed(struct engine *e, const struct engine_container *c, struct err *err)
+{
+	int r = engine_release(e, c, err);
+
+	return r < 0 ? r : drop_run_dir(e, c->id, err);
 }
 
 /* How it ended, as far as somebody knows. */
@@ -149,7 +156,7 @@ int engine_end_locked(struct engine *e, struct engine_container *c, struct err *
 	int r;
 
 	learn_end(e, c);
-	r = release_all(e, c, err);
+	r = engine_release(e, c, err);
 	if (r < 0)
 		return r;
 	if (!never_ran(c)) {
@@ -181,7 +188,7 @@ int engine_erase(struct engine *e, struct engine_container *c, bool volumes, str
 	if (!(c->flags & ENGINE_AUTO_REMOVE) || !row_is_live(c))
 		r = engine_set_state(e, c, "removing", err);
 	if (r == 0 && engine_has_run_dir(e, c->id)) {
-		r = release_all(e, c, err);
+		r = engine_release(e, c, err);
 		if (r == 0)
 			r = drop_run_dir(e, c->id, err);
 	}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `exec`: a further process of a running container, of this very program:
+ * no monitor, no other program is started.
+ */
+#include "engine/engine_int.h"
+
+#include "engine/caps.h"
+#include "engine/spec.h"
+
+#include <sys/mman.h>
+
+static int no_input(struct err *err)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open /dev/null");
+	int r = dup2(fd, 0) < 0 ? err_sys(err, "cannot replace standard input") : 0;
+	if (fd > 0)
+		(void)close(fd); /* its copy is what counts */
+	return r;
+}
+
+static int detach_stdio(struct err *err)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open /dev/null");
+	int r = 0;
+	for (int i = 0; r == 0 && i < 3; i++)
+		r = dup2(fd, i) < 0 ? err_sys(err, "cannot replace the standard descriptors") : 0;
+	if (fd > 2)
+		(void)close(fd); /* its copies are what counts */
+	return r;
+}
+
+static void put_texts(struct json_out *out, const char *key, const str_list *l)
+{
+	json_begin_list(out, key);
+	for (size_t i = 0; i < l->n; i++)
+		json_put_str(out, NULL, l->v[i]);
+	json_end(out);
+}
+
+static bool set_later(const str_list *env, size_t from, const char *text)
+{
+	size_t n = strcspn(text, "=");
+
+	for (size_t i = from; i < env->n; i++) {
+		if (strncmp(env->v[i], text, n) == 0 && (env->v[i][n] == '=' || !env->v[i][n]))
+			return true;
+	}
+	return false;
+}
+
+/* What the container's first process has, with what was given on top; HOME is the user's own. */
+static void put_env(struct json_out *out, const struct engine_container *c, const struct engine_exec *q)
+{
+	const str_list *base = &c->record.config.env;
+	bool path = set_later(base, 0, "PATH=") || set_later(&q->env, 0, "PATH="), term = false;
+
+	json_begin_list(out, "env");
+	if (!path)
+		json_put_str(out, NULL, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	autofree char *host = str_format(
+		"HOSTNAME=%s", c->record.q.hostname && *c->record.q.hostname ? c->record.q.hostname : "");
+	if (host && host[9] && !set_later(base, 0, "HOSTNAME="))
+		json_put_str(out, NULL, host);
+	else if (!set_later(base, 0, "HOSTNAME=")) {
+		autofree char *own = str_format("HOSTNAME=%.*s", ENGINE_SHORT_ID, c->id);
+		json_put_str(out, NULL, own ? own : "HOSTNAME=");
+	}
+	for (size_t i = 0; i < base->n; i++) {
+		if (!set_later(&q->env, 0, base->v[i]))
+			json_put_str(out, NULL, base->v[i]);
+		term |= str_starts(base->v[i], "TERM=");
+	}
+	if (q->tty && !term && !set_later(&q->env, 0, "TERM="))
+		json_put_str(out, NULL, "TERM=xterm");
+	for (size_t i = 0; i < q->env.n; i++) {
+		const char *value = strchr(q->env.v[i], '=') ? NULL : getenv(q->env.v[i]);
+		autofree char *whole = value ? str_format("%s=%s", q->env.v[i], value) : NULL;
+		if (set_later(&q->env, i + 1, q->env.v[i]))
+			continue;
+		if (whole || strchr(q->env.v[i], '='))
+			json_put_str(out, NULL, whole ? whole : q->env.v[i]);
+	}
+	json_end(out);
+}
+
+static int put_process(struct json_out *out, const struct engine_container *c, const struct engine_exec *q,
+		       const struct engine_user *u, struct err *err)
+{
+	const struct engine_record *rec = &c->record;
+	struct engine_create caps_of = rec->q;
+	struct engine_security sec;
+	uint64_t caps = 0;
+	const char *cwd = q->workdir && *q->workdir ? q->workdir : rec->config.working_dir;
+	int r = engine_security_parse(&rec->q, &sec, err);
+
+	caps_of.privileged |= q->privileged;
+	if (r == 0)
+		r = engine_caps(&caps_of, &caps, err);
+	if (r < 0)
+		return r;
+	json_begin_object(out, NULL);
+	json_put_bool(out, "terminal", q->tty && !q->detach); /* nobody would be at its other end */
+	json_begin_object(out, "user");
+	json_put_u64(out, "uid", u->uid);
+	json_put_u64(out, "gid", u->gid);
+	if (u->n_groups) {
+		json_begin_list(out, "additionalGids");
+		for (size_t i = 0; i < u->n_groups; i++)
+			json_put_u64(out, NULL, u->groups[i]);
+		json_end(out);
+	}
+	json_end(out);
+	put_texts(out, "args", &q->command);
+	put_env(out, c, q);
+	json_put_str(out, "cwd", cwd && *cwd ? cwd : "/");
+	json_begin_object(out, "capabilities");
+	engine_caps_write(out, "bounding", caps);
+	engine_caps_write(out, "effective", u->uid == 0 ? caps : 0);
+	engine_caps_write(out, "permitted", u->uid == 0 ? caps : 0);
+	json_end(out);
+	if (sec.no_new_privileges)
+		json_put_bool(out, "noNewPrivileges", true);
+	json_put_opt_str(out, "apparmorProfile", sec.apparmor);
+	if (sec.label && !streq(sec.label, "disable"))
+		json_put_str(out, "selinuxLabel", sec.label);
+	json_end(out);
+	return 0;
+}
+
+/* The process object in memory; a descriptor. */
+static int process_file(struct engine *e, const struct engine_container *c, const struct engine_exec *q,
+			struct err *err)
+{
+	struct json_out out autojsonout = {0};
+	struct engine_user user;
+	autoclose int root = engine_root(e, c->id, false, err);
+	if (root < 0)
+		return root;
+	int r = engine_user_find(root, q->user && *q->user ? q->user : c->record.config.user,
+				 &c->record.q.group_add, &user, err);
+	if (r == 0 && e->o.rootless)
+		user.n_groups = 0;
+	if (r == 0)
+		r = put_process(&out, c, q, &user, err);
+	if (r < 0)
+		return r;
+	autofree char *text = json_take(&out);
+	autoclose int fd = memfd_create("coffer-process", MFD_CLOEXEC);
+	if (!text)
+		return err_oom(err);
+	if (fd < 0)
+		return err_sys(err, "cannot make memory for the process");
+	r = fd_write_all(fd, text, strlen(text));
+	return r < 0 ? err_num(err, r, "cannot write the process") : take_fd(&fd);
+}
+
+int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
+		struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	struct runtime rt = e->rt;
+	int r = engine_load(e, id, &c, err);
+
+	if (r < 0)
+		return r;
+	if (streq(c.state, "paused"))
+		return err_set(err, EINVAL, "Container %s is paused, unpause the container before exec",
+			       c.name);
+	if (!engine_runs(e, id, NULL))
+		return err_set(err, EINVAL, "Container %s is not running", c.id);
+	if (q->command.n == 0)
+		return err_set(err, EINVAL, "No exec command specified");
+	autoclose int process = process_file(e, &c, q, err);
+	if (process < 0)
+		return process;
+	struct fd_path path = fd_path(process);
+	char *no_args[] = {NULL};
+	struct exec_options o = {.id = id,
+				 .process = path.s,
+				 .tty = q->tty && !q->detach,
+				 .detach = q->detach,
+				 .argv = no_args};
+	r = q->detach ? detach_stdio(err) : q->interactive || q->tty ? 0 : no_input(err);
+	if (r < 0)
+		return r;
+	engine_tell_container(e, &c, "exec_start", "execCommand", q->command.v[0]);
+	rt.isolation = NULL;
+	*ret_status = 0;
+	r = runtime_exec(&rt, &o, ret_status, err);
+	if (r < 0 && !err->exit_status)
+		err->exit_status = 126;
+	return r;
+}

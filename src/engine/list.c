@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `ps`: one query.
+ *
+ * What the rows say is held against what is there: the run directories are
+ * listed once, and of a container that is said to run its monitor's lock is
+ * tried, three system calls.  The monitor's files are read only where a health check or a restart policy says
+ * more than the row.  Rows that are wrong are settled, and the query is made again.
+ */
+#include "engine/engine_int.h"
+
+#include <dirent.h>
+
+#define COLUMNS                                                                                              \
+	"id, name, state, flags, exit_code, created, started, finished, image, image_id, command, labels, "  \
+	"mounts, networks, ports, exposed, isolation, restarts"
+enum {
+	C_ID,
+	C_NAME,
+	C_STATE,
+	C_FLAGS,
+	C_EXIT,
+	C_CREATED,
+	C_STARTED,
+	C_FINISHED,
+	C_IMAGE,
+	C_IMAGE_ID,
+	C_COMMAND,
+	C_LABELS,
+	C_MOUNTS,
+	C_NETWORKS,
+	C_PORTS,
+	C_EXPOSED,
+	C_ISOLATION,
+	C_RESTARTS,
+};
+
+/* The names in RUN_ROOT/containers, sorted. */
+struct run_dirs {
+	char (*v)[ENGINE_ID_LEN + 1];
+	size_t n, cap;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int read_run_dirs(const struct engine *e, struct run_dirs *ret, struct err *err)
+{
+	int fd = openat(e->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int r = 0;
+
+	if (!d) {
+		r = err_sys(err, "cannot read \"%s/containers\"", e->run_root);
+		if (fd >= 0)
+			(void)close(fd); /* read only */
+		return r;
+	}
+	for (const struct dirent *x; r == 0 && (x = readdir(d));) {
+		if (strlen(x->d_name) != ENGINE_ID_LEN)
+			continue;
+		if (ret->n == ret->cap) {
+			size_t cap = ret->cap ? 2 * ret->cap : 64;
+			void *v = realloc(ret->v, cap * sizeof(*ret->v));
+			if (!v) {
+				r = err_oom(err);
+				break;
+			}
+			ret->v = v;
+			ret->cap = cap;
+		}
+		memcpy(ret->v[ret->n++], x->d_name, ENGINE_ID_LEN + 1);
+	}
+	(void)closedir(d); /* read only */
+	if (r == 0 && ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_ids);
+	return r;
+}
+
+static bool has_dir(const struct run_dirs *d, const char *id)
+{
+	return d->n && bsearch(id, d->v, d->n, sizeof(*d->v), compare_ids);
+}
+
+struct listing {
+	struct engine *e;
+	const struct engine_list *q;
+	struct engine_filters filters;
+	struct run_dirs dirs;
+	struct json_doc *doc;
+	struct engine_row *v;
+	size_t n, cap;
+	str_list wrong;		    /* ids whose rows must be settled */
+	bool second;		    /* they were: what is still wrong is shown as it is */
+	int64_t now, before, since; /* of the containers that the filters name */
+};
+
+static const char *list_keep(struct listing *l, const char *text)
+{
+	size_t n = strlen(text) + 1;
+	char *s = json_doc_alloc(l->doc, n);
+
+	return s ? memcpy(s, text, n) : NULL;
+}
+
+static bool live(const char *state)
+{
+	return streq(state, "running") || streq(state, "paused") || streq(state, "restarting");
+}
+
+/* Does the row say what is so? */
+static bool row_is_right(const struct listing *l, const struct db_row *q)
+{
+	const char *id = db_text(q, C_ID), *state = db_text(q, C_STATE);
+	bool dir = has_dir(&l->dirs, id);
+
+	if (streq(state, "removing"))
+		return false;
+	if (!dir)
+		return !live(state);
+	return live(state) && engine_monitored(l->e, id);
+}
+
+static bool matches_list(const struct engine_filters *f, const char *key, const char *list)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (!streq(f->v[i].key, key))
+			continue;
+		any = true;
+		size_t len = strlen(f->v[i].value);
+		for (const char *p = list; *p; p += strcspn(p, ","), p += *p == ',') {
+			if (strcspn(p, ",") == len && strncmp(p, f->v[i].value, len) == 0)
+				return true;
+		}
+	}
+	return !any;
+}
+
+/* A part of the name, or "^/name$". */
+static bool name_matches(const char *wanted, const char *name)
+{
+	bool begin = wanted[0] == '^';
+	size_t len;
+
+	wanted += begin;
+	wanted += wanted[0] == '/';
+	len = strlen(wanted);
+	bool end = len > 0 && wanted[len - 1] == '$';
+	len -= end;
+	size_t n = strlen(name);
+	if (begin && end)
+		return n == len && strncmp(name, wanted, len) == 0;
+	if (begin)
+		return strncmp(name, wanted, len) == 0;
+	if (end)
+		return n >= len && strncmp(name + n - len, wanted, len) == 0;
+	return len == 0 || memmem(name, n, wanted, len);
+}
+
+static bool any_matches(const struct engine_filters *f, const char *key, const char *have,
+			bool (*match)(const char *wanted, const char *have))
+{
+	bool any = false;
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (!streq(f->v[i].key, key))
+			continue;
+		if (match(f->v[i].value, have))
+			return true;
+		any = true;
+	}
+	return !any;
+}
+
+static bool is_prefix(const char *wanted, const char *have)
+{
+	return str_starts(have, wanted);
+}
+
+/* By name with or without "latest", or by id. */
+static bool image_matches(const struct engine_filters *f, const char *image, const char *image_id)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const char *w = f->v[i].value;
+		if (!streq(f->v[i].key, "ancestor"))
+			continue;
+		any = true;
+		size_t n = strlen(w);
+		if (streq(w, image) || (strncmp(image, w, n) == 0 && streq(image + n, ":latest")) ||
+		    (str_ends(w, ":latest") && strlen(image) == n - 7 && strncmp(w, image, n - 7) == 0))
+			return true;
+		if (n >= 4 && (str_starts(image_id, w) ||
+			       (str_starts(image_id, "sha256:") && str_starts(image_id + 7, w))))
+			return true;
+	}
+	return !any;
+}
+
+static bool port_matches(const char *wanted, const char *ports)
+{
+	size_t n = strcspn(wanted, "/");
+	const char *proto = wanted[n] ? wanted + n + 1 : "tcp";
+	char text[32];
+
+	/* "->80/tcp", ":8080->", "80/tcp" */
+	if (snprintf(text, sizeof(text), ":%.*s->", (int)MIN_OF(n, 8U), wanted) < 0 || strstr(ports, text))
+		return true;
+	if (snprintf(text, sizeof(text), ">%.*s/%s", (int)MIN_OF(n, 8U), wanted, proto) < 0)
+		return false;
+	return strstr(ports, text) != NULL;
+}
+
+static bool exposes(const char *wanted, const char *exposed)
+{
+	size_t n = strcspn(wanted, "/");
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%.*s/%s", (int)MIN_OF(n, 8U), wanted,
+			   wanted[n] ? wanted + n + 1 : "tcp");
+
+	for (const char *p = exposed; len > 0 && *p; p += strcspn(p, ","), p += *p == ',') {
+		if (strcspn(p, ",") == (size_t)len && strncmp(p, text, (size_t)len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool exit_matches(const char *wanted, const char *code)
+{
+	return streq(wanted, code);
+}
+
+static bool row_wanted(const struct listing *l, const struct db_row *q, const char *state)
+{
+	const struct engine_filters *f = &l->filters;
+	int64_t created = db_int(q, C_CREATED);
+	char code[16];
+
+	if (!l->q->all && l->q->last <= 0 && !engine_filter_first(f, "status") &&
+	    !engine_filter_first(f, "exited") && !live(state))
+		return false;
+	if (!engine_filter_match(f, "status", state) || !any_matches(f, "id", db_text(q, C_ID), is_prefix) ||
+	    !any_matches(f, "name", db_text(q, C_NAME), name_matches) ||
+	    !image_matches(f, db_text(q, C_IMAGE), db_text(q, C_IMAGE_ID)) ||
+	    !matches_list(f, "network", db_text(q, C_NETWORKS)) ||
+	    !matches_list(f, "volume", db_text(q, C_MOUNTS)) ||
+	    !engine_filter_match(f, "isolation", db_text(q, C_ISOLATION)) ||
+	    !any_matches(f, "publish", db_text(q, C_PORTS), port_matches) ||
+	    !any_matches(f, "expose", db_text(q, C_EXPOSED), exposes))
+		return false;
+	if ((l->before && created >= l->before) || (l->since && created <= l->since))
+		return false;
+	if (snprintf(code, sizeof(code), "%lld", (long long)db_int(q, C_EXIT)) < 0)
+		return false;
+	if (engine_filter_first(f, "exited") &&
+	    (live(state) || streq(state, "created") || !any_matches(f, "exited", code, exit_matches)))
+		return false;
+	return true;
+}
+
+static int grow_rows(struct listing *l, struct err *err)
+{
+	if (l->n < l->cap)
+		return 0;
+	size_t cap = l->cap ? 2 * l->cap : 64;
+	struct engine_row *v = realloc(l->v, cap * sizeof(*v));
+	if (!v)
+		return err_oom(err);
+	l->v = v;
+	l->cap = cap;
+	return 0;
+}
+
+static int add_sizes(struct listing *l, struct engine_row *row, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	struct snapshot s autosnapshot = {0};
+	struct engine_maps maps;
+	uint64_t inodes;
+	int r = engine_load(l->e, row->id, &c, err);
+
+	if (r < 0)
+		return r;
+	engine_maps_of(l->e, &c, &maps);
+	r = engine_snapshot_of(l->e, &c, &maps, &s, err);
+	if (r == 0)
+		r = snapshot_usage(&s, &row->size_rw, &inodes, err);
+	if (r == 0) {
+		struct image image autoimage = {0};
+		struct err ignored = {0};
+		row->size_root = row->size_rw;
+		if (image_find(l->e->store, c.record.image_id, NULL, &image, &ignored) == 0)
+			row->size_root += image.size;
+	}
+	return r;
+}
+
+/* Exposed ports that are not published stand behind those that are. */
+static const char *ports_of_row(struct listing *l, const struct db_row *q, bool is_live)
+{
+	const char *published = db_text(q, C_PORTS), *exposed = db_text(q, C_EXPOSED);
+	struct str out autostr = {0};
+	str_list list = {0};
+	struct err ignored = {0};
+
+	if (!is_live)
+		return "";
+	if (!*exposed)
+		return list_keep(l, published);
+	autofree char *copy = strdup(exposed);
+	for (char *p = copy; p && *p;) {
+		char *comma = strchr(p, ',');
+		char needle[40];
+		if (comma)
+			*comma++ = '\0';
+		if (snprintf(needle, sizeof(needle), ">%.32s", p) > 0 && !strstr(published, needle) &&
+		    engine_strs_add(&list, p, &ignored) < 0)
+			break;
+		p = comma;
+	}
+	autofree char *rest = engine_ports_text(NULL, 0, &list);
+	engine_strs_free(&list);
+	str_putf(&out, "%s%s%s", rest ? rest : "", rest && *rest && *published ? ", " : "", published);
+	return list_keep(l, out.s ? out.s : "");
+}
+
+static int add_row(struct listing *l, const struct db_row *q, struct err *err)
+{
+	const char *state = db_text(q, C_STATE);
+	int64_t flags = db_int(q, C_FLAGS);
+	struct monitor_status st = {0};
+	bool is_live = live(state);
+	char text[96], created[40];
+
+	if (is_live && (flags & (ENGINE_RESTARTS | ENGINE_HEALTH))) {
+		(void)engine_runs(l->e, db_text(q, C_ID), &st); /* the rest of it is what counts */
+		if (st.restarting && !streq(state, "paused"))
+			state = "restarting";
+	}
+	if (!row_wanted(l, q, state))
+		return 0;
+	const char *health = flags & ENGINE_HEALTH ? (*st.health ? st.health : "none") : "none";
+	if (!engine_filter_match(&l->filters, "health", health))
+		return 0;
+	int r = grow_rows(l, err);
+	if (r < 0)
+		return r;
+	struct engine_row *row = &l->v[l->n];
+	*row = (struct engine_row){
+		.id = list_keep(l, db_text(q, C_ID)),
+		.name = list_keep(l, db_text(q, C_NAME)),
+		.image = list_keep(l, db_text(q, C_IMAGE)),
+		.image_id = list_keep(l, db_text(q, C_IMAGE_ID)),
+		.command = list_keep(l, db_text(q, C_COMMAND)),
+		.state = list_keep(l, state),
+		.mounts = list_keep(l, db_text(q, C_MOUNTS)),
+		.networks = list_keep(l, db_text(q, C_NETWORKS)),
+		.isolation = list_keep(l, db_text(q, C_ISOLATION)),
+		.ports = ports_of_row(l, q, is_live),
+		.exit_code = (int)db_int(q, C_EXIT),
+		.created_at = db_int(q, C_CREATED),
+		.started_at = st.started_at ? st.started_at : db_int(q, C_STARTED),
+		.finished_at = st.finished_at ? st.finished_at : db_int(q, C_FINISHED),
+		.pid = st.running ? st.pid : 0,
+	};
+	if (streq(state, "restarting"))
+		row->exit_code = st.exit_code;
+	engine_time_text(row->created_at, created);
+	struct engine_status_in in = {.state = state,
+				      .health = flags & ENGINE_HEALTH ? st.health : NULL,
+				      .exit_code = row->exit_code,
+				      .now = l->now,
+				      .created = row->created_at,
+				      .started = row->started_at,
+				      .finished = row->finished_at};
+	engine_status_text(&in, text, sizeof(text));
+	row->created = list_keep(l, created);
+	row->status = list_keep(l, text);
+	if (!row->id || !row->name || !row->command || !row->status || !row->created)
+		return err_oom(err);
+	const char *labels = db_text(q, C_LABELS);
+	if (*labels) {
+		r = engine_pairs_read(l->doc, labels, &row->labels, err);
+		if (r < 0)
+			return r;
+	}
+	if (!engine_filter_labels(&l->filters, row->labels.v, row->labels.n))
+		return 0;
+	l->n++;
+	return 0;
+}
+
+static int query_rows(struct listing *l, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(l->e->db, &q, err, "SELECT " COLUMNS " FROM container ORDER BY created DESC", "");
+
+	while (r == 0 && (r = db_next(&q, err)) > 0) {
+		r = 0;
+		if (!l->second && !row_is_right(l, &q))
+			r = engine_strs_add(&l->wrong, db_text(&q, C_ID), err);
+		if (r == 0 && !l->wrong.n)
+			r = add_row(l, &q, err);
+		if (l->q->last > 0 && (int64_t)l->n >= l->q->last)
+			break;
+	}
+	return r;
+}
+
+static void settle_wrong(struct listing *l)
+{
+	for (size_t i = 0; i < l->wrong.n; i++) {
+		struct engine_container c autocontainer_row = {.lock = -1};
+		struct err err = {0};
+		/* Somebody is at it: then it is as they will have it. */
+		int lock = engine_lock(l->e, l->wrong.v[i], false, &err);
+		if (lock < 0)
+			continue;
+		int r = engine_load(l->e, l->wrong.v[i], &c, &err);
+		if (r < 0) {
+			(void)unlinkat(l->e->data_fd, l->wrong.v[i], AT_REMOVEDIR); /* while it is empty */
+			(void)close(lock);					    /* lets it go */
+			continue;
+		}
+		c.lock = lock;
+		r = engine_settle(l->e, &c, &err);
+		if (r < 0)
+			engine_warn(l->e, "%s", err.msg);
+	}
+	engine_strs_free(&l->wrong);
+	l->second = true;
+	l->n = 0;
+}
+
+/* When the container was made that before= or since= names. */
+static int filter_time(struct listing *l, const char *key, int64_t *ret, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	const char *name = engine_filter_first(&l->filters, key);
+	autofree char *id = NULL;
+
+	if (!name)
+		return 0;
+	int r = engine_resolve(l->e, name, &id, err);
+	if (r == 0)
+		r = engine_load(l->e, id, &c, err);
+	if (r == 0)
+		*ret = c.created;
+	return r;
+}
+
+static int check_status_filters(const struct engine_filters *f, struct err *err)
+{
+	static const char *const states[] = {"created", "restarting", "running", "removing",
+					     "paused",	"exited",     "dead"};
+
+	for (size_t i = 0; i < f->n; i++) {
+		bool ok = !streq(f->v[i].key, "status");
+		for (size_t k = 0; k < ARRAY_LEN(states); k++)
+			ok |= streq(f->v[i].value, states[k]);
+		if (!ok)
+			return err_set(err, EINVAL, "invalid filter 'status=%.64s'", f->v[i].value);
+	}
+	return 0;
+}
+
+int engine_list(struct engine *e, const struct engine_list *q, struct engine_rows *ret, struct err *err)
+{
+	static const char *const known[] = {"status",  "name",	 "label",   "label!", "ancestor",
+					    "network", "volume", "health",  "exited", "id",
+					    "before",  "since",	 "publish", "expose", "isolation",
+					    "is-task", NULL};
+	struct listing l = {.e = e, .q = q, .now = engine_now(), .doc = calloc(1, sizeof(*l.doc))};
+	int r = l.doc ? engine_filters_parse(&q->filters, known, &l.filters, err) : err_oom(err);
+
+	if (r == 0)
+		r = check_status_filters(&l.filters, err);
+	if (r == 0)
+		r = filter_time(&l, "before", &l.before, err);
+	if (r == 0)
+		r = filter_time(&l, "since", &l.since, err);
+	if (r == 0)
+		r = read_run_dirs(e, &l.dirs, err);
+	if (r == 0)
+		r = query_rows(&l, err);
+	if (r >= 0 && l.wrong.n) {
+		settle_wrong(&l);
+		r = query_rows(&l, err);
+	}
+	for (size_t i = 0; r >= 0 && q->sizes && i < l.n; i++)
+		r = add_sizes(&l, &l.v[i], err);
+	free(l.dirs.v);
+	engine_strs_free(&l.wrong);
+	engine_filters_free(&l.filters);
+	struct engine_rows rows = {.memory = l.doc};
+	rows.rows.v = l.v;
+	rows.rows.n = l.n;
+	if (r < 0)
+		engine_rows_free(&rows);
+	else
+		*ret = rows;
+	return MIN_OF(r, 0);
+}
+
+void engine_rows_free(struct engine_rows *r)
+{
+	free(r->rows.v);
+	if (r->memory)
+		json_doc_free(r->memory);
+	free(r->memory);
+	*r = (struct engine_rows){0};
+}
