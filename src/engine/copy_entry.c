@@ -26,8 +26,8 @@ static uint32_t map_id(const idmap_list *from, const idmap_list *to, uint32_t id
 	if (from && from->n && userns_container_id(from, id, &inside) < 0)
 		inside = 65534; /* nobody */
 	outside = inside;
-	if (to && to->n && userns_host_id(to, inside, &outside) < 0)
-		(void)userns_host_id(to, 0, &outside); /* root is always there */
+	if (to && to->n && userns_host_id(to, inside, &outside) < 0 && userns_host_id(to, 0, &outside) < 0)
+		return id; /* root is always there */
 	return outside;
 }
 

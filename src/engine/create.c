@@ -19,9 +19,22 @@ extern char **environ;
 
 enum { NAME_TRIES = 16 };
 
-int engine_fetch(struct engine *e, const char *const *args, int *ret_status, struct err *err)
+/* What coffer-fetch reads its settings from, inheritable; -1 where there are none. */
+static int settings_fd(const struct engine *e, struct err *err)
+{
+	if (!e->o.fetch_config)
+		return -1;
+	int fd = open(e->o.fetch_config, O_RDONLY); /* for a child: not close-on-exec */
+	return fd < 0 ? err_sys(err, "cannot open the settings of coffer-fetch, \"%s\"", e->o.fetch_config)
+		      : fd;
+}
+
+/* `quiet_stdout`: what it says is not this command's result and goes to standard error. */
+static int run_fetch(struct engine *e, const char *const *args, bool quiet_stdout, int *ret_status,
+		     struct err *err)
 {
 	autofree char *program = NULL;
+	char number[16];
 	size_t n = 0, k = 0;
 	pid_t pid;
 	int r = helper_path("coffer-fetch", &program, err);
@@ -30,20 +43,27 @@ int engine_fetch(struct engine *e, const char *const *args, int *ret_status, str
 		return r;
 	while (args[n])
 		n++;
-	autofree const char **argv = calloc(n + 12, sizeof(*argv));
+	autofree const char **argv = calloc(n + 8, sizeof(*argv));
+	autoclose int settings = settings_fd(e, err);
 	if (!argv)
 		return err_oom(err);
+	if (settings < 0 && e->o.fetch_config)
+		return settings;
 	argv[k++] = program;
 	argv[k++] = "--root";
 	argv[k++] = e->data_root;
-	if (e->o.fetch_config) {
-		argv[k++] = "--config";
-		argv[k++] = e->o.fetch_config;
+	if (settings >= 0 && snprintf(number, sizeof(number), "%d", settings) > 0) {
+		argv[k++] = "--settings";
+		argv[k++] = number;
 	}
-	if (e->o.rootless)
-		argv[k++] = "--rootless";
 	memcpy(argv + k, args, n * sizeof(*argv));
-	r = posix_spawn(&pid, program, NULL, NULL, (char *const *)(uintptr_t)argv, environ);
+	posix_spawn_file_actions_t actions;
+	r = posix_spawn_file_actions_init(&actions);
+	if (r == 0 && quiet_stdout)
+		r = posix_spawn_file_actions_adddup2(&actions, 2, 1);
+	if (r == 0)
+		r = posix_spawn(&pid, program, &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions); /* memory alone */
 	if (r != 0)
 		return err_num(err, r, "cannot run \"%s\"", program);
 	int status = proc_wait(pid);
@@ -51,6 +71,11 @@ int engine_fetch(struct engine *e, const char *const *args, int *ret_status, str
 		return err_num(err, status, "cannot wait for \"%s\"", program);
 	*ret_status = proc_exit_code(status);
 	return 0;
+}
+
+int engine_fetch(struct engine *e, const char *const *args, int *ret_status, struct err *err)
+{
+	return run_fetch(e, args, false, ret_status, err);
 }
 
 static int pull_image(struct engine *e, const struct engine_create *q, struct err *err)
@@ -66,7 +91,7 @@ static int pull_image(struct engine *e, const struct engine_create *q, struct er
 		args[n++] = q->platform;
 	}
 	args[n++] = q->image;
-	int r = engine_fetch(e, args, &status, err);
+	int r = run_fetch(e, args, true, &status, err);
 	if (r == 0 && status != 0)
 		r = err_set(err, EIO, "cannot pull \"%s\": see above", q->image);
 	return r;

@@ -41,7 +41,8 @@ static int open_directory_of(const char *root, const char *name, mode_t mode, st
 
 static int open_all(struct engine *e, struct err *err)
 {
-	struct image_store_options store = {.root = e->data_root, .layers = e->o.layers, .sync = e->o.sync};
+	struct image_store_options store = {
+		.root = e->data_root, .layers = e->o.layers, .sync = e->o.sync, .rules = e->o.rules};
 	int r = image_store_open(&store, &e->store, err);
 
 	if (r < 0)

@@ -30,7 +30,8 @@ struct engine_options {
 					    program, then global flags; NULL-terminated */
 	str_list cni_config_dirs, cni_plugin_dirs, address_pools;
 	const char *log_driver;	  /* NULL = json-file */
-	const char *fetch_config; /* path of coffer.toml for coffer-fetch; NULL = default */
+	const char *fetch_config; /* path of what coffer-fetch --settings is to read (JSON); NULL = none */
+	const struct reference_rules *rules; /* what short names mean; NULL = Docker's */
 	void (*warn)(void *data, const char *text);
 	void *warn_data;
 };
@@ -189,7 +190,7 @@ struct engine_exec {
 };
 must_use int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
 			 struct err *err);
-/* Fields as in engine_create; -1 or NULL = unchanged. */
+/* Fields as in engine_create; -1 or NULL = unchanged (an unlimited memory_swap is INT64_MIN here). */
 struct engine_update {
 	int64_t memory, memory_reservation, memory_swap, nano_cpus, cpu_period, cpu_quota, cpu_shares,
 		pids_limit;
@@ -282,3 +283,8 @@ must_use int engine_check(struct engine *e, bool deep, bool repair,
 			  struct err *err);
 /* Runs coffer-fetch with these arguments (after its globals), its standard output and error the caller's. */
 must_use int engine_fetch(struct engine *e, const char *const *args, int *ret_status, struct err *err);
+/* What a boot starts again: restart policy "always", and "unless-stopped" where nobody stopped it.  Goes on
+ * after a failure; `told` (may be NULL) gets NULL as `err` where it went well. */
+must_use int engine_start_all(struct engine *e,
+			      void (*told)(void *data, const char *id, const struct err *err), void *data,
+			      struct err *err);
