@@ -117,11 +117,11 @@ void cli_complain(struct call *call, const struct err *err);
 void cli_warn(const char *fmt, ...) printf_like(1, 2);
 /* Wrong usage: main() says where to read on; returns -EINVAL. */
 int cli_misused(struct call *call, struct err *err, const char *fmt, ...) printf_like(3, 4);
+typedef int (*cli_each)(struct call *call, struct engine *e, const char *id, struct err *err);
 /* Calls `each` with every word as a container's id; complains of those that fail and goes on. */
-must_use int cli_each_container(struct call *call,
-				int (*each)(struct call *call, struct engine *e, const char *id,
-					    struct err *err),
-				struct err *err);
+must_use int cli_each_container(struct call *call, cli_each each, struct err *err);
+/* The same, and prints each word of which it was done, as Docker does. */
+must_use int cli_each_named(struct call *call, cli_each each, struct err *err);
 
 /* print.c */
 

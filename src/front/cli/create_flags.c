@@ -5,7 +5,7 @@
 #define PATH_IN	  .value = "path"
 #define CONTAINER .words = "@container"
 
-static const struct opt flags[] = {
+const struct opt create_flags_options[] = {
 	/* what it is called and what it runs */
 	O_STR(ST, q.name, "name", 0, "Name of the container"),
 	O_STR(ST, q.platform, "platform", 0, "Platform of a multi-platform image, as linux/arm64"),
@@ -146,7 +146,7 @@ static const struct opt flags[] = {
 	O_STR(ST, runtime, "runtime", 0, NULL),
 	O_BOOL(ST, disable_content_trust, "disable-content-trust", 0, NULL),
 };
-const struct opt_table create_flags_table = OPT_TABLE(flags);
+_Static_assert(ARRAY_LEN(create_flags_options) == CREATE_FLAGS_N, "create_flags.h counts them");
 
 const struct create_flags create_flags_defaults = {
 	.q = {.memory_swappiness = -1, .stop_timeout = -1},

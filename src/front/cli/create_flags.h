@@ -22,7 +22,13 @@ struct create_flags {
 	bool health_set, disable_content_trust, log_driver_given, shm_given, init_given;
 	struct oci_healthcheck health;
 };
-extern const struct opt_table create_flags_table;
+/* A constant expression, for the commands' tables. */
+extern const struct opt create_flags_options[];
+enum { CREATE_FLAGS_N = 99 };
+#define CREATE_FLAGS_TABLE                                                                                   \
+	{                                                                                                    \
+		create_flags_options, CREATE_FLAGS_N                                                         \
+	}
 extern const struct create_flags create_flags_defaults; /* what is not zero */
 
 /*

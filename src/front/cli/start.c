@@ -232,24 +232,33 @@ int cli_container(struct call *call, const char *name, char **ret_id, struct err
 	return r < 0 ? r : engine_resolve(e, name, ret_id, err);
 }
 
-int cli_each_container(struct call *call,
-		       int (*each)(struct call *call, struct engine *e, const char *id, struct err *err),
-		       struct err *err)
+static int each_container(struct call *call, cli_each each, bool named, struct err *err)
 {
 	struct engine *e;
 	int r = cli_engine(call, &e, err);
 
-	for (int i = 0; r >= 0 && i < call->nargs; i++) {
+	for (int i = 0; r == 0 && i < call->nargs; i++) {
 		struct err one = {0};
 		autofree char *id = NULL;
-		r = engine_resolve(e, call->args[i], &id, &one);
-		if (r == 0)
-			r = each(call, e, id, &one);
-		if (r < 0)
+		int k = engine_resolve(e, call->args[i], &id, &one);
+		if (k == 0)
+			k = each(call, e, id, &one);
+		if (k < 0)
 			cli_complain(call, &one);
-		r = 0;
+		else if (named)
+			r = cli_println(call->args[i], err);
 	}
 	return r;
+}
+
+int cli_each_container(struct call *call, cli_each each, struct err *err)
+{
+	return each_container(call, each, false, err);
+}
+
+int cli_each_named(struct call *call, cli_each each, struct err *err)
+{
+	return each_container(call, each, true, err);
 }
 
 /* ---- the program ---- */
@@ -370,6 +379,8 @@ static int dispatch_group(struct cli *cli, const struct command_group *g, int ar
 	if (argc == 0 || streq(argv[0], "--help") || streq(argv[0], "-h"))
 		return group_help(g);
 	const struct command *c = command_find(g->entries, argv[0]);
+	if (!c && streq(g->name, "system")) /* what monitors call */
+		c = command_find(command_find_group("system-internal")->entries, argv[0]);
 	if (!c)
 		return not_a_command(g, argv[0]);
 	(void)snprintf(path, sizeof(path), "%s %s", g->name, argv[0]); /* fits: names are ours */

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* inspect of containers, images, volumes and networks. */
+#include "front/cli/cli.h"
+#include "front/cli/describe.h"
+
+struct inspect_flags {
+	bool size, verbose;
+	const char *format, *type;
+};
+#define INSPECT struct inspect_flags
+static const struct opt inspect_options[] = {
+	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
+	O_BOOL(INSPECT, size, "size", 's', "Add the sizes of containers"),
+	O_STR(INSPECT, type, "type", 0, "Look among containers, images, networks or volumes alone",
+	      .words = "container image network volume"),
+};
+static const struct opt inspect_one_options[] = {
+	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
+	O_BOOL(INSPECT, verbose, "verbose", 'v', NULL),
+};
+static const struct opt inspect_container_options[] = {
+	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
+	O_BOOL(INSPECT, size, "size", 's', "Add the sizes of the container"),
+};
+
+static int find_container(struct call *call, struct engine *e, const char *name, struct value **ret,
+			  struct err *err)
+{
+	const struct inspect_flags *f = call->options;
+	autofree char *id = NULL, *json = NULL;
+	int r = engine_resolve(e, name, &id, err);
+
+	if (r == 0)
+		r = engine_inspect(e, id, f->size, &json, err);
+	return r < 0 ? r
+		     : value_read(&call->memory, json, strlen(json), "the container's description", ret, err);
+}
+
+static int find_image(struct call *call, struct engine *e, const char *name, struct value **ret,
+		      struct err *err)
+{
+	struct image image autoimage = {0};
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r == 0)
+		r = image_find(engine_images(e), config_image_name(c, &call->memory, name), NULL, &image,
+			       err);
+	return r < 0 ? r : describe_image(&call->memory, engine_images(e), &image, ret, err);
+}
+
+static int find_network(struct call *call, struct engine *e, const char *name, struct value **ret,
+			struct err *err)
+{
+	return describe_network(&call->memory, e, name, ret, err);
+}
+
+static int find_volume(struct call *call, struct engine *e, const char *name, struct value **ret,
+		       struct err *err)
+{
+	return describe_volume(&call->memory, e, name, ret, err);
+}
+
+static const struct inspect_kind {
+	const char *name;
+	int (*find)(struct call *call, struct engine *e, const char *name, struct value **ret,
+		    struct err *err);
+} inspect_kinds[] = {{"container", find_container},
+		     {"image", find_image},
+		     {"network", find_network},
+		     {"volume", find_volume}};
+
+/* -ENOENT with Docker's words where nothing of the wanted kinds has the name. */
+static int find_any(struct call *call, struct engine *e, const char *type, const char *name,
+		    struct value **ret, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inspect_kinds); i++) {
+		if (type && !streq(type, inspect_kinds[i].name))
+			continue;
+		int r = inspect_kinds[i].find(call, e, name, ret, err);
+		if (r != -ENOENT || type)
+			return r;
+	}
+	return err_set(err, ENOENT, "No such object: %s", name);
+}
+
+static int inspect_print(struct call *call, const char *format, struct value *list, struct err *err)
+{
+	int r = 0;
+
+	if (!format || !*format || streq(format, "json"))
+		return cli_print_document(call, list, format, err);
+	for (const struct value *v = list->first; r == 0 && v; v = v->next)
+		r = cli_print_document(call, v, format, err);
+	return r;
+}
+
+static int inspect_all(struct call *call, const char *type, struct err *err)
+{
+	const struct inspect_flags *f = call->options;
+	struct value *list = value_new(&call->memory, VALUE_LIST);
+	struct str complaints autostr = {0};
+	struct engine *e;
+	int r = list ? cli_engine(call, &e, err) : err_oom(err);
+
+	for (int i = 0; r == 0 && i < call->nargs; i++) {
+		struct err one = {0};
+		struct value *v = NULL;
+		int k = find_any(call, e, type, call->args[i], &v, &one);
+		if (k == 0)
+			value_add(list, NULL, v);
+		else
+			str_putf(&complaints, "coffer: %s\n", one.msg);
+	}
+	if (r == 0)
+		r = inspect_print(call, f->format, list, err);
+	if (complaints.len) { /* behind what there is, as Docker has it */
+		ignore_result(fd_write_all(STDERR_FILENO, complaints.s, complaints.len)); /* nobody there */
+		call->status = 1;
+	}
+	return r;
+}
+
+static int run_inspect(struct call *call, struct err *err)
+{
+	const struct inspect_flags *f = call->options;
+
+	for (size_t i = 0; f->type && i <= ARRAY_LEN(inspect_kinds); i++) {
+		if (i == ARRAY_LEN(inspect_kinds))
+			return cli_misused(
+				call, err,
+				"\"%s\" is not a valid value for --type: container, image, network, volume",
+				f->type);
+		if (streq(f->type, inspect_kinds[i].name))
+			break;
+	}
+	return inspect_all(call, f->type, err);
+}
+
+static int run_inspect_container(struct call *call, struct err *err)
+{
+	return inspect_all(call, "container", err);
+}
+
+static int run_inspect_image(struct call *call, struct err *err)
+{
+	return inspect_all(call, "image", err);
+}
+
+static int run_inspect_network(struct call *call, struct err *err)
+{
+	return inspect_all(call, "network", err);
+}
+
+static int run_inspect_volume(struct call *call, struct err *err)
+{
+	return inspect_all(call, "volume", err);
+}
+
+#define INSPECTS                                                                                             \
+	.options_size = sizeof(struct inspect_flags), .min_args = 1, .max_args = -1, .name = "inspect"
+
+const struct command command_inspect = {
+	INSPECTS,
+	.summary = "Return all there is to know about containers, images, networks or volumes",
+	.usage = "[OPTIONS] NAME|ID [NAME|ID...]",
+	.examples = "coffer inspect web\n"
+		    "coffer inspect -f '{{.State.Status}} {{range "
+		    ".NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web\n"
+		    "coffer inspect --type image nginx\n",
+	.options = {OPT_TABLE(inspect_options)},
+	.words = "@any",
+	.run = run_inspect,
+};
+const struct command command_inspect_container = {
+	INSPECTS,
+	.summary = "Return all there is to know about containers",
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.examples = "coffer container inspect -f '{{json .Config.Env}}' web\n",
+	.options = {OPT_TABLE(inspect_container_options)},
+	.words = "@container",
+	.run = run_inspect_container,
+};
+const struct command command_inspect_image = {
+	INSPECTS,
+	.summary = "Return all there is to know about images",
+	.usage = "[OPTIONS] IMAGE [IMAGE...]",
+	.examples = "coffer image inspect -f '{{.Os}}/{{.Architecture}}' nginx\n",
+	.options = {OPT_TABLE(inspect_one_options)},
+	.words = "@image",
+	.run = run_inspect_image,
+};
+const struct command command_inspect_network = {
+	INSPECTS,
+	.summary = "Return all there is to know about networks",
+	.usage = "[OPTIONS] NETWORK [NETWORK...]",
+	.examples = "coffer network inspect bridge\n",
+	.options = {OPT_TABLE(inspect_one_options)},
+	.words = "@network",
+	.run = run_inspect_network,
+};
+const struct command command_inspect_volume = {
+	INSPECTS,
+	.summary = "Return all there is to know about volumes",
+	.usage = "[OPTIONS] VOLUME [VOLUME...]",
+	.examples = "coffer volume inspect -f '{{.Mountpoint}}' db\n",
+	.options = {OPT_TABLE(inspect_one_options)},
+	.words = "@volume",
+	.run = run_inspect_volume,
+};

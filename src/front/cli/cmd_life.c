@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stop, kill, restart, pause, unpause, wait, rm, rename, update. */
+#include "front/cli/cli.h"
+
+struct life_flags {
+	const char *signal, *condition;
+	int timeout;
+	bool force, volumes, link;
+};
+#define LIFE struct life_flags
+static const struct life_flags life_defaults = {.timeout = -1};
+
+static const struct opt stop_options[] = {
+	O_STR(LIFE, signal, "signal", 's', "Signal to send instead of the container's stop signal",
+	      .words = "@signal"),
+	O_INT(LIFE, timeout, "time", 't',
+	      "Seconds to wait before killing the container (default 10, -1 = for ever)"),
+	O_INT(LIFE, timeout, "timeout", 0, NULL),
+};
+static const struct opt kill_options[] = {
+	O_STR(LIFE, signal, "signal", 's', "Signal to send (default KILL)", .words = "@signal"),
+};
+static const struct opt rm_options[] = {
+	O_BOOL(LIFE, force, "force", 'f', "Kill the container if it runs"),
+	O_BOOL(LIFE, volumes, "volumes", 'v', "Remove the container's anonymous volumes too"),
+	O_BOOL(LIFE, link, "link", 'l', NULL),
+};
+static const struct opt wait_options[] = {
+	O_STR(LIFE, condition, "condition", 0, "not-running (default), next-exit or removed",
+	      .words = "not-running next-exit removed"),
+};
+
+static int stop_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct life_flags *f = call->options;
+
+	return engine_stop(e, id, f->signal, f->timeout, err);
+}
+
+static int run_stop(struct call *call, struct err *err)
+{
+	return cli_each_named(call, stop_one, err);
+}
+
+static int kill_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct life_flags *f = call->options;
+
+	return engine_kill(e, id, f->signal ? f->signal : "KILL", err);
+}
+
+static int run_kill(struct call *call, struct err *err)
+{
+	return cli_each_named(call, kill_one, err);
+}
+
+static int restart_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct life_flags *f = call->options;
+	const struct engine_start start = {0};
+	int r = engine_stop(e, id, f->signal, f->timeout, err);
+
+	return r < 0 ? r : engine_start(e, id, &start, NULL, err);
+}
+
+static int run_restart(struct call *call, struct err *err)
+{
+	return cli_each_named(call, restart_one, err);
+}
+
+static int pause_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	(void)call;
+	return engine_pause(e, id, err);
+}
+
+static int run_pause(struct call *call, struct err *err)
+{
+	return cli_each_named(call, pause_one, err);
+}
+
+static int unpause_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	(void)call;
+	return engine_unpause(e, id, err);
+}
+
+static int run_unpause(struct call *call, struct err *err)
+{
+	return cli_each_named(call, unpause_one, err);
+}
+
+static int wait_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct life_flags *f = call->options;
+	char text[16];
+	int status;
+	int r = engine_wait(e, id, f->condition, &status, err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(text, sizeof(text), "%d", status); /* fits */
+	return cli_println(text, err);
+}
+
+static int run_wait(struct call *call, struct err *err)
+{
+	return cli_each_container(call, wait_one, err);
+}
+
+static int run_rm(struct call *call, struct err *err)
+{
+	const struct life_flags *f = call->options;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	for (int i = 0; r == 0 && i < call->nargs; i++) {
+		struct err one = {0};
+		autofree char *id = NULL;
+		int k = engine_resolve(e, call->args[i], &id, &one);
+		if (k == -ENOENT && f->force) {
+			/* `rm -f` of what is not there is no failure, as with Docker and with rm(1). */
+			cli_complain(call, &one);
+			call->status = 0;
+			continue;
+		}
+		if (k == 0)
+			k = engine_remove(e, id, f->force, f->volumes, &one);
+		if (k < 0)
+			cli_complain(call, &one);
+		else
+			r = cli_println(call->args[i], err);
+	}
+	return r;
+}
+
+static int run_rename(struct call *call, struct err *err)
+{
+	autofree char *id = NULL;
+	int r = cli_container(call, call->args[0], &id, err);
+	const char *name = call->args[1] + (call->args[1][0] == '/');
+
+	return r < 0 ? r : engine_rename(call->cli->engine, id, name, err);
+}
+
+/* ---- update ---- */
+
+struct update_flags {
+	struct engine_update q;
+	bool swap_given, pids_given;
+};
+#define UPDATE struct update_flags
+static const struct update_flags update_defaults = {
+	.q = {.memory = -1,
+	      .memory_reservation = -1,
+	      .memory_swap = -1,
+	      .nano_cpus = -1,
+	      .cpu_period = -1,
+	      .cpu_quota = -1,
+	      .cpu_shares = -1,
+	      .pids_limit = -1,
+	      .blkio_weight = -1},
+};
+static const struct opt update_options[] = {
+	O_INT(UPDATE, q.blkio_weight, "blkio-weight", 0, "Block I/O beside others (10 to 1000)"),
+	O_I64(UPDATE, q.cpu_period, "cpu-period", 0, "CPU CFS period, in microseconds"),
+	O_I64(UPDATE, q.cpu_quota, "cpu-quota", 0, "CPU CFS quota, in microseconds"),
+	O_I64(UPDATE, q.cpu_shares, "cpu-shares", 'c', "Processors' time beside others (relative weight)"),
+	O_CPUS(UPDATE, q.nano_cpus, "cpus", 0, "Processors' time that it may use, as 1.5"),
+	O_STR(UPDATE, q.cpuset_cpus, "cpuset-cpus", 0, "Processors to run on (0-3, 0,1)"),
+	O_STR(UPDATE, q.cpuset_mems, "cpuset-mems", 0, "Memory nodes to use (0-3, 0,1)"),
+	O_SIZE(UPDATE, q.memory, "memory", 'm', "Memory limit"),
+	O_SIZE(UPDATE, q.memory_reservation, "memory-reservation", 0, "Memory that reclaim leaves it"),
+	O_SIZE_ANY(UPDATE, q.memory_swap, "memory-swap", 0,
+		   "Memory and swap together; -1 = swap without limit",
+		   .given = OPT_GIVEN(UPDATE, swap_given)),
+	O_I64(UPDATE, q.pids_limit, "pids-limit", 0, "Number of processes and threads; -1 = no limit",
+	      .given = OPT_GIVEN(UPDATE, pids_given)),
+	O_STR(UPDATE, q.restart, "restart", 0, "Restart policy: no, on-failure[:N], always, unless-stopped",
+	      .words = "no always unless-stopped on-failure"),
+};
+
+static int update_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct update_flags *f = call->options;
+
+	return engine_update(e, id, &f->q, err);
+}
+
+static int run_update(struct call *call, struct err *err)
+{
+	struct update_flags *f = call->options;
+
+	if (memcmp(call->options, &update_defaults, sizeof(update_defaults)) == 0)
+		return cli_misused(call, err, "you must provide one or more flags when using this command");
+	/* -1 is "unchanged" to the engine, and INT64_MIN what -1 means on the command line. */
+	if (f->swap_given && f->q.memory_swap == -1)
+		f->q.memory_swap = INT64_MIN;
+	if (f->pids_given && f->q.pids_limit == -1)
+		f->q.pids_limit = INT64_MIN;
+	return cli_each_named(call, update_one, err);
+}
+
+#define MANY	   .min_args = 1, .max_args = -1
+#define LIFE_SIZE  .options_size = sizeof(struct life_flags), .defaults = &life_defaults
+#define CONTAINERS "[OPTIONS] CONTAINER [CONTAINER...]"
+
+const struct command command_stop = {
+	.name = "stop",
+	.summary = "Stop one or more running containers",
+	.usage = CONTAINERS,
+	.description = "Sends the stop signal, waits, then kills.",
+	.examples = "coffer stop web\ncoffer stop -t 2 web db\n",
+	.options = {OPT_TABLE(stop_options)},
+	LIFE_SIZE,
+	MANY,
+	.words = "@running",
+	.run = run_stop,
+};
+const struct command command_kill = {
+	.name = "kill",
+	.summary = "Kill one or more running containers",
+	.usage = CONTAINERS,
+	.examples = "coffer kill web\ncoffer kill -s HUP web\n",
+	.options = {OPT_TABLE(kill_options)},
+	LIFE_SIZE,
+	MANY,
+	.words = "@running",
+	.run = run_kill,
+};
+const struct command command_restart = {
+	.name = "restart",
+	.summary = "Restart one or more containers",
+	.usage = CONTAINERS,
+	.examples = "coffer restart web\ncoffer restart -t 2 web\n",
+	.options = {OPT_TABLE(stop_options)},
+	LIFE_SIZE,
+	MANY,
+	.enters_container = true,
+	.words = "@container",
+	.run = run_restart,
+};
+const struct command command_pause = {
+	.name = "pause",
+	.summary = "Pause all processes within one or more containers",
+	.usage = "CONTAINER [CONTAINER...]",
+	.examples = "coffer pause web\n",
+	MANY,
+	.words = "@running",
+	.run = run_pause,
+};
+const struct command command_unpause = {
+	.name = "unpause",
+	.summary = "Unpause all processes within one or more containers",
+	.usage = "CONTAINER [CONTAINER...]",
+	.examples = "coffer unpause web\n",
+	MANY,
+	.words = "@running",
+	.run = run_unpause,
+};
+const struct command command_wait = {
+	.name = "wait",
+	.summary = "Block until one or more containers stop, then print their exit codes",
+	.usage = CONTAINERS,
+	.examples = "coffer wait job && coffer logs job\n",
+	.options = {OPT_TABLE(wait_options)},
+	LIFE_SIZE,
+	MANY,
+	.words = "@container",
+	.run = run_wait,
+};
+const struct command command_rm = {
+	.name = "rm",
+	.summary = "Remove one or more containers",
+	.usage = CONTAINERS,
+	.examples = "coffer rm web\ncoffer rm -f web\ncoffer rm $(coffer ps -aq -f status=exited)\n",
+	.options = {OPT_TABLE(rm_options)},
+	LIFE_SIZE,
+	MANY,
+	.words = "@container",
+	.run = run_rm,
+};
+const struct command command_rename = {
+	.name = "rename",
+	.summary = "Rename a container",
+	.usage = "CONTAINER NEW_NAME",
+	.examples = "coffer rename brave_turing web\n",
+	.min_args = 2,
+	.max_args = 2,
+	.words = "@container",
+	.run = run_rename,
+};
+const struct command command_update = {
+	.name = "update",
+	.summary = "Update the limits of one or more containers",
+	.usage = CONTAINERS,
+	.examples = "coffer update --memory 1g --cpus 2 web\ncoffer update --restart unless-stopped web\n",
+	.options = {OPT_TABLE(update_options)},
+	.options_size = sizeof(struct update_flags),
+	.defaults = &update_defaults,
+	MANY,
+	.words = "@container",
+	.run = run_update,
+};

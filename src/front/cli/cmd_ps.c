@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ps, port, rows of containers. */
+#include "front/cli/cli.h"
+#include "front/cli/units.h"
+
+struct ps_flags {
+	bool all, no_trunc, quiet, size, latest;
+	int last;
+	str_list filters;
+	const char *format;
+};
+#define PS struct ps_flags
+static const struct opt ps_options[] = {
+	O_BOOL(PS, all, "all", 'a', "Show all containers (default: those that run)"),
+	O_LIST(PS, filters, "filter", 'f',
+	       "Filter: id, name, label, status, ancestor, network, volume, health, exited, before, since, "
+	       "publish",
+	       .value = "filter"),
+	O_STR(PS, format, "format", 0, HELP_FORMAT),
+	O_INT(PS, last, "last", 'n', "Show the n last created containers, in all states"),
+	O_BOOL(PS, latest, "latest", 'l', "Show the last created container, in any state"),
+	O_BOOL(PS, no_trunc, "no-trunc", 0, "Do not cut ids and commands"),
+	O_BOOL(PS, quiet, "quiet", 'q', "Print ids alone"),
+	O_BOOL(PS, size, "size", 's', "Show what the container has written"),
+};
+
+static const struct row_column ps_columns[] = {
+	{"Command", "COMMAND"},
+	{"CreatedAt", "CREATED AT"},
+	{"ID", "CONTAINER ID"},
+	{"Image", "IMAGE"},
+	{"Isolation", "ISOLATION"},
+	{"Labels", "LABELS"},
+	{"LocalVolumes", "LOCAL VOLUMES"},
+	{"Mounts", "MOUNTS"},
+	{"Names", "NAMES"},
+	{"Networks", "NETWORKS"},
+	{"Ports", "PORTS"},
+	{"RunningFor", "CREATED"},
+	{"Size", "SIZE"},
+	{"State", "STATE"},
+	{"Status", "STATUS"},
+};
+
+/* In quotes, as Go writes strings; what is cut ends in "…". */
+static const char *ps_command(struct json_doc *memory, const char *command, bool full)
+{
+	struct str text autostr = {0};
+
+	json_quote(&text, full ? command : rows_ellipsis(memory, command, 20));
+	return memory_take(memory, &text);
+}
+
+static const char *ps_size(struct json_doc *memory, const struct engine_row *r)
+{
+	struct str text autostr = {0};
+
+	str_put(&text, size_decimal((double)r->size_rw, 3).s);
+	if (r->size_root)
+		str_putf(&text, " (virtual %s)", size_decimal((double)r->size_root, 3).s);
+	return memory_take(memory, &text);
+}
+
+static const char *ps_volumes(struct json_doc *memory, const char *mounts)
+{
+	size_t n = 0;
+	char text[16];
+
+	/* Volumes are the mounts whose source is no path. */
+	for (const char *p = mounts; *p; p += strcspn(p, ","), p += *p == ',')
+		n += *p != '/';
+	(void)snprintf(text, sizeof(text), "%zu", n); /* fits */
+	return memory_text(memory, text);
+}
+
+static struct value *ps_row(struct json_doc *m, const struct engine_row *r, bool full, int64_t now)
+{
+	struct value *v = value_new(m, VALUE_OBJECT);
+	struct str ago autostr = {0};
+
+	str_putf(&ago, "%s ago", duration_text(now - r->created_at).s);
+	value_put(m, v, "ID", cli_short_id(m, r->id, full));
+	value_put(m, v, "Names", r->name);
+	value_put(m, v, "Image",
+		  full || !str_starts(r->image, "sha256:") ? r->image : cli_short_id(m, r->image, false));
+	value_put(m, v, "Command", ps_command(m, r->command, full));
+	value_put(m, v, "CreatedAt", memory_text(m, moment_text(r->created_at).s));
+	value_put(m, v, "RunningFor", memory_take(m, &ago));
+	value_put(m, v, "Ports", r->ports);
+	value_put(m, v, "State", r->state);
+	value_put(m, v, "Status", r->status);
+	value_put(m, v, "Size", ps_size(m, r));
+	value_put(m, v, "Labels", cli_join_labels(m, &r->labels));
+	value_put(m, v, "Mounts", full ? r->mounts : rows_ellipsis(m, r->mounts, 15));
+	value_put(m, v, "LocalVolumes", ps_volumes(m, r->mounts));
+	value_put(m, v, "Networks", r->networks);
+	value_put(m, v, "Isolation", r->isolation);
+	value_add(v, "\1Label", cli_labels_value(m, &r->labels));
+	return v;
+}
+
+static int ps_print(struct call *call, const struct engine_rows *rows, struct err *err)
+{
+	const struct ps_flags *f = call->options;
+	const struct config *c;
+	struct row_printer p;
+	struct str out autostr = {0};
+	int64_t now = moment_now();
+	int r = cli_config(call, &c, err);
+
+	if (r < 0)
+		return r;
+	struct row_format format = {.format = f->format ? f->format : c->formats.ps,
+				    .table = f->size ? "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{"
+						       "{.Status}}\t{{.Ports}}\t"
+						       "{{.Names}}\t{{.Size}}"
+						     : "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{"
+						       "{.Status}}\t{{.Ports}}\t"
+						       "{{.Names}}",
+				    .quiet = f->quiet && !f->format ? "{{.ID}}" : NULL,
+				    .columns = ps_columns,
+				    .ncolumns = ARRAY_LEN(ps_columns)};
+	r = rows_begin(&p, &call->memory, &format, &out, err);
+	for (size_t i = 0; r == 0 && i < rows->rows.n; i++) {
+		struct json_doc memory autojson = {0};
+		r = rows_add(&p, &memory, ps_row(&memory, &rows->rows.v[i], f->no_trunc, now), err);
+	}
+	if (r < 0)
+		return r;
+	rows_end(&p);
+	return cli_print_str(&out, err);
+}
+
+static int run_ps(struct call *call, struct err *err)
+{
+	const struct ps_flags *f = call->options;
+	struct engine_list q = {.all = f->all,
+				.sizes = f->size,
+				.last = f->latest ? 1 : MAX_OF(f->last, 0),
+				.filters = f->filters};
+	struct engine_rows rows;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0 && f->format && strstr(f->format, ".Size"))
+		q.sizes = true;
+	if (r == 0)
+		r = engine_list(e, &q, &rows, err);
+	if (r < 0)
+		return r;
+	r = ps_print(call, &rows, err);
+	engine_rows_free(&rows);
+	return r;
+}
+
+/* ---- port ---- */
+
+/* One binding of "80/tcp"; with `wanted` NULL the container's side is printed too. */
+static void port_lines(struct str *out, const struct value *ports, const char *wanted)
+{
+	for (const struct value *p = ports ? ports->first : NULL; p; p = p->next) {
+		if (wanted && !streq(p->key, wanted))
+			continue;
+		for (const struct value *b = p->first; b; b = b->next) {
+			const char *ip = value_text(value_member(b, "HostIp")),
+				   *port = value_text(value_member(b, "HostPort"));
+			bool v6 = strchr(ip, ':') != NULL;
+			if (!wanted)
+				str_putf(out, "%s -> ", p->key);
+			str_putf(out, "%s%s%s:%s\n", v6 ? "[" : "", ip, v6 ? "]" : "", port);
+		}
+	}
+}
+
+static int run_port(struct call *call, struct err *err)
+{
+	struct str wanted autostr = {0}, out autostr = {0};
+	autofree char *id = NULL, *json = NULL;
+	struct value *doc;
+	int r = cli_container(call, call->args[0], &id, err);
+
+	if (r == 0)
+		r = engine_inspect(call->cli->engine, id, false, &json, err);
+	if (r == 0)
+		r = value_read(&call->memory, json, strlen(json), "the container's description", &doc, err);
+	if (r < 0)
+		return r;
+	if (call->nargs > 1)
+		str_putf(&wanted, "%s%s", call->args[1], strchr(call->args[1], '/') ? "" : "/tcp");
+	port_lines(&out, value_path(doc, "NetworkSettings.Ports"), wanted.s);
+	if (call->nargs > 1 && !out.len)
+		return err_set(err, ENOENT, "no public port '%s' published for %s", wanted.s, call->args[0]);
+	return cli_print_str(&out, err);
+}
+
+const struct command command_ps = {
+	.name = "ps",
+	.summary = "List containers",
+	.usage = "[OPTIONS]",
+	.examples = "coffer ps -a\ncoffer ps -f status=exited -f label=app=web\n"
+		    "coffer ps --format 'table {{.Names}}\\t{{.Status}}\\t{{.Ports}}'\n",
+	.options = {OPT_TABLE(ps_options)},
+	.options_size = sizeof(struct ps_flags),
+	.max_args = 0,
+	.run = run_ps,
+};
+const struct command command_port = {
+	.name = "port",
+	.summary = "List port mappings of a container",
+	.usage = "CONTAINER [PRIVATE_PORT[/PROTO]]",
+	.examples = "coffer port web\ncoffer port web 80/tcp\n",
+	.min_args = 1,
+	.max_args = 2,
+	.words = "@running",
+	.run = run_port,
+};

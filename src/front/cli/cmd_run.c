@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* run, create, start, attach. */
+#include "front/cli/cli.h"
+#include "front/cli/create_flags.h"
+
+struct run_flags {
+	struct create_flags create; /* first: its table's offsets are this struct's */
+	bool detach, sig_proxy;
+	const char *detach_keys;
+};
+
+#define RUN struct run_flags
+static const struct opt run_options[] = {
+	O_BOOL(RUN, detach, "detach", 'd', "Run the container in the background and print its id"),
+	O_BOOL(RUN, sig_proxy, "sig-proxy", 0, "Hand signals on to the process (default true)"),
+	O_STR(RUN, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
+};
+
+static const struct run_flags run_defaults = {
+	.create = {.q = {.memory_swappiness = -1, .stop_timeout = -1}},
+	.sig_proxy = true,
+};
+
+/* The detach keys by flag, configuration and default. */
+static int settle_keys(struct call *call, const char *given, const char **ret, struct err *err)
+{
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r == 0)
+		*ret = given			   ? given
+		       : c->containers.detach_keys ? c->containers.detach_keys
+						   : "ctrl-p,ctrl-q";
+	return r;
+}
+
+static int check_tty(bool tty, bool stdin_attached, struct err *err)
+{
+	if (tty && stdin_attached && !isatty(STDIN_FILENO)) {
+		err->exit_status = 125;
+		return err_set(
+			err, ENOTTY,
+			"the input device is not a TTY; without -t the container gets a pipe for its input");
+	}
+	return 0;
+}
+
+struct following {
+	struct call *call;
+	struct engine *engine;
+	const char *id;
+	bool finishes; /* this program cleans up at the end */
+};
+
+/* Relays until the end (or the detach keys) and cleans up. */
+static int follow(const struct following *f, struct monitor_conn *conn, struct monitor_relay *relay,
+		  struct err *err)
+{
+	int detached = 0, status = 0;
+
+	relay->ret_detached = &detached;
+	int r = monitor_relay(conn, relay, &status, err);
+	if (r == 0 && !detached && f->finishes) {
+		r = engine_finish(f->engine, f->id, err);
+		if (r == 0)
+			monitor_finished(conn);
+	}
+	monitor_close(conn);
+	if (r == 0)
+		f->call->status = detached ? 0 : status;
+	return r;
+}
+
+static int run_settle(struct call *call, struct create_flags *flags, bool detach, struct err *err)
+{
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r < 0)
+		return r;
+	struct create_settle s = {
+		.flags = flags, .config = c, .words = call->args, .detach = detach, .memory = &call->memory};
+	r = create_settle(&s, err);
+	call->misused = r == -EINVAL;
+	return r;
+}
+
+static int run_run(struct call *call, struct err *err)
+{
+	struct run_flags *f = call->options;
+	struct engine_create *q = &f->create.q;
+	struct monitor_conn conn = {.fd = -1};
+	autofree char *id = NULL;
+	struct engine *e;
+	const char *keys;
+	int r = run_settle(call, &f->create, f->detach, err);
+
+	if (r == 0)
+		r = check_tty(q->tty, q->attach_stdin, err);
+	if (r == 0)
+		r = settle_keys(call, f->detach_keys, &keys, err);
+	if (r == 0)
+		r = cli_engine(call, &e, err);
+	if (r == 0)
+		r = engine_create(e, q, &id, err);
+	if (r < 0)
+		return r;
+	struct engine_start start = {.attach_stdin = q->attach_stdin,
+				     .attach_stdout = q->attach_stdout,
+				     .attach_stderr = q->attach_stderr,
+				     .client_finishes = !f->detach};
+	r = engine_start(e, id, &start, f->detach ? NULL : &conn, err);
+	if (r < 0) {
+		struct err ignored = {0};
+		if (q->auto_remove)
+			ignore_result(
+				engine_remove(e, id, true, true, &ignored)); /* the failure is what counts */
+		return r;
+	}
+	if (f->detach)
+		return cli_println(id, err);
+	struct monitor_relay relay = {
+		.tty = q->tty, .stdin_open = q->attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
+	struct following following = {call, e, id, true};
+	return follow(&following, &conn, &relay, err);
+}
+
+static int run_create(struct call *call, struct err *err)
+{
+	struct create_flags *f = call->options;
+	autofree char *id = NULL;
+	struct engine *e;
+	int r = run_settle(call, f, false, err);
+
+	if (r == 0)
+		r = cli_engine(call, &e, err);
+	if (r == 0)
+		r = engine_create(e, &f->q, &id, err);
+	return r < 0 ? r : cli_println(id, err);
+}
+
+/* ---- start, attach ---- */
+
+struct start_flags {
+	bool attach, interactive, no_stdin, sig_proxy;
+	const char *detach_keys;
+};
+static const struct start_flags start_defaults = {.sig_proxy = true};
+
+#define START struct start_flags
+static const struct opt start_options[] = {
+	O_BOOL(START, attach, "attach", 'a', "Attach STDOUT and STDERR, and hand signals on"),
+	O_BOOL(START, interactive, "interactive", 'i', "Attach the container's STDIN"),
+	O_BOOL(START, sig_proxy, "sig-proxy", 0, NULL),
+	O_STR(START, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
+};
+static const struct opt attach_options[] = {
+	O_BOOL(START, no_stdin, "no-stdin", 0, "Do not attach STDIN"),
+	O_BOOL(START, sig_proxy, "sig-proxy", 0, "Hand signals on to the process (default true)"),
+	O_STR(START, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
+};
+
+static int inspect_flags(struct call *call, struct engine *e, const char *id, bool *ret_tty, bool *ret_stdin,
+			 struct err *err)
+{
+	autofree char *json = NULL;
+	struct value *doc;
+	int r = engine_inspect(e, id, false, &json, err);
+
+	if (r == 0)
+		r = value_read(&call->memory, json, strlen(json), "the container's description", &doc, err);
+	if (r < 0)
+		return r;
+	const struct value *tty = value_path(doc, "Config.Tty"), *in = value_path(doc, "Config.OpenStdin");
+	*ret_tty = tty && tty->truth;
+	*ret_stdin = in && in->truth;
+	return 0;
+}
+
+static int start_attached(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	struct start_flags *f = call->options;
+	struct monitor_conn conn = {.fd = -1};
+	bool tty, open;
+	const char *keys;
+	int r = inspect_flags(call, e, id, &tty, &open, err);
+
+	if (r == 0)
+		r = check_tty(tty, f->interactive && open, err);
+	if (r == 0)
+		r = settle_keys(call, f->detach_keys, &keys, err);
+	if (r < 0)
+		return r;
+	struct engine_start start = {.attach_stdin = f->interactive && open,
+				     .attach_stdout = true,
+				     .attach_stderr = true,
+				     .client_finishes = true};
+	r = engine_start(e, id, &start, &conn, err);
+	if (r < 0)
+		return r;
+	struct monitor_relay relay = {
+		.tty = tty, .stdin_open = start.attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
+	struct following following = {call, e, id, true};
+	return follow(&following, &conn, &relay, err);
+}
+
+static int start_one(struct call *call, struct engine *e, const char *id, struct err *err)
+{
+	const struct engine_start start = {0};
+	int r = engine_start(e, id, &start, NULL, err);
+
+	(void)call;
+	return r;
+}
+
+static int run_start(struct call *call, struct err *err)
+{
+	struct start_flags *f = call->options;
+	struct engine *e;
+	int r;
+
+	if (f->attach || f->interactive) {
+		autofree char *id = NULL;
+		if (call->nargs > 1)
+			return cli_misused(call, err,
+					   "you cannot start and attach multiple containers at once");
+		r = cli_engine(call, &e, err);
+		if (r == 0)
+			r = engine_resolve(e, call->args[0], &id, err);
+		return r < 0 ? r : start_attached(call, e, id, err);
+	}
+	return cli_each_named(call, start_one, err);
+}
+
+static int run_attach(struct call *call, struct err *err)
+{
+	struct start_flags *f = call->options;
+	struct monitor_conn conn = {.fd = -1};
+	autofree char *id = NULL;
+	struct engine *e;
+	const char *keys;
+	bool tty, shown_tty, open;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = engine_resolve(e, call->args[0], &id, err);
+	if (r == 0)
+		r = inspect_flags(call, e, id, &shown_tty, &open, err);
+	if (r == 0)
+		r = check_tty(shown_tty, open && !f->no_stdin, err);
+	if (r == 0)
+		r = settle_keys(call, f->detach_keys, &keys, err);
+	if (r == 0)
+		r = engine_attach(e, id, f->no_stdin || !open, &conn, &tty, err);
+	if (r < 0)
+		return r;
+	struct monitor_relay relay = {.tty = tty,
+				      .stdin_open = open && !f->no_stdin,
+				      .sig_proxy = f->sig_proxy,
+				      .detach_keys = keys};
+	struct following following = {call, e, id, false};
+	return follow(&following, &conn, &relay, err);
+}
+
+#define RUN_EXAMPLES                                                                                         \
+	"coffer run --rm alpine echo hello\n"                                                                \
+	"coffer run -it --rm debian bash\n"                                                                  \
+	"coffer run -d --name web -p 8080:80 --restart unless-stopped nginx\n"                               \
+	"coffer run --rm -v \"$PWD\":/src:ro -w /src debian ls\n"                                            \
+	"coffer run -d -e POSTGRES_PASSWORD=x -v db:/var/lib/postgresql/data --memory 512m postgres\n"       \
+	"coffer run --rm --network none --read-only --cap-drop ALL --landlock rules.json alpine true\n"
+
+const struct command command_run = {
+	.name = "run",
+	.summary = "Create and run a new container from an image",
+	.usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+	.description =
+		"The exit status is the command's; 125: coffer itself failed, 126: the command cannot be\n"
+		"executed, 127: it was not found.  Options stand before the image; what follows it is the\n"
+		"container's.",
+	.examples = RUN_EXAMPLES,
+	.options = {{run_options, ARRAY_LEN(run_options)}, CREATE_FLAGS_TABLE},
+	.options_size = sizeof(struct run_flags),
+	.defaults = &run_defaults,
+	.min_args = 1,
+	.max_args = -1,
+	.stop_first = true,
+	.enters_container = true,
+	.error_status = 125,
+	.words = "@image",
+	.run = run_run,
+};
+
+const struct command command_create = {
+	.name = "create",
+	.summary = "Create a new container without starting it",
+	.usage = "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+	.examples = "coffer create --name web -p 8080:80 nginx && coffer start web\n",
+	.options = {CREATE_FLAGS_TABLE},
+	.options_size = sizeof(struct create_flags),
+	.defaults = &create_flags_defaults,
+	.min_args = 1,
+	.max_args = -1,
+	.stop_first = true,
+	.error_status = 125,
+	.words = "@image",
+	.run = run_create,
+};
+
+const struct command command_start = {
+	.name = "start",
+	.summary = "Start one or more stopped containers",
+	.usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+	.examples = "coffer start web\ncoffer start -ai shell\n",
+	.options = {OPT_TABLE(start_options)},
+	.options_size = sizeof(struct start_flags),
+	.defaults = &start_defaults,
+	.min_args = 1,
+	.max_args = -1,
+	.enters_container = true,
+	.words = "@stopped",
+	.run = run_start,
+};
+
+const struct command command_attach = {
+	.name = "attach",
+	.summary = "Attach this terminal to a running container",
+	.usage = "[OPTIONS] CONTAINER",
+	.description =
+		"Several terminals may be attached at once.  The detach keys leave the container running.",
+	.examples = "coffer attach shell\ncoffer attach --no-stdin web\n",
+	.options = {OPT_TABLE(attach_options)},
+	.options_size = sizeof(struct start_flags),
+	.defaults = &start_defaults,
+	.min_args = 1,
+	.max_args = 1,
+	.words = "@running",
+	.run = run_attach,
+};

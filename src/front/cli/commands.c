@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The names of the commands, in the order of the help text. */
+#include "front/cli/commands.h"
+
+#define E(n, c)                                                                                              \
+	{                                                                                                    \
+		n, &command_##c                                                                              \
+	}
+#define END                                                                                                  \
+	{                                                                                                    \
+		NULL, NULL                                                                                   \
+	}
+
+const struct command_section command_sections[] = {
+	{"Run containers",
+	 (const struct command_entry[]){E("run", run), E("create", create), E("start", start), E("stop", stop),
+					E("restart", restart), E("kill", kill), E("pause", pause),
+					E("unpause", unpause), E("wait", wait), E("update", update),
+					E("rename", rename), E("rm", rm), END}},
+	{"Look at them",
+	 (const struct command_entry[]){E("ps", ps), E("logs", logs), E("inspect", inspect), E("top", top),
+					E("stats", stats), E("port", port), E("events", events), E("diff", diff),
+					END}},
+	{"Work in them",
+	 (const struct command_entry[]){E("exec", exec), E("attach", attach), E("cp", cp), E("commit", commit),
+					E("export", export), END}},
+	{"Images",
+	 (const struct command_entry[]){E("images", images), E("pull", pull), E("push", push), E("tag", tag),
+					E("rmi", rmi), E("history", history), E("save", save), E("load", load),
+					E("import", import), E("login", login), E("logout", logout),
+					E("search", search), END}},
+	{"This machine",
+	 (const struct command_entry[]){E("info", info), E("doctor", doctor), E("version", version), END}},
+	{"Hidden",
+	 (const struct command_entry[]){E("completion", completion), E("man-page", man), END}, .hidden = true},
+	{NULL, NULL},
+};
+
+const struct command_group command_groups[] = {
+	{"container", "Work with containers",
+	 (const struct command_entry[]){
+		 E("attach", attach), E("commit", commit), E("cp", cp), E("create", create), E("diff", diff),
+		 E("exec", exec), E("export", export), E("inspect", inspect_container), E("kill", kill),
+		 E("logs", logs), E("ls", ps), E("list", ps), E("ps", ps), E("pause", pause), E("port", port),
+		 E("prune", container_prune), E("rename", rename), E("restart", restart), E("rm", rm),
+		 E("remove", rm), E("run", run), E("start", start), E("stats", stats), E("stop", stop),
+		 E("top", top), E("unpause", unpause), E("update", update), E("wait", wait), END}},
+	{"image", "Work with images",
+	 (const struct command_entry[]){
+		 E("build-base", build_base), E("history", history), E("import", import), E("inspect", inspect_image),
+		 E("load", load), E("ls", images), E("list", images), E("prune", image_prune), E("pull", pull),
+		 E("push", push), E("rm", rmi), E("remove", rmi), E("save", save), E("tag", tag), END}},
+	{"volume", "Work with volumes",
+	 (const struct command_entry[]){E("create", volume_create), E("inspect", inspect_volume), E("ls", volume_ls),
+					E("list", volume_ls), E("prune", volume_prune), E("rm", volume_rm),
+					E("remove", volume_rm), END}},
+	{"network", "Work with networks",
+	 (const struct command_entry[]){E("connect", network_connect), E("create", network_create),
+					E("disconnect", network_disconnect), E("inspect", inspect_network),
+					E("ls", network_ls), E("list", network_ls), E("prune", network_prune),
+					E("rm", network_rm), E("remove", network_rm), END}},
+	{"system", "Work with the whole",
+	 (const struct command_entry[]){E("check", check), E("df", df), E("events", events), E("info", info),
+					E("prune", system_prune), END}},
+	/* What monitors call: `coffer system finish ID` is found, and shown nowhere. */
+	{"system-internal", "",
+	 (const struct command_entry[]){E("make-again", make_again), E("finish", finish), E("start-all", start_all),
+					END},
+	 .hidden = true},
+	{NULL, NULL, NULL},
+};

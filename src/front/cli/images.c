@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "front/cli/images.h"
+
+#include <sys/stat.h>
+
+uint64_t images_layer_size(struct image_store *s, const char *diff_id)
+{
+	struct db_row q autodbrow;
+	struct err ignored = {0};
+	uint64_t size = 0;
+
+	int r = db_query(image_store_db(s), &q, &ignored, "SELECT size FROM layer_size WHERE diff_id = ?",
+			 "s", diff_id);
+	if (r == 0 && db_next(&q, &ignored) > 0)
+		size = (uint64_t)db_int(&q, 0);
+	return size;
+}
+
+/* ---- removing ---- */
+
+/* Images and layers that containers stand on. */
+struct images_used {
+	struct json_doc memory;
+	struct engine_rows rows;
+	str_list layers;
+};
+
+static int used_layers(struct engine *e, struct images_used *u, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < u->rows.rows.n; i++) {
+		struct image image autoimage = {0};
+		struct snapshot snapshot = {0};
+		r = engine_snapshot(e, u->rows.rows.v[i].id, &snapshot, &image, err);
+		if (r == -ENOENT) { /* the container went meanwhile */
+			r = 0;
+			continue;
+		}
+		for (size_t k = 0; r == 0 && snapshot.diff_ids && k < snapshot.diff_ids->n; k++) {
+			const char **item = memory_push(&u->memory, &u->layers, sizeof(*item));
+			if (!item)
+				return err_oom(err);
+			*item = memory_text(&u->memory, snapshot.diff_ids->v[k]);
+		}
+	}
+	return r;
+}
+
+static int image_in_use(void *data, const char *image_id, char ret_container[static 65])
+{
+	const struct images_used *u = data;
+	int used = 0;
+
+	for (size_t i = 0; i < u->rows.rows.n; i++) {
+		const struct engine_row *row = &u->rows.rows.v[i];
+		bool runs = !streq(row->state, "exited") && !streq(row->state, "created") &&
+			    !streq(row->state, "dead");
+		if (!streq(row->image_id, image_id) || (used && !runs))
+			continue;
+		(void)snprintf(ret_container, 65, "%s", row->id); /* 64 digits */
+		used = runs ? 2 : 1;
+	}
+	return used;
+}
+
+static bool layer_in_use(void *data, const char *diff_id)
+{
+	const struct images_used *u = data;
+
+	for (size_t i = 0; i < u->layers.n; i++)
+		if (streq(u->layers.v[i], diff_id))
+			return true;
+	return false;
+}
+
+struct told {
+	struct images_used *used;
+	struct err err;
+	int result;
+};
+
+static int told_in_use(void *data, const char *image_id, char ret_container[static 65])
+{
+	const struct told *t = data;
+
+	return image_in_use(t->used, image_id, ret_container);
+}
+
+static void told_line(void *data, const char *line)
+{
+	struct told *t = data;
+
+	if (t->result == 0)
+		t->result = cli_println(line, &t->err);
+}
+
+int images_remove(struct call *call, struct engine *e, char *const *names, bool force, struct err *err)
+{
+	struct images_used used = {0};
+	struct told told = {.used = &used};
+	const struct engine_list all = {.all = true};
+	struct image_gc_result swept;
+	const struct config *c;
+	bool removed = false;
+	int r = cli_config(call, &c, err);
+
+	if (r == 0)
+		r = engine_list(e, &all, &used.rows, err);
+	if (r < 0)
+		return r;
+	for (; r == 0 && *names; names++) {
+		struct err one = {0};
+		struct image_remove q = {.name = config_image_name(c, &call->memory, *names),
+					 .force = force,
+					 .in_use = told_in_use,
+					 .told = told_line,
+					 .data = &told};
+		int k = image_remove(engine_images(e), &q, &one);
+		if (k == -ENOENT && force)
+			continue;
+		if (k < 0)
+			cli_complain(call, &one);
+		else
+			removed = true;
+	}
+	if (removed && r == 0)
+		r = used_layers(e, &used, err);
+	if (removed && r == 0)
+		r = image_gc(engine_images(e), layer_in_use, &used, &swept, err);
+	if (r == 0 && told.result < 0) {
+		*err = told.err;
+		r = told.result;
+	}
+	engine_rows_free(&used.rows);
+	json_doc_free(&used.memory);
+	return r;
+}
