@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "base/fd.h"
 #include "engine/engine.h"
 #include "front/cli/config.h"
 #include "front/cli/options.h"

@@ -106,7 +106,8 @@ static int run_doctor(struct call *call, struct err *err)
 	if (bad)
 		str_put(&out, "Containers cannot run here: see what is BAD.\n");
 	else if (lacks)
-		str_putf(&out, "Containers run here; %zu thing%s could be better: see LACK.\n", lacks, lacks == 1 ? "" : "s");
+		str_putf(&out, "Containers run here; %zu thing%s could be better: see LACK.\n", lacks,
+			 lacks == 1 ? "" : "s");
 	else
 		str_put(&out, "Containers run here, with everything that coffer knows to use.\n");
 	return cli_print_str(&out, err);
@@ -195,7 +196,8 @@ static int info_value(struct call *call, const struct findings *found, struct va
 		r = err_sys(err, "cannot ask for the kernel's name");
 	if (r < 0)
 		return r;
-	const char *manager = call->cli->globals.cgroup_manager ? call->cli->globals.cgroup_manager : c->cgroup_manager;
+	const char *manager =
+		call->cli->globals.cgroup_manager ? call->cli->globals.cgroup_manager : c->cgroup_manager;
 	bool v2 = statfs("/sys/fs/cgroup", &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC;
 	for (size_t i = 0; isolate_levels[i]; i++)
 		value_add(levels, NULL, value_string(m, isolate_levels[i]->name));
@@ -280,8 +282,8 @@ static int run_info(struct call *call, struct err *err)
 	const struct doctor_flags *f = call->options;
 	struct str out autostr = {0};
 	struct findings found;
-	const struct config *c;
-	struct value *v;
+	const struct config *c = NULL;
+	struct value *v = NULL;
 	int r = look(call, &found, err);
 
 	if (r == 0)
@@ -307,9 +309,11 @@ const struct command command_doctor = {
 	.name = "doctor",
 	.summary = "Show what this machine can do, and what to do about what it lacks",
 	.usage = "[OPTIONS]",
-	.description = "Everything is tried, in ways that leave nothing behind.  The exit status is 1 where no container\n"
+	.description = "Everything is tried, in ways that leave nothing behind.  The exit status is 1 where "
+		       "no container\n"
 		       "can run.",
-	.examples = "coffer doctor\ncoffer doctor --format '{{range .Checks}}{{if eq .State \"lack\"}}{{.Name}}: {{.Advice}}{{println}}{{end}}{{end}}'\n",
+	.examples = "coffer doctor\ncoffer doctor --format '{{range .Checks}}{{if eq .State "
+		    "\"lack\"}}{{.Name}}: {{.Advice}}{{println}}{{end}}{{end}}'\n",
 	.options = {OPT_TABLE(doctor_options)},
 	.options_size = sizeof(struct doctor_flags),
 	.run = run_doctor,

@@ -92,7 +92,7 @@ static int run_run(struct call *call, struct err *err)
 	struct monitor_conn conn = {.fd = -1};
 	autofree char *id = NULL;
 	struct engine *e;
-	const char *keys;
+	const char *keys = NULL;
 	int r = run_settle(call, &f->create, f->detach, err);
 
 	if (r == 0)
@@ -181,8 +181,8 @@ static int start_attached(struct call *call, struct engine *e, const char *id, s
 {
 	struct start_flags *f = call->options;
 	struct monitor_conn conn = {.fd = -1};
-	bool tty, open;
-	const char *keys;
+	bool tty = false, open = false;
+	const char *keys = NULL;
 	int r = inspect_flags(call, e, id, &tty, &open, err);
 
 	if (r == 0)
@@ -238,8 +238,8 @@ static int run_attach(struct call *call, struct err *err)
 	struct monitor_conn conn = {.fd = -1};
 	autofree char *id = NULL;
 	struct engine *e;
-	const char *keys;
-	bool tty, shown_tty, open;
+	const char *keys = NULL;
+	bool tty = false, shown_tty = false, open = false;
 	int r = cli_engine(call, &e, err);
 
 	if (r == 0)

@@ -2,6 +2,7 @@
 /* system df, prune, check; the prunes of the groups; what the monitor calls; version. */
 #include "front/cli/cli.h"
 #include "front/cli/units.h"
+#include "oci/state.h"
 
 struct system_flags {
 	bool all, force, volumes, deep, repair, verbose, client;
@@ -281,46 +282,23 @@ static int run_finish(struct call *call, struct err *err)
 	return r < 0 ? r : engine_finish(e, call->args[0], err);
 }
 
-/* Containers that the machine's end stopped and whose policy wants them up. */
-static bool wants_start(struct call *call, struct engine *e, const struct engine_row *row)
+static void start_all_told(void *data, const char *id, const struct err *err)
 {
+	struct call *call = data;
 	struct err ignored = {0};
-	autofree char *json = NULL;
-	struct value *doc;
 
-	if (streq(row->state, "running") || streq(row->state, "paused") || streq(row->state, "created"))
-		return false;
-	if (engine_inspect(e, row->id, false, &json, &ignored) < 0 ||
-	    value_read(&call->memory, json, strlen(json), "description", &doc, &ignored) < 0)
-		return false;
-	const char *policy = value_text(value_path(doc, "HostConfig.RestartPolicy.Name"));
-	const struct value *stopped = value_path(doc, "State.StoppedByUser");
-	return streq(policy, "always") || (streq(policy, "unless-stopped") && !(stopped && stopped->truth));
+	if (err)
+		cli_complain(call, err);
+	else
+		ignore_result(cli_println(id, &ignored)); /* it runs all the same */
 }
 
 static int run_start_all(struct call *call, struct err *err)
 {
-	const struct engine_list q = {.all = true};
-	const struct engine_start start = {0};
-	struct engine_rows rows;
 	struct engine *e;
 	int r = cli_engine(call, &e, err);
 
-	if (r == 0)
-		r = engine_list(e, &q, &rows, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; r == 0 && i < rows.rows.n; i++) {
-		struct err one = {0};
-		if (!wants_start(call, e, &rows.rows.v[i]))
-			continue;
-		if (engine_start(e, rows.rows.v[i].id, &start, NULL, &one) < 0)
-			cli_complain(call, &one);
-		else
-			r = cli_println(rows.rows.v[i].name, err);
-	}
-	engine_rows_free(&rows);
-	return r;
+	return r < 0 ? r : engine_start_all(e, start_all_told, call, err);
 }
 
 /* ---- version ---- */

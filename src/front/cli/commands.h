@@ -5,17 +5,19 @@
 #include "front/cli/cli.h"
 
 extern const struct command command_run, command_create, command_start, command_attach, command_exec;
-extern const struct command command_stop, command_kill, command_restart, command_pause, command_unpause, command_wait,
-	command_rm, command_rename, command_update;
-extern const struct command command_ps, command_port, command_top, command_stats, command_logs, command_events;
+extern const struct command command_stop, command_kill, command_restart, command_pause, command_unpause,
+	command_wait, command_rm, command_rename, command_update;
+extern const struct command command_ps, command_port, command_top, command_stats, command_logs,
+	command_events;
 extern const struct command command_inspect, command_inspect_container, command_inspect_image,
 	command_inspect_network, command_inspect_volume;
-extern const struct command command_images, command_history, command_tag, command_rmi, command_save, command_load,
-	command_import, command_export, command_commit, command_diff, command_cp, command_build_base;
+extern const struct command command_images, command_history, command_tag, command_rmi, command_save,
+	command_load, command_import, command_export, command_commit, command_diff, command_cp,
+	command_build_base;
 extern const struct command command_pull, command_push, command_login, command_logout, command_search;
 extern const struct command command_volume_create, command_volume_ls, command_volume_rm;
-extern const struct command command_network_create, command_network_ls, command_network_rm, command_network_connect,
-	command_network_disconnect;
+extern const struct command command_network_create, command_network_ls, command_network_rm,
+	command_network_connect, command_network_disconnect;
 extern const struct command command_df, command_system_prune, command_container_prune, command_image_prune,
 	command_network_prune, command_volume_prune, command_check;
 extern const struct command command_make_again, command_finish, command_start_all;

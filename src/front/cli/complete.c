@@ -18,8 +18,9 @@ static const struct opt *table_option(const struct opt_table *tables, const char
 	for (size_t t = 0; t < OPTIONS_TABLES_MAX; t++) {
 		for (size_t k = 0; k < tables[t].n; k++) {
 			const struct opt *o = &tables[t].v[k];
-			if (word[1] == '-' ? strlen(o->name) == len - 2 && memcmp(o->name, word + 2, len - 2) == 0
-					   : len >= 2 && o->letter == word[len - 1])
+			if (word[1] == '-'
+				    ? strlen(o->name) == len - 2 && memcmp(o->name, word + 2, len - 2) == 0
+				    : len >= 2 && o->letter == word[len - 1])
 				return o;
 		}
 	}
@@ -41,7 +42,9 @@ static int offer(struct walk *w, const char *word, const char *about)
 static void offer_spec(struct walk *w, const char *spec)
 {
 	w->c->spec = spec;
-	w->c->kind = streq(spec, "@file") ? COMPLETE_FILES : streq(spec, "@dir") ? COMPLETE_DIRS : COMPLETE_WORDS;
+	w->c->kind = streq(spec, "@file")  ? COMPLETE_FILES
+		     : streq(spec, "@dir") ? COMPLETE_DIRS
+					   : COMPLETE_WORDS;
 }
 
 static int offer_options(struct walk *w, const struct opt_table *tables)
@@ -84,8 +87,8 @@ static const struct opt *wants_next(const struct opt_table *tables, const char *
 }
 
 /*
- * Over options and their values; stops at the first other word, or at the last word of all.  True where the last
- * word was reached and what it may be has been settled.
+ * Over options and their values; stops at the first other word, or at the last word of all.  True where the
+ * last word was reached and what it may be has been settled.
  */
 static bool walk_options(struct walk *w, const struct opt_table *tables, void *values, int *r)
 {
@@ -119,7 +122,8 @@ static bool walk_options(struct walk *w, const struct opt_table *tables, void *v
 		}
 		if (o) {
 			if (values)
-				ignore_result(options_store(o, w->words->v[w->i + 1], values, w->memory, w->err));
+				ignore_result(
+					options_store(o, w->words->v[w->i + 1], values, w->memory, w->err));
 			w->i++;
 		}
 	}
@@ -148,7 +152,8 @@ static int complete_command(struct walk *w, const struct command *c)
 	if (c->max_args >= 0 && given >= (size_t)c->max_args)
 		return 0;
 	const char *words = c->words;
-	if (words && streq(words, "@network") && given == 1 && c->max_args == 2) /* connect NETWORK CONTAINER */
+	if (words && streq(words, "@network") && given == 1 &&
+	    c->max_args == 2) /* connect NETWORK CONTAINER */
 		words = "@container";
 	if (words)
 		offer_spec(w, words);

@@ -18,6 +18,7 @@ struct completion {
 	struct cli_globals globals; /* as they were typed */
 };
 /* `words` are those behind the program's name; the last one is being typed (maybe empty). */
-must_use int complete_words(struct json_doc *memory, const str_list *words, struct completion *ret, struct err *err);
+must_use int complete_words(struct json_doc *memory, const str_list *words, struct completion *ret,
+			    struct err *err);
 /* A line as a shell cuts it into words; the last one may be empty. */
 must_use int complete_cut(struct json_doc *memory, const char *line, str_list *ret, struct err *err);

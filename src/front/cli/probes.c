@@ -61,15 +61,17 @@ void probe_isolation(struct findings *f)
 			finding_add(f, topic, level->name, FINDING_OK, NULL, "%s", level->summary);
 		else
 			finding_add(f, topic, level->name, FINDING_BAD,
-				    "the reason says what the kernel refuses; run as root, or see the checks below", "%s",
-				    err.msg);
+				    "the reason says what the kernel refuses; run as root, or see the checks "
+				    "below",
+				    "%s", err.msg);
 		for (size_t k = 0; k < ISOLATE_FEATURE_COUNT; k++)
 			if (level->lacks[k])
 				finding_add(f, topic, level->name, FINDING_NOTE, NULL, "no %s: %s",
 					    isolate_feature_name((enum isolate_feature)k), level->lacks[k]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(later); i++)
-		finding_add(f, topic, later[i].name, FINDING_NOTE, NULL, "not in this build (%s)", later[i].what);
+		finding_add(f, topic, later[i].name, FINDING_NOTE, NULL, "not in this build (%s)",
+			    later[i].what);
 }
 
 static void probe_cgroups(struct findings *f)
@@ -79,12 +81,13 @@ static void probe_cgroups(struct findings *f)
 	const char *wanted[] = {"cpu", "memory", "pids", "io", "cpuset"};
 
 	if (statfs("/sys/fs/cgroup", &st) < 0) {
-		finding_add(f, topic, "hierarchy", FINDING_BAD, "mount it: mount -t cgroup2 none /sys/fs/cgroup",
-			    "/sys/fs/cgroup is not there");
+		finding_add(f, topic, "hierarchy", FINDING_BAD,
+			    "mount it: mount -t cgroup2 none /sys/fs/cgroup", "/sys/fs/cgroup is not there");
 		return;
 	}
 	bool v2 = st.f_type == CGROUP2_SUPER_MAGIC;
-	bool hybrid = !v2 && statfs("/sys/fs/cgroup/unified", &unified) == 0 && unified.f_type == CGROUP2_SUPER_MAGIC;
+	bool hybrid = !v2 && statfs("/sys/fs/cgroup/unified", &unified) == 0 &&
+		      unified.f_type == CGROUP2_SUPER_MAGIC;
 	finding_add(f, topic, "hierarchy", v2 ? FINDING_OK : FINDING_NOTE,
 		    v2 ? NULL : "boot with systemd.unified_cgroup_hierarchy=1 for cgroup v2",
 		    v2	     ? "version 2"
@@ -95,15 +98,17 @@ static void probe_cgroups(struct findings *f)
 		const char *list = v2 ? first_line(f, "/sys/fs/cgroup/cgroup.controllers") : "";
 		const char *at = strstr(list, wanted[i]);
 		size_t len = strlen(wanted[i]);
-		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", streq(wanted[i], "io") ? "blkio" : wanted[i]); /* fits */
+		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
+			       streq(wanted[i], "io") ? "blkio" : wanted[i]); /* fits */
 		bool there = v2 ? at && (at[len] == ' ' || !at[len]) : access(path, F_OK) == 0;
 		if (there)
 			finding_add(f, topic, wanted[i], FINDING_OK, NULL, "limits of %s work", wanted[i]);
 		else
 			finding_add(f, topic, wanted[i], FINDING_LACK,
-				    streq(wanted[i], "memory")
-					    ? "enable it at boot: cgroup_enable=memory on the kernel's command line"
-					    : "a kernel with this controller is needed; rootless: delegate it to the user",
+				    streq(wanted[i], "memory") ? "enable it at boot: cgroup_enable=memory on "
+								 "the kernel's command line"
+							       : "a kernel with this controller is needed; "
+								 "rootless: delegate it to the user",
 				    "no limits of %s: the controller is not there", wanted[i]);
 	}
 	if (access("/run/systemd/system", F_OK) == 0)
@@ -117,7 +122,8 @@ static void probe_security(struct findings *f)
 	const char *modules = first_line(f, "/sys/kernel/security/lsm");
 	int abi = landlock_abi();
 
-	finding_add(f, topic, "modules", FINDING_NOTE, NULL, "%s", *modules ? modules : "(securityfs is not mounted)");
+	finding_add(f, topic, "modules", FINDING_NOTE, NULL, "%s",
+		    *modules ? modules : "(securityfs is not mounted)");
 	if (lsm_apparmor_enabled())
 		finding_add(f, topic, "AppArmor", FINDING_OK, NULL, "profiles are applied");
 	else if (lsm_selinux_enabled())
@@ -125,17 +131,19 @@ static void probe_security(struct findings *f)
 	else
 		finding_add(f, topic, "AppArmor", FINDING_NOTE,
 			    "to have it: apt install apparmor, and boot with security=apparmor",
-			    "neither AppArmor nor SELinux is on: namespaces, capabilities and seccomp hold alone");
+			    "neither AppArmor nor SELinux is on: namespaces, capabilities and seccomp hold "
+			    "alone");
 	if (access("/proc/sys/kernel/seccomp/actions_avail", F_OK) == 0)
 		finding_add(f, topic, "seccomp", FINDING_OK, NULL, "the default profile is applied");
 	else
-		finding_add(f, topic, "seccomp", FINDING_LACK, "a kernel with CONFIG_SECCOMP_FILTER is needed",
-			    "no system call filters");
+		finding_add(f, topic, "seccomp", FINDING_LACK,
+			    "a kernel with CONFIG_SECCOMP_FILTER is needed", "no system call filters");
 	if (abi > 0)
 		finding_add(f, topic, "Landlock", FINDING_OK, NULL, "version %d: --landlock works", abi);
 	else
 		finding_add(f, topic, "Landlock", FINDING_LACK,
-			    "add landlock to the list of lsm= on the kernel's command line (Linux 5.13 and later)",
+			    "add landlock to the list of lsm= on the kernel's command line (Linux 5.13 and "
+			    "later)",
 			    "off: --landlock is refused");
 }
 
@@ -166,7 +174,8 @@ static void probe_users(struct findings *f)
 			    *first_line(f, "/proc/sys/user/max_user_namespaces") == '0'
 				    ? "sysctl -w user.max_user_namespaces=15000"
 			    : streq(restricted, "1")
-				    ? "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or a profile for coffer"
+				    ? "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or a "
+				      "profile for coffer"
 				    : "sysctl -w kernel.unprivileged_userns_clone=1; without: --userns host",
 			    "not to be had: %s", err_text(code));
 	if (geteuid() == 0)
@@ -174,7 +183,8 @@ static void probe_users(struct findings *f)
 	for (size_t i = 0; i < 2; i++) {
 		const char *file = i ? "/etc/subgid" : "/etc/subuid";
 		finding_add(f, topic, file, access(file, R_OK) == 0 ? FINDING_OK : FINDING_LACK,
-			    "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+			    "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids "
+			    "100000-165535 $USER",
 			    "ids for containers of users");
 	}
 }
@@ -188,24 +198,28 @@ void probe_kernel(struct findings *f)
 	if (uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2) {
 		bool old = major < 5 || (major == 5 && minor < 12);
 		finding_add(f, topic, "version", old ? FINDING_LACK : FINDING_OK,
-			    old ? "Linux 5.12 or later has all that is needed; 6.12 and later are fastest" : NULL, "%s on %s",
-			    u.release, u.machine);
+			    old ? "Linux 5.12 or later has all that is needed; 6.12 and later are fastest"
+				: NULL,
+			    "%s on %s", u.release, u.machine);
 	}
 	if (geteuid() == 0) {
 		uint64_t have = caps_permitted();
 		bool admin = have & CAP_BIT(CAP_NR_SYS_ADMIN), net = have & CAP_BIT(CAP_NR_NET_ADMIN);
 		if (!admin)
-			finding_add(f, topic, "capabilities", FINDING_BAD,
-				    "run where CAP_SYS_ADMIN is: this looks like a container without privileges",
-				    "root without CAP_SYS_ADMIN");
+			finding_add(
+				f, topic, "capabilities", FINDING_BAD,
+				"run where CAP_SYS_ADMIN is: this looks like a container without privileges",
+				"root without CAP_SYS_ADMIN");
 		if (!net)
-			finding_add(f, topic, "capabilities", FINDING_LACK, "use --network none or host, or add CAP_NET_ADMIN",
+			finding_add(f, topic, "capabilities", FINDING_LACK,
+				    "use --network none or host, or add CAP_NET_ADMIN",
 				    "root without CAP_NET_ADMIN: no bridge networks");
 		if (!(have & CAP_BIT(CAP_NR_SYS_RESOURCE)))
 			finding_add(f, topic, "capabilities", FINDING_NOTE, NULL,
 				    "without CAP_SYS_RESOURCE limits above the caller's own cannot be given");
 	} else {
-		finding_add(f, topic, "rootless", FINDING_NOTE, NULL, "you are not root: containers are your own user's");
+		finding_add(f, topic, "rootless", FINDING_NOTE, NULL,
+			    "you are not root: containers are your own user's");
 	}
 	probe_cgroups(f);
 	probe_security(f);
@@ -216,7 +230,8 @@ void probe_kernel(struct findings *f)
 
 static bool in_path(const char *program)
 {
-	static const char *const dirs[] = {"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"};
+	static const char *const dirs[] = {"/usr/sbin", "/usr/bin",	   "/sbin",
+					   "/bin",	"/usr/local/sbin", "/usr/local/bin"};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
@@ -235,34 +250,39 @@ static void probe_helper(struct findings *f, const char *name, const char *what,
 	if (helper_path(name, &path, &err) == 0)
 		finding_add(f, "Programs", name, FINDING_OK, NULL, "%s: %s", path, what);
 	else
-		finding_add(f, "Programs", name, without, "install the whole package: make install, or apt install ./coffer_*.deb",
+		finding_add(f, "Programs", name, without,
+			    "install the whole package: make install, or apt install ./coffer_*.deb",
 			    "missing: %s", what);
 }
 
-static void probe_optional(struct findings *f, const char *program, const char *package_advice, const char *what)
+static void probe_optional(struct findings *f, const char *program, const char *package_advice,
+			   const char *what)
 {
 	bool there = in_path(program);
 
-	finding_add(f, "Programs", program, there ? FINDING_OK : FINDING_NOTE, there ? NULL : package_advice, "%s%s",
-		    there ? "" : "not installed: ", what);
+	finding_add(f, "Programs", program, there ? FINDING_OK : FINDING_NOTE, there ? NULL : package_advice,
+		    "%s%s", there ? "" : "not installed: ", what);
 }
 
 void probe_programs(struct findings *f)
 {
 	struct statvfs st;
 
-	probe_helper(f, "coffer-monitor", "keeps output, exit code and restart policy of each container", FINDING_BAD);
+	probe_helper(f, "coffer-monitor", "keeps output, exit code and restart policy of each container",
+		     FINDING_BAD);
 	probe_helper(f, "coffer-fetch", "talks to registries", FINDING_LACK);
 	probe_helper(f, "coffer-init", "--init", FINDING_LACK);
 	if (geteuid() != 0) {
-		probe_optional(f, "newuidmap", "apt install uidmap", "more than one id in a container of a user");
+		probe_optional(f, "newuidmap", "apt install uidmap",
+			       "more than one id in a container of a user");
 		probe_optional(f, "pasta", "apt install passt", "network of containers of users");
 	}
 	probe_optional(f, "criu", "apt install criu", "checkpoint and restore, of coffer-oci");
 	if (statvfs(f->data_root, &st) == 0) {
 		uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
 		finding_add(f, "Storage", "disk", free_bytes < 1ULL << 30 ? FINDING_LACK : FINDING_OK,
-			    "make room: coffer system prune", "%.1f GB free in %s", (double)free_bytes / 1e9, f->data_root);
+			    "make room: coffer system prune", "%.1f GB free in %s", (double)free_bytes / 1e9,
+			    f->data_root);
 	} else {
 		finding_add(f, "Storage", "disk", FINDING_NOTE, NULL, "%s is yet to be made", f->data_root);
 	}

@@ -37,14 +37,16 @@ static void probe_erofs(struct findings *f)
 	autoclose int fs = sys_fsopen("erofs", FSOPEN_CLOEXEC);
 
 	if (fs < 0 && errno == ENODEV) {
-		finding_add(f, topic_fs, "EROFS", FINDING_LACK,
-			    "modprobe erofs; without it layers are directories (storage.layers = \"directory\")",
-			    "not in this kernel: layers are unpacked into directories");
+		finding_add(
+			f, topic_fs, "EROFS", FINDING_LACK,
+			"modprobe erofs; without it layers are directories (storage.layers = \"directory\")",
+			"not in this kernel: layers are unpacked into directories");
 		return;
 	}
 	if (fs < 0) {
 		finding_add(f, topic_fs, "EROFS", geteuid() ? FINDING_NOTE : FINDING_LACK, NULL,
-			    "cannot be mounted here (%s): layers are unpacked into directories", err_text(errno));
+			    "cannot be mounted here (%s): layers are unpacked into directories",
+			    err_text(errno));
 		return;
 	}
 	/* In the data root: what it lies on decides too. */
@@ -66,13 +68,16 @@ static void probe_erofs(struct findings *f)
 	int code = r < 0 ? errno : 0;
 	(void)unlink(path); /* a probe's file: a sweep takes it if this fails */
 	if (code == EINVAL || code == 0 || code == EUCLEAN)
-		finding_add(f, topic_fs, "EROFS", FINDING_OK, NULL, "layers are mounted from their files as they are");
+		finding_add(f, topic_fs, "EROFS", FINDING_OK, NULL,
+			    "layers are mounted from their files as they are");
 	else if (code == ENOTBLK)
 		finding_add(f, topic_fs, "EROFS", FINDING_LACK,
 			    "Linux 6.12 or later, and a data root on ext4, xfs or btrfs: coffer --root DIR",
-			    "files cannot be mounted without a loop device here: layers are unpacked into directories");
+			    "files cannot be mounted without a loop device here: layers are unpacked into "
+			    "directories");
 	else
-		finding_add(f, topic_fs, "EROFS", FINDING_LACK, NULL, "cannot be mounted here: %s", err_text(code));
+		finding_add(f, topic_fs, "EROFS", FINDING_LACK, NULL, "cannot be mounted here: %s",
+			    err_text(code));
 }
 
 static int overlay_of(int tmpfs, bool by_fd)
@@ -92,7 +97,8 @@ static int overlay_of(int tmpfs, bool by_fd)
 		if (by_fd)
 			r = sys_fsconfig(fs, FSCONFIG_SET_FD, fd_keys[i], NULL, dir) < 0 ? -errno : 0;
 		else
-			r = sys_fsconfig(fs, FSCONFIG_SET_STRING, keys[i], fd_path(dir).s, 0) < 0 ? -errno : 0;
+			r = sys_fsconfig(fs, FSCONFIG_SET_STRING, keys[i], fd_path(dir).s, 0) < 0 ? -errno
+												  : 0;
 	}
 	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		r = -errno;
@@ -107,11 +113,12 @@ static void probe_overlay(struct findings *f, int tmpfs)
 	int r = overlay_of(tmpfs, false);
 
 	if (r == 0)
-		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL, "containers write beside their image%s",
+		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL,
+			    "containers write beside their image%s",
 			    overlay_of(tmpfs, true) == 0 ? "; layers by descriptor" : "");
 	else
-		finding_add(f, topic_fs, "overlayfs", geteuid() ? FINDING_NOTE : FINDING_BAD, "modprobe overlay",
-			    "cannot be mounted here: %s", err_text(-r));
+		finding_add(f, topic_fs, "overlayfs", geteuid() ? FINDING_NOTE : FINDING_BAD,
+			    "modprobe overlay", "cannot be mounted here: %s", err_text(-r));
 }
 
 static int idmap_of(int dirfd, const char *path)
@@ -124,7 +131,8 @@ static int idmap_of(int dirfd, const char *path)
 
 	if (users < 0)
 		return -EPERM;
-	autoclose int tree = sys_open_tree(dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path ? 0U : AT_EMPTY_PATH));
+	autoclose int tree = sys_open_tree(
+		dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path ? 0U : AT_EMPTY_PATH));
 	if (tree < 0)
 		return -errno;
 	return mount_idmap(tree, users, false);
@@ -144,9 +152,10 @@ static void probe_idmap(struct findings *f, int tmpfs)
 			    "Linux 5.19 or later has them for overlay and EROFS; without: --userns host",
 			    "not on tmpfs: %s", err_text(-r));
 	else
-		finding_add(f, topic_fs, "idmapped mounts", FINDING_LACK,
-			    "put the data root on ext4, xfs or btrfs: coffer --root DIR; without: --userns host",
-			    "not on the file system of %s: %s", f->data_root, err_text(-data));
+		finding_add(
+			f, topic_fs, "idmapped mounts", FINDING_LACK,
+			"put the data root on ext4, xfs or btrfs: coffer --root DIR; without: --userns host",
+			"not on the file system of %s: %s", f->data_root, err_text(-data));
 }
 
 void probe_mounts(struct findings *f)
@@ -156,13 +165,15 @@ void probe_mounts(struct findings *f)
 	mount_kernel_probe(&k);
 	if (!k.api || !k.setattr)
 		finding_add(f, topic_fs, "mount API", FINDING_LACK, "Linux 5.12 or later",
-			    "the kernel (or a filter around us) lacks %s", k.api ? "mount_setattr" : "fsopen and its kin");
+			    "the kernel (or a filter around us) lacks %s",
+			    k.api ? "mount_setattr" : "fsopen and its kin");
 	else
 		finding_add(f, topic_fs, "mount API", FINDING_OK, NULL, "mounts are made by descriptor");
 	autoclose int tmpfs = new_tmpfs();
 	if (tmpfs < 0) {
 		finding_add(f, topic_fs, "mounts", geteuid() ? FINDING_NOTE : FINDING_BAD,
-			    geteuid() ? NULL : "run with CAP_SYS_ADMIN", "this process may not mount: %s%s", err_text(-tmpfs),
+			    geteuid() ? NULL : "run with CAP_SYS_ADMIN", "this process may not mount: %s%s",
+			    err_text(-tmpfs),
 			    geteuid() ? " (containers of users mount in a user namespace)" : "");
 		return;
 	}
