@@ -153,8 +153,16 @@ static int settings_path(struct cli *cli, const char **ret, struct err *err)
 
 static void engine_warning(void *data, const char *text)
 {
+	struct str line autostr = {0};
+
 	(void)data;
-	cli_warn("%s", text);
+	if (!str_starts(text, "Unable to find image")) {
+		cli_warn("%s", text);
+		return;
+	}
+	str_putf(&line, "%s\n", text); /* no warning: what Docker says before it pulls */
+	if (!line.failed)
+		ignore_result(fd_write_all(STDERR_FILENO, line.s, line.len)); /* nobody there to be told */
 }
 
 static enum image_layers layers_of(const struct config *c)
