@@ -312,10 +312,16 @@ static int run_version(struct call *call, struct err *err)
 {
 	const struct system_flags *f = call->options;
 	struct json_doc *m = &call->memory;
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r < 0)
+		return r;
+	const char *format = f->format ? f->format : c->formats.version;
 	struct value *v = value_new(m, VALUE_OBJECT), *client = value_new(m, VALUE_OBJECT),
 		     *server = value_new(m, VALUE_OBJECT);
 
-	if (!f->format)
+	if (!format)
 		return cli_print("coffer version " COFFER_VERSION "\n OCI runtime specification: " OCI_VERSION
 				 "\n Isolation levels of this build: ns\n",
 				 err);
@@ -326,7 +332,7 @@ static int run_version(struct call *call, struct err *err)
 	value_put(m, server, "Os", "linux");
 	value_add(v, "Client", client);
 	value_add(v, "Server", server);
-	return cli_print_document(call, v, f->format, err);
+	return cli_print_document(call, v, format, err);
 }
 
 #define SYS_SIZE .options_size = sizeof(struct system_flags)
