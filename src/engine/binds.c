@@ -12,6 +12,7 @@
 #include "engine/spec.h"
 
 #include "base/file.h"
+#include "host/caps.h"
 #include "host/copy_tree.h"
 #include "host/mount.h"
 #include "host/procfs.h"
@@ -19,6 +20,7 @@
 #include "host/userns.h"
 
 #include <dirent.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 struct binder {
@@ -86,6 +88,32 @@ static bool is_empty_directory(int fd)
 }
 
 /*
+ * A file that is made through a mapped mount belongs to somebody who is mapped: for the
+ * time of the copy that is the container's root, without the loss of
+ * capabilities over files which the kernel couples with that.
+ */
+static int copy_as(const struct binder *b, int from, int to, struct err *err)
+{
+	uint32_t uid = engine_maps_host(&b->maps->uids, 0), gid = engine_maps_host(&b->maps->gids, 0);
+	struct caps mine;
+	int r = caps_mine(&mine, err);
+
+	if (r < 0)
+		return r;
+	mode_t old = umask(0);
+	(void)setfsgid(gid); /* these two tell nothing; what they fail to do the copy does */
+	(void)setfsuid(uid);
+	mine.set = true;
+	r = caps_apply(&mine, 0, err);
+	if (r == 0)
+		r = copy_tree(from, to, err);
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+	(void)umask(old); /* cannot fail */
+	return r;
+}
+
+/*
  * The first use of a volume: what the image has there, with its owner and
  * mode.  `to` sees the ids as the container's root does, which is how `from`
  * has them: through the mapped mounts both sides agree.
@@ -106,9 +134,7 @@ static int populate(struct binder *b, const struct engine_record_mount *m, int t
 		return err_num(err, from, "cannot find \"%s\" in the image", m->target);
 	if (fstat(from, &st) < 0 || !S_ISDIR(st.st_mode))
 		return 0;
-	mode_t old = umask(0);
-	int r = copy_tree(from, to, err);
-	(void)umask(old); /* cannot fail */
+	int r = copy_as(b, from, to, err);
 	if (r < 0)
 		return err_prefix(err, "cannot fill the volume \"%s\"", m->name);
 	struct fd_path path = fd_path(to);

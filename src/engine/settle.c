@@ -13,7 +13,6 @@
 
 #include "base/file.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { EXIT_UNKNOWN = 255, EXIT_KILLED = 137 };
@@ -29,8 +28,10 @@ bool engine_monitored(const struct engine *e, const char *id)
 
 	if (snprintf(path, sizeof(path), "%s/monitor", id) < 0)
 		return false;
-	autoclose int fd = openat(e->run_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	/* Asking for the lock does not take it: nobody is kept out meanwhile. */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	autoclose int fd = openat(e->run_fd, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 bool engine_runs(struct engine *e, const char *id, struct monitor_status *st)
@@ -115,8 +116,7 @@ static void learn_end(struct engine *e, struct engine_container *c)
 	struct monitor_status st = {0};
 	struct err ignored = {0};
 	const char *dir;
-	bool known = engine_run_dir(e, c->id, &dir, &ignored) == 0 && engine_has_run_dir(e, c->id) &&
-		     monitor_status(dir, &st, &ignored) == 0;
+	bool known = engine_run_dir(e, c->id, &dir, &ignored) == 0 && monitor_status(dir, &st, &ignored) == 0;
 	const char *why = "";
 
 	if (known && st.started_at)
@@ -150,49 +150,12 @@ static bool never_ran(const struct engine_container *c)
 	return streq(c->state, "created") && c->started == 0;
 }
 
-int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
-{
-	char code[16];
-	int r;
-
-	learn_end(e, c);
-	r = engine_release(e, c, err);
-	if (r < 0)
-		return r;
-	if (!never_ran(c)) {
-		if (snprintf(code, sizeof(code), "%d", c->exit_code) < 0)
-			code[0] = '\0';
-		if (c->oom)
-			engine_tell_container(e, c, "oom", NULL, NULL);
-		engine_tell_container(e, c, "die", "exitCode", code);
-	}
-	if ((c->flags & ENGINE_AUTO_REMOVE) && !never_ran(c))
-		return engine_erase(e, c, true, err);
-	const char *state = never_ran(c) ? "created" : "exited";
-	r = db_exec(e->db, err,
-		    "UPDATE container SET state = ?, exit_code = ?, oom = ?, error = ?, started = ?, "
-		    "finished = ?, "
-		    "restarts = ?, ports = NULL WHERE id = ?",
-		    "siisiiis", state, (int64_t)(never_ran(c) ? 0 : c->exit_code), (int64_t)c->oom, c->error,
-		    c->started, never_ran(c) ? (int64_t)0 : c->finished, c->restarts, c->id);
-	if (r >= 0)
-		r = engine_note_state(c, state, err);
-	return r < 0 ? r : drop_run_dir(e, c->id, err);
-}
-
-int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
+/* All that is left when nothing runs and nothing is held; the row goes last. */
+static int erase_rest(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
 {
 	int r = 0;
 
-	/* One that ended and is to go is removed by whoever meets it, with or without the word. */
-	if (!(c->flags & ENGINE_AUTO_REMOVE) || !row_is_live(c))
-		r = engine_set_state(e, c, "removing", err);
-	if (r == 0 && engine_has_run_dir(e, c->id)) {
-		r = engine_release(e, c, err);
-		if (r == 0)
-			r = drop_run_dir(e, c->id, err);
-	}
-	if (r == 0 && e->o.rootless) {
+	if (e->o.rootless) {
 		struct engine_maps maps;
 		struct snapshot s autosnapshot = {0};
 		engine_maps_of(e, c, &maps);
@@ -213,6 +176,51 @@ int engine_erase(struct engine *e, struct engine_container *c, bool volumes, str
 		return r;
 	engine_tell_container(e, c, "destroy", NULL, NULL);
 	return engine_note_state(c, "removed", err);
+}
+
+int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
+{
+	char code[16];
+	int r;
+
+	learn_end(e, c);
+	r = engine_release(e, c, err);
+	if (r < 0)
+		return r;
+	if (!never_ran(c)) {
+		if (snprintf(code, sizeof(code), "%d", c->exit_code) < 0)
+			code[0] = '\0';
+		if (c->oom)
+			engine_tell_container(e, c, "oom", NULL, NULL);
+		engine_tell_container(e, c, "die", "exitCode", code);
+	}
+	/* One that ended and is to go is removed by whoever meets it: the row need not say so first. */
+	if ((c->flags & ENGINE_AUTO_REMOVE) && !never_ran(c)) {
+		r = drop_run_dir(e, c->id, err);
+		return r < 0 ? r : erase_rest(e, c, true, err);
+	}
+	const char *state = never_ran(c) ? "created" : "exited";
+	r = db_exec(e->db, err,
+		    "UPDATE container SET state = ?, exit_code = ?, oom = ?, error = ?, started = ?, "
+		    "finished = ?, "
+		    "restarts = ?, ports = NULL WHERE id = ?",
+		    "siisiiis", state, (int64_t)(never_ran(c) ? 0 : c->exit_code), (int64_t)c->oom, c->error,
+		    c->started, never_ran(c) ? (int64_t)0 : c->finished, c->restarts, c->id);
+	if (r >= 0)
+		r = engine_note_state(c, state, err);
+	return r < 0 ? r : drop_run_dir(e, c->id, err);
+}
+
+int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
+{
+	int r = engine_set_state(e, c, "removing", err);
+
+	if (r == 0 && engine_has_run_dir(e, c->id)) {
+		r = engine_release(e, c, err);
+		if (r == 0)
+			r = drop_run_dir(e, c->id, err);
+	}
+	return r < 0 ? r : erase_rest(e, c, volumes, err);
 }
 
 /* The command that started it was killed before it could say so. */
@@ -273,9 +281,9 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 	if (r < 0)
 		return r;
 	c.lock = take_fd(&lock);
-	if (engine_has_run_dir(e, id) && engine_runs(e, id, NULL))
+	if (!engine_has_run_dir(e, id))
+		return row_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
+	if (engine_runs(e, id, NULL))
 		return 0; /* started again meanwhile */
-	if (engine_has_run_dir(e, id) || row_is_live(&c))
-		return engine_end_locked(e, &c, err);
-	return 0;
+	return engine_end_locked(e, &c, err);
 }
