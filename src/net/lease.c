@@ -12,7 +12,7 @@
 #include <net/if.h>
 #include <sys/random.h>
 
-enum { INTERFACES_MAX = 64, SHORT_ID = 12 };
+enum { INTERFACES_MAX = 64, SHORT_ID = 12, NAMES_MAX = 200 };
 
 struct leasing_in {
 	struct net *n;
@@ -320,29 +320,49 @@ static int lease_all(struct leasing_in *l, struct err *err)
 	return r;
 }
 
+static int announce_names(struct leasing_in *l, size_t i, bool outside, struct err *err)
+{
+	const struct net_join *j = &l->a->networks[i];
+	const struct network *w = &l->networks[i];
+	char short_id[SHORT_ID + 1];
+	const char *names[3 + NAMES_MAX];
+	size_t n = 0;
+
+	(void)snprintf(short_id, sizeof(short_id), "%s", l->a->id); /* cut on purpose */
+	autofree char *full = str_format("%s.%s", l->a->name ? l->a->name : short_id, w->q.name);
+	if (!full)
+		return err_oom(err);
+	if (l->a->name)
+		names[n++] = l->a->name;
+	names[n++] = short_id;
+	for (size_t k = 0; k < j->aliases.n && k < NAMES_MAX; k++)
+		names[n++] = j->aliases.v[k];
+	names[n++] = full;
+	struct names_entry q = {.network = w->q.id,
+				.container = l->a->id,
+				.ip4 = &l->ips[i][V4],
+				.ip6 = &l->ips[i][V6],
+				.names = names,
+				.n_names = n,
+				.internal = w->q.internal,
+				.outside = outside};
+	return names_write(l->n, &q, err);
+}
+
 /* What others, and the kernel, must know before the container runs. */
 static int announce(struct leasing_in *l, struct err *err)
 {
+	bool outside = false;
 	int r = 0;
 
+	for (size_t i = 0; i < l->a->n_networks; i++)
+		outside |= !network_has_names(&l->networks[i]) && !l->networks[i].q.internal &&
+			   !streq(l->networks[i].q.driver, "none");
 	for (size_t i = 0; r == 0 && i < l->a->n_networks; i++) {
-		const struct net_join *j = &l->a->networks[i];
-		char short_id[SHORT_ID + 1];
-		const char *names[2 + 64];
-		size_t n = 0;
-
 		if (network_is_bridge(&l->networks[i]))
 			r = bridge_ensure(l->n, &l->networks[i], err);
-		if (r < 0 || !network_has_names(&l->networks[i]))
-			continue;
-		(void)snprintf(short_id, sizeof(short_id), "%s", l->a->id); /* cut on purpose */
-		if (l->a->name)
-			names[n++] = l->a->name;
-		names[n++] = short_id;
-		for (size_t k = 0; k < j->aliases.n && n < ARRAY_LEN(names); k++)
-			names[n++] = j->aliases.v[k];
-		r = names_write(l->n, l->networks[i].q.id, l->a->id, &l->ips[i][V4], &l->ips[i][V6], names, n,
-				err);
+		if (r == 0 && network_has_names(&l->networks[i]))
+			r = announce_names(l, i, outside, err);
 	}
 	return r;
 }

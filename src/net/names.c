@@ -8,22 +8,26 @@
 #include "base/str.h"
 #include "net/net_int.h"
 
-int names_write(struct net *n, const char *network, const char *container, const struct ip *ip4,
-		const struct ip *ip6, const char *const *names, size_t n_names, struct err *err)
+int names_write(struct net *n, const struct names_entry *q, struct err *err)
 {
-	autofree char *dir = str_format("%s/%s", n->dir, network);
-	autofree char *path = str_format("%s/%s/%s", n->dir, network, container);
+	autofree char *dir = str_format("%s/%s", n->dir, q->network);
+	autofree char *path = str_format("%s/%s/%s", n->dir, q->network, q->container);
+	autofree char *mark = str_format("%s/%s/internal", n->dir, q->network);
 	struct str s autostr = {0};
 
-	str_putf(&s, "%s %s\n", ip4->family ? ip_text(ip4).s : "-", ip6->family ? ip_text(ip6).s : "-");
-	for (size_t i = 0; i < n_names; i++)
-		if (names[i] && *names[i])
-			str_putf(&s, "%s\n", names[i]);
-	if (!dir || !path || s.failed)
+	str_putf(&s, "%s %s %s\n", q->ip4->family ? ip_text(q->ip4).s : "-",
+		 q->ip6->family ? ip_text(q->ip6).s : "-", q->outside ? "out" : "-");
+	for (size_t i = 0; i < q->n_names; i++)
+		if (q->names[i] && *q->names[i])
+			str_putf(&s, "%s\n", q->names[i]);
+	if (!dir || !path || !mark || s.failed)
 		return err_oom(err);
-	int r = file_replace_at(AT_FDCWD, path, s.s, s.len, 0600, false);
+	int r = q->internal ? -ENOENT : file_replace_at(AT_FDCWD, path, s.s, s.len, 0600, false);
 	if (r == -ENOENT) {
 		r = file_mkdir_all(dir, 0700);
+		/* Who resolves for a network that is closed must not ask outside (CVE-2024-29018). */
+		if (r == 0 && q->internal)
+			r = file_replace_at(AT_FDCWD, mark, "", 0, 0600, false);
 		if (r == 0)
 			r = file_replace_at(AT_FDCWD, path, s.s, s.len, 0600, false);
 	}
@@ -36,6 +40,8 @@ void names_remove(struct net *n, const char *network, const char *container)
 		str_format("%s/%s%s%s", n->dir, network, container ? "/" : "", container ? container : "");
 
 	/* Not there is what is wanted. */
-	if (path)
-		ignore_result(container ? unlink(path) : rmdir(path));
+	if (path && container)
+		ignore_result(unlink(path) < 0);
+	else if (path)
+		ignore_result(file_remove_tree_at(AT_FDCWD, path) < 0);
 }

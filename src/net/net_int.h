@@ -96,9 +96,19 @@ void rules_foreign(struct net *n, const char *bridge, void (*finding)(void *data
 		   void *data);
 
 /* ---- names.c ---- */
-/* The file of one endpoint, RUN_ROOT/net/NETWORK/CONTAINER: a line of addresses, a line of names. */
-must_use int names_write(struct net *n, const char *network, const char *container, const struct ip *ip4,
-			 const struct ip *ip6, const char *const *names, size_t n_names, struct err *err);
+/*
+ * The file of one endpoint, RUN_ROOT/net/NETWORK/CONTAINER: a line "IP4 IP6
+ * out" ("-" for what there is not; "out": the container is on a network
+ * without names, too, that leads outside), then a line a name.
+ */
+struct names_entry {
+	const char *network, *container;
+	const struct ip *ip4, *ip6;
+	const char *const *names;
+	size_t n_names;
+	bool internal, outside;
+};
+must_use int names_write(struct net *n, const struct names_entry *q, struct err *err);
 /* `container` NULL: the directory of a network that has no more of them. */
 void names_remove(struct net *n, const char *network, const char *container);
 
