@@ -12,6 +12,7 @@
 #include "image/layer_hash.h"
 #include "image/layer_probe.h"
 #include "image/layer_target.h"
+#include "image/layer_usage.h"
 
 #include <sys/stat.h>
 
@@ -105,6 +106,20 @@ static int finish_stream(struct layer_builder *b, struct err *err)
 	return r == 0 ? tar_reader_finish(b->tar, err) : r;
 }
 
+/* For the figure alone: 0 where it cannot be told. */
+static uint64_t existing_bytes(struct image_store *s, const char *diff_id)
+{
+	struct err err;
+	struct stat st;
+	uint64_t bytes = 0, inodes;
+	autoclose int dir = layer_open_dir(s, diff_id, false, &err);
+
+	if (dir < 0 || fstatat(dir, LAYER_EROFS, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return dir < 0 ? 0 : (uint64_t)st.st_size;
+	autoclose int diff = openat(dir, LAYER_DIFF, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return diff >= 0 && layer_usage(diff, &bytes, &inodes, &err) == 0 ? bytes : 0;
+}
+
 int layer_commit(struct layer_builder *b, struct layer_result *ret, struct err *err)
 {
 	struct layer_result result = {0};
@@ -127,7 +142,7 @@ int layer_commit(struct layer_builder *b, struct layer_result *ret, struct err *
 	if (r == 0)
 		r = b->target.finish(b->target.events.data, result.diff_id, &result.disk, err);
 	else if (r == 1)
-		result.existed = true;
+		result.disk = existing_bytes(b->o.store, result.diff_id);
 	if (r == 0)
 		r = b->target.publish(b->target.events.data, result.diff_id, err);
 	if (r < 0)

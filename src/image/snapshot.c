@@ -42,7 +42,9 @@ int snapshot_open(const struct snapshot *q, const char *name, struct err *err)
 	return fd < 0 ? err_sys(err, "cannot open %s%s%s", q->dir, name ? "/" : "", name ? name : "") : fd;
 }
 
-static int make_dir_at(int dir, const char *name, const struct snapshot *q, uid_t uid, gid_t gid,
+enum { UNSEEN_MODE = 0 }; /* of an upper directory that has not been mounted yet */
+
+static int make_dir_at(int dir, const char *name, mode_t mode, const struct snapshot *q, uid_t uid, gid_t gid,
 		       struct err *err)
 {
 	struct stat st;
@@ -57,7 +59,7 @@ static int make_dir_at(int dir, const char *name, const struct snapshot *q, uid_
 	 * here. */
 	if (!fresh && (st.st_uid != geteuid() || uid == geteuid()))
 		return 0;
-	if (fchown(fd, uid, gid) < 0 || fchmod(fd, 0755) < 0)
+	if (fchown(fd, uid, gid) < 0 || fchmod(fd, mode) < 0)
 		return err_sys(err, "cannot give %s/%s to %u:%u", q->dir, name, uid, gid);
 	return 0;
 }
@@ -74,11 +76,11 @@ int snapshot_prepare(struct image_store *s unused, const struct snapshot *q, str
 		return err_set(err, EINVAL, "the id maps of a container have to map its root (id 0)");
 	int r = 0;
 	if (!q->read_only)
-		r = make_dir_at(dir, SNAPSHOT_UPPER, q, uid, gid, err);
+		r = make_dir_at(dir, SNAPSHOT_UPPER, UNSEEN_MODE, q, uid, gid, err);
 	if (r == 0 && !q->read_only)
-		r = make_dir_at(dir, SNAPSHOT_WORK, q, uid, gid, err);
+		r = make_dir_at(dir, SNAPSHOT_WORK, 0700, q, uid, gid, err);
 	if (r == 0 && q->diff_ids->n == 0)
-		r = make_dir_at(dir, SNAPSHOT_EMPTY, q, uid, gid, err);
+		r = make_dir_at(dir, SNAPSHOT_EMPTY, 0755, q, uid, gid, err);
 	return r;
 }
 
@@ -238,6 +240,27 @@ static void forget_volatile(int work)
 			      0); /* the mount tells */
 }
 
+/*
+ * The root directory that the container sees is the upper one: it gets what the image's root has, once.  The
+ * lower's ids are those of the container already.
+ */
+static int adopt_root(int upper, int lower, const struct snapshot *q, struct err *err)
+{
+	struct stat up, low;
+
+	if (fstat(upper, &up) < 0 || fstat(lower, &low) < 0)
+		return err_sys(err, "cannot look at the root of %s", q->dir);
+	if ((up.st_mode & 07777) != UNSEEN_MODE)
+		return 0;
+	const struct timespec times[2] = {low.st_mtim, low.st_mtim};
+	bool owner = low.st_uid != up.st_uid || low.st_gid != up.st_gid;
+	/* The mode last: it is what says that all is done. */
+	if ((owner && fchown(upper, low.st_uid, low.st_gid) < 0) || futimens(upper, times) < 0 ||
+	    fchmod(upper, low.st_mode & 07777) < 0)
+		return err_sys(err, "cannot set up the root of %s", q->dir);
+	return 0;
+}
+
 int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
 		       struct err *err)
 {
@@ -256,6 +279,9 @@ int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum sna
 	if (work < 0)
 		return err_sys(err, "cannot open upper and work in %s", q->dir);
 	forget_volatile(work);
+	r = adopt_root(upper, l.fd[0], q, err);
+	if (r < 0)
+		return r;
 	struct snapshot_parts p = {.lowers = l.fd,
 				   .n = l.n,
 				   .upper = upper,

@@ -12,6 +12,8 @@
 
 #include "base/str.h"
 
+#include <sys/random.h>
+
 enum { LINKS_MAX = 40, IMPLIED_MODE = 0040755 };
 
 int tree_charge(struct tree *t, uint64_t bytes, struct err *err)
@@ -83,6 +85,9 @@ int tree_init(struct tree *t, uint64_t memory_max, struct err *err)
 	uint32_t dir, inode;
 
 	*t = (struct tree){.memory_max = memory_max, .nhash = 1024};
+	if (getrandom(t->secret, sizeof(t->secret), 0) != (ssize_t)sizeof(t->secret))
+		return err_sys(err, "cannot get random numbers");
+	t->secret[1] |= 1; /* not 0, which would swallow everything */
 	t->hash = calloc(t->nhash, sizeof(*t->hash));
 	int r = t->hash ? new_dir(t, 0, &dir, &inode, err) : err_oom(err);
 	if (r == 0)
@@ -108,18 +113,35 @@ void tree_free(struct tree *t)
 	*t = (struct tree){0};
 }
 
-static uint32_t hash_name(uint32_t dir, const char *name, size_t len)
+/*
+ * Names are chosen by whoever made the archive: without a secret in it, millions of them could be made to
+ * fall on one place.  Multiplications whose halves are folded, eight bytes at a time.
+ */
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-	uint64_t h = 0xcbf29ce484222325ULL ^ dir * 0x9e3779b97f4a7c15ULL;
+	unsigned __int128 m = (unsigned __int128)a * b;
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)name[i]) * 0x100000001b3ULL;
-	return (uint32_t)(h ^ h >> 29 ^ h >> 43);
+	return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static uint32_t hash_name(const struct tree *t, uint32_t dir, const char *name, size_t len)
+{
+	uint64_t h = fold(t->secret[0] ^ dir, t->secret[1] ^ len);
+
+	for (; len > 0;) {
+		uint64_t word = 0;
+		size_t n = MIN_OF(len, sizeof(word));
+		memcpy(&word, name, n);
+		h = fold(h ^ word ^ t->secret[2], t->secret[1]);
+		name += n;
+		len -= n;
+	}
+	return (uint32_t)(h ^ h >> 32);
 }
 
 static struct tree_name *find_name(const struct tree *t, uint32_t dir, const char *name, size_t len)
 {
-	uint32_t i = t->hash[hash_name(dir, name, len) & (t->nhash - 1)];
+	uint32_t i = t->hash[hash_name(t, dir, name, len) & (t->nhash - 1)];
 
 	for (; i; i = t->names[i].next) {
 		struct tree_name *n = &t->names[i];
@@ -151,7 +173,7 @@ static int rehash(struct tree *t, struct err *err)
 	t->nhash = size;
 	for (uint32_t i = 1; i < t->nnames; i++) {
 		struct tree_name *n = &t->names[i];
-		uint32_t h = hash_name(n->dir, t->texts + n->text, n->len) & (size - 1);
+		uint32_t h = hash_name(t, n->dir, t->texts + n->text, n->len) & (size - 1);
 		n->next = hash[h];
 		hash[h] = i;
 	}
@@ -191,7 +213,7 @@ int tree_name(struct tree *t, uint32_t dir, const char *name, size_t len, uint32
 		r = rehash(t, err);
 	if (r < 0)
 		return r;
-	uint32_t h = hash_name(dir, name, len) & (t->nhash - 1);
+	uint32_t h = hash_name(t, dir, name, len) & (t->nhash - 1);
 	t->names[t->nnames] = (struct tree_name){
 		.dir = dir, .inode = inode, .text = text, .next = t->hash[h], .len = (uint8_t)len};
 	t->hash[h] = t->nnames++;

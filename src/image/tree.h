@@ -34,8 +34,9 @@ struct tree {
 	struct tree_name *names;
 	char *texts;
 	uint32_t *hash;
-	uint32_t *sorted; /* names, by directory and text */
-	uint32_t *order;  /* the directories that can be reached, each behind its parent */
+	uint64_t secret[3]; /* of the hash */
+	uint32_t *sorted;   /* names, by directory and text */
+	uint32_t *order;    /* the directories that can be reached, each behind its parent */
 	uint32_t ninodes, ndirs, nnames, nhash, norder;
 	size_t texts_len;
 	size_t inodes_cap, dirs_cap, names_cap, texts_cap;

@@ -3,7 +3,9 @@
 
 #include "image/snapshot_int.h"
 
+#include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/wait.h>
 
 enum { SLOT = 524288 };
 
@@ -30,7 +32,7 @@ static void snap_begin(struct snap_case *c, const char *name, enum image_layers 
 			" && tar -C l -cf l0.tar . && rm -rf l && mkdir -p l/etc l/gone l/usr"
 			" && echo two > l/etc/conf && : > l/usr/.wh.drop && : > l/gone/.wh..wh..opq && echo "
 			"y > l/gone/y"
-			" && tar -C l -cf l1.tar ."),
+			" && chmod 751 l && chown 0:4 l && touch -d @77 l && tar -C l -cf l1.tar ."),
 		  0);
 	for (int i = 0; i < 2; i++) {
 		CHECK_INT(build_file(c->s, i ? "l1.tar" : "l0.tar", 65536, &r), 0);
@@ -82,6 +84,9 @@ static void check_layers(int fd, uid_t shift)
 	CHECK(faccessat(fd, "gone/x", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 	CHECK(text_is(fd, "gone/y", "y\n"));
 	CHECK(fstatat(fd, "usr/bin/prog", &st, 0) == 0 && st.st_uid == shift && st.st_gid == shift);
+	CHECK(fstat(fd, &st) == 0 && st.st_mode == (S_IFDIR | 0751) && st.st_uid == shift &&
+	      st.st_gid == shift + 4);
+	CHECK(st.st_mtim.tv_sec == 77);
 }
 
 /* As the container's root would, by the ids of its slot. */
@@ -225,6 +230,71 @@ static void test_commit(struct snap_case *c)
 	CHECK_INT(snapshot_remove(&q, &err), 0);
 }
 
+/* An unprivileged user: a user namespace with one id, directories, user.overlay.* attributes. */
+static int rootless(void)
+{
+	struct layer_result r = {0};
+	struct err err = {0};
+	struct oci_idmap own = {0, 0, 1};
+	idmap_list maps = {&own, 1};
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return 2;
+	CHECK_INT(file_write_at(AT_FDCWD, "/proc/self/setgroups", "deny"), 0);
+	CHECK_INT(file_write_at(AT_FDCWD, "/proc/self/uid_map", "0 0 1"), 0);
+	CHECK_INT(file_write_at(AT_FDCWD, "/proc/self/gid_map", "0 0 1"), 0);
+	struct image_store *s = scratch_store("rootless", IMAGE_LAYERS_AUTO);
+	char ids[2][72];
+	const char *v[2] = {ids[0], ids[1]};
+	str_list diff_ids = {v, 2};
+	for (int i = 0; i < 2; i++) {
+		autofree char *path = str_format("%s/l%d.tar", scratch, i), *data = NULL;
+		size_t len = 0;
+		struct layer_builder *b = NULL;
+		CHECK_INT(file_read_at(AT_FDCWD, path, 1 << 24, &data, &len), 0);
+		CHECK_INT(layer_builder_new(&(struct layer_builder_options){.store = s, .rootless = true}, &b,
+					    &err),
+			  0);
+		CHECK_INT(layer_builder_feed(b, data, len, &err), 0);
+		CHECK_INT(layer_commit(b, &r, &err), 0);
+		layer_builder_free(b);
+		memcpy(ids[i], r.diff_id, sizeof(ids[i]));
+	}
+	autofree char *dir = str_format("%s/snap-rootless", scratch);
+	CHECK_INT(mkdir(dir, 0700), 0);
+	struct snapshot q = {
+		.dir = dir, .diff_ids = &diff_ids, .uids = &maps, .gids = &maps, .rootless = true};
+	CHECK_INT(snapshot_prepare(s, &q, &err), 0);
+	int fd = snapshot_mount(s, &q, &err);
+	CHECK(fd >= 0);
+	CHECK(text_is(fd, "etc/conf", "two\n") && text_is(fd, "gone/y", "y\n"));
+	CHECK(faccessat(fd, "gone/x", F_OK, 0) < 0 && faccessat(fd, "usr/drop", F_OK, 0) < 0);
+	CHECK_INT(mkdirat(fd, "made", 0755), 0);
+	CHECK_INT(unlinkat(fd, "gone/y", 0), 0);
+	(void)close(fd); /* the mount */
+	struct str b autostr = {0};
+	CHECK_INT(snapshot_diff(s, &q, collect, &b, &err), 0);
+	CHECK_STR(b.s, "C /gone\nD /gone/y\nA /made\n");
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+	image_store_close(s);
+	return test_failures ? 1 : 0;
+}
+
+static void test_rootless(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int r = rootless();
+		_exit(r);
+	}
+	int status = proc_wait(pid);
+	if (proc_exit_code(status) == 2)
+		printf("no user namespaces: the rootless part is left out\n");
+	else
+		CHECK_INT(status, 0);
+}
+
 /* Directories in one another until nobody can name them: they are removed all the same. */
 static void test_deep(struct snap_case *c)
 {
@@ -272,6 +342,7 @@ int main(void)
 		test_deep(&c);
 		snap_end(&c);
 	}
+	test_rootless();
 	CHECK(!mounted_here());
 	scratch_end();
 	return test_end();
