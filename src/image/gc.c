@@ -195,6 +195,11 @@ int store_gc_lock(struct image_store *s, struct err *err)
 	return gc_lock(s, true, err);
 }
 
+int store_gc_try_lock(struct image_store *s, struct err *err)
+{
+	return gc_lock(s, false, err);
+}
+
 static int sweep_all(struct sweep *w, struct err *err)
 {
 	int r = gather_wanted(w, err);

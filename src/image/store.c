@@ -60,6 +60,15 @@ static int make_folders(const struct image_store *s, struct err *err)
 	return 0;
 }
 
+/* Who writes images comes rarely enough to clean up after who was killed, where nobody else is at it. */
+static int clean_up(struct image_store *s, struct err *err)
+{
+	struct err busy;
+	autoclose int lock = store_gc_try_lock(s, &busy);
+
+	return lock < 0 ? 0 : store_sweep_left(s, err);
+}
+
 int image_store_open(const struct image_store_options *o, struct image_store **ret, struct err *err)
 {
 	struct image_store *s = calloc(1, sizeof(*s));
@@ -78,9 +87,8 @@ int image_store_open(const struct image_store_options *o, struct image_store **r
 		r = db_open(s->dirfd, s->root, "coffer.db", o->sync ? DB_SYNC : DB_FAST, &s->db, err);
 	if (r == 0)
 		r = db_schema(s->db, "image", 1, store_schema, err);
-	/* Who writes images comes rarely enough to clean up after who was killed. */
 	if (r == 0 && o->sync)
-		r = store_sweep_left(s, err);
+		r = clean_up(s, err);
 	if (r < 0) {
 		image_store_close(s);
 		return r;

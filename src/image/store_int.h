@@ -53,6 +53,8 @@ must_use int store_platform_of(const struct oci_image_config *c, char ret[static
 
 /* gc.lock, exclusive: waits until nobody holds content that has no name.  A descriptor. */
 must_use int store_gc_lock(struct image_store *s, struct err *err);
+/* The same without waiting: -EAGAIN. */
+must_use int store_gc_try_lock(struct image_store *s, struct err *err);
 /* Each entry of a folder of the store but "." and ".."; what `each` returns but 0 ends it. */
 typedef int (*store_entry_fn)(void *data, int dirfd, const char *name, struct err *err);
 must_use int store_each_entry(struct image_store *s, const char *folder, store_entry_fn each, void *data,
