@@ -11,7 +11,7 @@
 
 #include <zlib.h>
 
-enum { COMPRESS_BUFFER = 256 << 10, COMPRESS_LEVEL = 6, GZIP_WINDOW = 15 + 16 };
+enum { COMPRESS_BUFFER = 256 << 10, COMPRESS_LEVEL = 4, GZIP_WINDOW = 15 + 16 };
 
 struct pressing {
 	struct image_store *s;
