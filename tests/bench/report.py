@@ -3,6 +3,8 @@
 import os
 import platform
 
+import engine_cases
+
 
 def heading(results):
     print("machine: %s, %d CPUs, load %.1f; %d runs each, medians" % (
@@ -44,7 +46,7 @@ PROMISES = [
     ("peak kB of create", "life", "create peak memory", "coffer", None, 3072),
     ("storm: lost", "storm", None, "coffer", None, 0),
     ("storm: left behind", "storm", "left behind", "coffer", None, 0),
-]
+] + engine_cases.PROMISES
 
 
 def targets(results):

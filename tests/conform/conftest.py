@@ -45,6 +45,16 @@ def _per_test(engine, request):
             pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
 
 
+@pytest.fixture(scope="session")
+def coffer_session():
+    yield from _session(libengine.Coffer)
+
+
+@pytest.fixture
+def coffer(coffer_session, request):
+    yield from _per_test(coffer_session, request)
+
+
 @pytest.fixture
 def docker(docker_session, request):
     yield from _per_test(docker_session, request)
@@ -61,7 +71,7 @@ def pods(pods_session, request):
     yield from _per_test(pods_session, request)
 
 
-@pytest.fixture(params=["docker", "podman"])
+@pytest.fixture(params=["docker", "podman", "coffer"])
 def engine(request):
-    """Docker and Podman in turn."""
+    """Docker, Podman and coffer itself in turn."""
     return request.getfixturevalue(request.param)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker and Podman, started over the runtime under test, behind one small interface.
+"""coffer, and Docker and Podman started over the runtime under test, behind one small interface.
 
 Everything an engine owns is below one scratch directory and one cgroup. Docker's daemon gets a
 mount and a network namespace of its own, so that bridges, packet filters and mounts end with it.
@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness import bundle, env, host
+from harness import bundle, env, host, leaks
 
 CACHE = os.environ.get("COFFER_TEST_CACHE") or (
     os.path.join(os.environ["XDG_CACHE_HOME"], "coffer-tests") if os.environ.get("XDG_CACHE_HOME")
@@ -181,6 +181,10 @@ class Engine:
     def out(self, *args, **kw):
         return self(*args, **kw).stdout.strip()
 
+    def bare(self):
+        """The command line without what enters its namespaces, for who is in them already."""
+        return self.base[self.base.index("--") + 1:] if "--" in self.base else self.base
+
     def start(self, *args, **kw):
         """`run -d` with an image's shell line or argv; the container's id is returned."""
         return self.out("run", "-d", *self.run_options(), *args, **kw)
@@ -266,9 +270,9 @@ class Docker(Engine):
 
     name = "docker"
 
-    def __init__(self, *daemon_options, v2=False, systemd=False, **files):
+    def __init__(self, *daemon_options, v2=False, systemd=False, runtime="coffer", netns=None, **files):
         """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy;
-        systemd: that cgroup driver (else cgroupfs)."""
+        systemd: that cgroup driver (else cgroupfs); runtime: "runc" for Docker as it comes; netns: as for Coffer."""
         super().__init__()
         d = self.scratch
         self.socket = "unix://%s/s" % d
@@ -283,13 +287,14 @@ class Docker(Engine):
             binds += "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit; "
         self.log = open(d + "/log", "w")
         self.daemon = subprocess.Popen(
-            ["unshare", "-m", "-n", "--propagation", "private", "sh", "-c",
+            (["nsenter", "--net=" + netns, "unshare", "-m"] if netns else ["unshare", "-m", "-n"]) +
+            ["--propagation", "private", "sh", "-c",
              binds + 'ip link set lo up; exec "$@"', "sh",
              "/usr/sbin/dockerd", "--config-file", d + "/daemon.json", "-H", self.socket,
              "--data-root", d + "/data", "--exec-root", d + "/exec", "--pidfile", d + "/pid",
              "--exec-opt", "native.cgroupdriver=" + ("systemd" if systemd else "cgroupfs"),
              "--cgroup-parent", "coffertests.slice" if systemd else "/" + self.cgroup, "--add-runtime", "coffer=" + env.OCI,
-             "--default-runtime", "coffer", "--shutdown-timeout", "2", *daemon_options],
+             "--default-runtime", runtime, "--shutdown-timeout", "2", *daemon_options],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         try:
             wait_for("dockerd to answer", self._answers, 30)
@@ -323,11 +328,11 @@ CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 log_driver = "k8s-file"
-netns = "none"
+netns = "%s"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-runtime = "coffer"
+runtime = "%s"
 [engine.runtimes]
 coffer = ["%s"]
 """
@@ -358,18 +363,20 @@ class Podman(Engine):
 
     name = "podman"
 
-    def __init__(self, pods=False):
+    def __init__(self, pods=False, runtime="coffer", network="none", netns=None):
+        """runtime "runc" and network "bridge": Podman as it comes; netns: a path of the network namespace to live in."""
         super().__init__()
         d = self.scratch
-        self.keeper = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c",
+        visit = ["nsenter", "--net=" + netns] if netns else []
+        self.keeper = subprocess.Popen(visit + ["unshare", "-m", "--propagation", "private", "sh", "-c",
                                         PODMAN_VIEW % (HIDE_CONTROLLERS if pods else ""), "sh", d],
                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.keeper.stdout.readline()
         conf = d + "/containers.conf"
         with open(conf, "w") as f:
-            f.write(CONTAINERS_CONF % env.OCI)
+            f.write(CONTAINERS_CONF % (network, runtime, env.OCI))
         self.environ = dict(os.environ, CONTAINERS_CONF=conf, HOME=d)
-        self.base = ["nsenter", "-t", str(self.keeper.pid), "-m", "--",
+        self.base = ["nsenter", "-t", str(self.keeper.pid), "-m", *(["-n"] if netns else []), "--",
                      "/usr/bin/podman", "--root", d + "/root", "--runroot", d + "/run", "--tmpdir", d + "/tmp"]
         try:
             self.load_image()
@@ -387,6 +394,54 @@ class Podman(Engine):
         return ["-t", "0"]
 
     def close(self):
+        end(self.keeper)
+        self.keeper.stdout.close()
+        super().close()
+
+
+class Coffer(Engine):
+    """coffer with a store, a mount and a network namespace of its own: bridges and rules end with it."""
+
+    name = "coffer"
+
+    def __init__(self, *globals_, config="", netns=None):
+        """netns: a path of the network namespace to live in; else a new one."""
+        super().__init__()
+        d = self.scratch
+        self.config = d + "/coffer.toml"
+        with open(self.config, "w") as f:
+            f.write(config)
+        enter = ["nsenter", "--net=" + netns, "unshare", "-m"] if netns else ["unshare", "-m", "-n"]
+        self.keeper = subprocess.Popen(
+            enter + ["--propagation", "private", "sh", "-c",
+             "ip link set lo up && echo && exec sleep infinity"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.keeper.stdout.readline()
+        self.environ = dict(os.environ, HOME=d, DOCKER_CONFIG=d + "/cli", COFFER_TEST=TOKEN)
+        self.inside = ["nsenter", "-t", str(self.keeper.pid), "-m", "-n", "--"]
+        self.base = self.inside + [env.COFFER, "--root", d + "/root", "--state", d + "/run", "--config", self.config,
+                                   *globals_]
+        try:
+            self.load_image()
+        except BaseException:
+            self.close()
+            raise
+
+    def run_options(self):
+        return ["--cgroup-parent", "/" + self.cgroup]
+
+    def state_dirs(self):
+        return [self.scratch + "/run/oci", self.scratch + "/run/containers", self.scratch + "/root/containers"]
+
+    def here(self, *argv, rc=0, **kw):
+        """A program beside the engine: in its network and mount namespace."""
+        return run(self.inside + list(argv), rc, env=self.environ, **kw)
+
+    def monitors(self):
+        """Pids of what coffer keeps running."""
+        return [p for p, line in leaks.processes(TOKEN).items() if "coffer" in line.split()[0]]
+
+    def close(self):
+        self("rm", "-f", *self.out("ps", "-aq", rc=None).split(), rc=None)
         end(self.keeper)
         self.keeper.stdout.close()
         super().close()

@@ -2,6 +2,7 @@
 """What is under test, and where. All switches are environment variables:
 
 COFFER_OCI      the runtime binary (default: build/coffer-oci of this tree)
+COFFER          the engine's command line (default: beside the runtime)
 COFFER_LEVELS   isolation levels to run the contract at (default: "ns")
 COFFER_VIEW     "host" (default) or "v2": run everything in a private mount
                 namespace whose /sys/fs/cgroup is a cgroup2 mount
@@ -14,6 +15,7 @@ import os
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 TESTS = os.path.join(REPO, "tests")
 OCI = os.path.abspath(os.environ.get("COFFER_OCI") or os.path.join(REPO, "build", "coffer-oci"))
+COFFER = os.path.abspath(os.environ.get("COFFER") or os.path.join(os.path.dirname(OCI), "coffer"))
 IS_COFFER = os.path.basename(OCI).startswith("coffer")
 IS_RUNC = os.path.basename(OCI) == "runc"
 LEVELS = [x for x in os.environ.get("COFFER_LEVELS", "ns").replace(",", " ").split() if x]

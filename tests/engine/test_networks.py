@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bridges, published ports, names, isolation: with real packets, between containers and from beside them."""
+import json
+import re
+import threading
+
+import pytest
+
+from libengine import wait_for
+
+HTTPD = ["sh", "-c", "echo $0 > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]
+
+
+def serve(coffer, text, *options):
+    cid = coffer.start(*options, "box", *HTTPD, text)
+    wait_for("httpd", lambda: coffer("exec", cid, "wget", "-qO-", "http://127.0.0.1/", rc=None).returncode == 0)
+    return cid
+
+
+def ip(coffer, cid, network=None):
+    if network:
+        return coffer.inspect(cid, '{{(index .NetworkSettings.Networks "%s").IPAddress}}' % network)
+    return coffer.inspect(cid, "{{.NetworkSettings.IPAddress}}")
+
+
+def fetch(coffer, url, rc=0):
+    return coffer.here("busybox", "wget", "-q", "-T", "2", "-O", "-", url, rc=rc).stdout
+
+
+def test_default_bridge(coffer):
+    out = coffer.sh("ip -4 -o addr show eth0; ip route; cat /etc/hosts; hostname")
+    assert re.search(r"inet \d+\.\d+\.\d+\.\d+/\d+", out) and "default via" in out
+    assert out.splitlines()[-1] in out.splitlines()[-2]
+
+
+def test_host_and_containers_reach_each_other(coffer):
+    cid = serve(coffer, "hello")
+    url = "http://%s/" % ip(coffer, cid)
+    assert fetch(coffer, url) == "hello\n"
+    assert coffer.sh("wget -qO- " + url) == "hello\n"
+
+
+@pytest.mark.parametrize("publish,port", [("8080:80", 8080), ("127.0.0.1:8081:80", 8081), ("8082:80/tcp", 8082)])
+def test_publish(coffer, publish, port):
+    cid = serve(coffer, "published", "-p", publish)
+    assert fetch(coffer, "http://127.0.0.1:%d/" % port) == "published\n"
+    assert re.search(r"^80/tcp -> [0-9.]+:%d$" % port, coffer.out("port", cid), re.M)
+    assert coffer.out("port", cid, "80/tcp").splitlines()[0].endswith(":%d" % port)
+    assert ":%d->80/tcp" % port in coffer.out("ps", "--format", "{{.Ports}}")
+    coffer("rm", "-f", cid)
+    fetch(coffer, "http://127.0.0.1:%d/" % port, rc=1)
+
+
+def test_publish_any_port_and_range(coffer):
+    cid = serve(coffer, "any", "-p", "80")
+    port = coffer.out("port", cid, "80").splitlines()[0].rpartition(":")[2]
+    assert fetch(coffer, "http://127.0.0.1:%s/" % port) == "any\n"
+    cid = coffer.start("-p", "9000-9002:7000-7002", "box", "sleep", "600")
+    rows = coffer.out("port", cid)
+    assert all("%d/tcp -> 0.0.0.0:%d" % (7000 + i, 9000 + i) in rows for i in range(3)), rows
+
+
+def test_published_port_from_a_container(coffer):
+    """By the host's address from another container, and from itself (hairpin)."""
+    cid = serve(coffer, "hairpin", "-p", "8090:80")
+    gateway = coffer.inspect(cid, "{{.NetworkSettings.Gateway}}")
+    assert coffer.sh("wget -qO- http://%s:8090/" % gateway) == "hairpin\n"
+    assert coffer.out("exec", cid, "wget", "-qO-", "http://%s:8090/" % gateway) == "hairpin"
+
+
+def test_port_is_taken(coffer):
+    serve(coffer, "first", "-p", "8100:80")
+    done = coffer("run", "-d", *coffer.run_options(), "-p", "8100:80", "box", "sleep", "1", rc=125)
+    assert "port is already allocated" in done.stderr
+    assert len(coffer.out("ps", "-q").split()) == 1
+
+
+def test_udp_publish(coffer):
+    coffer.start("-p", "5300:53/udp", "box", "sh", "-c", "while :; do echo pong | nc -u -l -p 53 -w 1; done")
+    wait_for("an answer", lambda: "pong" in coffer.here(
+        "sh", "-c", "echo ping | timeout 1 busybox nc -u -w 1 127.0.0.1 5300", rc=None).stdout)
+
+
+def test_networks_are_isolated(coffer):
+    coffer("network", "create", "red")
+    coffer("network", "create", "blue")
+    red = serve(coffer, "red", "--network", "red", "--name", "a")
+    url = "http://%s/" % ip(coffer, red, "red")
+    assert coffer.sh("wget -T 2 -qO- %s || echo refused" % url, "--network", "blue") == "refused\n"
+    assert coffer.sh("wget -T 2 -qO- %s || echo refused" % url, "--network", "red") == "red\n"
+
+
+def test_names(coffer):
+    coffer("network", "create", "n")
+    cid = serve(coffer, "named", "--network", "n", "--name", "server", "--network-alias", "other")
+    for name in ("server", "other", cid[:12]):
+        assert coffer.sh("wget -qO- http://%s/" % name, "--network", "n") == "named\n", name
+    assert "nameserver 127.0.0.11" in coffer.sh("cat /etc/resolv.conf", "--network", "n")
+    out = coffer.sh("nslookup -type=a server; nslookup %s" % ip(coffer, cid, "n"), "--network", "n")
+    assert ip(coffer, cid, "n") in out and "server" in out
+    # A container may serve names itself.
+    assert coffer.sh("(nc -l -p 53 &) ; sleep 0.2; nslookup -type=a server | grep -c %s" % ip(coffer, cid, "n"),
+                     "--network", "n").strip() != "0"
+
+
+def test_connect_and_disconnect(coffer):
+    coffer("network", "create", "extra")
+    cid = serve(coffer, "both", "--name", "both")
+    coffer("network", "connect", "--alias", "nick", "extra", cid)
+    assert coffer.sh("wget -qO- http://nick/", "--network", "extra") == "both\n"
+    assert "eth1" in coffer.out("exec", cid, "ls", "/sys/class/net")
+    coffer("network", "disconnect", "extra", cid)
+    assert "eth1" not in coffer.out("exec", cid, "ls", "/sys/class/net")
+    assert fetch(coffer, "http://%s/" % ip(coffer, cid)) == "both\n"
+
+
+def test_chosen_addresses(coffer):
+    coffer("network", "create", "--subnet", "10.77.0.0/24", "--gateway", "10.77.0.1", "sub")
+    cid = coffer.start("--network", "sub", "--ip", "10.77.0.99", "--mac-address", "02:42:0a:4d:00:63", "box", "sleep", "600")
+    assert ip(coffer, cid, "sub") == "10.77.0.99"
+    assert "02:42:0a:4d:00:63" in coffer.out("exec", cid, "cat", "/sys/class/net/eth0/address")
+    done = coffer("run", *coffer.run_options(), "--network", "sub", "--ip", "10.77.0.99", "box", "true", rc=125)
+    assert "in use" in done.stderr.lower()
+    info = json.loads(coffer.out("network", "inspect", "sub"))[0]
+    assert info["IPAM"]["Config"][0]["Subnet"] == "10.77.0.0/24" and cid in info["Containers"]
+    assert coffer("network", "rm", "sub", rc=None).returncode != 0
+
+
+def test_ipv6(coffer):
+    coffer("network", "create", "--ipv6", "--subnet", "fd77::/64", "six")
+    cid = serve(coffer, "six", "--network", "six", "--name", "s6")
+    address = coffer.inspect(cid, '{{(index .NetworkSettings.Networks "six").GlobalIPv6Address}}')
+    assert address.startswith("fd77:")
+    assert coffer.sh("ping -6 -c 1 -W 2 %s >/dev/null && echo ok" % address, "--network", "six") == "ok\n"
+
+
+def test_internal(coffer):
+    coffer("network", "create", "--internal", "inside")
+    assert "default" not in coffer.sh("ip route", "--network", "inside")
+
+
+def test_network_of_a_container(coffer):
+    first = serve(coffer, "shared")
+    assert coffer.sh("wget -qO- http://127.0.0.1/", "--network", "container:" + first) == "shared\n"
+
+
+def test_hosts_and_dns_flags(coffer):
+    out = coffer.sh("cat /etc/hosts /etc/resolv.conf", "--add-host", "db:10.1.2.3", "--dns", "10.9.9.9",
+                    "--dns-search", "corp.test", "--dns-option", "ndots:3")
+    for want in ("10.1.2.3\tdb", "nameserver 10.9.9.9", "search corp.test", "options ndots:3"):
+        assert want in out, out
+
+
+def test_network_commands(coffer):
+    nid = coffer.out("network", "create", "--label", "a=b", "net1")
+    assert re.fullmatch("[0-9a-f]{64}", nid)
+    rows = coffer.out("network", "ls").splitlines()
+    assert rows[0].split() == ["NETWORK", "ID", "NAME", "DRIVER", "SCOPE"]
+    assert {"bridge", "host", "none", "net1"} <= {r.split()[1] for r in rows[1:]}
+    assert "already exists" in coffer("network", "create", "net1", rc=1).stderr
+    assert "net1" == coffer.out("network", "rm", "net1")
+    assert "not found" in coffer("network", "rm", "net1", rc=1).stderr.lower()
+    assert coffer("network", "rm", "bridge", rc=1).stderr
+
+
+def test_nothing_is_left_of_many(coffer):
+    """Thirty at once; afterwards no interface, rule element or lease."""
+    before = coffer.here("ip", "-br", "link").stdout.count("\n")
+    threads = [threading.Thread(target=lambda: coffer.run(["-p", "80"], ["true"])) for _ in range(30)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    wait_for("interfaces to go", lambda: coffer.here("ip", "-br", "link").stdout.count("\n") <= before + 1)
+    rules = coffer.here("nft", "list", "ruleset").stdout
+    assert "elements" not in "".join(re.findall(r"map d4 \{[^}]*\}", rules)), rules
+    assert coffer("system", "check").returncode == 0
+
+
+def test_host_network_is_untouched(coffer):
+    """What the container does to its addresses, the host does not see."""
+    before = coffer.here("ip", "-4", "-o", "addr").stdout
+    coffer.sh("ip addr add 10.1.1.1/24 dev eth0 2>&1; true", "--cap-add", "NET_ADMIN")
+    assert "10.1.1.1" not in before + coffer.here("ip", "-4", "-o", "addr").stdout
