@@ -135,7 +135,7 @@ void monitor_finished(struct monitor_conn *c)
 	ignore_result(frame_send(c->fd, &f, NULL, 0) < 0); /* gone already: all the better */
 }
 
-static int request(const char *run_dir, const struct frame *f, struct err *err)
+static int one_request(const char *run_dir, const struct frame *f, struct err *err)
 {
 	autoclose int fd = run_dir_connect(run_dir, err);
 	struct frame answer;
@@ -159,19 +159,19 @@ static int request(const char *run_dir, const struct frame *f, struct err *err)
 
 int monitor_resize(const char *run_dir, uint16_t height, uint16_t width, struct err *err)
 {
-	return request(run_dir, &(struct frame){.type = FRAME_RESIZE, .a = height, .b = width}, err);
+	return one_request(run_dir, &(struct frame){.type = FRAME_RESIZE, .a = height, .b = width}, err);
 }
 
 int monitor_no_restart(const char *run_dir, struct err *err)
 {
-	return request(run_dir, &(struct frame){.type = FRAME_NO_RESTART}, err);
+	return one_request(run_dir, &(struct frame){.type = FRAME_NO_RESTART}, err);
 }
 
 int monitor_set_restart(const char *run_dir, enum monitor_restart policy, uint32_t max, struct err *err)
 {
-	return request(run_dir,
-		       &(struct frame){.type = FRAME_SET_RESTART,
-				       .a = (int32_t)policy,
-				       .b = (int32_t)MIN_OF(max, (uint32_t)INT32_MAX)},
-		       err);
+	return one_request(run_dir,
+			   &(struct frame){.type = FRAME_SET_RESTART,
+					   .a = (int32_t)policy,
+					   .b = (int32_t)MIN_OF(max, (uint32_t)INT32_MAX)},
+			   err);
 }

@@ -5,7 +5,7 @@
 #include "base/json_write.h"
 #include "monitor/rfc3339.h"
 
-static int compare_keys(const void *a, const void *b)
+static int compare_labels(const void *a, const void *b)
 {
 	const char *x = *(const char *const *)a, *y = *(const char *const *)b;
 	size_t n = strcspn(x, "="), m = strcspn(y, "=");
@@ -25,7 +25,7 @@ char *log_attrs(const str_list *labels)
 	if (!v)
 		return NULL;
 	memcpy(v, labels->v, labels->n * sizeof(*v));
-	qsort(v, labels->n, sizeof(*v), compare_keys);
+	qsort(v, labels->n, sizeof(*v), compare_labels);
 	str_put(&b, "\"attrs\":{");
 	for (size_t i = 0; i < labels->n; i++) {
 		autofree char *key = strndup(v[i], strcspn(v[i], "="));
@@ -168,7 +168,7 @@ static char *skip_string(char *p, const char *end)
 	return p < end ? p + 1 : NULL;
 }
 
-static int hex4(const char *p, const char *end, uint32_t *ret)
+static int entry_hex4(const char *p, const char *end, uint32_t *ret)
 {
 	uint32_t v = 0;
 
@@ -184,7 +184,7 @@ static int hex4(const char *p, const char *end, uint32_t *ret)
 	return 0;
 }
 
-static char *put_utf8(char *out, uint32_t c)
+static char *entry_utf8(char *out, uint32_t c)
 {
 	if (c < 0x80) {
 		*out++ = (char)c;
@@ -205,26 +205,26 @@ static char *put_utf8(char *out, uint32_t c)
 }
 
 /* Behind \u at *p; a pair of surrogates is one character, a lone one U+FFFD. */
-static int unescape_u(char **p, const char *end, char **out)
+static int entry_unescape_u(char **p, const char *end, char **out)
 {
 	uint32_t c, low;
 
-	if (hex4(*p, end, &c) < 0)
+	if (entry_hex4(*p, end, &c) < 0)
 		return -EINVAL;
 	*p += 4;
 	if (c >= 0xd800 && c < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u' &&
-	    hex4(*p + 2, end, &low) == 0 && low >= 0xdc00 && low < 0xe000) {
+	    entry_hex4(*p + 2, end, &low) == 0 && low >= 0xdc00 && low < 0xe000) {
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 		*p += 6;
 	} else if (c >= 0xd800 && c < 0xe000) {
 		c = 0xfffd;
 	}
-	*out = put_utf8(*out, c);
+	*out = entry_utf8(*out, c);
 	return 0;
 }
 
 /* The contents of a string from `p` to `end`, in place; never longer than it was. */
-static ssize_t unescape(char *p, const char *end)
+static ssize_t entry_unescape(char *p, const char *end)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	char *start = p, *out = p;
@@ -243,7 +243,7 @@ static ssize_t unescape(char *p, const char *end)
 		if (simple) {
 			*out++ = to[simple - from];
 			p++;
-		} else if (*p++ != 'u' || unescape_u(&p, end, &out) < 0) {
+		} else if (*p++ != 'u' || entry_unescape_u(&p, end, &out) < 0) {
 			return -EINVAL;
 		}
 	}
@@ -287,7 +287,7 @@ static char *read_member(const char *name, size_t name_len, char *p, const char 
 		return NULL;
 	size_t len = (size_t)(after - value) - 2;
 	if (is_name(name, name_len, "log")) {
-		ssize_t n = unescape(value + 1, after - 1);
+		ssize_t n = entry_unescape(value + 1, after - 1);
 		if (n < 0)
 			return NULL;
 		e->text = value + 1;

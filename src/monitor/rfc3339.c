@@ -86,7 +86,7 @@ static int64_t take_digits(const char *text, size_t len, size_t *at, unsigned di
 	return v < min || v > max ? -1 : v;
 }
 
-static bool take_char(const char *text, size_t len, size_t *at, const char *any)
+static bool take_any(const char *text, size_t len, size_t *at, const char *any)
 {
 	if (*at >= len || !text[*at] || !strchr(any, text[*at]))
 		return false;
@@ -117,17 +117,17 @@ int rfc3339_parse(const char *text, size_t len, int64_t *ret_ns)
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		v[i] = take_digits(text, len, &at, parts[i].digits, parts[i].min, parts[i].max);
-		if (v[i] < 0 || (parts[i].then && !take_char(text, len, &at, parts[i].then)))
+		if (v[i] < 0 || (parts[i].then && !take_any(text, len, &at, parts[i].then)))
 			return -EINVAL;
 	}
-	if (take_char(text, len, &at, ".,"))
+	if (take_any(text, len, &at, ".,"))
 		ns = take_fraction(text, len, &at);
-	if (!take_char(text, len, &at, "Zz")) {
+	if (!take_any(text, len, &at, "Zz")) {
 		bool minus = at < len && text[at] == '-';
-		if (!take_char(text, len, &at, "+-"))
+		if (!take_any(text, len, &at, "+-"))
 			return -EINVAL;
 		int64_t h = take_digits(text, len, &at, 2, 0, 23);
-		if (h < 0 || !take_char(text, len, &at, ":"))
+		if (h < 0 || !take_any(text, len, &at, ":"))
 			return -EINVAL;
 		int64_t m = take_digits(text, len, &at, 2, 0, 59);
 		if (m < 0)

@@ -30,7 +30,7 @@ void client_drop(struct mon *m, struct client *c)
 	*c = (struct client){.fd = -1, .out = -1, .err = -1};
 }
 
-static bool is_ours(int fd)
+static bool is_own_user(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -65,7 +65,7 @@ void clients_adopt(struct mon *m, int fd, bool first)
 	for (size_t i = 0; i < CLIENTS_MAX && !c; i++)
 		if (m->clients[i].fd < 0)
 			c = &m->clients[i];
-	if (fd >= 0 && (!c || (!first && !is_ours(fd)) || fd_set_nonblock(fd, true) < 0))
+	if (fd >= 0 && (!c || (!first && !is_own_user(fd)) || fd_set_nonblock(fd, true) < 0))
 		(void)close(fd); /* full, or a stranger */
 	else if (fd >= 0)
 		*c = (struct client){.fd = fd, .out = -1, .err = -1, .first = first};
@@ -167,7 +167,7 @@ static int resize(struct mon *m, const struct frame *f)
 	return ioctl(m->master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
-static void request(struct mon *m, struct client *c, const struct frame *f)
+static void answer_request(struct mon *m, struct client *c, const struct frame *f)
 {
 	struct frame ok = {.type = FRAME_OK};
 	int r = 0;
@@ -208,7 +208,7 @@ static void on_message(struct mon *m, struct client *c, const struct frame *f)
 	case FRAME_RESIZE:
 	case FRAME_NO_RESTART:
 	case FRAME_SET_RESTART:
-		request(m, c, f);
+		answer_request(m, c, f);
 		break;
 	case FRAME_FINISHED:
 		if (m->phase == FINISHING)

@@ -83,7 +83,7 @@ void child_prepare(const struct mon *m, unsigned first)
 	ignore_result(fd_close_from(first, NULL, 0, false) < 0); /* all are close-on-exec anyway */
 }
 
-static void on_signal(struct mon *m, unused void *arg, int fd, unused short revents)
+static void on_monitor_signal(struct mon *m, unused void *arg, int fd, unused short revents)
 {
 	struct signalfd_siginfo info;
 	int status;
@@ -152,7 +152,7 @@ static void run_deadlines(struct mon *m)
 static void turn(struct mon *m)
 {
 	m->nfds = 0;
-	mon_watch(m, m->signals, POLLIN, on_signal, NULL);
+	mon_watch(m, m->signals, POLLIN, on_monitor_signal, NULL);
 	mon_watch(m, m->listen, POLLIN, on_listen, NULL);
 	mon_watch(m, m->report, POLLIN, life_report, NULL);
 	if (m->phase == RUNNING || m->phase == DRAINING)
@@ -230,7 +230,7 @@ static int begin_log(struct mon *m, struct err *err)
 }
 
 /* What can fail while the maker is at work already. */
-static int begin(struct mon *m, struct err *err)
+static int begin_work(struct mon *m, struct err *err)
 {
 	const struct monitor_plan *p = &m->plan;
 
@@ -264,7 +264,8 @@ static int begin_signals(struct mon *m, struct err *err)
 	sigaddset(&ours, SIGTERM);
 	/*
 	 * They are blocked since before the first child (spawn.c), and the
-	 * kernel has kept what came.  No sigaction() here: setting SIGCHLD to its default drops a pending one.
+	 * kernel has kept what came.  No sigaction() here: setting SIGCHLD to its default drops a pending
+	 * one.
 	 */
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return err_sys(err, "cannot block signals");
@@ -296,7 +297,7 @@ int main(int argc, char **argv)
 	clients_adopt(m, fd_inherited(PLAN_CLIENT_FD), true);
 	ignore_result(fd_set_nonblock(m->report, true) < 0); /* then a broken maker could hold us: no worse */
 	hide_from_oom_killer(m);
-	if (begin_signals(m, &err) < 0 || read_plan(m, &err) < 0 || begin(m, &err) < 0)
+	if (begin_signals(m, &err) < 0 || read_plan(m, &err) < 0 || begin_work(m, &err) < 0)
 		m->doomed = err;
 	for (;;)
 		turn(m);

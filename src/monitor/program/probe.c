@@ -139,7 +139,7 @@ static void read_output(struct mon *m)
 		fd_drop(&p->output);
 }
 
-static void on_output(struct mon *m, unused void *arg, int fd, unused short revents)
+static void on_probe_output(struct mon *m, unused void *arg, int fd, unused short revents)
 {
 	if (m->probe.output == fd)
 		read_output(m);
@@ -147,11 +147,11 @@ static void on_output(struct mon *m, unused void *arg, int fd, unused short reve
 
 void probe_watch(struct mon *m)
 {
-	mon_watch(m, m->probe.output, POLLIN, on_output, NULL);
+	mon_watch(m, m->probe.output, POLLIN, on_probe_output, NULL);
 }
 
 /* `why` stands for the output where it is not NULL. */
-static void settle(struct mon *m, int code, const char *why)
+static void settle_probe(struct mon *m, int code, const char *why)
 {
 	struct probe *p = &m->probe;
 	struct health_result result = {.start = p->start, .end = mon_wall(), .exit_code = code};
@@ -199,13 +199,13 @@ void probe_child(struct mon *m, pid_t pid, int status)
 	if (!p->process)
 		p->process = read_pid(m);
 	if (pid == p->process) {
-		settle(m, proc_exit_code(status), NULL);
+		settle_probe(m, proc_exit_code(status), NULL);
 	} else if (pid == p->runner && status != 0) {
 		if (proc_exit_code(status) == PROBE_PAUSED) { /* nothing to be learned from a paused one */
 			forget(m);
 			plan_next(m);
 		} else {
-			settle(m, -1, NULL);
+			settle_probe(m, -1, NULL);
 		}
 	}
 }
@@ -234,7 +234,7 @@ void probe_timeout(struct mon *m)
 	m->probe.start = start;
 	(void)snprintf(why, sizeof(why), "Health check exceeded timeout (%gs)",
 		       (double)m->health.timeout / 1e9); /* fits */
-	settle(m, -1, why);
+	settle_probe(m, -1, why);
 }
 
 static bool is_paused(const struct runtime *rt, const char *id)
