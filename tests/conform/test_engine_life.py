@@ -44,7 +44,7 @@ def test_exec_cannot_execute(engine, path, codes):
     cid = engine.start(*SLEEP)
     done = engine("exec", cid, path, rc=None)
     assert done.returncode in codes, done
-    if engine.name == "docker":
+    if engine.like_docker:
         assert 'exec: "%s": ' % path in done.stdout + done.stderr
     assert engine("exec", cid, "true").stdout == ""
 
@@ -155,7 +155,7 @@ def test_stats(engine):
                        "head -c 8000000 /dev/zero | tail -c 8000000 | sleep 600 & while :; do :; done")
     time.sleep(0.3)
     row = json.loads(engine.out("stats", "--no-stream", "--format", "{{json .}}", cid)) \
-        if engine.name == "docker" else json.loads(engine.out("stats", "--no-stream", "--format", "json", cid))[0]
+        if engine.like_docker else json.loads(engine.out("stats", "--no-stream", "--format", "json", cid))[0]
     memory = row.get("MemUsage") or row.get("mem_usage")
     assert "64MiB" in memory or "67.11MB" in memory, row
     assert not memory.startswith("0B"), row
@@ -168,7 +168,7 @@ def test_update(engine):
     pid = engine.pid(cid)
     engine("update", "--memory", "48m", "--memory-swap", "96m", "--cpu-shares", "300", "--pids-limit", "77",
            *(["--cpu-period", "50000", "--cpu-quota", "25000"]), cid) \
-        if engine.name == "docker" else \
+        if engine.like_docker else \
         engine("update", "--memory", "48m", "--memory-swap", "96m", "--cpu-shares", "300",
                "--cpu-period", "50000", "--cpu-quota", "25000", cid)
     wanted = by_view({("memory", "memory.limit_in_bytes"): str(48 << 20), ("cpu", "cpu.shares"): "300",
@@ -176,7 +176,7 @@ def test_update(engine):
                       ("cpu", "cpu.cfs_period_us"): "50000", ("cpu", "cpu.cfs_quota_us"): "25000"},
                      {("memory", "memory.max"): str(48 << 20), ("memory", "memory.swap.max"): str(48 << 20),
                       ("cpu", "cpu.max"): "25000 50000"})
-    if engine.name == "docker":
+    if engine.like_docker:
         wanted["pids", "pids.max"] = "77"
     assert {k: cgroup_value(pid, *k) for k in wanted} == wanted
     assert engine("exec", cid, "echo", "alive").stdout == "alive\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`run` with every option that reaches the runtime, by Docker and by Podman, from one table."""
+"""`run` with every option that reaches the runtime, by Docker, Podman and coffer, from one table."""
 import os
 import re
 
@@ -116,8 +116,8 @@ def argv(line):
     return line if isinstance(line, list) else ["sh", "-c", line]
 
 
-PARAMS = [pytest.param(e, *c[1:4], id="%s-%s" % (e, c[0])) for e in ("docker", "podman") for c in CASES
-          if e in (c[4:] or e)]
+PARAMS = [pytest.param(e, *c[1:4], id="%s-%s" % (e, c[0])) for e in ("docker", "podman", "coffer")
+          for c in CASES if not c[4:] or e == c[4] or (e, c[4]) == ("coffer", "docker")]
 
 
 @pytest.mark.parametrize("engine,options,line,expected", PARAMS, indirect=["engine"])
@@ -185,7 +185,8 @@ def test_named_volume(engine):
 
 
 def test_network_host(engine):
-    ours = os.readlink("/proc/%d/ns/net" % engine.daemon.pid if engine.name == "docker" else "/proc/self/ns/net")
+    ours = os.readlink("/proc/%s/ns/net" % {"docker": lambda: engine.daemon.pid, "coffer": lambda: engine.keeper.pid}.get(
+        engine.name, lambda: "self")())
     assert engine.sh("readlink /proc/self/ns/net", "--network=host").strip() == ours
 
 
@@ -220,7 +221,7 @@ def test_out_of_memory(engine):
                        "head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null & wait $!; "
                        "exec tail -c 90000000 /dev/zero")
     assert engine.out("wait", cid, limit=60) == "137"
-    if engine.name == "docker":
+    if engine.like_docker:
         assert engine.inspect(cid, "{{.State.OOMKilled}}") == "true"
 
 

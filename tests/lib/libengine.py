@@ -168,6 +168,7 @@ class Engine:
 
     name = base = None
     environ = None
+    like_docker = False  # the same words, columns and shapes of JSON
 
     def __init__(self):
         self.scratch = tempfile.mkdtemp(prefix=TOKEN + "-")
@@ -269,6 +270,7 @@ class Docker(Engine):
     """dockerd with a containerd of its own."""
 
     name = "docker"
+    like_docker = True
 
     def __init__(self, *daemon_options, v2=False, systemd=False, runtime="coffer", netns=None, **files):
         """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy;
@@ -403,6 +405,7 @@ class Coffer(Engine):
     """coffer with a store, a mount and a network namespace of its own: bridges and rules end with it."""
 
     name = "coffer"
+    like_docker = True
 
     def __init__(self, *globals_, config="", netns=None):
         """netns: a path of the network namespace to live in; else a new one."""
