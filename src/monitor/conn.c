@@ -22,7 +22,7 @@ int conn_lost(struct err *err)
 		       "about the container settles what is left");
 }
 
-static int failed(const struct frame *f, struct err *err)
+static int conn_failed(const struct frame *f, struct err *err)
 {
 	int r = err_set(err, f->a, "%s", f->text);
 
@@ -42,7 +42,7 @@ int conn_welcome(int fd, struct monitor_conn *ret, struct err *err)
 	if (r == 0)
 		r = conn_lost(err);
 	else if (r > 0 && f.type == FRAME_FAILED)
-		r = failed(&f, err);
+		r = conn_failed(&f, err);
 	else if (r > 0 && (f.type != FRAME_WELCOME ||
 			   (size_t)__builtin_popcount(
 				   f.flags & ~(uint32_t)(f.flags & FRAME_TERMINAL ? FRAME_IN : 0)) != nfds))
@@ -114,7 +114,7 @@ int conn_read_exit(struct monitor_conn *c, int *ret_status, struct err *err)
 	if (r < 0)
 		return r;
 	if (f.type == FRAME_FAILED)
-		return failed(&f, err);
+		return conn_failed(&f, err);
 	if (f.type != FRAME_EXIT)
 		return err_set(err, EPROTO, "unexpected message %d of the monitor", f.type);
 	c->must_finish = f.flags & FRAME_FINISHES;
@@ -153,7 +153,7 @@ static int one_request(const char *run_dir, const struct frame *f, struct err *e
 	if (answer.type == FRAME_OK)
 		return 0;
 	return answer.type == FRAME_FAILED
-		       ? failed(&answer, err)
+		       ? conn_failed(&answer, err)
 		       : err_set(err, EPROTO, "unexpected message %d of the monitor", answer.type);
 }
 

@@ -45,7 +45,7 @@ char *log_attrs(const str_list *labels)
 static const char hex_digits[] = "0123456789abcdef";
 
 /* 1: the byte stands for itself. */
-static bool is_plain(unsigned char c)
+static bool stands_for_itself(unsigned char c)
 {
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
@@ -74,7 +74,7 @@ static char *put_ascii(char *out, unsigned char c)
 }
 
 /* json_utf8_len() stops at a NUL only, and this text may end anywhere. */
-static unsigned utf8_len(const char *p, size_t left)
+static unsigned sequence_len(const char *p, size_t left)
 {
 	unsigned char copy[5] = {0};
 
@@ -84,13 +84,13 @@ static unsigned utf8_len(const char *p, size_t left)
 	return json_utf8_len(copy);
 }
 
-static char *put_text(char *out, const char *p, size_t len)
+static char *put_escaped(char *out, const char *p, size_t len)
 {
 	const char *end = p + len;
 
 	while (p < end) {
 		const char *run = p;
-		while (p < end && is_plain((unsigned char)*p))
+		while (p < end && stands_for_itself((unsigned char)*p))
 			p++;
 		memcpy(out, run, (size_t)(p - run));
 		out += p - run;
@@ -100,7 +100,7 @@ static char *put_text(char *out, const char *p, size_t len)
 			out = put_ascii(out, (unsigned char)*p++);
 			continue;
 		}
-		unsigned n = utf8_len(p, (size_t)(end - p));
+		unsigned n = sequence_len(p, (size_t)(end - p));
 		if (n == 0) {
 			memcpy(out, "\\ufffd", 6);
 			out += 6;
@@ -131,7 +131,7 @@ size_t log_line_encode(char *out, const char *text, size_t len, bool whole, bool
 	static const char out_stream[] = "\"stream\":\"stdout\",", err_stream[] = "\"stream\":\"stderr\",";
 	char *p = put_piece(out, "{\"log\":\"", 8);
 
-	p = put_text(p, text, len);
+	p = put_escaped(p, text, len);
 	if (whole)
 		p = put_piece(p, "\\n", 2);
 	p = put_piece(p, "\",", 2);
