@@ -159,7 +159,7 @@ static const char *find_path(char **envp)
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-static _Noreturn void run(char **argv, char **envp, const signal_set *mask)
+static _Noreturn void exec_program(char **argv, char **envp, const signal_set *mask)
 {
 	int code;
 
@@ -204,7 +204,7 @@ static bool passed_on(int sig)
 	return sig != SIGCHLD && sig != SIGTTIN && sig != SIGTTOU;
 }
 
-static _Noreturn void watch(int program, const signal_set *all)
+static _Noreturn void watch_program(int program, const signal_set *all)
 {
 	int code = 0;
 
@@ -247,6 +247,6 @@ void init_main(long *stack)
 		leave(INIT_USAGE);
 	}
 	if (program == 0)
-		run(argv, envp, &before);
-	watch((int)program, &all);
+		exec_program(argv, envp, &before);
+	watch_program((int)program, &all);
 }

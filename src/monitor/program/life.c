@@ -80,13 +80,14 @@ void life_report(struct mon *m, unused void *arg, int fd, unused short revents)
 		if (made.error > 0) { /* told when the maker is gone: nothing of it is left then */
 			set_failure(m, &made);
 			fd_drop(&made.master);
+			fd_drop(&made.dns_udp);
+			fd_drop(&made.dns_tcp);
 		} else {
 			m->pid = made.pid;
 			m->master = made.master;
+			names_begin(m, made.dns_udp, made.dns_tcp);
 			started(m);
 		}
-		fd_drop(&made.dns_udp);
-		fd_drop(&made.dns_tcp);
 		return;
 	}
 	fd_drop(&m->report);
@@ -231,6 +232,7 @@ static void end_run(struct mon *m)
 	e.oom = m->oom_killed;
 	ignore_result(run_dir_write_exit(m->dirfd, &e) < 0); /* the clients are told in any case */
 	streams_close(m);
+	names_end(m);
 	clients_end_output(m);
 	if (e.restarting)
 		mon_event(m, "die", m->code);

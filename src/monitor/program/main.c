@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * coffer-monitor: the process beside each container.  A forker: one thread,
- * always.  Started by monitor_spawn() alone; as `--probe` by itself, to run one health check.
+ * always.  Started by monitor_spawn() alone.
  */
 #include "monitor/program/mon.h"
 
@@ -12,6 +12,9 @@
 #include "monitor/plan.h"
 #include "monitor/run_dir.h"
 
+#include <link.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -133,14 +136,41 @@ static bool due(int64_t *at, int64_t now)
 	return true;
 }
 
+/*
+ * What only the start has needed of the executable goes: its pages are clean,
+ * and those of use in idling come back when they are touched.  Segments that
+ * may be written hold relocations, and stay.
+ */
+static void release_startup_pages(void)
+{
+	const ElfW(Phdr) *ph = (const void *)(uintptr_t)getauxval(AT_PHDR);
+	size_t n = getauxval(AT_PHNUM), page = getauxval(AT_PAGESZ);
+	uintptr_t base = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (ph[i].p_type == PT_PHDR)
+			base = (uintptr_t)ph - ph[i].p_vaddr;
+	for (size_t i = 0; base && i < n; i++) {
+		if (ph[i].p_type != PT_LOAD || (ph[i].p_flags & PF_W))
+			continue;
+		uintptr_t from = (base + ph[i].p_vaddr + page - 1) & ~(page - 1);
+		uintptr_t to = (base + ph[i].p_vaddr + ph[i].p_memsz) & ~(page - 1);
+		if (to > from)
+			ignore_result(madvise((void *)from, to - from, MADV_DONTNEED) <
+				      0); /* then they stay */
+	}
+}
+
 static void run_deadlines(struct mon *m)
 {
 	int64_t now = mon_clock();
 
 	if (due(&m->kill_at, now) && m->pid > 0 && !m->ended)
 		(void)kill(m->pid, SIGKILL); /* our child, not reaped */
-	if (due(&m->oom_at, now))
+	if (due(&m->oom_at, now)) {
 		oom_begin(m);
+		release_startup_pages();
+	}
 	if (due(&m->probe_at, now))
 		probe_start(m);
 	if (m->probe.runner && m->probe.deadline <= now)
@@ -160,10 +190,14 @@ static void turn(struct mon *m)
 	clients_watch(m);
 	probe_watch(m);
 	oom_watch(m);
-	int n = poll(m->fds, m->nfds, time_left(m));
+	int timeout = time_left(m);
+	names_watch(m, &timeout);
+	int n = poll(m->fds, m->nfds, timeout);
 	size_t all = m->nfds;
+	if (n >= 0) /* a question may have expired, too */
+		names_done(m);
 	for (size_t i = 0; n > 0 && i < all; i++)
-		if (m->fds[i].revents)
+		if (m->fds[i].revents && m->on[i].fn)
 			m->on[i].fn(m, m->on[i].arg, m->fds[i].fd, m->fds[i].revents);
 	run_deadlines(m);
 	life_step(m);
@@ -273,12 +307,10 @@ static int begin_signals(struct mon *m, struct err *err)
 	return m->signals < 0 ? err_sys(err, "cannot make a signal descriptor") : 0;
 }
 
-int main(int argc, char **argv)
+int main(int argc, unused char **argv)
 {
 	struct err err = {0};
 
-	if (argc > 1 && streq(argv[1], "--probe"))
-		return probe_main(argc, argv);
 	if (argc != 1 || fcntl(PLAN_CLIENT_FD, F_GETFD) < 0) {
 		dprintf(2, "coffer-monitor: started by coffer for each container; of no use by itself\n");
 		return 2;

@@ -43,7 +43,7 @@ enum phase { MAKING, RUNNING, DRAINING, WAITING, FINISHING };
 enum {
 	CLIENTS_MAX = 64,
 	STREAM_BUF = 65536,
-	WATCH_MAX = 2 * CLIENTS_MAX + 64,
+	WATCH_MAX = 2 * CLIENTS_MAX + 96,
 	EXIT_OWN_FAILURE = 125,
 };
 
@@ -78,6 +78,7 @@ struct probe {
 };
 
 struct oom_watch; /* watch.c */
+struct dns;
 
 struct mon;
 typedef void watch_fn(struct mon *m, void *arg, int fd, short revents);
@@ -109,6 +110,8 @@ struct mon {
 	struct probe probe;
 	struct oom_watch *oom;
 	bool oom_killed;
+	struct dns *dns;
+	size_t dns_at, dns_n; /* its part of fds[] */
 
 	/* Deadlines on the monotonic clock; 0 = none. */
 	int64_t restart_at, kill_at, probe_at, oom_at;
@@ -161,7 +164,6 @@ void probe_watch(struct mon *m);
 void probe_child(struct mon *m, pid_t pid, int status);
 void probe_timeout(struct mon *m);
 void probe_cancel(struct mon *m);
-int probe_main(int argc, char **argv);
 
 /* watch.c */
 void oom_begin(struct mon *m);
@@ -169,6 +171,12 @@ void oom_watch(struct mon *m);
 /* At the end: was it that? */
 bool oom_look(struct mon *m);
 void oom_free(struct mon *m);
+
+/* names.c.  Takes the descriptors over. */
+void names_begin(struct mon *m, int udp, int tcp);
+void names_watch(struct mon *m, int *timeout_ms);
+void names_done(struct mon *m);
+void names_end(struct mon *m);
 
 /* In a child before exec: signals, oom score, no descriptors from `first` on. */
 void child_prepare(const struct mon *m, unsigned first);

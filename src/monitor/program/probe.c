@@ -2,10 +2,9 @@
 /*
  * Health checks.
  *
- * The monitor executes itself as `--probe`: a process that enters a container
- * must not have a host's executable that the container could reach for (host/sealed_exe.h), and the
- * monitor's own memory stays as small as it is.  That runner starts the test in
- * the container, detached, and ends; the test's process becomes the monitor's
+ * Entering a container needs the whole runtime, which the monitor does not
+ * carry about: coffer-probe does.  That runner starts the test in the
+ * container, detached, and ends; the test's process becomes the monitor's
  * child, which can then kill it without fear of hitting another.
  */
 #include "monitor/program/mon.h"
@@ -13,16 +12,11 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "host/sealed_exe.h"
+#include "host/helper.h"
+#include "monitor/program/probe_args.h"
 #include "monitor/run_dir.h"
-#include "runtime/runtime.h"
 
 #include <signal.h>
-
-enum {
-	PROBE_ARGS = 8, /* before the test's own */
-	PROBE_PAUSED = 75,
-};
 
 static bool has_test(const struct mon *m)
 {
@@ -69,12 +63,13 @@ static _Noreturn void be_runner(const struct mon *m, int output)
 	const str_list *t = &p->health_test;
 	const char **argv = calloc(PROBE_ARGS + t->n + 3, sizeof(*argv));
 	char flags[3] = {p->rootless ? 'r' : '-', p->systemd_cgroup ? 's' : '-', '\0'};
+	autofree char *program = NULL;
+	struct err err = {0};
 	size_t n = 0;
 
 	if (!argv || !pid_file || setsid() < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
 		_exit(EXIT_OWN_FAILURE);
-	argv[n++] = "coffer-monitor: health check";
-	argv[n++] = "--probe";
+	argv[n++] = "coffer-probe";
 	argv[n++] = p->runtime_root ? p->runtime_root : "";
 	argv[n++] = p->id;
 	argv[n++] = p->isolation ? p->isolation : "";
@@ -86,8 +81,13 @@ static _Noreturn void be_runner(const struct mon *m, int output)
 	}
 	for (size_t i = 1; i < t->n; i++)
 		argv[n++] = t->v[i];
+	if (helper_path("coffer-probe", &program, &err) < 0) {
+		dprintf(2, "%s\n", err.msg);
+		_exit(EXIT_OWN_FAILURE);
+	}
 	child_prepare(m, 3);
-	(void)execve("/proc/self/exe", (char **)(uintptr_t)argv, environ);
+	(void)execve(program, (char **)(uintptr_t)argv, environ);
+	dprintf(2, "cannot execute \"%s\": %s\n", program, err_text(errno));
 	_exit(EXIT_OWN_FAILURE);
 }
 
@@ -235,39 +235,4 @@ void probe_timeout(struct mon *m)
 	(void)snprintf(why, sizeof(why), "Health check exceeded timeout (%gs)",
 		       (double)m->health.timeout / 1e9); /* fits */
 	settle_probe(m, -1, why);
-}
-
-static bool is_paused(const struct runtime *rt, const char *id)
-{
-	autofree char *json = NULL;
-	struct err ignored = {0};
-
-	return runtime_state(rt, id, &json, &ignored) == 0 && strstr(json, "\"paused\"");
-}
-
-/* --probe ROOT ID ISOLATION FLAGS PID_FILE TEST… */
-int probe_main(int argc, char **argv)
-{
-	struct runtime rt = {0};
-	struct err err = {0};
-	int status = 0;
-
-	if (argc < PROBE_ARGS || strlen(argv[5]) != 2)
-		return 2;
-	struct runtime_flags flags = {.root = argv[2][0] ? argv[2] : NULL,
-				      .isolation = argv[4][0] ? argv[4] : NULL,
-				      .systemd_cgroup = argv[5][1] == 's'};
-	struct exec_options o = {
-		.id = argv[3], .pid_file = argv[6], .detach = true, .argv = argv + PROBE_ARGS - 1};
-	int r = sealed_exe_ensure(argv, &err);
-	if (r == 0)
-		r = runtime_setup(&flags, &rt, &err);
-	if (r == 0)
-		r = runtime_exec(&rt, &o, &status, &err);
-	if (r == 0)
-		return 0;
-	if (rt.root && is_paused(&rt, o.id))
-		return PROBE_PAUSED;
-	dprintf(2, "%s\n", err.msg);
-	return EXIT_OWN_FAILURE;
 }

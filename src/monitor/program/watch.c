@@ -7,22 +7,30 @@
 #include "monitor/program/mon.h"
 
 #include "host/cgroup.h"
-#include "runtime/container.h"
+#include "runtime/record.h"
+#include "runtime/store.h"
 
 #include <signal.h>
 
 struct oom_watch {
-	struct container c;
+	struct record record; /* what it says stays: the group's strings are its */
+	struct cgroup cgroup;
 	int fd;
 	short events;
 	uint64_t kills;
 };
 
-static struct runtime runtime_of(const struct mon *m)
+static int load_group(const struct mon *m, struct record *record, struct cgroup *ret)
 {
-	return (struct runtime){.root = (char *)(uintptr_t)m->plan.runtime_root,
-				.rootless = m->plan.rootless,
-				.rootless_cgroup = m->plan.rootless};
+	struct err none = {0};
+	autoclose int dirfd = m->plan.runtime_root ? store_open(m->plan.runtime_root, m->plan.id, &none) : -1;
+
+	if (dirfd < 0)
+		return -ENOENT;
+	int r = record_read(dirfd, record, &none);
+	if (r == 0)
+		record_cgroup(record, ret);
+	return r;
 }
 
 void oom_free(struct mon *m)
@@ -30,29 +38,26 @@ void oom_free(struct mon *m)
 	if (!m->oom)
 		return;
 	fd_drop(&m->oom->fd);
-	container_close(&m->oom->c);
+	record_free(&m->oom->record);
 	free(take_ptr(&m->oom));
 }
 
 void oom_begin(struct mon *m)
 {
-	struct runtime rt = runtime_of(m);
 	struct err none = {0};
 
-	if (m->phase != RUNNING || m->oom || !m->plan.runtime_root || !(m->oom = calloc(1, sizeof(*m->oom))))
+	if (m->phase != RUNNING || m->oom || !(m->oom = calloc(1, sizeof(*m->oom))))
 		return;
 	m->oom->fd = -1;
-	if (container_load(&rt, m->plan.id, CONTAINER_SALVAGE, &m->oom->c, &none) == 0) {
-		m->oom->kills = 0;
-		m->oom->fd = cgroup_oom_watch(&m->oom->c.cgroup, &m->oom->events, &none);
-	}
+	if (load_group(m, &m->oom->record, &m->oom->cgroup) == 0)
+		m->oom->fd = cgroup_oom_watch(&m->oom->cgroup, &m->oom->events, &none);
 	if (m->oom->fd < 0) /* no memory group: nothing to be told */
 		oom_free(m);
 }
 
 static void oom_read(struct mon *m)
 {
-	int r = cgroup_oom_seen(&m->oom->c.cgroup, m->oom->fd, &m->oom->kills);
+	int r = cgroup_oom_seen(&m->oom->cgroup, m->oom->fd, &m->oom->kills);
 
 	if (r > 0) {
 		if (!m->oom_killed)
@@ -77,8 +82,8 @@ void oom_watch(struct mon *m)
 
 bool oom_look(struct mon *m)
 {
-	struct runtime rt = runtime_of(m);
-	struct err none = {0};
+	struct record record = {0};
+	struct cgroup group;
 
 	if (m->oom) {
 		struct pollfd p = {.fd = m->oom->fd, .events = m->oom->events};
@@ -86,12 +91,11 @@ bool oom_look(struct mon *m)
 			oom_read(m);
 		return m->oom_killed;
 	}
-	if (m->code != 128 + SIGKILL || !m->plan.runtime_root || m->oom_killed)
+	if (m->code != 128 + SIGKILL || m->oom_killed)
 		return m->oom_killed;
-	autocontainer struct container c;
-	if (container_load(&rt, m->plan.id, CONTAINER_SALVAGE, &c, &none) < 0 ||
-	    cgroup_oom_kills(&c.cgroup) == 0)
-		return false;
-	mon_event(m, "oom", -1);
-	return true;
+	bool killed = load_group(m, &record, &group) == 0 && cgroup_oom_kills(&group) > 0;
+	record_free(&record);
+	if (killed)
+		mon_event(m, "oom", -1);
+	return killed;
 }
