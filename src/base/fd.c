@@ -175,3 +175,11 @@ struct fd_path fd_path(int fd)
 	(void)snprintf(p.s, sizeof(p.s), "/proc/self/fd/%d", fd); /* always fits */
 	return p;
 }
+
+int fd_fill_standard(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -EBADF;
+	return 0;
+}

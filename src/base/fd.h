@@ -48,6 +48,9 @@ must_use ssize_t fd_recv(int sock, void *buf, size_t len, int *ret_fds, size_t m
  */
 must_use int fd_close_from(unsigned first, const int *keep, size_t nkeep, bool cloexec);
 
+/* Opens /dev/null where the caller left a standard stream closed: nothing that we open may land there. */
+must_use int fd_fill_standard(void);
+
 /* "/proc/self/fd/N" for calls that take paths only. */
 struct fd_path {
 	char s[32];

@@ -108,8 +108,8 @@ static int tar_link(struct tar_out *t, const char *name, const char *target)
 
 /* ---- busybox ---- */
 
-static int run_program(const char *path, const char *const *argv, const char *cwd, const char *what,
-		       char **ret, struct err *err)
+static int run_host(const char *path, const char *const *argv, const char *cwd, const char *what, char **ret,
+		    struct err *err)
 {
 	static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
 	struct proc_run q = {.path = path,
@@ -191,8 +191,8 @@ static int fetch_busybox(struct call *call, char **ret, size_t *ret_len, struct 
 			"busybox-static");
 	if (!mkdtemp(dir))
 		return err_sys(err, "cannot make a directory in /tmp");
-	int r = run_program(NULL, download, dir, "apt-get download busybox-static (try 'apt-get update')",
-			    NULL, err);
+	int r = run_host(NULL, download, dir, "apt-get download busybox-static (try 'apt-get update')", NULL,
+			 err);
 	DIR *d = r == 0 ? opendir(dir) : NULL;
 	for (const struct dirent *x; d && (x = readdir(d));)
 		if (str_ends(x->d_name, ".deb"))
@@ -203,7 +203,7 @@ static int fetch_busybox(struct call *call, char **ret, size_t *ret_len, struct 
 		r = err_set(err, ENOENT, "apt-get download left no package");
 	if (r == 0) {
 		const char *const unpack[] = {"/usr/bin/dpkg-deb", "-x", deb, "root", NULL};
-		r = run_program(NULL, unpack, dir, "dpkg-deb -x", NULL, err);
+		r = run_host(NULL, unpack, dir, "dpkg-deb -x", NULL, err);
 	}
 	str_putf(&path, "%s/root/bin/busybox", dir);
 	if (r == 0 && read_busybox(path.s, ret, ret_len) < 0) {
@@ -229,7 +229,7 @@ static int busybox_applets(const char *data, size_t len, char **ret, struct err 
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), fd); /* fits */
 	const char *const argv[] = {"busybox", "--list-full", NULL};
-	return run_program(path, argv, NULL, "busybox --list-full", ret, err);
+	return run_host(path, argv, NULL, "busybox --list-full", ret, err);
 }
 
 static const char passwd_text[] = "root:x:0:0:root:/root:/bin/sh\n"
@@ -326,7 +326,7 @@ static int suite_tar(const struct base_flags *f, int fd, struct err *err)
 		argv[4] = argv[3];
 		argv[3] = include.s;
 	}
-	return run_program(NULL, argv, NULL, "mmdebstrap", NULL, err);
+	return run_host(NULL, argv, NULL, "mmdebstrap", NULL, err);
 }
 
 static int run_build_base(struct call *call, struct err *err)

@@ -130,6 +130,8 @@ must_use int cli_each_named(struct call *call, cli_each each, struct err *err);
 must_use int cli_print(const char *text, struct err *err);
 must_use int cli_print_str(struct str *text, struct err *err);
 must_use int cli_println(const char *text, struct err *err);
+/* The same as a callback of the engine's; what cannot be written is lost. */
+void cli_tell(void *data, const char *line);
 /* A document by a --format: NULL or "" = indented JSON, "json" = one line, else a template and a line break.
  */
 must_use int cli_print_document(struct call *call, const struct value *v, const char *format,

@@ -117,7 +117,7 @@ static void put_images(struct names *n, struct engine *e)
 	image_list_free(&list);
 }
 
-static void put_networks(struct names *n, struct engine *e)
+static void offer_networks(struct names *n, struct engine *e)
 {
 	struct err ignored = {0};
 	network_list list = {0};
@@ -163,7 +163,7 @@ static void put_spec(struct call *call, struct names *n, const char *spec)
 	if (any || streq(spec, "@image"))
 		put_images(n, e);
 	if (any || streq(spec, "@network"))
-		put_networks(n, e);
+		offer_networks(n, e);
 	if (any || streq(spec, "@volume"))
 		put_volumes(n, e);
 }

@@ -25,7 +25,7 @@ static const struct opt doctor_options[] = {
 
 static const char *const state_words[] = {"ok", "note", "lack", "bad"};
 
-static int look(struct call *call, struct findings *f, struct err *err)
+static int look_around(struct call *call, struct findings *f, struct err *err)
 {
 	const struct config *c;
 	int r = cli_config(call, &c, err);
@@ -89,7 +89,7 @@ static int run_doctor(struct call *call, struct err *err)
 	const struct doctor_flags *f = call->options;
 	struct str out autostr = {0};
 	struct findings found;
-	int r = look(call, &found, err);
+	int r = look_around(call, &found, err);
 
 	if (r < 0)
 		return r;
@@ -284,7 +284,7 @@ static int run_info(struct call *call, struct err *err)
 	struct findings found;
 	const struct config *c = NULL;
 	struct value *v = NULL;
-	int r = look(call, &found, err);
+	int r = look_around(call, &found, err);
 
 	if (r == 0)
 		r = info_value(call, &found, &v, err);

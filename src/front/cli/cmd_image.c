@@ -139,14 +139,6 @@ static int run_save(struct call *call, struct err *err)
 	return output_close(&out, r, err);
 }
 
-static void load_told(void *data, const char *line)
-{
-	struct err ignored = {0};
-
-	(void)data;
-	ignore_result(cli_println(line, &ignored)); /* the image is there all the same */
-}
-
 static int run_load(struct call *call, struct err *err)
 {
 	const struct image_flags *f = call->options;
@@ -164,7 +156,7 @@ static int run_load(struct call *call, struct err *err)
 	if (fd < 0)
 		return err_sys(err, "cannot read \"%s\"", f->input ? f->input : "standard input");
 	struct image_progress report = {.report = progress_report, .data = &progress};
-	r = image_load(engine_images(e), fd, load_told, NULL,
+	r = image_load(engine_images(e), fd, cli_tell, NULL,
 		       f->quiet || !isatty(STDERR_FILENO) ? NULL : &report, err);
 	progress_end(&progress);
 	return r;

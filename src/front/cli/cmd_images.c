@@ -102,7 +102,8 @@ static int filter_read(struct call *call, struct image_store *s, const str_list 
 }
 
 /* "nginx", "nginx:1.*", "localhost:5000/x": against the name with and without its tag. */
-static bool name_matches(struct json_doc *m, const char *pattern, const char *repository, const char *tag)
+static bool image_name_matches(struct json_doc *m, const char *pattern, const char *repository,
+			       const char *tag)
 {
 	struct str whole autostr = {0};
 
@@ -171,11 +172,11 @@ static int images_add(struct images_print *p, const struct image *i, const char 
 		if (!full)
 			repository = other;
 	}
-	if (p->wanted && !name_matches(&m, p->wanted, repository, tag))
+	if (p->wanted && !image_name_matches(&m, p->wanted, repository, tag))
 		return 0;
 	bool named = p->filter.references.n == 0;
 	for (size_t k = 0; !named && k < p->filter.references.n; k++)
-		named = name_matches(&m, p->filter.references.v[k], repository, tag);
+		named = image_name_matches(&m, p->filter.references.v[k], repository, tag);
 	if (!named)
 		return 0;
 	value_put(&m, v, "Repository", repository);

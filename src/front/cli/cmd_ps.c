@@ -131,7 +131,7 @@ static int ps_print(struct call *call, const struct engine_rows *rows, struct er
 	return cli_print_str(&out, err);
 }
 
-static int run_ps(struct call *call, struct err *err)
+static int run_ps_list(struct call *call, struct err *err)
 {
 	const struct ps_flags *f = call->options;
 	struct engine_list q = {.all = f->all,
@@ -202,7 +202,7 @@ const struct command command_ps = {
 	.options = {OPT_TABLE(ps_options)},
 	.options_size = sizeof(struct ps_flags),
 	.max_args = 0,
-	.run = run_ps,
+	.run = run_ps_list,
 };
 const struct command command_port = {
 	.name = "port",

@@ -53,8 +53,8 @@ struct following {
 };
 
 /* Relays until the end (or the detach keys) and cleans up. */
-static int follow(const struct following *f, struct monitor_conn *conn, struct monitor_relay *relay,
-		  struct err *err)
+static int follow_container(const struct following *f, struct monitor_conn *conn, struct monitor_relay *relay,
+			    struct err *err)
 {
 	int detached = 0, status = 0;
 
@@ -122,7 +122,7 @@ static int run_run(struct call *call, struct err *err)
 	struct monitor_relay relay = {
 		.tty = q->tty, .stdin_open = q->attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
 	struct following following = {call, e, id, true};
-	return follow(&following, &conn, &relay, err);
+	return follow_container(&following, &conn, &relay, err);
 }
 
 static int run_create(struct call *call, struct err *err)
@@ -201,10 +201,10 @@ static int start_attached(struct call *call, struct engine *e, const char *id, s
 	struct monitor_relay relay = {
 		.tty = tty, .stdin_open = start.attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
 	struct following following = {call, e, id, true};
-	return follow(&following, &conn, &relay, err);
+	return follow_container(&following, &conn, &relay, err);
 }
 
-static int start_one(struct call *call, struct engine *e, const char *id, struct err *err)
+static int start_plain(struct call *call, struct engine *e, const char *id, struct err *err)
 {
 	const struct engine_start start = {0};
 	int r = engine_start(e, id, &start, NULL, err);
@@ -229,7 +229,7 @@ static int run_start(struct call *call, struct err *err)
 			r = engine_resolve(e, call->args[0], &id, err);
 		return r < 0 ? r : start_attached(call, e, id, err);
 	}
-	return cli_each_named(call, start_one, err);
+	return cli_each_named(call, start_plain, err);
 }
 
 static int run_attach(struct call *call, struct err *err)
@@ -259,7 +259,7 @@ static int run_attach(struct call *call, struct err *err)
 				      .sig_proxy = f->sig_proxy,
 				      .detach_keys = keys};
 	struct following following = {call, e, id, false};
-	return follow(&following, &conn, &relay, err);
+	return follow_container(&following, &conn, &relay, err);
 }
 
 #define RUN_EXAMPLES                                                                                         \

@@ -235,14 +235,6 @@ static const struct opt check_options[] = {
 	O_BOOL(SYS, repair, "repair", 0, "Mend what is found"),
 };
 
-static void check_finding(void *data, const char *line)
-{
-	struct err ignored = {0};
-
-	(void)data;
-	ignore_result(cli_println(line, &ignored)); /* the count tells all the same */
-}
-
 static int run_check(struct call *call, struct err *err)
 {
 	const struct system_flags *f = call->options;
@@ -252,7 +244,7 @@ static int run_check(struct call *call, struct err *err)
 	int r = cli_engine(call, &e, err);
 
 	if (r == 0)
-		r = engine_check(e, f->deep, f->repair, check_finding, NULL, &findings, err);
+		r = engine_check(e, f->deep, f->repair, cli_tell, NULL, &findings, err);
 	if (r < 0)
 		return r;
 	call->status = findings && !f->repair;

@@ -62,7 +62,7 @@ static const char *read_proc(struct json_doc *m, pid_t pid, const char *name, si
 }
 
 /* The arguments with blanks between them, or [name] of who has none. */
-static const char *command_line(struct json_doc *m, pid_t pid, const char *name)
+static const char *process_line(struct json_doc *m, pid_t pid, const char *name)
 {
 	size_t len = 0;
 	const char *text = read_proc(m, pid, "cmdline", &len);
@@ -103,13 +103,13 @@ static bool read_process(struct json_doc *m, pid_t pid, struct top_process *ret)
 	p.start = v[18];
 	p.size = v[19];
 	p.rss_pages = v[20];
-	p.command = command_line(m, pid, p.name);
+	p.command = process_line(m, pid, p.name);
 	*ret = p;
 	return true;
 }
 
 /* A user's name by /etc/passwd itself: the C library's look-up would load other programs' code. */
-static const char *user_name(struct json_doc *m, const struct top_machine *machine, uid_t uid)
+static const char *owner_name(struct json_doc *m, const struct top_machine *machine, uid_t uid)
 {
 	char id[24];
 
@@ -235,7 +235,7 @@ static const char *top_cell(struct json_doc *m, const struct top_machine *machin
 	switch (c) {
 	case TOP_UID:
 	case TOP_USER:
-		return user_name(m, machine, p->uid);
+		return owner_name(m, machine, p->uid);
 	case TOP_PID:
 		return number_text(m, p->pid);
 	case TOP_PPID:

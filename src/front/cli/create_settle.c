@@ -128,7 +128,7 @@ static int settle_network(const struct create_settle *s, const char *text, struc
 }
 
 /* --ip, --ip6, --mac-address and --network-alias are those of the first network. */
-static int settle_networks(const struct create_settle *s, struct err *err)
+static int settle_all_networks(const struct create_settle *s, struct err *err)
 {
 	struct create_flags *f = s->flags;
 	bool first = f->ip || f->ip6 || f->aliases.n || f->q.mac_address;
@@ -323,7 +323,7 @@ int create_settle(const struct create_settle *s, struct err *err)
 	if (r == 0 && f->landlock)
 		r = landlock_flag_read(s->memory, f->landlock, &f->q.landlock, err);
 	if (r == 0)
-		r = settle_networks(s, err);
+		r = settle_all_networks(s, err);
 	if (r == 0)
 		r = settle_health(s, err);
 	if (r == 0)

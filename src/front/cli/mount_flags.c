@@ -6,7 +6,7 @@
 
 static const char *const propagations[] = {"rprivate", "private", "rshared", "shared", "rslave", "slave"};
 
-static bool is_propagation(const char *text)
+static bool known_propagation(const char *text)
 {
 	for (size_t i = 0; i < ARRAY_LEN(propagations); i++)
 		if (streq(propagations[i], text))
@@ -34,7 +34,7 @@ static int check_target(const char *target, const char *text, struct err *err)
 }
 
 /* "./x" and "~/x" are the shell's business but for the first, which Docker takes too. */
-static const char *absolute_source(struct json_doc *memory, const char *source)
+static const char *source_path(struct json_doc *memory, const char *source)
 {
 	struct str whole autostr = {0};
 	char cwd[PATH_MAX];
@@ -51,7 +51,7 @@ static int volume_source(struct json_doc *memory, const char *source, struct eng
 	    str_starts(source, "../")) {
 		m->kind = ENGINE_BIND;
 		m->create_source = true;
-		m->source = absolute_source(memory, source);
+		m->source = source_path(memory, source);
 		return 0;
 	}
 	if (!is_volume_name(source))
@@ -78,7 +78,7 @@ static int volume_option(struct json_doc *memory, const char *word, struct engin
 		m->no_copy = true;
 	else if (streq(word, "idmap"))
 		m->idmap = true;
-	else if (is_propagation(word))
+	else if (known_propagation(word))
 		m->propagation = word;
 	else if (streq(word, "z") || streq(word, "Z"))
 		str_putf(&rest, "%s%s%s", m->options ? m->options : "", m->options ? "," : "", word);
@@ -226,7 +226,7 @@ static int mount_value(struct mount_words *w, const char *key, const char *value
 	} else if (streq(key, "bind-propagation")) {
 		w->bind_key = true;
 		w->m.propagation = value;
-		if (!is_propagation(value))
+		if (!known_propagation(value))
 			return err_set(err, EINVAL, "invalid propagation: %s", value);
 	} else if (streq(key, "bind-recursive")) {
 		return mount_recursive(w, value, err);
@@ -331,7 +331,7 @@ static int mount_finish(struct mount_words *w, struct err *err)
 		return err_set(err, EINVAL,
 			       "invalid mount config for type \"bind\": field Source must not be empty");
 	if (bind)
-		m->source = absolute_source(w->memory, m->source);
+		m->source = source_path(w->memory, m->source);
 	if (tmpfs && m->source)
 		return err_set(err, EINVAL,
 			       "invalid mount config for type \"tmpfs\": field Source must not be specified");

@@ -3,19 +3,21 @@
 
 #include "base/fd.h"
 
-int cli_print(const char *text, struct err *err)
+static int print_bytes(const void *data, size_t len, struct err *err)
 {
-	int r = fd_write_all(STDOUT_FILENO, text, strlen(text));
+	int r = len ? fd_write_all(STDOUT_FILENO, data, len) : 0;
 
 	return r < 0 ? err_num(err, r, "cannot write to standard output") : 0;
 }
 
+int cli_print(const char *text, struct err *err)
+{
+	return print_bytes(text, strlen(text), err);
+}
+
 int cli_print_str(struct str *text, struct err *err)
 {
-	if (text->failed)
-		return err_oom(err);
-	int r = text->len ? fd_write_all(STDOUT_FILENO, text->s, text->len) : 0;
-	return r < 0 ? err_num(err, r, "cannot write to standard output") : 0;
+	return text->failed ? err_oom(err) : print_bytes(text->s, text->len, err);
 }
 
 int cli_println(const char *text, struct err *err)
@@ -25,6 +27,14 @@ int cli_println(const char *text, struct err *err)
 	str_put(&line, text);
 	str_put(&line, "\n");
 	return cli_print_str(&line, err);
+}
+
+void cli_tell(void *data, const char *line)
+{
+	struct err ignored = {0};
+
+	(void)data;
+	ignore_result(cli_println(line, &ignored)); /* what it tells of is done all the same */
 }
 
 int cli_print_document(struct call *call, const struct value *v, const char *format, struct err *err)

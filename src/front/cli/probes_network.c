@@ -114,8 +114,8 @@ static void try_network(int out)
 	_exit(0);
 }
 
-static void tell(struct findings *f, const char *name, int code, const char *good, const char *bad,
-		 const char *advice)
+static void tell_answer(struct findings *f, const char *name, int code, const char *good, const char *bad,
+			const char *advice)
 {
 	if (code == 0)
 		finding_add(f, topic_net, name, FINDING_OK, NULL, "%s", good);
@@ -142,16 +142,16 @@ void probe_network(struct findings *f)
 		ignore_result(proc_wait(pid) < 0); /* its answer is what counts */
 	}
 	(void)close(ends[0]); /* read only */
-	tell(f, "namespaces", a.namespace, "containers get networks of their own", "no network namespaces",
-	     "a kernel with CONFIG_NET_NS, and CAP_SYS_ADMIN");
+	tell_answer(f, "namespaces", a.namespace, "containers get networks of their own",
+		    "no network namespaces", "a kernel with CONFIG_NET_NS, and CAP_SYS_ADMIN");
 	if (a.namespace)
 		return;
-	tell(f, "bridge", a.bridge, "bridge networks", "no bridges: --network none or host",
-	     "modprobe bridge");
-	tell(f, "veth", a.veth, "wires between containers and bridges",
-	     "no veth pairs: --network none or host", "modprobe veth");
-	tell(f, "nftables", a.nftables, "published ports and ways outside",
-	     "no nftables: ports cannot be published", "modprobe nf_tables");
+	tell_answer(f, "bridge", a.bridge, "bridge networks", "no bridges: --network none or host",
+		    "modprobe bridge");
+	tell_answer(f, "veth", a.veth, "wires between containers and bridges",
+		    "no veth pairs: --network none or host", "modprobe veth");
+	tell_answer(f, "nftables", a.nftables, "published ports and ways outside",
+		    "no nftables: ports cannot be published", "modprobe nf_tables");
 	if (geteuid() == 0 &&
 	    file_read_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16, &forward, &len) == 0)
 		finding_add(f, topic_net, "forwarding", *forward == '1' ? FINDING_OK : FINDING_NOTE, NULL,

@@ -271,7 +271,7 @@ int cli_each_named(struct call *call, cli_each each, struct err *err)
 
 /* ---- the program ---- */
 
-static int check_count(struct call *call, struct err *err)
+static int count_args(struct call *call, struct err *err)
 {
 	const struct command *c = call->command;
 	int n = call->nargs;
@@ -349,7 +349,7 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 		return 125;
 	}
 	call.nargs = in.nrest;
-	r = check_count(&call, &err);
+	r = count_args(&call, &err);
 	cli->program = r == 0 ? program_path(cli) : NULL;
 	if (r == 0 && c->enters_container)
 		r = sealed_exe_ensure(all, &err);
@@ -440,20 +440,13 @@ static int dispatch_cli(struct cli *cli, int argc, char **argv, char **all)
 	return call_command(cli, c, argv[0], argc - 1, argv + 1, all);
 }
 
-/* Nothing that we open may land on a standard stream that the caller left closed. */
-static void guard_streams(void)
-{
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			_exit(1);
-}
-
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = {.settings_fd = -1};
 	struct err err = {0};
 
-	guard_streams();
+	if (fd_fill_standard() < 0)
+		return 1;
 	autofree char **rest = calloc((size_t)argc + 1, sizeof(*rest));
 	if (!rest || argc < 1)
 		return 1;

@@ -230,7 +230,7 @@ static int run_stage(struct run *run, const struct pipe_command *c, const struct
 	return run_operand(run, first, dot, args, n, ret);
 }
 
-static int set_variable(struct run *run, const char *name, const struct value *v, bool assigns)
+static int bind_variable(struct run *run, const char *name, const struct value *v, bool assigns)
 {
 	if (assigns) {
 		for (size_t i = run->nvariables; i > 0; i--) {
@@ -271,7 +271,7 @@ static int run_branch(struct run *run, const struct node *n, const struct value 
 	int r = run_pipe(run, n->pipe, dot, &v);
 
 	if (r == 0 && n->pipe->declares[0])
-		r = set_variable(run, n->pipe->declares[0], v, n->pipe->assigns);
+		r = bind_variable(run, n->pipe->declares[0], v, n->pipe->assigns);
 	if (r < 0)
 		return r;
 	if (template_truth(v))
@@ -290,11 +290,11 @@ static int range_once(struct run *run, const struct node *n, const struct value 
 	int r = 0;
 
 	if (p->declares[1]) {
-		r = set_variable(run, p->declares[0], key, p->assigns);
+		r = bind_variable(run, p->declares[0], key, p->assigns);
 		if (r == 0)
-			r = set_variable(run, p->declares[1], item, p->assigns);
+			r = bind_variable(run, p->declares[1], item, p->assigns);
 	} else if (p->declares[0]) {
-		r = set_variable(run, p->declares[0], item, p->assigns);
+		r = bind_variable(run, p->declares[0], item, p->assigns);
 	}
 	if (r == 0)
 		r = run_nodes(run, n->body, item);
@@ -343,7 +343,7 @@ static int run_node(struct run *run, const struct node *n, const struct value *d
 		if (r < 0)
 			return r;
 		if (n->pipe->declares[0])
-			return set_variable(run, n->pipe->declares[0], v, n->pipe->assigns);
+			return bind_variable(run, n->pipe->declares[0], v, n->pipe->assigns);
 		template_show(run->out, v);
 		break;
 	case NODE_IF:

@@ -145,7 +145,7 @@ int bool_parse(const char *text, bool *ret)
 /* ---- moments ---- */
 
 /* Days since 1970 of a date of the Gregorian calendar, by the rule of the 400-year cycle from March on. */
-static int64_t days_of(int64_t y, int64_t m, int64_t d)
+static int64_t days_since_epoch(int64_t y, int64_t m, int64_t d)
 {
 	y -= m <= 2;
 	int64_t era = (y >= 0 ? y : y - 399) / 400, yoe = y - era * 400;
@@ -192,7 +192,7 @@ static int date_parse(const char *p, int64_t *ret)
 		return -EINVAL;
 	if ((*p == 'T' || *p == 't' || *p == ' ') && (p++, !clock_read(&p, &clock)))
 		return -EINVAL;
-	int64_t seconds = days_of(century * 100 + year, month, day) * 86400;
+	int64_t seconds = days_since_epoch(century * 100 + year, month, day) * 86400;
 	if (*p == 'Z' || *p == 'z') {
 		p++;
 	} else if (*p == '+' || *p == '-') {

@@ -148,7 +148,7 @@ const char *value_text(const struct value *v)
 
 /* ---- reading ---- */
 
-static int read_value(struct json_in *in, struct value **ret);
+static int value_read_one(struct json_in *in, struct value **ret);
 
 static int read_children(struct json_in *in, struct value *parent)
 {
@@ -164,7 +164,7 @@ static int read_children(struct json_in *in, struct value *parent)
 		size_t len;
 		r = parent->kind == VALUE_OBJECT ? json_lex_name(in, &key, &len) : 0;
 		if (r == 0)
-			r = read_value(in, &v);
+			r = value_read_one(in, &v);
 		if (r < 0)
 			return r;
 		if (parent->n == JSON_LIST_MAX)
@@ -201,7 +201,7 @@ static int read_scalar(struct json_in *in, struct value *v)
 	return 0;
 }
 
-static int read_value(struct json_in *in, struct value **ret)
+static int value_read_one(struct json_in *in, struct value **ret)
 {
 	char name[16];
 
@@ -235,7 +235,7 @@ int value_read(struct json_doc *memory, const char *text, size_t len, const char
 		memcpy(in.start, text, len);
 	in.p = in.line_start = in.start;
 	in.end = in.start + len;
-	int r = read_value(&in, &v);
+	int r = value_read_one(&in, &v);
 	if (r < 0)
 		return r;
 	json_skip_blanks(&in);

@@ -185,14 +185,6 @@ static int dispatch(struct front *f, struct globals *g, struct args_in *in, char
 	return status;
 }
 
-/* Nothing that we open may land on a standard stream that the caller left closed. */
-static void fill_standard_streams(void)
-{
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			_exit(1);
-}
-
 int main(int argc, char **argv)
 {
 	struct front f = {.log.fd = -1};
@@ -200,7 +192,8 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int status;
 
-	fill_standard_streams();
+	if (fd_fill_standard() < 0)
+		return 1;
 	autofree char **rest = calloc((size_t)argc + 1, sizeof(*rest));
 	if (!rest || argc < 1)
 		return 1;
