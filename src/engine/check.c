@@ -14,8 +14,8 @@ struct checking {
 	uint64_t found;
 };
 
-static void found(struct checking *k, const char *fmt, ...) printf_like(2, 3);
-static void found(struct checking *k, const char *fmt, ...)
+static void check_found(struct checking *k, const char *fmt, ...) printf_like(2, 3);
+static void check_found(struct checking *k, const char *fmt, ...)
 {
 	char text[ERR_MSG_MAX];
 	va_list ap;
@@ -43,7 +43,7 @@ static int check_row(void *data, struct engine_container *c, struct err *err)
 {
 	struct checking *k = data;
 	bool dir = engine_has_run_dir(k->e, c->id);
-	bool live = streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
+	bool live = engine_is_live(c);
 	struct monitor_status st = {0};
 
 	(void)err;
@@ -63,10 +63,10 @@ static int check_row(void *data, struct engine_container *c, struct err *err)
 		return 0;
 	}
 	now.lock = lock;
-	found(k, "container %s (%.12s): its row says \"%s\", which is not so%s", c->name, c->id, c->state,
-	      k->repair ? "; settled" : "");
+	check_found(k, "container %s (%.12s): its row says \"%s\", which is not so%s", c->name, c->id,
+		    c->state, k->repair ? "; settled" : "");
 	if (k->repair && engine_settle(k->e, &now, &why) < 0)
-		found(k, "container %s (%.12s): %s", c->name, c->id, why.msg);
+		check_found(k, "container %s (%.12s): %s", c->name, c->id, why.msg);
 	return 0;
 }
 
@@ -86,19 +86,20 @@ static int check_dirs(struct checking *k, int dirfd_, const char *root, struct e
 		if (x->d_name[0] == '.' ||
 		    (strlen(x->d_name) == ENGINE_ID_LEN && row_exists(k->e, x->d_name)))
 			continue;
-		found(k, "\"%s/containers/%s\" belongs to no container%s", root, x->d_name,
-		      k->repair ? "; removed" : "");
+		check_found(k, "\"%s/containers/%s\" belongs to no container%s", root, x->d_name,
+			    k->repair ? "; removed" : "");
 		if (!k->repair)
 			continue;
 		if (strlen(x->d_name) == ENGINE_ID_LEN) {
 			struct err why = {0};
 			int r = runtime_delete(&k->e->rt, x->d_name, true, &why);
 			if (r < 0 && r != -ENOENT)
-				found(k, "%s", why.msg);
+				check_found(k, "%s", why.msg);
 		}
 		int r = file_remove_tree_at(dirfd_, x->d_name);
 		if (r < 0)
-			found(k, "cannot remove \"%s/containers/%s\": %s", root, x->d_name, err_text(r));
+			check_found(k, "cannot remove \"%s/containers/%s\": %s", root, x->d_name,
+				    err_text(r));
 	}
 	(void)closedir(d); /* read only */
 	return 0;
@@ -113,10 +114,10 @@ static int check_runtime(struct checking *k, struct err *err)
 		struct err why = {0};
 		if (row_exists(k->e, rows.v[i].id))
 			continue;
-		found(k, "the runtime knows \"%s\", which is no container's%s", rows.v[i].id,
-		      k->repair ? "; deleted" : "");
+		check_found(k, "the runtime knows \"%s\", which is no container's%s", rows.v[i].id,
+			    k->repair ? "; deleted" : "");
 		if (k->repair && runtime_delete(&k->e->rt, rows.v[i].id, true, &why) < 0)
-			found(k, "%s", why.msg);
+			check_found(k, "%s", why.msg);
 	}
 	runtime_list_free(&rows);
 	return r;
@@ -139,8 +140,8 @@ static int check_volumes(struct checking *k, struct err *err)
 	if (r < 0)
 		return r;
 	if (stale) {
-		found(k, "%llu uses of volumes by containers that are no more%s", (unsigned long long)stale,
-		      k->repair ? "; removed" : "");
+		check_found(k, "%llu uses of volumes by containers that are no more%s",
+			    (unsigned long long)stale, k->repair ? "; removed" : "");
 		if (k->repair)
 			ignore_result(db_exec(k->e->db, &ignored,
 					      "DELETE FROM volume_use WHERE container NOT IN (SELECT id FROM "

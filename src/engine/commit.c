@@ -22,7 +22,7 @@ static const char *change_text(const struct changing *x, const char *text, size_
 	return s ? memcpy(s, text, len) : NULL;
 }
 
-static int list_add(const struct changing *x, str_list *l, const char *text)
+static int commit_list_add(const struct changing *x, str_list *l, const char *text)
 {
 	const char **v = json_doc_alloc(x->doc, (l->n + 1) * sizeof(*v));
 
@@ -42,7 +42,7 @@ static int list_add_once(const struct changing *x, str_list *l, const char *text
 		if (streq(l->v[i], text))
 			return 0;
 	}
-	return list_add(x, l, text);
+	return commit_list_add(x, l, text);
 }
 
 struct change_list {
@@ -75,15 +75,15 @@ static int take_command(const struct changing *x, const char *text, str_list *re
 	if (r != 0)
 		return MIN_OF(r, 0);
 	for (size_t i = 0; r == 0 && i < (x->c->shell.n ? x->c->shell.n : ARRAY_LEN(shell)); i++)
-		r = list_add(x, &l, x->c->shell.n ? x->c->shell.v[i] : shell[i]);
+		r = commit_list_add(x, &l, x->c->shell.n ? x->c->shell.v[i] : shell[i]);
 	if (r == 0)
-		r = list_add(x, &l, change_text(x, text, strlen(text)));
+		r = commit_list_add(x, &l, change_text(x, text, strlen(text)));
 	*ret = l;
 	return r;
 }
 
 /* The next word; quotes keep blanks together and a backslash the next character.  NULL at the end. */
-static const char *take_word(const struct changing *x, const char **p)
+static const char *commit_take_word(const struct changing *x, const char **p)
 {
 	const char *s = *p + strspn(*p, " \t");
 	char quote = 0;
@@ -161,16 +161,16 @@ static int take_pairs(const struct changing *x, const char *text,
 		const char *kept = pair ? change_text(x, pair, strlen(pair)) : NULL;
 		return kept ? set(x, kept) : change_oom(x);
 	}
-	for (const char *p = text, *w; r == 0 && (w = take_word(x, &p));)
+	for (const char *p = text, *w; r == 0 && (w = commit_take_word(x, &p));)
 		r = set(x, w);
 	return r;
 }
 
-static int take_ports(const struct changing *x, const char *text)
+static int commit_take_ports(const struct changing *x, const char *text)
 {
 	int r = 0;
 
-	for (const char *p = text, *w; r == 0 && (w = take_word(x, &p));) {
+	for (const char *p = text, *w; r == 0 && (w = commit_take_word(x, &p));) {
 		autofree char *port = strchr(w, '/') ? strdup(w) : str_format("%s/tcp", w);
 		if (!port)
 			return change_oom(x);
@@ -184,7 +184,7 @@ static int take_volumes(const struct changing *x, const char *text)
 	str_list l = {0};
 	int r = take_json_list(x, text, &l) < 0 ? -1 : 0;
 
-	for (const char *p = text, *w; l.n == 0 && r == 0 && (w = take_word(x, &p));)
+	for (const char *p = text, *w; l.n == 0 && r == 0 && (w = commit_take_word(x, &p));)
 		r = list_add_once(x, &x->c->volumes, w);
 	for (size_t i = 0; r == 0 && i < l.n; i++)
 		r = list_add_once(x, &x->c->volumes, l.v[i]);
@@ -216,11 +216,11 @@ static int apply_change(const struct changing *x, const char *line)
 	if (streq(word, "LABEL"))
 		return take_pairs(x, rest, set_label);
 	if (streq(word, "EXPOSE"))
-		return take_ports(x, rest);
+		return commit_take_ports(x, rest);
 	if (streq(word, "VOLUME"))
 		return take_volumes(x, rest);
 	if (streq(word, "ONBUILD"))
-		return list_add(x, &x->c->on_build, kept);
+		return commit_list_add(x, &x->c->on_build, kept);
 	if (streq(word, "USER"))
 		x->c->user = kept;
 	else if (streq(word, "WORKDIR"))
@@ -256,8 +256,8 @@ static char *command_line(const struct oci_image_config *c)
 	return str_take(&s);
 }
 
-static int make_image(struct engine *e, struct engine_container *c, const struct image_make *what,
-		      const str_list *changes, char **ret, struct err *err)
+static int commit_make_image(struct engine *e, struct engine_container *c, const struct image_make *what,
+			     const str_list *changes, char **ret, struct err *err)
 {
 	struct image base autoimage = {0};
 	struct snapshot s autosnapshot = {0};
@@ -305,7 +305,7 @@ int engine_commit(struct engine *e, const char *id, const char *reference, const
 			return r;
 		paused = true;
 	}
-	r = make_image(e, &c, &q, changes, ret_image_id, err);
+	r = commit_make_image(e, &c, &q, changes, ret_image_id, err);
 	if (paused) {
 		struct err why = {0};
 		int back = runtime_resume(&e->rt, id, &why);

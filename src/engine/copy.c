@@ -324,7 +324,7 @@ int engine_copy(struct engine *e, const struct engine_copy *q, struct err *err)
 		r = engine_load_locked(e, id, &c, err);
 	if (r < 0)
 		return r;
-	if (streq(c.state, "running") || streq(c.state, "paused") || streq(c.state, "restarting")) {
+	if (engine_is_live(&c)) {
 		(void)close(c.lock); /* others may stop it meanwhile; of a stopped one there is one mount at a
 					time */
 		c.lock = -1;

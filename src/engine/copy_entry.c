@@ -53,7 +53,7 @@ static int make_room(int to_dir, const char *name)
 	return -errno;
 }
 
-static int copy_bytes(int in, int out)
+static int copy_entry_copy_bytes(int in, int out)
 {
 	for (;;) {
 		ssize_t n = copy_file_range(in, NULL, out, NULL, SEND_BYTES, 0);
@@ -83,7 +83,7 @@ static int copy_regular(struct engine_copier *c, int from, const struct stat *st
 	autoclose int out = openat(to_dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (out < 0)
 		return -errno;
-	r = copy_bytes(in, out);
+	r = copy_entry_copy_bytes(in, out);
 	return r < 0 ? r : set_metadata(c, out, st);
 }
 

@@ -246,7 +246,8 @@ static int merge_exposed(struct engine_making *m, struct oci_image_config *c, st
 }
 
 /* -p, and with -P every exposed port that is not among them. */
-static int settle_ports(struct engine_making *m, const struct oci_image_config *c, struct err *err)
+static int create_config_settle_ports(struct engine_making *m, const struct oci_image_config *c,
+				      struct err *err)
 {
 	const struct engine_create *q = m->q;
 	struct engine_record *rec = &m->c.record;
@@ -313,5 +314,5 @@ int engine_create_config(struct engine_making *m, struct err *err)
 		r = merge_health(m, c, err);
 	if (r == 0)
 		r = merge_exposed(m, c, err);
-	return r < 0 ? r : settle_ports(m, c, err);
+	return r < 0 ? r : create_config_settle_ports(m, c, err);
 }

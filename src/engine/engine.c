@@ -39,7 +39,7 @@ static int open_directory_of(const char *root, const char *name, mode_t mode, st
 	return fd < 0 ? err_sys(err, "cannot open \"%s\"", path) : fd;
 }
 
-static int open_all(struct engine *e, struct err *err)
+static int engine_open_all(struct engine *e, struct err *err)
 {
 	struct image_store_options store = {
 		.root = e->data_root, .layers = e->o.layers, .sync = e->o.sync, .rules = e->o.rules};
@@ -81,7 +81,7 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct err 
 	if (!e->data_root || !e->run_root || !e->rt.root)
 		r = err_oom(err);
 	if (r == 0)
-		r = open_all(e, err);
+		r = engine_open_all(e, err);
 	if (r < 0) {
 		engine_close(e);
 		return r;

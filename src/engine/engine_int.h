@@ -87,6 +87,9 @@ must_use int engine_set_state(struct engine *e, struct engine_container *c, cons
 			      struct err *err);
 must_use int engine_note_state(struct engine_container *c, const char *state, struct err *err);
 
+/* Running, paused, or between two runs. */
+bool engine_is_live(const struct engine_container *c);
+
 /* settle.c: what is so, made known. `c` is locked. */
 must_use int engine_settle(struct engine *e, struct engine_container *c, struct err *err);
 /* The row of a running container that has ended, or whose start was cut short; may remove it (c->state

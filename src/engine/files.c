@@ -2,7 +2,7 @@
 #include "engine/files.h"
 
 /* The line without its line break; the next one. */
-static const char *take_line(const char *p, const char **ret, size_t *ret_len)
+static const char *files_take_line(const char *p, const char **ret, size_t *ret_len)
 {
 	size_t n = strcspn(p, "\n");
 
@@ -89,7 +89,7 @@ int engine_upstreams(const struct engine_names *n, str_list *ret, struct err *er
 		return r;
 	for (const char *p = n->host_resolv, *line; r == 0 && *p;) {
 		size_t len;
-		p = take_line(p, &line, &len);
+		p = files_take_line(p, &line, &len);
 		const char *address = after_word(line, len, "nameserver");
 		if (!address)
 			continue;
@@ -114,7 +114,7 @@ static void put_host_lines(struct str *out, const struct engine_names *n, bool o
 {
 	for (const char *p = n->host_resolv ? n->host_resolv : "", *line; *p;) {
 		size_t len;
-		p = take_line(p, &line, &len);
+		p = files_take_line(p, &line, &len);
 		const char *server = after_word(line, len, "nameserver");
 		bool drop = len == 0 || line[0] == '#' || line[0] == ';' || (server && own_servers) ||
 			    (server && !n->host_network && is_loopback(server)) ||

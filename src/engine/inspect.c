@@ -12,7 +12,7 @@ static const char *text_or(const char *s, const char *other)
 	return s && *s ? s : other;
 }
 
-static void put_list(struct json_out *out, const char *key, const str_list *l)
+static void inspect_put_list(struct json_out *out, const char *key, const str_list *l)
 {
 	if (l->n)
 		json_put_strs(out, key, l->v, l->n);
@@ -166,7 +166,7 @@ static void put_restart(struct json_out *out, const char *text)
 	json_end(out);
 }
 
-static void put_devices(struct json_out *out, const struct engine_create *q)
+static void inspect_put_devices(struct json_out *out, const struct engine_create *q)
 {
 	json_begin_list(out, "Devices");
 	for (size_t i = 0; i < q->devices.n; i++) {
@@ -206,8 +206,8 @@ static void put_limits(struct json_out *out, const struct engine_create *q)
 	json_put_i64(out, "CpuRealtimeRuntime", q->cpu_rt_runtime);
 	json_put_str(out, "CpusetCpus", text_or(q->cpuset_cpus, ""));
 	json_put_str(out, "CpusetMems", text_or(q->cpuset_mems, ""));
-	put_devices(out, q);
-	put_list(out, "DeviceCgroupRules", &q->device_cgroup_rules);
+	inspect_put_devices(out, q);
+	inspect_put_list(out, "DeviceCgroupRules", &q->device_cgroup_rules);
 	json_put_i64(out, "KernelMemory", q->kernel_memory);
 	json_put_i64(out, "MemoryReservation", q->memory_reservation);
 	json_put_i64(out, "MemorySwap",
@@ -269,24 +269,24 @@ static void put_host_config(struct json_out *out, const struct engine_container 
 	put_restart(out, q->restart);
 	json_put_bool(out, "AutoRemove", q->auto_remove);
 	json_put_str(out, "VolumeDriver", "");
-	put_list(out, "VolumesFrom", &q->volumes_from);
-	put_list(out, "CapAdd", &q->cap_add);
-	put_list(out, "CapDrop", &q->cap_drop);
+	inspect_put_list(out, "VolumesFrom", &q->volumes_from);
+	inspect_put_list(out, "CapAdd", &q->cap_add);
+	inspect_put_list(out, "CapDrop", &q->cap_drop);
 	json_put_str(out, "CgroupnsMode", text_or(q->cgroupns_mode, ""));
-	put_list(out, "Dns", &q->dns);
-	put_list(out, "DnsOptions", &q->dns_options);
-	put_list(out, "DnsSearch", &q->dns_search);
-	put_list(out, "ExtraHosts", &q->add_host);
-	put_list(out, "GroupAdd", &q->group_add);
+	inspect_put_list(out, "Dns", &q->dns);
+	inspect_put_list(out, "DnsOptions", &q->dns_options);
+	inspect_put_list(out, "DnsSearch", &q->dns_search);
+	inspect_put_list(out, "ExtraHosts", &q->add_host);
+	inspect_put_list(out, "GroupAdd", &q->group_add);
 	json_put_str(out, "IpcMode", text_or(q->ipc_mode, "private"));
 	json_put_str(out, "Cgroup", "");
-	put_list(out, "Links", &q->links);
+	inspect_put_list(out, "Links", &q->links);
 	json_put_i64(out, "OomScoreAdj", q->oom_score_adj);
 	json_put_str(out, "PidMode", text_or(q->pid_mode, ""));
 	json_put_bool(out, "Privileged", q->privileged);
 	json_put_bool(out, "PublishAllPorts", q->publish_all);
 	json_put_bool(out, "ReadonlyRootfs", q->read_only);
-	put_list(out, "SecurityOpt", &q->security_opt);
+	inspect_put_list(out, "SecurityOpt", &q->security_opt);
 	put_tmpfs(out, r);
 	json_put_str(out, "UTSMode", text_or(q->uts_mode, ""));
 	json_put_str(out, "UsernsMode", text_or(q->userns_mode, ""));
@@ -344,7 +344,7 @@ static void put_healthcheck(struct json_out *out, const struct oci_healthcheck *
 	if (!h)
 		return;
 	json_begin_object(out, "Healthcheck");
-	put_list(out, "Test", &h->test);
+	inspect_put_list(out, "Test", &h->test);
 	if (h->interval)
 		json_put_i64(out, "Interval", h->interval);
 	if (h->timeout)
@@ -377,8 +377,8 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 	json_put_bool(out, "Tty", q->tty);
 	json_put_bool(out, "OpenStdin", q->interactive);
 	json_put_bool(out, "StdinOnce", q->stdin_once);
-	put_list(out, "Env", &i->env);
-	put_list(out, "Cmd", &i->cmd);
+	inspect_put_list(out, "Env", &i->env);
+	inspect_put_list(out, "Cmd", &i->cmd);
 	put_healthcheck(out, i->healthcheck);
 	json_put_str(out, "Image", c->image);
 	if (i->volumes.n)
@@ -386,14 +386,14 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 	else
 		json_put_null(out, "Volumes");
 	json_put_str(out, "WorkingDir", text_or(i->working_dir, ""));
-	put_list(out, "Entrypoint", &i->entrypoint);
-	put_list(out, "OnBuild", &i->on_build);
+	inspect_put_list(out, "Entrypoint", &i->entrypoint);
+	inspect_put_list(out, "OnBuild", &i->on_build);
 	put_pairs(out, "Labels", &i->labels);
 	json_put_opt_str(out, "StopSignal", i->stop_signal);
 	if (q->stop_timeout >= 0)
 		json_put_i64(out, "StopTimeout", q->stop_timeout);
 	if (i->shell.n)
-		put_list(out, "Shell", &i->shell);
+		inspect_put_list(out, "Shell", &i->shell);
 	json_end(out);
 }
 
@@ -404,7 +404,7 @@ static void put_endpoint(struct json_out *out, const char *key, const struct net
 	json_begin_object(out, key);
 	json_put_null(out, "IPAMConfig");
 	json_put_null(out, "Links");
-	put_list(out, "Aliases", &p->aliases);
+	inspect_put_list(out, "Aliases", &p->aliases);
 	json_put_str(out, "MacAddress", text_or(p->mac, ""));
 	json_put_str(out, "NetworkID", text_or(p->network_id, ""));
 	json_put_str(out, "EndpointID", "");
@@ -476,8 +476,8 @@ static void put_networks(struct json_out *out, const struct engine_container *c,
 
 /* ---- the whole ---- */
 
-static void put_head(struct json_out *out, struct engine *e, const struct engine_container *c,
-		     const struct monitor_status *st)
+static void inspect_put_head(struct json_out *out, struct engine *e, const struct engine_container *c,
+			     const struct monitor_status *st)
 {
 	const struct oci_image_config *i = &c->record.config;
 	size_t skip = i->entrypoint.n ? 0 : 1;
@@ -556,7 +556,7 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 	if (s < 0)
 		return s;
 	json_begin_object(out, NULL);
-	put_head(out, e, c, &st);
+	inspect_put_head(out, e, c, &st);
 	put_path(out, "ResolvConfPath", engine_data_path(e, c->id, "resolv.conf"));
 	put_path(out, "HostnamePath", engine_data_path(e, c->id, "hostname"));
 	put_path(out, "HostsPath", engine_data_path(e, c->id, "hosts"));

@@ -10,11 +10,6 @@
 #include <signal.h>
 #include <time.h>
 
-static bool state_is_live(const struct engine_container *c)
-{
-	return streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
-}
-
 static int not_running(const struct engine_container *c, struct err *err)
 {
 	return err_set(err, EINVAL, "Container %s is not running", c->id);
@@ -154,7 +149,7 @@ int engine_stop(struct engine *e, const char *id, const char *signal, int timeou
 
 	if (r < 0)
 		return r;
-	if (!state_is_live(&c))
+	if (!engine_is_live(&c))
 		return 0; /* stopped is what was asked for */
 	const char *how = stop_signal_of(&c, signal);
 	r = runtime_signal_number(how, err);
@@ -205,7 +200,7 @@ int engine_kill(struct engine *e, const char *id, const char *signal, struct err
 	number = runtime_signal_number(how, err);
 	if (number < 0)
 		return err_set(err, EINVAL, "Invalid signal: %.32s", how);
-	if (!state_is_live(&c))
+	if (!engine_is_live(&c))
 		return err_set(err, EINVAL, "Cannot kill container: %s: Container %s is not running", c.name,
 			       c.id);
 	bool ends = number == SIGKILL;
@@ -238,7 +233,7 @@ int engine_pause(struct engine *e, const char *id, struct err *err)
 	if (streq(c.state, "restarting"))
 		return err_set(err, EINVAL, "Container %s is restarting, wait until the container is running",
 			       c.name);
-	if (!state_is_live(&c))
+	if (!engine_is_live(&c))
 		return not_running(&c, err);
 	r = runtime_pause(&e->rt, id, err);
 	if (r == 0)
@@ -276,7 +271,7 @@ int engine_remove(struct engine *e, const char *id, bool force, bool volumes, st
 		r = engine_load_locked(e, id, &c, err);
 		if (r < 0)
 			return r;
-		if (!state_is_live(&c))
+		if (!engine_is_live(&c))
 			return engine_erase(e, &c, volumes, err);
 		if (!force && streq(c.state, "paused"))
 			return err_set(err, EBUSY,
@@ -368,11 +363,11 @@ int engine_wait(struct engine *e, const char *id, const char *condition, int *re
 	if (r < 0)
 		return r;
 	status = c.exit_code;
-	if (next && !state_is_live(&c))
+	if (next && !engine_is_live(&c))
 		return err_set(err, EINVAL,
 			       "Container %s is not running, and nothing would tell when it is started",
 			       c.name);
-	if (state_is_live(&c)) {
+	if (engine_is_live(&c)) {
 		do {
 			end_watch_close(&w);
 			r = end_watch_open(e, id, false, &w);
@@ -400,7 +395,7 @@ int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_
 
 	if (r < 0)
 		return r;
-	if (!state_is_live(&c))
+	if (!engine_is_live(&c))
 		return not_running(&c, err);
 	return runtime_processes(&e->rt, id, ret, ret_n, err);
 }
@@ -444,7 +439,7 @@ int engine_attach(struct engine *e, const char *id, bool no_stdin, struct monito
 	if (streq(c.state, "restarting"))
 		return err_set(err, EINVAL,
 			       "You cannot attach to a restarting container, wait until it is running");
-	if (!state_is_live(&c))
+	if (!engine_is_live(&c))
 		return err_set(err, EINVAL, "You cannot attach to a stopped container, start it first");
 	r = engine_run_dir(e, id, &dir, err);
 	if (r == 0)

@@ -329,7 +329,7 @@ static const char *ports_of_row(struct listing *l, const struct db_row *q, bool 
 	return list_keep(l, out.s ? out.s : "");
 }
 
-static int add_row(struct listing *l, const struct db_row *q, struct err *err)
+static int list_add_row(struct listing *l, const struct db_row *q, struct err *err)
 {
 	const char *state = db_text(q, C_STATE);
 	int64_t flags = db_int(q, C_FLAGS);
@@ -405,7 +405,7 @@ static int query_rows(struct listing *l, struct err *err)
 		if (!l->second && !row_is_right(l, &q))
 			r = engine_strs_add(&l->wrong, db_text(&q, C_ID), err);
 		if (r == 0 && !l->wrong.n)
-			r = add_row(l, &q, err);
+			r = list_add_row(l, &q, err);
 		if (l->q->last > 0 && (int64_t)l->n >= l->q->last)
 			break;
 	}

@@ -75,7 +75,7 @@ static bool is_name_char(char c, bool first)
 	return alnum || (!first && (c == '_' || c == '.' || c == '-'));
 }
 
-static bool is_name(const char *name)
+static bool names_is_name(const char *name)
 {
 	size_t n = 0;
 
@@ -88,7 +88,7 @@ static bool is_name(const char *name)
 
 int engine_name_check(const char *name, struct err *err)
 {
-	if (is_name(name))
+	if (names_is_name(name))
 		return 0;
 	return err_set(err, EINVAL,
 		       "Invalid container name (%.64s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
@@ -96,7 +96,7 @@ int engine_name_check(const char *name, struct err *err)
 
 int engine_volume_name_check(const char *name, struct err *err)
 {
-	if (is_name(name))
+	if (names_is_name(name))
 		return 0;
 	return err_set(err, EINVAL,
 		       "create %.64s: \"%.64s\" includes invalid characters for a local volume name, only "

@@ -31,8 +31,7 @@ static int add_use(struct in_use *u, const struct engine_container *c, struct er
 	if (snprintf(v[u->n].id, sizeof(v->id), "%s", c->record.image_id) < 0 ||
 	    snprintf(v[u->n].container, sizeof(v->container), "%s", c->id) < 0)
 		return err_oom(err);
-	v[u->n++].runs =
-		streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
+	v[u->n++].runs = engine_is_live(c);
 	for (size_t i = 0; r == 0 && i < c->record.diff_ids.n; i++)
 		r = engine_strs_add(&u->diff_ids, c->record.diff_ids.v[i], err);
 	return r;
@@ -119,7 +118,7 @@ static int prune_one_container(void *data, struct engine_container *c, struct er
 	struct err why = {0};
 	uint64_t bytes = 0, inodes;
 
-	if (streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting"))
+	if (engine_is_live(c))
 		return 0;
 	if ((p->until && c->created >= p->until) ||
 	    !engine_filter_labels(&p->filters, c->record.config.labels.v, c->record.config.labels.n))
@@ -264,7 +263,7 @@ static int count_container(void *data, struct engine_container *c, struct err *e
 	struct snapshot s autosnapshot = {0};
 	struct engine_maps maps;
 	uint64_t bytes = 0, inodes;
-	bool runs = streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
+	bool runs = engine_is_live(c);
 	int r = add_use(&k->use, c, err);
 
 	engine_maps_of(k->e, c, &maps);

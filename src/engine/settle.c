@@ -69,7 +69,7 @@ int engine_status(struct engine *e, const char *id, struct monitor_status *ret, 
 	return monitor_status(dir, ret, err);
 }
 
-static bool row_is_live(const struct engine_container *c)
+bool engine_is_live(const struct engine_container *c)
 {
 	return streq(c->state, "running") || streq(c->state, "paused") || streq(c->state, "restarting");
 }
@@ -133,7 +133,7 @@ static void learn_end(struct engine *e, struct engine_container *c)
 		why = "its monitor was killed";
 	} else {
 		c->exit_code = EXIT_UNKNOWN;
-		why = row_is_live(c) ? "the machine was restarted" : "its start was cut short";
+		why = engine_is_live(c) ? "the machine was restarted" : "its start was cut short";
 	}
 	if (c->finished < c->started || c->finished == 0)
 		c->finished = engine_now();
@@ -242,14 +242,14 @@ int engine_settle(struct engine *e, struct engine_container *c, struct err *err)
 	if (streq(c->state, "removing"))
 		return engine_erase(e, c, false, err);
 	if (!engine_has_run_dir(e, c->id))
-		return row_is_live(c) ? engine_end_locked(e, c, err) : 0;
+		return engine_is_live(c) ? engine_end_locked(e, c, err) : 0;
 	r = engine_run_dir(e, c->id, &dir, err);
 	if (r == 0)
 		r = monitor_status(dir, &st, err);
 	if (r < 0)
 		return r;
 	if (st.monitor_alive && (st.running || st.restarting)) {
-		if (!row_is_live(c))
+		if (!engine_is_live(c))
 			return note_running(e, c, &st, err);
 		if (st.restarting != streq(c->state, "restarting") && !streq(c->state, "paused"))
 			return engine_note_state(c, st.restarting ? "restarting" : "running", err);
@@ -282,7 +282,7 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 		return r;
 	c.lock = take_fd(&lock);
 	if (!engine_has_run_dir(e, id))
-		return row_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
+		return engine_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
 	if (engine_runs(e, id, NULL))
 		return 0; /* started again meanwhile */
 	return engine_end_locked(e, &c, err);

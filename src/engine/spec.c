@@ -182,8 +182,8 @@ static void write_process(struct json_out *out, const struct engine_spec *s, uin
 
 /* ---- the whole ---- */
 
-static void write_annotations(struct json_out *out, const struct engine_spec *s,
-			      const struct engine_security *sec)
+static void spec_write_annotations(struct json_out *out, const struct engine_spec *s,
+				   const struct engine_security *sec)
 {
 	const struct engine_record *r = &s->c->record;
 
@@ -242,7 +242,7 @@ int engine_spec_write(const struct engine_spec *s, char **ret, struct err *err)
 		json_put_opt_str(&out, "domainname", q->domainname);
 	}
 	engine_spec_mounts(&out, s);
-	write_annotations(&out, s, &sec);
+	spec_write_annotations(&out, s, &sec);
 	r = engine_spec_linux(&out, s, caps, &sec, err);
 	if (r < 0)
 		return r;

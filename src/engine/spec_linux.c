@@ -26,7 +26,7 @@ static bool is_host_mode(const char *mode)
 	return mode && streq(mode, "host");
 }
 
-static void put_namespaces(struct json_out *out, const struct engine_spec *s)
+static void spec_linux_put_namespaces(struct json_out *out, const struct engine_spec *s)
 {
 	const struct engine_create *q = &s->c->record.q;
 	bool cgroup = q->cgroupns_mode ? streq(q->cgroupns_mode, "private") : s->cgroup2;
@@ -137,7 +137,7 @@ int engine_spec_linux(struct json_out *out, const struct engine_spec *s, uint64_
 	int r;
 
 	json_begin_object(out, "linux");
-	put_namespaces(out, s);
+	spec_linux_put_namespaces(out, s);
 	if (s->maps->uids.n && !s->join_user) {
 		put_maps(out, "uidMappings", &s->maps->uids);
 		put_maps(out, "gidMappings", &s->maps->gids);

@@ -90,7 +90,7 @@ static void ipc_mounts(struct json_out *out, const struct engine_spec *s)
 	put_mount(out, "/dev/shm", "tmpfs", "shm", OPTIONS("nosuid", "noexec", "nodev", "mode=1777", size));
 }
 
-static void put_tmpfs(struct json_out *out, const struct engine_record_mount *m)
+static void spec_mounts_put_tmpfs(struct json_out *out, const struct engine_record_mount *m)
 {
 	const char *options[OPTIONS_MAX + 1] = {"nosuid", "nodev", "noexec"};
 	size_t n = 3;
@@ -156,7 +156,7 @@ static void asked_mounts(struct json_out *out, const struct engine_spec *s)
 			done++;
 			const struct engine_bind *b = bind_of(s, m);
 			if (streq(m->type, "tmpfs"))
-				put_tmpfs(out, m);
+				spec_mounts_put_tmpfs(out, m);
 			else if (b)
 				put_bind(out, b);
 		}

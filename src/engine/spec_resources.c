@@ -8,7 +8,7 @@
 
 enum { DEVICE_DEPTH_MAX = 8 };
 
-static void put_limit(struct json_out *out, const char *key, int64_t v)
+static void spec_resources_put_limit(struct json_out *out, const char *key, int64_t v)
 {
 	if (v)
 		json_put_i64(out, key, v);
@@ -22,10 +22,10 @@ void engine_spec_memory(struct json_out *out, const struct engine_create *q)
 	if (q->memory > 0 && swap == 0)
 		swap = q->memory <= INT64_MAX / 2 ? 2 * q->memory : -1;
 	json_begin_object(out, "memory");
-	put_limit(out, "limit", q->memory);
-	put_limit(out, "reservation", q->memory_reservation);
-	put_limit(out, "swap", swap);
-	put_limit(out, "kernel", q->kernel_memory);
+	spec_resources_put_limit(out, "limit", q->memory);
+	spec_resources_put_limit(out, "reservation", q->memory_reservation);
+	spec_resources_put_limit(out, "swap", swap);
+	spec_resources_put_limit(out, "kernel", q->kernel_memory);
 	if (q->memory_swappiness >= 0)
 		json_put_i64(out, "swappiness", q->memory_swappiness);
 	if (q->oom_kill_disable)
@@ -43,11 +43,11 @@ void engine_spec_cpu(struct json_out *out, const struct engine_create *q)
 		quota = q->nano_cpus / (1000000000 / PERIOD_US);
 	}
 	json_begin_object(out, "cpu");
-	put_limit(out, "shares", q->cpu_shares);
-	put_limit(out, "period", period);
-	put_limit(out, "quota", quota);
-	put_limit(out, "realtimePeriod", q->cpu_rt_period);
-	put_limit(out, "realtimeRuntime", q->cpu_rt_runtime);
+	spec_resources_put_limit(out, "shares", q->cpu_shares);
+	spec_resources_put_limit(out, "period", period);
+	spec_resources_put_limit(out, "quota", quota);
+	spec_resources_put_limit(out, "realtimePeriod", q->cpu_rt_period);
+	spec_resources_put_limit(out, "realtimeRuntime", q->cpu_rt_runtime);
 	json_put_opt_str(out, "cpus", q->cpuset_cpus);
 	json_put_opt_str(out, "mems", q->cpuset_mems);
 	json_end(out);
@@ -93,7 +93,7 @@ static int put_block_io(struct json_out *out, const struct engine_create *q, str
 	int r;
 
 	json_begin_object(out, "blockIO");
-	put_limit(out, "weight", q->blkio_weight);
+	spec_resources_put_limit(out, "weight", q->blkio_weight);
 	r = put_throttle(out, "weightDevice", "weight", q->weight_device.v, q->weight_device.n, err);
 	if (r == 0)
 		r = put_throttle(out, "throttleReadBpsDevice", "rate", q->device_read_bps.v,
@@ -111,8 +111,8 @@ static int put_block_io(struct json_out *out, const struct engine_create *q, str
 	return r;
 }
 
-static void put_rule(struct json_out *out, bool allow, const char *type, int64_t maj, int64_t min,
-		     const char *access)
+static void spec_resources_put_rule(struct json_out *out, bool allow, const char *type, int64_t maj,
+				    int64_t min, const char *access)
 {
 	json_begin_object(out, NULL);
 	json_put_bool(out, "allow", allow);
@@ -150,7 +150,7 @@ static int put_cgroup_rule(struct json_out *out, const char *text, struct err *e
 		ok = false;
 	if (!ok)
 		return err_set(err, EINVAL, "invalid device cgroup rule format: '%.64s'", text);
-	put_rule(out, true, type, number[0], number[1], access);
+	spec_resources_put_rule(out, true, type, number[0], number[1], access);
 	return 0;
 }
 
@@ -161,8 +161,8 @@ typedef int (*device_visit)(struct json_out *out, const struct engine_device *d,
 
 static int rule_of_device(struct json_out *out, const struct engine_device *d, const struct stat *st)
 {
-	put_rule(out, true, S_ISBLK(st->st_mode) ? "b" : "c", major(st->st_rdev), minor(st->st_rdev),
-		 d->access && *d->access ? d->access : "rwm");
+	spec_resources_put_rule(out, true, S_ISBLK(st->st_mode) ? "b" : "c", major(st->st_rdev),
+				minor(st->st_rdev), d->access && *d->access ? d->access : "rwm");
 	return 0;
 }
 
@@ -260,7 +260,7 @@ int engine_spec_resources(struct json_out *out, const char *key, const struct en
 
 	json_begin_object(out, key);
 	json_begin_list(out, "devices");
-	put_rule(out, q->privileged, NULL, -1, -1, "rwm");
+	spec_resources_put_rule(out, q->privileged, NULL, -1, -1, "rwm");
 	if (!q->privileged)
 		r = each_device(out, q, rule_of_device, err);
 	for (size_t i = 0; r == 0 && i < q->device_cgroup_rules.n; i++)

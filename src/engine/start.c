@@ -214,8 +214,8 @@ static int may_start(const struct engine_container *c, struct err *err)
 	return streq(c->state, "running") || streq(c->state, "restarting");
 }
 
-static int start_locked(struct engine_starting *s, const struct engine_start *q, struct monitor_conn *ret,
-			struct err *err)
+static int start_start_locked(struct engine_starting *s, const struct engine_start *q,
+			      struct monitor_conn *ret, struct err *err)
 {
 	struct monitor_plan plan;
 	autofree char *events = engine_events_path(s->e, "");
@@ -254,7 +254,7 @@ int engine_start(struct engine *e, const char *id, const struct engine_start *q,
 		return MIN_OF(r, 0); /* it runs already, which is what was wanted */
 	}
 	c.restarts = 0;
-	r = start_locked(&s, q, &conn, err);
+	r = start_start_locked(&s, q, &conn, err);
 	if (r < 0) {
 		if (!err->exit_status)
 			err->exit_status = 125;

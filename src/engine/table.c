@@ -30,7 +30,7 @@ static void write_objects(struct json_out *out, const struct json_field *f, cons
 	json_end(out);
 }
 
-static void write_pairs(struct json_out *out, const char *name, const struct any_list *l)
+static void table_write_pairs(struct json_out *out, const char *name, const struct any_list *l)
 {
 	const struct json_pair *p = (const struct json_pair *)(const void *)l->v;
 
@@ -90,7 +90,7 @@ static void write_field(struct json_out *out, const struct json_field *f, const 
 		write_objects(out, f, (const struct any_list *)(const void *)at);
 		break;
 	case JSON_PAIRS:
-		write_pairs(out, f->name, (const struct any_list *)(const void *)at);
+		table_write_pairs(out, f->name, (const struct any_list *)(const void *)at);
 		break;
 	case JSON_U16:
 	case JSON_I32:

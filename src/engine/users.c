@@ -35,7 +35,7 @@ struct user_line {
 	size_t n;
 };
 
-static const char *next_line(const char *p, struct user_line *l)
+static const char *users_next_line(const char *p, struct user_line *l)
 {
 	size_t len = strcspn(p, "\n");
 	const char *end = p + len;
@@ -115,7 +115,7 @@ static int find_passwd(const char *passwd, const char *user, struct engine_user 
 
 	name[0] = '\0';
 	for (const char *p = passwd ? passwd : ""; *p;) {
-		p = next_line(p, &l);
+		p = users_next_line(p, &l);
 		if (!field_number(&l, 2, &uid) || !field_number(&l, 3, &gid))
 			continue;
 		if (!field_is(&l, 0, user) && !(numeric && uid == number))
@@ -143,7 +143,7 @@ static int find_group(const char *group_file, const char *name, uint32_t *ret)
 	uint32_t gid;
 
 	for (const char *p = group_file ? group_file : ""; *p;) {
-		p = next_line(p, &l);
+		p = users_next_line(p, &l);
 		if (field_is(&l, 0, name) && field_number(&l, 2, &gid)) {
 			*ret = gid;
 			return 0;
@@ -158,7 +158,7 @@ static void add_memberships(const char *group_file, const char *name, struct eng
 	uint32_t gid;
 
 	for (const char *p = group_file ? group_file : ""; *p && *name;) {
-		p = next_line(p, &l);
+		p = users_next_line(p, &l);
 		if (field_number(&l, 2, &gid) && is_member(&l, 3, name))
 			add_group(ret, gid);
 	}

@@ -144,7 +144,7 @@ struct volume_rows {
 	struct engine_volume *v; /* v[-1] is not there: see engine_volume_list_free() */
 };
 
-static const char *keep_text(struct json_doc *doc, const char *text)
+static const char *volumes_keep_text(struct json_doc *doc, const char *text)
 {
 	size_t n = strlen(text) + 1;
 	char *s = json_doc_alloc(doc, n);
@@ -197,10 +197,10 @@ static int add_volume(struct volume_rows *l, const struct engine *e, const struc
 		return err_oom(err);
 	engine_time_text(db_int(q, 1), created);
 	*v = (struct engine_volume){
-		.name = keep_text(&l->doc, db_text(q, 0)),
+		.name = volumes_keep_text(&l->doc, db_text(q, 0)),
 		.driver = "local",
-		.mountpoint = keep_text(&l->doc, path),
-		.created = keep_text(&l->doc, created),
+		.mountpoint = volumes_keep_text(&l->doc, path),
+		.created = volumes_keep_text(&l->doc, created),
 		.anonymous = db_int(q, 2) != 0,
 		.users = (uint32_t)db_int(q, 4),
 	};
