@@ -201,7 +201,7 @@ struct starting_all {
 	void *data;
 };
 
-static int start_one(void *data, struct engine_container *c, struct err *err)
+static int check_start_one(void *data, struct engine_container *c, struct err *err)
 {
 	struct starting_all *s = data;
 	struct engine_start q = {0};
@@ -228,5 +228,5 @@ int engine_start_all(struct engine *e, void (*told)(void *data, const char *id, 
 {
 	struct starting_all s = {.e = e, .told = told, .data = data};
 
-	return engine_each(e, start_one, &s, err);
+	return engine_each(e, check_start_one, &s, err);
 }

@@ -243,7 +243,7 @@ int engine_changes_apply(struct json_doc *doc, struct oci_image_config *c, const
 	return r;
 }
 
-static char *command_line(const struct oci_image_config *c)
+static char *commit_command_line(const struct oci_image_config *c)
 {
 	struct str s autostr = {0};
 
@@ -273,7 +273,7 @@ static int commit_make_image(struct engine *e, struct engine_container *c, const
 		r = snapshot_prepare(e->store, &s, err);
 	if (r < 0)
 		return r;
-	autofree char *by = command_line(&c->record.config);
+	autofree char *by = commit_command_line(&c->record.config);
 	q.store = e->store;
 	q.base = &base;
 	q.changes = &s;

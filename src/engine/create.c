@@ -30,8 +30,8 @@ static int settings_fd(const struct engine *e, struct err *err)
 }
 
 /* `quiet_stdout`: what it says is not this command's result and goes to standard error. */
-static int run_fetch(struct engine *e, const char *const *args, bool quiet_stdout, int *ret_status,
-		     struct err *err)
+static int create_run_fetch(struct engine *e, const char *const *args, bool quiet_stdout, int *ret_status,
+			    struct err *err)
 {
 	autofree char *program = NULL;
 	char number[16];
@@ -75,7 +75,7 @@ static int run_fetch(struct engine *e, const char *const *args, bool quiet_stdou
 
 int engine_fetch(struct engine *e, const char *const *args, int *ret_status, struct err *err)
 {
-	return run_fetch(e, args, false, ret_status, err);
+	return create_run_fetch(e, args, false, ret_status, err);
 }
 
 static int pull_image(struct engine *e, const struct engine_create *q, struct err *err)
@@ -91,7 +91,7 @@ static int pull_image(struct engine *e, const struct engine_create *q, struct er
 		args[n++] = q->platform;
 	}
 	args[n++] = q->image;
-	int r = run_fetch(e, args, true, &status, err);
+	int r = create_run_fetch(e, args, true, &status, err);
 	if (r == 0 && status != 0)
 		r = err_set(err, EIO, "cannot pull \"%s\": see above", q->image);
 	return r;
@@ -190,7 +190,7 @@ static int settle_joins(struct engine_making *m, struct err *err)
 }
 
 /* Networks: those that were named, else the mode, else the default one. */
-static int settle_networks(struct engine_making *m, struct err *err)
+static int create_settle_networks(struct engine_making *m, struct err *err)
 {
 	struct engine_record *rec = &m->c.record;
 	const struct engine_create *q = m->q;
@@ -244,7 +244,7 @@ static int settle_record(struct engine_making *m, struct err *err)
 	if (r == 0)
 		r = settle_joins(m, err);
 	if (r == 0)
-		r = settle_networks(m, err);
+		r = create_settle_networks(m, err);
 	if (r == 0)
 		r = engine_restart_parse(m->q->restart, &restart, &max, err);
 	if (r < 0)

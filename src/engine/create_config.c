@@ -39,7 +39,7 @@ static bool same_variable(const char *a, const char *b)
 	return strncmp(a, b, n) == 0 && (b[n] == '=' || !b[n]);
 }
 
-static void set_variable(str_list *env, const char **v, const char *text)
+static void create_config_set_variable(str_list *env, const char **v, const char *text)
 {
 	bool has_value = strchr(text, '=') != NULL;
 
@@ -69,7 +69,7 @@ static int merge_env(struct engine_making *m, struct oci_image_config *c, struct
 	c->env = (str_list){.v = v};
 	for (size_t i = 0; i < base->n; i++) {
 		if (strchr(base->v[i], '=') && base->v[i][0] != '=')
-			set_variable(&c->env, v, base->v[i]);
+			create_config_set_variable(&c->env, v, base->v[i]);
 	}
 	for (size_t i = 0; i < q->env.n; i++) {
 		const char *text = q->env.v[i], *value;
@@ -80,7 +80,7 @@ static int merge_env(struct engine_making *m, struct oci_image_config *c, struct
 			if (!text)
 				return err_oom(err);
 		}
-		set_variable(&c->env, v, text);
+		create_config_set_variable(&c->env, v, text);
 	}
 	return 0;
 }

@@ -68,7 +68,7 @@ static int clean_target(struct mounts_making *l, const char *target, const char 
 	return *ret ? 0 : err_oom(err);
 }
 
-static bool is_propagation(const char *word)
+static bool create_mounts_is_propagation(const char *word)
 {
 	return mount_propagation_named(word) && !str_ends(word, "unbindable");
 }
@@ -91,7 +91,7 @@ static int take_mode_word(const char *word, struct engine_record_mount *m, struc
 		m->no_copy = true;
 	else if (streq(word, "idmap"))
 		m->idmap = true;
-	else if (is_propagation(word))
+	else if (create_mounts_is_propagation(word))
 		m->propagation = word;
 	else
 		return err_set(err, EINVAL, "invalid mode: %.64s", word);
@@ -170,7 +170,7 @@ static int add_asked(struct mounts_making *l, const struct engine_mount *q, stru
 
 	if (r == 0 && has_target(l, m.target))
 		r = err_set(err, EINVAL, "Duplicate mount point: %s", m.target);
-	if (r == 0 && q->propagation && !is_propagation(q->propagation))
+	if (r == 0 && q->propagation && !create_mounts_is_propagation(q->propagation))
 		r = err_set(err, EINVAL, "invalid propagation: %.64s", q->propagation);
 	if (r < 0)
 		return r;

@@ -443,7 +443,8 @@ static void put_ports(struct json_out *out, const struct engine_record *r, const
 	json_end(out);
 }
 
-static void put_networks(struct json_out *out, const struct engine_container *c, const struct net_result *n)
+static void inspect_put_networks(struct json_out *out, const struct engine_container *c,
+				 const struct net_result *n)
 {
 	static const struct net_endpoint none = {0};
 	const struct engine_record *r = &c->record;
@@ -578,7 +579,7 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 		s = put_sizes(out, e, c, err);
 	put_mounts(out, e, r);
 	put_config(out, c);
-	put_networks(out, c, has_net ? &net : NULL);
+	inspect_put_networks(out, c, has_net ? &net : NULL);
 	json_end(out);
 	if (has_net)
 		net_result_free(&net);

@@ -141,7 +141,7 @@ static bool matches_list(const struct engine_filters *f, const char *key, const 
 }
 
 /* A part of the name, or "^/name$". */
-static bool name_matches(const char *wanted, const char *name)
+static bool list_name_matches(const char *wanted, const char *name)
 {
 	bool begin = wanted[0] == '^';
 	size_t len;
@@ -245,7 +245,7 @@ static bool row_wanted(const struct listing *l, const struct db_row *q, const ch
 	    !engine_filter_first(f, "exited") && !live(state))
 		return false;
 	if (!engine_filter_match(f, "status", state) || !any_matches(f, "id", db_text(q, C_ID), is_prefix) ||
-	    !any_matches(f, "name", db_text(q, C_NAME), name_matches) ||
+	    !any_matches(f, "name", db_text(q, C_NAME), list_name_matches) ||
 	    !image_matches(f, db_text(q, C_IMAGE), db_text(q, C_IMAGE_ID)) ||
 	    !matches_list(f, "network", db_text(q, C_NETWORKS)) ||
 	    !matches_list(f, "volume", db_text(q, C_MOUNTS)) ||

@@ -129,7 +129,7 @@ static int write_inside(const struct engine_starting *s, const char *path, const
 	return 0;
 }
 
-static char *read_host_file(const char *path)
+static char *start_prepare_read_host_file(const char *path)
 {
 	char *text = NULL;
 	size_t len;
@@ -141,11 +141,11 @@ static char *read_host_file(const char *path)
 static char *read_resolv_conf(void)
 {
 	static const char resolved[] = "/run/systemd/resolve/resolv.conf";
-	char *text = read_host_file("/etc/resolv.conf");
+	char *text = start_prepare_read_host_file("/etc/resolv.conf");
 
 	if (text && strstr(text, "nameserver 127.0.0.53") && access(resolved, R_OK) == 0) {
 		free(text);
-		text = read_host_file(resolved);
+		text = start_prepare_read_host_file(resolved);
 	}
 	return text;
 }
@@ -178,7 +178,7 @@ static int write_names(struct engine_starting *s, struct err *err)
 	if (s->c->record.net_container)
 		return joined_files(s, err);
 	if (n.host_network)
-		s->host_hosts = read_host_file("/etc/hosts");
+		s->host_hosts = start_prepare_read_host_file("/etc/hosts");
 	if (s->has_net || n.host_network)
 		s->host_resolv = read_resolv_conf();
 	n.hostname = s->own_name;
