@@ -279,26 +279,6 @@ static int lease_ports(struct leasing_in *l, struct err *err)
 	return ports_lease(l->n, l->a, to, l->r, err);
 }
 
-static int list_ports(struct net_result *r, struct err *err)
-{
-	struct result_memory *m = result_memory(r);
-	struct net_port *v = json_doc_alloc(&m->doc, MAX_OF(m->ports.n, (size_t)1) * sizeof(*v));
-
-	if (!v)
-		return err_oom(err);
-	for (size_t i = 0; i < m->ports.n; i++) {
-		const struct port_row *p = &m->ports.v[i];
-		v[i] = (struct net_port){.host_ip = net_keep(&m->doc, ip_text(&p->host).s),
-					 .host_port = p->host_port,
-					 .container_port = p->to_port,
-					 .count = 1};
-		memcpy(v[i].proto, p->proto, sizeof(v[i].proto));
-	}
-	r->ports.v = v;
-	r->ports.n = m->ports.n;
-	return 0;
-}
-
 /* ---- The whole ---- */
 
 static int lease_all(struct leasing_in *l, struct err *err)
@@ -313,7 +293,7 @@ static int lease_all(struct leasing_in *l, struct err *err)
 	if (r == 0 && l->a->first_index == 0 && l->a->n_ports)
 		r = lease_ports(l, err);
 	if (r == 0)
-		r = list_ports(l->r, err);
+		r = result_ports(l->r, err);
 	if (r == 0)
 		r = db_commit(db, err);
 	db_rollback(db);
@@ -442,6 +422,8 @@ static int load_endpoints(struct net *n, const char *id, struct net_result *res,
 			r = fill(res, i, &w, &row, err);
 		if (r == 0)
 			cni_cached(n, id, res, i);
+		if (r == 0 && n->o.rootless && network_is_bridge(&w))
+			user_endpoint(&res->endpoints.v[i], i == 0);
 		i++;
 	}
 	res->endpoints.n = i;
@@ -462,7 +444,7 @@ int net_endpoints(struct net *n, const char *id, struct net_result *ret, struct 
 	if (r == 0)
 		r = ports_load(n, id, &result_memory(&res)->ports, err);
 	if (r == 0)
-		r = list_ports(&res, err);
+		r = result_ports(&res, err);
 	if (r < 0) {
 		net_result_free(&res);
 		return r;

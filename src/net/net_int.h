@@ -116,6 +116,8 @@ void names_remove(struct net *n, const char *network, const char *container);
 must_use int user_lease(struct net *n, const struct net_attach *a, struct net_result *r, struct err *err);
 must_use int user_plug(struct net *n, const struct net_attach *a, struct net_result *r, struct err *err);
 void user_detach(struct net *n, const char *id);
+/* The first network's address and way out; the others have none. */
+void user_endpoint(struct net_endpoint *e, bool first);
 
 /* ---- cni.c ---- */
 must_use int cni_list(struct net *n, int (*each)(void *data, struct network *w, struct err *err), void *data,
@@ -124,7 +126,6 @@ must_use int cni_find(struct net *n, const char *name, struct network *ret, stru
 must_use int cni_add(struct net *n, const struct net_attach *a, struct net_result *r, size_t index,
 		     struct err *err);
 must_use int cni_del(struct net *n, const char *id, const char *network, struct err *err);
-must_use int cni_check(struct net *n, const char *id, const char *network, int netns_fd, struct err *err);
 /* What ADD told, into the endpoint. */
 void cni_cached(struct net *n, const char *id, struct net_result *r, size_t index);
 
@@ -140,6 +141,8 @@ struct result_memory {
 	} * plugs;		/* one an endpoint */
 	struct port_rows ports; /* of the endpoint that they go to */
 };
+/* r->ports from what was leased. */
+must_use int result_ports(struct net_result *r, struct err *err);
 must_use int result_new(struct net_result *r, size_t n_endpoints, struct err *err);
 static inline struct result_memory *result_memory(const struct net_result *r)
 {

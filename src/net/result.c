@@ -37,3 +37,23 @@ void net_result_free(struct net_result *r)
 	free(m);
 	*r = (struct net_result){.dns_udp = -1, .dns_tcp = -1};
 }
+
+int result_ports(struct net_result *r, struct err *err)
+{
+	struct result_memory *m = result_memory(r);
+	struct net_port *v = json_doc_alloc(&m->doc, MAX_OF(m->ports.n, (size_t)1) * sizeof(*v));
+
+	if (!v)
+		return err_oom(err);
+	for (size_t i = 0; i < m->ports.n; i++) {
+		const struct port_row *p = &m->ports.v[i];
+		v[i] = (struct net_port){.host_ip = net_keep(&m->doc, ip_text(&p->host).s),
+					 .host_port = p->host_port,
+					 .container_port = p->to_port,
+					 .count = 1};
+		memcpy(v[i].proto, p->proto, sizeof(v[i].proto));
+	}
+	r->ports.v = v;
+	r->ports.n = m->ports.n;
+	return 0;
+}

@@ -39,7 +39,7 @@ static int host_ns, outside_ns;
 static struct err err;
 static struct net *net;
 static struct db *db;
-static char warned[4096];
+static char warned[4096], scratch[64];
 
 #define OK(expr) CHECK_INT(ok(expr), 0)
 static int ok(int r)
@@ -492,6 +492,56 @@ static void test_six(void)
 	OK(net_remove(net, "six", NULL, &err));
 }
 
+/* Debian's plugins, by a configuration list; their own bridge, addresses and ports. */
+static void test_cni(void)
+{
+	static const char list[] =
+		"{\"cniVersion\": \"1.0.0\", \"name\": \"foreign\", \"plugins\": ["
+		" {\"type\": \"bridge\", \"bridge\": \"cni9\", \"isGateway\": true, \"ipMasq\": true,"
+		"  \"ipam\": {\"type\": \"host-local\", \"dataDir\": \"%s/cni\","
+		"   \"ranges\": [[{\"subnet\": \"10.66.0.0/24\"}]], \"routes\": [{\"dst\": \"0.0.0.0/0\"}]}},"
+		" {\"type\": \"portmap\", \"capabilities\": {\"portMappings\": true}}]}";
+	struct net_port ports[] = {port(NULL, 8088, 80, "tcp")};
+	autofree char *text = str_format(list, scratch),
+		      *path = str_format("%s/net.d/10-x.conflist", scratch);
+	struct box a;
+
+	if (access("/usr/lib/cni/portmap", X_OK) < 0) {
+		printf("no CNI plugins here\n");
+		return;
+	}
+	CHECK_INT(file_replace_at(AT_FDCWD, path, text, strlen(text), 0600, false), 0);
+	OK(attach(&a, "a", "foreign", NULL, ports, 1));
+	const char *ip = a.r.endpoints.v[0].ip;
+	CHECK(ip && str_starts(ip, "10.66.0.") && a.r.endpoints.v[0].prefix == 24);
+	CHECK_STR(a.r.endpoints.v[0].gateway, "10.66.0.1");
+	CHECK(a.r.endpoints.v[0].mac != NULL);
+	int server = listen_in(a.ns, SOCK_STREAM, "0.0.0.0", 80);
+	CHECK(reaches(host_ns, ip, 80, server));
+	CHECK(reaches(outside_ns, "192.0.2.1", 8088, server));
+	struct net_result now = {0};
+	OK(net_endpoints(net, a.id, &now, &err));
+	CHECK(now.endpoints.n == 1 && now.endpoints.v[0].ip && streq(now.endpoints.v[0].ip, ip));
+	net_result_free(&now);
+	autofree char *lease = str_format("%s/cni/foreign/%s", scratch, ip);
+	CHECK_INT(access(lease, F_OK), 0);
+	OK(net_detach(net, a.id, NULL, &err));
+	CHECK(access(lease, F_OK) < 0);
+	CHECK(kept_away(outside_ns, "192.0.2.1", 8088, server));
+	OK(net_detach(net, a.id, NULL, &err));
+	close(server);
+	detach(&a);
+	/* A plugin that is not there is said so. */
+	CHECK_INT(file_replace_at(AT_FDCWD, path,
+				  "{\"cniVersion\":\"0.4.0\",\"name\":\"foreign\",\"type\":\"nosuch\"}", 55,
+				  0600, false),
+		  0);
+	CHECK_INT(attach(&a, "a", "foreign", NULL, NULL, 0), -ENOENT);
+	CHECK(strstr(err.msg, "CNI plugin \"nosuch\" is not in "));
+	detach(&a);
+	(void)unlink(path);
+}
+
 static bool nobody(void *data unused, const char *id unused)
 {
 	return false;
@@ -617,7 +667,12 @@ static int scene(void)
 	if (net_lo_up(&err) < 0 || make_outside() < 0)
 		return 77;
 	(void)snprintf(run, sizeof(run), "%s/run", dir);
-	struct net_options o = {.run_root = run, .data_root = dir, .warn = warn};
+	(void)snprintf(scratch, sizeof(scratch), "%s", dir);
+	autofree char *conf_dir = str_format("%s/net.d", dir);
+	const char *conf_dirs[] = {conf_dir};
+	CHECK_INT(file_mkdir_all(conf_dir, 0700), 0);
+	struct net_options o = {
+		.run_root = run, .data_root = dir, .warn = warn, .cni_config_dirs = {conf_dirs, 1}};
 	autoclose int dirfd = open(dir, O_PATH | O_CLOEXEC);
 	OK(db_open(dirfd, dir, "coffer.db", DB_FAST, &db, &err));
 	o.db = db;
@@ -642,6 +697,7 @@ static int scene(void)
 			test_publish();
 			test_apart();
 			test_six();
+			test_cni();
 			test_nothing_left();
 		}
 		CHECK(strstr(warned, "IPv4 forwarding was off on this machine; it is on now"));
