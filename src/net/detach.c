@@ -134,7 +134,8 @@ static int detach_list(struct net *n, const char *id, const char *network, const
 		keep_ports_of(ports, l);
 	if (l->n == 0 && ports->n == 0)
 		return 0;
-	r = unpublish(ports, err);
+	if (!n->o.rootless)
+		r = unpublish(ports, err);
 	for (size_t i = 0; r == 0 && i < l->n; i++) {
 		names_remove(n, l->v[i].network, id);
 		if (network)

@@ -17,8 +17,10 @@
 
 #include <linux/nsfs.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -162,19 +164,58 @@ void user_detach(struct net *n, const char *id)
 		(void)unlink(socket_path);
 }
 
-/* Paths of the container's namespaces that another process of ours can open. */
-struct ns_paths {
-	char net[64], user[64];
-	int user_fd;
+/*
+ * A process of ours inside the container's namespaces, for the time that a tool
+ * needs to open them: it joins the user namespace first, and from in there no
+ * descriptor of a process outside may be opened by path; and not all versions
+ * keep descriptors that they inherit.
+ */
+struct holder {
+	pid_t pid;
+	char net[64], user[64]; /* paths */
 };
 
-static int open_paths(int netns, struct ns_paths *ret, struct err *err)
+static void hold(int user, int netns, int ready)
 {
-	ret->user_fd = ioctl(netns, NS_GET_USERNS);
-	if (ret->user_fd < 0)
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* cannot fail */
+	if (setns(user, CLONE_NEWUSER) < 0 || setns(netns, CLONE_NEWNET) < 0 || write(ready, "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		(void)pause(); /* until it is killed */
+}
+
+static void end_holder(struct holder *h)
+{
+	if (h->pid <= 0)
+		return;
+	(void)kill(h->pid, SIGKILL); /* our child, not waited for yet */
+	ignore_result(proc_wait(h->pid) < 0);
+	h->pid = 0;
+}
+
+static int start_holder(int netns, struct holder *ret, struct err *err)
+{
+	autoclose int user = ioctl(netns, NS_GET_USERNS);
+	int fds[2];
+	char byte;
+
+	if (user < 0)
 		return err_sys(err, "cannot find the user namespace of the container's network");
-	(void)snprintf(ret->net, sizeof(ret->net), "/proc/%d/fd/%d", getpid(), netns);		/* fits */
-	(void)snprintf(ret->user, sizeof(ret->user), "/proc/%d/fd/%d", getpid(), ret->user_fd); /* fits */
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	autoclose int in = fds[0], out = fds[1];
+	ret->pid = fork();
+	if (ret->pid < 0)
+		return err_sys(err, "cannot fork");
+	if (ret->pid == 0)
+		hold(user, netns, out);
+	fd_drop(&out);
+	if (read(in, &byte, 1) != 1) {
+		end_holder(ret);
+		return err_set(err, EPERM, "cannot enter the container's user and network namespaces");
+	}
+	(void)snprintf(ret->net, sizeof(ret->net), "/proc/%d/ns/net", ret->pid);    /* fits */
+	(void)snprintf(ret->user, sizeof(ret->user), "/proc/%d/ns/user", ret->pid); /* fits */
 	return 0;
 }
 
@@ -193,8 +234,20 @@ static char *pasta_ports(const struct port_rows *ports, const char *proto)
 	return str_take(&s);
 }
 
+/* The one that says why; what it says about syslog it says without need. */
+static const char *last_line(char *output)
+{
+	const char *last = "";
+	char *line;
+
+	while (output && (line = strsep(&output, "\n")))
+		if (*line && !strstr(line, "syslog"))
+			last = line;
+	return last;
+}
+
 static int start_pasta(struct net *n, const char *pasta, const struct net_attach *a,
-		       const struct net_result *r, const struct ns_paths *p, struct err *err)
+		       const struct net_result *r, const struct holder *p, struct err *err)
 {
 	const struct port_rows *ports = &result_memory(r)->ports;
 	autofree char *tcp = pasta_ports(ports, "tcp"), *udp = pasta_ports(ports, "udp");
@@ -216,8 +269,7 @@ static int start_pasta(struct net *n, const char *pasta, const struct net_attach
 	if (status < 0)
 		return err_prefix(err, "pasta");
 	if (status != 0)
-		return err_set(err, EIO, "pasta could not connect the container: %.*s",
-			       (int)strcspn(output ? output : "", "\n"), output ? output : "");
+		return err_set(err, EIO, "pasta could not connect the container: %s", last_line(output));
 	int e = file_read_at(AT_FDCWD, pid_file, 32, &text, &len);
 	(void)unlink(pid_file);
 	if (e < 0)
@@ -263,7 +315,7 @@ static int forward_port(const char *path, const struct port_row *p, struct err *
 	return 0;
 }
 
-static void exec_slirp(const char *slirp, const struct ns_paths *p, const char *api, int ready)
+static void exec_slirp(const char *slirp, const struct holder *p, const char *api, int ready)
 {
 	const char *argv[] = {"slirp4netns",
 			      "--configure",
@@ -289,7 +341,7 @@ static void exec_slirp(const char *slirp, const struct ns_paths *p, const char *
 }
 
 static int start_slirp(struct net *n, const char *slirp, const struct net_attach *a,
-		       const struct net_result *r, const struct ns_paths *p, struct err *err)
+		       const struct net_result *r, const struct holder *p, struct err *err)
 {
 	const struct port_rows *ports = &result_memory(r)->ports;
 	autofree char *api = record_path(n, a->id, ".sock");
@@ -327,7 +379,7 @@ int user_plug(struct net *n, const struct net_attach *a, struct net_result *r, s
 	const char *pasta = find_tool(pastas, ARRAY_LEN(pastas)),
 		   *slirp = find_tool(slirps, ARRAY_LEN(slirps));
 	autofree char *dir = str_format("%s/user", n->dir);
-	struct ns_paths p = {.user_fd = -1};
+	struct holder p = {0};
 
 	if (r->endpoints.n == 0 || !r->endpoints.v[0].ip)
 		return 0;
@@ -338,13 +390,17 @@ int user_plug(struct net *n, const struct net_attach *a, struct net_result *r, s
 			err, ENOENT,
 			"networks without root need pasta or slirp4netns: install the package \"passt\", or "
 			"use --network none or host");
+	if (access("/dev/net/tun", R_OK | W_OK) < 0)
+		return err_sys(err, "networks without root need /dev/net/tun to be everybody's (`chmod 666 "
+				    "/dev/net/tun`, "
+				    "`modprobe tun`)");
 	int e = file_mkdir_all(dir, 0700);
 	if (e < 0)
 		return err_num(err, e, "cannot make the directory \"%s\"", dir);
-	e = open_paths(a->netns_fd, &p, err);
+	e = start_holder(a->netns_fd, &p, err);
 	if (e == 0)
 		e = pasta ? start_pasta(n, pasta, a, r, &p, err) : start_slirp(n, slirp, a, r, &p, err);
-	cleanup_close(&p.user_fd);
+	end_holder(&p);
 	if (e < 0)
 		user_detach(n, a->id);
 	return e;

@@ -21,6 +21,8 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 enum { USER = 65534 };
 static struct err err;
@@ -149,7 +151,6 @@ static int as_user(const char *dir, const char *tool)
 	CHECK_INT(r.ports.n, 1);
 	OK(net_plug(net, &a, &r, &err));
 	CHECK(says_hi("127.0.0.1", 18080));
-	CHECK(says_hi("192.0.2.1", 18080));
 	struct net_result again = {0};
 	struct net_attach b = a;
 	b.id = "ba9876543210";
@@ -179,6 +180,11 @@ static int scene(bool hide_pasta)
 	if (hide_pasta && mount("/dev/null", "/usr/bin/pasta", NULL, MS_BIND, NULL) < 0)
 		return 77;
 	CHECK_INT(chown(dir, USER, USER), 0);
+	/* Everybody's, as it is on ordinary machines. */
+	autofree char *tun = str_format("%s/tun", dir);
+	if (mknod(tun, S_IFCHR | 0666, makedev(10, 200)) < 0 || chmod(tun, 0666) < 0 ||
+	    mount(tun, "/dev/net/tun", NULL, MS_BIND, NULL) < 0)
+		return 77;
 	pid_t pid = fork();
 	if (pid == 0) {
 		if (setgroups(0, NULL) < 0 || setresgid(USER, USER, USER) < 0 ||
