@@ -29,7 +29,6 @@ enum {
 	CHUNK_MIN = 16 << 10, /* of inodes: small layers stay small */
 	CHUNK_MAX = 256 << 10,
 	DATA_WINDOW = 256 << 10,
-	FLUSH_EVERY = 8 << 20, /* the disk starts early, and the one sync at the end has little left */
 	BLOCK_MASK = EROFS_BLOCK - 1,
 	SLOT_MASK = EROFS_SLOT - 1,
 	TAIL_INLINE_MAX = 3072, /* above, a block of its own wastes less than the rest of an inode's block */
@@ -41,7 +40,6 @@ struct erofs_writer {
 	uint64_t meta, meta_end; /* of the chunk of inodes that is being filled */
 	uint64_t chunk;
 	struct erofs_window metas, data;
-	uint64_t synced; /* the disk was told to write this far */
 	uint64_t inodes;
 
 	/* the file under way */
@@ -200,17 +198,6 @@ int erofs_file_begin(struct erofs_writer *w, const struct erofs_attr *a, uint64_
 	return r;
 }
 
-static void start_writeback(struct erofs_writer *w)
-{
-	uint64_t at = w->file_data + w->file_at;
-
-	if (at < w->synced + FLUSH_EVERY)
-		return;
-	/* Only a hint: what is not written now is written by the sync at the end. */
-	(void)sync_file_range(w->fd, (off_t)w->synced, (off_t)(at - w->synced), SYNC_FILE_RANGE_WRITE);
-	w->synced = at;
-}
-
 int erofs_file_bytes(struct erofs_writer *w, const uint8_t *bytes, size_t len, struct err *err)
 {
 	int r = 0;
@@ -225,7 +212,6 @@ int erofs_file_bytes(struct erofs_writer *w, const uint8_t *bytes, size_t len, s
 		memcpy(w->tail + (w->file_at - w->file_whole), bytes + whole, len - whole);
 		w->file_at += len - whole;
 	}
-	start_writeback(w);
 	return r;
 }
 
