@@ -4,7 +4,7 @@
  *   5.2   fsopen() and its kin            5.4   EROFS
  *   5.12  id-mapped mounts (ext4, xfs…)   5.19  of EROFS, and overlayfs on them
  *   6.5   lowerdir+ (one layer an option) 6.12  EROFS on a file, without a block device
- *   6.13  overlayfs' layers by descriptor
+ *   6.13  overlayfs' layers by descriptor   6.15  out of detached mounts
  * A file on overlayfs itself cannot be mounted (ENOTBLK).  Loop devices could
  * stand in between 5.19 and 6.12; layers are directories there instead, which needs no
  * device and works without privileges.

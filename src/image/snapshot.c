@@ -223,12 +223,21 @@ static int mount_alone(struct lowers *l, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot make a layer's mount read-only") : take_fd(&mount);
 }
 
-static int mount_read_only(struct lowers *l, bool userxattr, enum snapshot_how how, struct err *err)
+/* -EINVAL is what kernels before 6.15 have against detached layers: then by the longer way. */
+static int mount_overlay(const struct snapshot *q, const struct snapshot_parts *p, enum snapshot_how how,
+			 struct err *err)
+{
+	int fd = how == SNAPSHOT_APART ? -EINVAL : snapshot_overlay(p, how, err);
+
+	return fd == -EINVAL ? snapshot_overlay_apart(p, q->dir, err) : fd;
+}
+
+static int mount_read_only(const struct snapshot *q, struct lowers *l, enum snapshot_how how, struct err *err)
 {
 	struct snapshot_parts p = {
-		.lowers = l->fd, .n = l->n, .upper = -1, .work = -1, .userxattr = userxattr};
+		.lowers = l->fd, .n = l->n, .upper = -1, .work = -1, .userxattr = q->rootless};
 
-	return l->n > 1 ? snapshot_overlay(&p, how, err) : mount_alone(l, err);
+	return l->n > 1 ? mount_overlay(q, &p, how, err) : mount_alone(l, err);
 }
 
 /* A volatile mount leaves a mark that refuses the next one: what was not synced then is not worth more now.
@@ -270,7 +279,7 @@ int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum sna
 	if (r < 0)
 		return r;
 	if (q->read_only)
-		return mount_read_only(&l, q->rootless, how, err);
+		return mount_read_only(q, &l, how, err);
 	autoclose int dir = snapshot_open(q, NULL, err);
 	autoclose int upper = dir < 0 ? -1 : openat(dir, SNAPSHOT_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int work = upper < 0 ? -1 : openat(dir, SNAPSHOT_WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -288,7 +297,7 @@ int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum sna
 				   .work = work,
 				   .is_volatile = q->is_volatile,
 				   .userxattr = q->rootless};
-	return snapshot_overlay(&p, how, err);
+	return mount_overlay(q, &p, how, err);
 }
 
 int snapshot_mount(struct image_store *s, const struct snapshot *q, struct err *err)
@@ -301,5 +310,5 @@ int snapshot_base(struct image_store *s, const struct snapshot *q, struct err *e
 	struct lowers l __attribute__((cleanup(cleanup_lowers))) = {0};
 	int r = mount_lowers(s, q, false, &l, err);
 
-	return r < 0 ? r : mount_read_only(&l, q->rootless, SNAPSHOT_BY_FD, err);
+	return r < 0 ? r : mount_read_only(q, &l, SNAPSHOT_BY_FD, err);
 }

@@ -14,6 +14,7 @@ enum snapshot_how {
 	SNAPSHOT_BY_FD,	  /* 6.13 */
 	SNAPSHOT_BY_NAME, /* lowerdir+ with a path, 6.5 */
 	SNAPSHOT_BY_LIST, /* lowerdir=a:b:c */
+	SNAPSHOT_APART,	  /* in a mount namespace of its own: before 6.15 */
 };
 /* As snapshot_mount(), starting at `how` and going on to what older kernels have. */
 must_use int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
@@ -30,4 +31,5 @@ struct snapshot_parts {
 	int upper, work; /* -1 = read-only */
 	bool is_volatile, userxattr;
 };
+must_use int snapshot_overlay_apart(const struct snapshot_parts *p, const char *dir, struct err *err);
 must_use int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, struct err *err);

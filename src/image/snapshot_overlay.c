@@ -2,9 +2,8 @@
 /*
  * overlayfs out of descriptors.
  *
- * Layers in detached mounts are taken since 6.15; before that the kernel
- * answers EINVAL for mounts that are not of the caller's namespace, and says
- * so in our error.  From 6.13 descriptors are options, from 6.5 each layer
+ * Layers in detached mounts are taken since 6.15; before that there is
+ * snapshot_ns.c.  From 6.13 descriptors are options, from 6.5 each layer
  * is an option of its own (/proc/self/fd/N), earlier they are one list, which
  * fsconfig() cuts at 255 bytes: names are numbers below /proc/self/fd then.
  */

@@ -112,7 +112,8 @@ static void change(int fd)
 
 static void test_mounts(struct snap_case *c)
 {
-	static const enum snapshot_how hows[] = {SNAPSHOT_BY_FD, SNAPSHOT_BY_NAME, SNAPSHOT_BY_LIST};
+	static const enum snapshot_how hows[] = {SNAPSHOT_BY_FD, SNAPSHOT_BY_NAME, SNAPSHOT_BY_LIST,
+						 SNAPSHOT_APART};
 
 	for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
 		autoclose int fd = mount_it(c, hows[i]);
@@ -125,6 +126,8 @@ static void test_mounts(struct snap_case *c)
 		}
 		CHECK(text_is(fd, "new/file", "hello"));
 		CHECK(text_is(fd, "etc/conf", "two\nthree\n"));
+		struct stat st;
+		CHECK(fstatat(fd, "usr/bin", &st, 0) == 0 && st.st_uid == SLOT);
 	}
 	c->q.is_volatile = true;
 	for (int i = 0; i < 2; i++) {
@@ -145,6 +148,9 @@ static void test_read_only(struct snap_case *c)
 	CHECK(fd >= 0);
 	check_layers(fd, SLOT);
 	CHECK(mkdirat(fd, "x", 0755) < 0 && errno == EROFS);
+	autoclose int apart = snapshot_mount_how(c->s, &q, SNAPSHOT_APART, &err);
+	CHECK(apart >= 0);
+	check_layers(apart, SLOT);
 	q.diff_ids = &one;
 	autoclose int alone = snapshot_mount(c->s, &q, &err);
 	CHECK(alone >= 0 && text_is(alone, "etc/conf", "one\n"));
