@@ -221,7 +221,8 @@ def test_rotten_bytes_of_an_earlier_try_are_fetched_anew(fetcher, registry, name
     layer = oci.Layer(oci.tar({"x": noise(300000)}), "none")
     image = oci.Image([layer])
     ref = registry.put(image, name)
-    os.makedirs(os.path.join(fetcher.root, "ingest"), mode=0o700)
+    for folder in ("blobs/sha256", "layers", "ingest"):
+        os.makedirs(os.path.join(fetcher.root, folder), mode=0o700)
     with open(os.path.join(fetcher.root, "ingest", layer.digest.split(":")[1] + ".part"), "wb") as f:
         f.write(b"rot" * 50000)
     fetcher.pull(ref)
@@ -306,12 +307,64 @@ def test_a_mirror_without_the_image_is_passed_over(fetcher, registry, proxy, nam
     assert fetcher.has(image) and proxy.seen("/manifests/")
 
 
-def test_a_lying_mirror_is_caught(fetcher, registry, proxy, name):
-    image = oci.simple("lie")
+def test_a_lying_mirror_is_caught_and_passed_over(fetcher, registry, proxy, name):
+    image = oci.simple("lie", layers=2)
     registry.put(image, name)
-    proxy.rule(faultproxy.corrupt, path="/blobs/")
+    proxy.rule(faultproxy.corrupt, path=image.layers[0].digest)
     fetcher.settings["hosts"] = [{"host": registry.host, "mirrors": ["http://" + proxy.host]}]
-    assert "digest" in fetcher.fails("pull", "%s/%s" % (registry.host, name))
+    fetcher.pull("%s/%s" % (registry.host, name))
+    assert fetcher.has(image) and proxy.seen(image.layers[0].digest)
+
+
+def test_a_proxy_by_environment(fetcher, registry, proxy, name):
+    image = oci.simple("proxied")
+    registry.put(image, name)
+    fetcher.settings["hosts"] = [{"host": "registry.invalid:5000", "insecure": True}]
+    fetcher.environ["HTTP_PROXY"] = fetcher.environ["HTTPS_PROXY"] = proxy.url
+    fetcher.pull("registry.invalid:5000/" + name)
+    assert fetcher.has(image)
+    assert proxy.seen("http://registry.invalid:5000/v2/")
+    fetcher.environ["NO_PROXY"] = "registry.invalid"
+    fetcher.fails("inspect", "registry.invalid:5000/" + name)
+    del fetcher.environ["NO_PROXY"]
+    proxy.clear()
+    fetcher.run("inspect", "%s/%s" % (registry.host, name))  # loopback goes without
+    assert not proxy.seen()
+
+
+def test_a_registry_that_is_not_marked_insecure_is_not_asked_in_plain(fetcher, registry, proxy, name):
+    registry.put(oci.simple("plain"), name)
+    fetcher.settings.update(hosts=[{"host": "registry.invalid:5000"}], retries=1)
+    fetcher.environ["HTTP_PROXY"] = fetcher.environ["HTTPS_PROXY"] = proxy.url
+    fetcher.fails("pull", "registry.invalid:5000/" + name)
+    assert not proxy.seen("http://")
+
+
+def test_another_platform_than_was_asked_for(fetcher, registry, name):
+    ref = registry.put(oci.simple("arm", platform="linux/arm64"), name)
+    assert "does not match the platform" in fetcher.fails("pull", "--platform", "linux/amd64", ref)
+    fetcher.pull(ref, "--platform", "linux/arm64")
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(fetcher, registry, name):
+    """kill -9 loses nothing that was there and leaves nothing that the next pull does not mend."""
+    import random
+    from harness import env
+    layers = [oci.Layer(oci.tar({"f%d" % i: noise(3 << 20, b"%d" % i), "g": b"x" * 100000}), "gzip") for i in range(4)]
+    image = oci.Image(layers)
+    ref = registry.put(image, name)
+    for i in range(10 * env.STRESS):
+        if i % 5 == 0:
+            subprocess.run(["rm", "-rf", fetcher.root], check=True)
+        p = fetcher.popen("pull", "-q", ref)
+        time.sleep(random.random() * 0.3)
+        p.kill()
+        p.communicate()
+        if i % 5 == 4:
+            fetcher.pull(ref)
+            assert fetcher.has(image)
+            assert not [x for x in fetcher.ingesting() if x.endswith(".part")]
 
 
 def test_inspect_tags_catalog(fetcher, registry, proxy, name):

@@ -39,7 +39,7 @@
  *	  "parallel": 6,                         transfers at once
  *	  "retries": 5,                          tries of a request before it fails
  *	  "stall_seconds": 30,                   under 1 KiB/s for so long is a failed try
- *	  "default_registry": "docker.io",       what a name without a host means
+ *	  "default_registry": "docker.io",       what a name without a host means (also as "short_names")
  *	  "aliases": {"nginx": "quay.io/nginx/nginx"}
  *	}
  *

@@ -112,13 +112,13 @@ static int hash_all(struct layer_job *j, unsigned generation, char *buf, char re
 	return 0;
 }
 
-/* Bytes of an earlier try may be rotten: once, all is fetched anew. */
+/* Bytes of an earlier try may be rotten, and a mirror may lie: once, all is fetched anew. */
 static bool ask_restart(struct layer_job *j)
 {
 	bool granted = false;
 
 	lock_job(j);
-	if (j->resumed > 0 && !j->cancel) {
+	if ((j->resumed > 0 || j->mirrored) && j->generation == 0 && !j->cancel) {
 		j->restart = true;
 		told(j);
 		while (j->restart && !j->cancel)

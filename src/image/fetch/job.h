@@ -60,6 +60,7 @@ struct layer_job {
 	const struct oci_descriptor *d;
 	const struct layer_inflate *inflate;
 	bool rootless;
+	bool mirrored;	       /* bytes may come from a mirror */
 	int item;	       /* of the progress */
 	struct remote *remote; /* borrowed, like the two below */
 	const char *repository, *scope;
@@ -87,7 +88,8 @@ struct layer_job {
 	size_t npieces, first_open, running;
 	uint64_t received;
 	bool ranges_known, no_ranges;
-	char *direct; /* where a redirect has led: the other ranges go there at once */
+	bool distrusted; /* a mirror gave other bytes: the registry itself is asked */
+	char *direct;	 /* where a redirect has led: the other ranges go there at once */
 };
 
 /* ---- job.c: threads ---- */

@@ -187,6 +187,8 @@ int job_plan(struct layer_job *j, struct err *err)
 	size_t n = left >= JOB_SPLIT_MIN ? (size_t)((left + JOB_PIECE - 1) / JOB_PIECE) : 1;
 
 	free(j->pieces);
+	free(j->direct);
+	j->direct = NULL;
 	j->npieces = j->first_open = 0;
 	j->pieces = calloc(n, sizeof(*j->pieces));
 	if (!j->pieces)
@@ -207,6 +209,7 @@ int job_plan(struct layer_job *j, struct err *err)
 int job_replan(struct layer_job *j, struct err *err)
 {
 	job_abort_transfers(j);
+	j->distrusted = true;
 	int r = ingest_restart(&j->in, err);
 	if (r < 0)
 		return r;
@@ -229,6 +232,7 @@ static int start_piece(struct layer_job *j, struct piece *p, struct err *err)
 		.remote = j->remote,
 		.repository = j->repository,
 		.scope = j->scope,
+		.no_mirrors = j->distrusted,
 		.before = piece_before,
 		.head = piece_head,
 		.sink = piece_sink,

@@ -278,6 +278,8 @@ static int read_settings(const char *fd_text, struct settings *ret, struct err *
 	if (fd_text) {
 		if (str_to_u64(fd_text, 10, &n) < 0 || n > INT_MAX)
 			return err_set(err, EINVAL, "--settings \"%s\" is no descriptor", fd_text);
+		(void)lseek((int)n, 0,
+			    SEEK_SET); /* a memfd that was just written; pipes cannot and need not */
 		int r = fd_read_all((int)n, SETTINGS_MAX, &text, &len);
 		if (r < 0)
 			return err_num(err, r, "cannot read the settings from descriptor %d", (int)n);

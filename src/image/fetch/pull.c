@@ -56,6 +56,12 @@ static int use_config(struct pull *p, struct err *err)
 					&p->config, err);
 	if (r < 0)
 		return r;
+	const struct oci_platform have = {
+		.os = p->config.os, .architecture = p->config.architecture, .variant = p->config.variant};
+	if (p->platform && (!have.os || !have.architecture || !image_platform_score(p->platform, &have)))
+		return err_set(
+			err, ENOENT, "the image does not match the platform: wanted %s, it is for %s/%s",
+			p->platform, have.os ? have.os : "?", have.architecture ? have.architecture : "?");
 	if (p->config.diff_ids.n != m->layers.n)
 		return err_set(err, EBADMSG, "the configuration tells of %zu layers, the manifest of %zu",
 			       p->config.diff_ids.n, m->layers.n);
@@ -172,6 +178,7 @@ static int make_jobs(struct pull *p, struct err *err)
 		j->d = d;
 		j->inflate = &layer_inflate_isal;
 		j->rootless = geteuid() != 0;
+		j->mirrored = p->remote->n > 1;
 		j->item = progress_add(p->progress, d->digest + strlen("sha256:"), err);
 		if (j->item < 0)
 			return j->item;

@@ -23,6 +23,7 @@ static const struct json_field settings_fields[] = {
 	F_STR(struct settings, certs_dir, "certs_dir"),
 	F_STR(struct settings, layers, "layers", .allowed = layer_kinds),
 	F_STR(struct settings, rules.default_domain, "default_registry", .empty_is_null = true),
+	F_STR(struct settings, rules.default_domain, "short_names", .empty_is_null = true),
 	F_PAIRS(struct settings, rules.aliases, "aliases", struct oci_pair),
 	F_U32(struct settings, parallel, "parallel", .min = 1, .max = SETTINGS_PARALLEL_MAX),
 	F_U32(struct settings, retries, "retries", .min = 1, .max = 100),
