@@ -61,10 +61,11 @@ struct sandbox {
 struct isolate_stdio {
 	int console_socket; /* -1, or a connected Unix socket that gets the terminal's master end */
 	int *ret_master;    /* NULL, or where create() puts the master end for a foreground terminal */
-	int preserve_fds;   /* descriptors 3 .. 3 + preserve_fds - 1 are handed on */
-	int listen_fds;	    /* how many of these are systemd's LISTEN_FDS (0 = none) */
-	int notify_socket;  /* unused = -1 */
-	int pidfd_socket;   /* -1, or a connected Unix socket that gets a pidfd of the process */
+	bool cooked;	   /* its output goes elsewhere than to a terminal that makes "\r\n" of "\n" itself */
+	int preserve_fds;  /* descriptors 3 .. 3 + preserve_fds - 1 are handed on */
+	int listen_fds;	   /* how many of these are systemd's LISTEN_FDS (0 = none) */
+	int notify_socket; /* unused = -1 */
+	int pidfd_socket;  /* -1, or a connected Unix socket that gets a pidfd of the process */
 };
 
 /*

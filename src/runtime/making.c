@@ -428,6 +428,7 @@ int making_build(struct making *m, struct err *err)
 		.rootfs = m->rootfs,
 		.stdio = {.console_socket = m->console_socket,
 			  .ret_master = m->detached && !(host && host->ret_master) ? NULL : &m->master,
+			  .cooked = host && host->ret_master,
 			  .preserve_fds = m->o->preserve_fds,
 			  .listen_fds = m->listen_fds,
 			  .notify_socket = -1,

@@ -55,7 +55,7 @@ int ns_console_open(int devpts, const struct oci_process *process, const struct 
 	autoclose int master = tty.master, slave = tty.slave;
 	r = tty_set_size(slave, process->console_height, process->console_width, err);
 	/* Now, not when the relay has it: the program could have written by then. */
-	if (r == 0 && io->console_socket < 0)
+	if (r == 0 && io->console_socket < 0 && !io->cooked)
 		r = tty_clear_onlcr(slave, err);
 	if (r < 0)
 		return r;
