@@ -66,3 +66,12 @@ def test_users_of_the_image(coffer, debian):
         "uid=33(www-data) gid=33(www-data) groups=33(www-data)"
     done = coffer("run", "--rm", *coffer.run_options(), "--user", "nobody-here", debian, "id", rc=125)
     assert "unable to find user nobody-here: no matching entries in passwd file" in done.stderr
+
+
+def test_ping_without_a_capability(coffer, debian):
+    """CAP_NET_RAW is not given; sockets for echo requests are, to every group of the container."""
+    for user in ("0", "1000:2000"):
+        out = coffer.out("run", "--rm", *coffer.run_options(), "--user", user, "--cap-drop", "ALL", debian, "python3", "-c",
+                         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); s.settimeout(5);"
+                         "s.sendto(b'\\x08\\0\\0\\0\\0\\0\\0\\1', ('127.0.0.1', 0)); print(s.recv(99)[0])")
+        assert out == "0"
