@@ -139,7 +139,7 @@ must_use int monitor_set_restart(const char *run_dir, enum monitor_restart polic
 
 /* What RUN_DIR's files say. */
 struct monitor_status {
-	bool monitor_alive, running; /* running: the first process is there */
+	bool monitor_alive, running; /* running: the first process is there, or its end is not told yet */
 	pid_t pid;
 	uint64_t start_time;
 	int64_t started_at, finished_at; /* ns */

@@ -215,7 +215,8 @@ int monitor_status(const char *run_dir, struct monitor_status *ret, struct err *
 	if (r < 0)
 		return err_num(err, r, "cannot read the state in \"%s\"", run_dir);
 	read_health(dirfd, &s);
-	s.running = s.pid > 0 && !s.ended && proc_alive(s.pid, s.start_time);
+	/* Where it is gone and that is not written yet, its monitor is about to. */
+	s.running = s.pid > 0 && !s.ended && (s.monitor_alive || proc_alive(s.pid, s.start_time));
 	*ret = s;
 	return 0;
 }

@@ -219,29 +219,49 @@ static _Noreturn void give_up(struct mon *m)
 	_exit(EXIT_OWN_FAILURE);
 }
 
-static void end_run(struct mon *m)
+/*
+ * The first process is gone: that is written down at once, whatever is still
+ * to be read by a client that takes its time.
+ */
+static void begin_end(struct mon *m)
 {
 	struct run_exit e = {.code = m->code, .finished_at = mon_wall(), .error = m->failure.msg};
+	int64_t ran = m->started_mono ? mon_clock() - m->started_mono : 0;
 	bool first_failed = m->failure.code && m->restart.count == 0;
 
-	if (m->doomed.code || first_failed)
-		give_up(m);
-	int64_t delay =
-		restart_after(&m->restart, m->code, m->started_mono ? mon_clock() - m->started_mono : 0);
-	e.restarting = delay >= 0 && m->plan.maker.n > 0;
+	m->told = true;
+	m->kill_at = m->probe_at = m->oom_at = 0;
+	probe_cancel(m);
+	if (m->pid > 0 && !m->failure.code && oom_look(m))
+		m->oom_killed = true;
+	oom_free(m);
+	if (m->doomed.code || first_failed) /* for the engine it has never been there */
+		return;
+	m->delay = m->plan.maker.n > 0 ? restart_after(&m->restart, m->code, ran) : -1;
+	e.restarting = m->delay >= 0;
 	e.oom = m->oom_killed;
 	ignore_result(run_dir_write_exit(m->dirfd, &e) < 0); /* the clients are told in any case */
+	m->pid = 0;
+}
+
+/* Its last byte is out, too. */
+static void end_run(struct mon *m)
+{
+	bool again = m->delay >= 0 && !m->restart.stopped;
+
+	if (m->doomed.code || (m->failure.code && m->restart.count == 0))
+		give_up(m);
 	streams_close(m);
 	names_end(m);
 	clients_end_output(m);
-	if (e.restarting)
+	if (again)
 		mon_event(m, "die", m->code);
-	bool finisher = clients_tell_exit(m, e.restarting);
-	m->pid = 0;
+	bool finisher = clients_tell_exit(m, again);
 	m->started_mono = 0;
-	if (e.restarting) {
+	m->told = false;
+	if (again) {
 		m->phase = WAITING;
-		m->restart_at = mon_clock() + delay;
+		m->restart_at = mon_clock() + m->delay;
 		return;
 	}
 	m->phase = FINISHING;
@@ -256,11 +276,8 @@ void life_step(struct mon *m)
 	if (m->phase == RUNNING && m->ended)
 		m->phase = DRAINING;
 	if (m->phase == DRAINING) {
-		m->kill_at = m->probe_at = m->oom_at = 0;
-		probe_cancel(m);
-		if (m->pid > 0 && !m->failure.code && oom_look(m))
-			m->oom_killed = true;
-		oom_free(m);
+		if (!m->told)
+			begin_end(m);
 		if (streams_drain(m))
 			end_run(m);
 	} else if (m->phase == FINISHING) {

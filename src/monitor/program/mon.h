@@ -4,10 +4,9 @@
  *
  * Theory of operation.  Phases, and what ends them:
  *
- *   MAKING     the maker is at work                report -> RUNNING, or failure -> ENDING
- *   RUNNING    the container's first process lives  its end -> DRAINING
- *   DRAINING   what it left in pipes goes out       all of it gone -> ENDING
- *   ENDING     clients are told                     -> WAITING, or FINISHING
+ *   MAKING     the maker is at work                  report -> RUNNING, or failure -> DRAINING
+ *   RUNNING    the container's first process lives   its end, written down -> DRAINING
+ *   DRAINING   what it left in pipes goes out        clients are told -> WAITING, or FINISHING
  *   WAITING    for the restart's time               -> MAKING, or told to stop -> FINISHING
  *   FINISHING  a client cleans up                   "finished" -> exit; its end -> exec plan.finish
  *
@@ -91,6 +90,8 @@ struct mon {
 	int report; /* -1: no maker is at work any more */
 	pid_t pid;  /* of the container's first process; 0 = none */
 	bool reported, ended;
+	bool told;	      /* the end is written down */
+	int64_t delay;	      /* from it to the restart, ns; -1 = there is none */
 	int code;	      /* exit code, once ended */
 	struct err failure;   /* why there is none */
 	struct err doomed;    /* set: the container must not be, it is killed as soon as it is there */
