@@ -148,8 +148,8 @@ static void release_startup_pages(void)
 	uintptr_t base = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (ph[i].p_type == PT_PHDR)
-			base = (uintptr_t)ph - ph[i].p_vaddr;
+		if (ph[i].p_type == PT_LOAD && ph[i].p_offset == 0) /* the one with these headers in it */
+			base = ((uintptr_t)ph & ~(page - 1)) - ph[i].p_vaddr;
 	for (size_t i = 0; base && i < n; i++) {
 		if (ph[i].p_type != PT_LOAD || (ph[i].p_flags & PF_W))
 			continue;
