@@ -104,6 +104,8 @@ void log_file_end(struct log_file *l)
 {
 	ignore_result(log_file_flush(l)); /* nobody is left to tell */
 	fd_drop(&l->fd);
-	free(take_ptr(&l->out));
-	free(take_ptr(&l->attrs));
+	free(l->out);
+	free(l->attrs);
+	l->out = l->attrs = NULL;
+	l->len = l->room = 0;
 }

@@ -451,6 +451,194 @@ static void test_slow(void)
 	CHECK(gone(run));
 }
 
+/* ---- the relay at a terminal: a child that has a pty for its own, and types what we write ---- */
+
+struct user {
+	pid_t pid;
+	int keyboard; /* master of the user's terminal */
+};
+
+/* Exit status of the child: the container's, 100 + errno, 99 detached; +50 where the mode was not restored.
+ */
+static _Noreturn void be_user(struct monitor_conn *c, const char *slave, struct monitor_relay q)
+{
+	struct termios before, after;
+	struct err err = {0};
+	int status = 0, detached = 0;
+	int fd = (setsid(), open(slave, O_RDWR));
+
+	(void)ioctl(fd, TIOCSCTTY, 0);
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	q.ret_detached = &detached;
+	(void)tcgetattr(0, &before);
+	int r = monitor_relay(c, &q, &status, &err);
+	(void)tcgetattr(0, &after);
+	status = r < 0 ? 100 - r : detached ? 99 : status;
+	if (before.c_lflag != after.c_lflag || before.c_oflag != after.c_oflag)
+		status += 50;
+	_exit(status);
+}
+
+static struct user user_start(struct monitor_conn *c, struct monitor_relay q)
+{
+	struct user u = {.keyboard = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+	struct winsize size = {.ws_row = 33, .ws_col = 44};
+
+	CHECK(u.keyboard >= 0 && unlockpt(u.keyboard) == 0);
+	CHECK(ioctl(u.keyboard, TIOCSWINSZ, &size) == 0);
+	autofree char *slave = strdup(ptsname(u.keyboard));
+	u.pid = fork();
+	if (u.pid == 0)
+		be_user(c, slave, q);
+	monitor_close(&(struct monitor_conn){.fd = c->fd,
+					     .in = c->in,
+					     .out = c->out,
+					     .err = c->err,
+					     .terminal = c->terminal}); /* the child's now */
+	return u;
+}
+
+/* Reads the user's screen until `text` is on it. */
+static bool user_sees(const struct user *u, const char *text)
+{
+	char screen[8192];
+	size_t n = 0;
+
+	while (n < sizeof(screen) - 1) {
+		struct pollfd p = {.fd = u->keyboard, .events = POLLIN};
+		if (poll(&p, 1, 5000) <= 0)
+			break;
+		ssize_t got = read(u->keyboard, screen + n, sizeof(screen) - 1 - n);
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		screen[n] = '\0';
+		if (strstr(screen, text))
+			return true;
+	}
+	return false;
+}
+
+static int user_end(struct user *u)
+{
+	int status = proc_wait(u->pid);
+
+	close(u->keyboard);
+	return proc_exit_code(status);
+}
+
+static void test_detach_keys(void)
+{
+	autofree char *run = NULL, *log = NULL;
+	struct monitor_plan p = plan_in("keys", &run, &log);
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(master >= 0 && unlockpt(master) == 0);
+	autofree char *script = str_format(
+		"exec < %s > %s 2>&1; echo ready; read a; stty size; echo got $a; read b; echo bye; exit 6",
+		ptsname(master), ptsname(master));
+	struct fake f = {.script = script, .master = master};
+	struct monitor_spawn q = {
+		.plan = &p, .make = make, .data = &f, .attach_stdin = true, .attach_stdout = true};
+	struct monitor_relay relay = {
+		.tty = true, .stdin_open = true, .sig_proxy = true, .detach_keys = "ctrl-p,ctrl-q"};
+	struct monitor_conn c;
+	struct err err = {0};
+
+	p.tty = p.open_stdin = true;
+	CHECK_INT(monitor_spawn(&q, &c, &err), 0);
+	struct user u = user_start(&c, relay);
+	CHECK(user_sees(&u, "ready"));
+	CHECK(write(u.keyboard, "one\r", 4) == 4);
+	CHECK(user_sees(&u, "33 44\r\ngot one\r\n"));
+	CHECK(write(u.keyboard, "\x10\x11", 2) == 2);
+	CHECK_INT(user_end(&u), 99);
+	/* A second one comes and sees it to its end. */
+	CHECK_INT(monitor_connect(run, true, true, true, false, &c, &err), 0);
+	u = user_start(&c, relay);
+	struct winsize size = {.ws_row = 50, .ws_col = 60}, is;
+	(void)poll(NULL, 0, 200);
+	CHECK(ioctl(u.keyboard, TIOCSWINSZ, &size) == 0);
+	for (int i = 0; i < 200; i++) {
+		CHECK(ioctl(master, TIOCGWINSZ, &is) == 0);
+		if (is.ws_row == 50)
+			break;
+		(void)poll(NULL, 0, 10);
+	}
+	CHECK(is.ws_row == 50 && is.ws_col == 60);
+	CHECK(write(u.keyboard, "two\r", 4) == 4);
+	CHECK(user_sees(&u, "bye\r\n"));
+	CHECK_INT(user_end(&u), 6);
+	CHECK(gone(run));
+	close(master);
+}
+
+/* A signal to the client is the container's; a killed client leaves it running. */
+static void test_signals(void)
+{
+	autofree char *run = NULL, *log = NULL;
+	struct monitor_plan p = plan_in("signals", &run, &log);
+	struct fake f = {.script = "trap 'exit 21' USR1; echo ready; while :; do sleep 0.01; done",
+			 .master = -1};
+	struct monitor_spawn q = {.plan = &p, .make = make, .data = &f, .attach_stdout = true};
+	struct monitor_relay relay = {.sig_proxy = true};
+	struct monitor_conn c, w;
+	struct monitor_status s;
+	struct err err = {0};
+	int status;
+
+	CHECK_INT(monitor_spawn(&q, &c, &err), 0);
+	struct user u = user_start(&c, relay);
+	CHECK(user_sees(&u, "ready"));
+	CHECK_INT(kill(u.pid, SIGKILL), 0);
+	CHECK_INT(user_end(&u), 137);
+	(void)poll(NULL, 0, 50);
+	CHECK_INT(monitor_status(run, &s, &err), 0);
+	CHECK(s.running && s.monitor_alive);
+	CHECK_INT(monitor_connect(run, false, true, true, false, &c, &err), 0);
+	CHECK_INT(monitor_connect(run, false, false, false, false, &w, &err), 0);
+	u = user_start(&c, relay);
+	(void)poll(NULL, 0, 200);
+	CHECK_INT(kill(u.pid, SIGUSR1), 0);
+	CHECK_INT(user_end(&u), 21);
+	CHECK_INT(monitor_wait(&w, &status, &err), 0);
+	CHECK_INT(status, 21);
+	monitor_close(&w);
+	CHECK(gone(run));
+}
+
+/* Follows over a rotation, and ends with the container. */
+static void test_follow(void)
+{
+	autofree char *run = NULL, *log = NULL;
+	struct monitor_plan p = plan_in("follow", &run, &log);
+	struct fake f = {.script = "i=0; while [ $i -lt 60 ]; do echo line $i; i=$((i+1)); sleep 0.01; done",
+			 .master = -1};
+	struct monitor_spawn q = {.plan = &p, .make = make, .data = &f};
+	struct monitor_log_query l = {
+		.path = log, .run_dir = run, .follow = true, .out = true, .err_too = true, .tail = -1};
+	struct monitor_conn c;
+	struct err err = {0};
+	autofree char *out = str_format("%s/follow-out", dir);
+
+	p.log_max_size = 1000;
+	p.log_max_files = 20;
+	CHECK_INT(monitor_spawn(&q, &c, &err), 0);
+	l.out_fd = l.err_fd = open(out, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK_INT(monitor_logs(&l, &err), 0);
+	close(l.out_fd);
+	monitor_close(&c);
+	autofree char *got = slurp(out);
+	int n = 0;
+	for (char *t = got; t && str_starts(t, "line ") && strtol(t + 5, NULL, 10) == n;
+	     t = strchr(t, '\n') + 1)
+		n++;
+	CHECK_INT(n, 60);
+	autofree char *rotated = str_format("%s.3", log);
+	CHECK(access(rotated, F_OK) == 0);
+	CHECK(gone(run));
+}
+
 /* What it costs; told, and held against a bound that is far away. */
 static void test_memory(void)
 {
@@ -521,6 +709,9 @@ int main(int argc, char **argv)
 	test_term();
 	test_terminal();
 	test_slow();
+	test_detach_keys();
+	test_signals();
+	test_follow();
 	test_memory();
 	autoclose int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CHECK_INT(file_remove_tree_at(tmp, dir + strlen("/tmp/")), 0);

@@ -39,7 +39,8 @@ void oom_free(struct mon *m)
 		return;
 	fd_drop(&m->oom->fd);
 	record_free(&m->oom->record);
-	free(take_ptr(&m->oom));
+	free(m->oom);
+	m->oom = NULL;
 }
 
 void oom_begin(struct mon *m)
