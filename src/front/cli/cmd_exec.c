@@ -5,7 +5,6 @@
 struct exec_flags {
 	struct engine_exec q;
 	str_list env, env_files;
-	const char *detach_keys;
 };
 
 #define ST struct exec_flags
@@ -19,7 +18,6 @@ static const struct opt exec_flag_options[] = {
 	O_LIST(ST, env, "env", 'e', "Environment variable KEY=VALUE; KEY alone takes the caller's"),
 	O_LIST(ST, env_files, "env-file", 0, "File of environment variables", .value = "file",
 	       .words = "@file"),
-	O_STR(ST, detach_keys, "detach-keys", 0, NULL),
 };
 
 /* "K" alone is the caller's value, and nothing where the caller has none. */

@@ -52,7 +52,6 @@ static int run_rmi(struct call *call, struct err *err)
 static const struct opt save_options[] = {
 	O_STR(IMG, output, "output", 'o', "Write to a file, instead of STDOUT", .value = "file",
 	      .words = "@file"),
-	O_STR(IMG, platform, "platform", 0, NULL),
 };
 static const struct opt load_options[] = {
 	O_STR(IMG, input, "input", 'i', "Read from a file or an OCI layout's directory, instead of STDIN",

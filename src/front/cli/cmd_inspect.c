@@ -4,7 +4,7 @@
 #include "front/cli/describe.h"
 
 struct inspect_flags {
-	bool size, verbose;
+	bool size;
 	const char *format, *type;
 };
 #define INSPECT struct inspect_flags
@@ -16,7 +16,6 @@ static const struct opt inspect_options[] = {
 };
 static const struct opt inspect_one_options[] = {
 	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
-	O_BOOL(INSPECT, verbose, "verbose", 'v', NULL),
 };
 static const struct opt inspect_container_options[] = {
 	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),

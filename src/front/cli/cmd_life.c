@@ -5,7 +5,7 @@
 struct life_flags {
 	const char *signal, *condition;
 	int timeout;
-	bool force, volumes, link;
+	bool force, volumes;
 };
 #define LIFE struct life_flags
 static const struct life_flags life_defaults = {.timeout = -1};
@@ -23,7 +23,6 @@ static const struct opt kill_options[] = {
 static const struct opt rm_options[] = {
 	O_BOOL(LIFE, force, "force", 'f', "Kill the container if it runs"),
 	O_BOOL(LIFE, volumes, "volumes", 'v', "Remove the container's anonymous volumes too"),
-	O_BOOL(LIFE, link, "link", 'l', NULL),
 };
 static const struct opt wait_options[] = {
 	O_STR(LIFE, condition, "condition", 0, "not-running (default), next-exit or removed",

@@ -10,7 +10,6 @@ struct registry_flags {
 	bool all_tags, quiet, content_trust, password_stdin, no_trunc;
 	const char *platform, *user, *password, *format;
 	int limit;
-	str_list filters;
 };
 static const struct registry_flags registry_defaults = {.limit = 25};
 #define REG struct registry_flags
@@ -140,7 +139,6 @@ static int run_logout(struct call *call, struct err *err)
 /* ---- search ---- */
 
 static const struct opt search_options[] = {
-	O_LIST(REG, filters, "filter", 'f', NULL),
 	O_STR(REG, format, "format", 0, HELP_FORMAT),
 	O_INT(REG, limit, "limit", 0, "Number of results (default 25)"),
 	O_BOOL(REG, no_trunc, "no-trunc", 0, NULL),

@@ -5,7 +5,7 @@
 #include "oci/state.h"
 
 struct system_flags {
-	bool all, force, volumes, deep, repair, verbose, client;
+	bool all, force, volumes, deep, repair, client;
 	str_list filters;
 	const char *format;
 };
@@ -15,7 +15,6 @@ struct system_flags {
 
 static const struct opt df_options[] = {
 	O_STR(SYS, format, "format", 0, HELP_FORMAT),
-	O_BOOL(SYS, verbose, "verbose", 'v', NULL),
 };
 static const struct row_column df_columns[] = {{"Active", "ACTIVE"},
 					       {"Reclaimable", "RECLAIMABLE"},

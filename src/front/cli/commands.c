@@ -28,9 +28,9 @@ const struct command_section command_sections[] = {
 					E("load", load), E("import", import), E("login", login),
 					E("logout", logout), E("search", search), END}},
 	{"This machine",
-	 (const struct command_entry[]){E("info", info), E("doctor", doctor), E("version", version), END}},
-	{"Hidden", (const struct command_entry[]){E("completion", completion), E("man-page", man), END},
-	 .hidden = true},
+	 (const struct command_entry[]){E("info", info), E("doctor", doctor), E("version", version),
+					E("completion", completion), END}},
+	{"Hidden", (const struct command_entry[]){E("man-page", man), END}, .hidden = true},
 	{NULL, NULL},
 };
 

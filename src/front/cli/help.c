@@ -75,15 +75,13 @@ static void put_columns(FILE *out, const char *name, const char *text)
 	fprintf(out, "  %-11s %s\n", name, text);
 }
 
-static void put_option_line(FILE *out, const struct opt *o)
+/* "-n, --name string" */
+static int option_label(const struct opt *o, char *buf, size_t size)
 {
-	char name[100];
 	const char *value = opt_value_name(o);
 
-	(void)snprintf(name, sizeof(name), "%s%c%s--%s%s%s", o->letter ? "-" : " ",
-		       o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, *value ? " " : "",
-		       value); /* fits: names are ours */
-	fprintf(out, "  %-30s %s\n", name, o->help);
+	return snprintf(buf, size, "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
+			o->letter ? ", " : "  ", o->name, *value ? " " : "", value);
 }
 
 static int by_option_name(const void *a, const void *b)
@@ -107,9 +105,15 @@ static void put_options(FILE *out, const struct opt_table *tables, size_t ntable
 {
 	const struct opt *sorted[HELP_OPTIONS_MAX];
 	size_t n = help_sorted_options(tables, ntables, sorted, HELP_OPTIONS_MAX);
+	char label[100];
+	int width = 0;
 
 	for (size_t i = 0; i < n; i++)
-		put_option_line(out, sorted[i]);
+		width = MAX_OF(width, option_label(sorted[i], label, sizeof(label)));
+	for (size_t i = 0; i < n; i++) {
+		(void)option_label(sorted[i], label, sizeof(label)); /* fits: names are ours */
+		fprintf(out, "  %-*s   %s\n", width, label, sorted[i]->help);
+	}
 }
 
 void help_program(FILE *out)
