@@ -54,8 +54,9 @@ static void cut_name(struct json_doc *m, const char *full, const char **reposito
 		return;
 	*tag = r.tag ? memory_text(m, r.tag) : "<none>";
 	*digest = r.digest ? memory_text(m, r.digest) : "<none>";
-	free(take_ptr(&r.tag));
-	free(take_ptr(&r.digest));
+	free(r.tag);
+	free(r.digest);
+	r.tag = r.digest = NULL;
 	autofree char *name = reference_familiar(&r);
 	*repository = memory_text(m, name ? name : full);
 }

@@ -53,13 +53,14 @@ struct following {
 };
 
 /* Relays until the end (or the detach keys) and cleans up. */
-static int follow_container(const struct following *f, struct monitor_conn *conn, struct monitor_relay *relay,
-			    struct err *err)
+static int relay_container(const struct following *f, struct monitor_conn *conn,
+			   const struct monitor_relay *q, struct err *err)
 {
 	int detached = 0, status = 0;
+	struct monitor_relay relay = *q;
 
-	relay->ret_detached = &detached;
-	int r = monitor_relay(conn, relay, &status, err);
+	relay.ret_detached = &detached;
+	int r = monitor_relay(conn, &relay, &status, err);
 	if (r == 0 && !detached && f->finishes) {
 		r = engine_finish(f->engine, f->id, err);
 		if (r == 0)
@@ -122,7 +123,7 @@ static int run_run(struct call *call, struct err *err)
 	struct monitor_relay relay = {
 		.tty = q->tty, .stdin_open = q->attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
 	struct following following = {call, e, id, true};
-	return follow_container(&following, &conn, &relay, err);
+	return relay_container(&following, &conn, &relay, err);
 }
 
 static int run_create(struct call *call, struct err *err)
@@ -201,7 +202,7 @@ static int start_attached(struct call *call, struct engine *e, const char *id, s
 	struct monitor_relay relay = {
 		.tty = tty, .stdin_open = start.attach_stdin, .sig_proxy = f->sig_proxy, .detach_keys = keys};
 	struct following following = {call, e, id, true};
-	return follow_container(&following, &conn, &relay, err);
+	return relay_container(&following, &conn, &relay, err);
 }
 
 static int start_plain(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -259,7 +260,7 @@ static int run_attach(struct call *call, struct err *err)
 				      .sig_proxy = f->sig_proxy,
 				      .detach_keys = keys};
 	struct following following = {call, e, id, false};
-	return follow_container(&following, &conn, &relay, err);
+	return relay_container(&following, &conn, &relay, err);
 }
 
 #define RUN_EXAMPLES                                                                                         \

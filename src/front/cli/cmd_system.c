@@ -128,10 +128,11 @@ static void prune_told(void *data, const char *kind, const char *what)
 	str_putf(&p->out, "%s\n", what);
 }
 
-static int prune(struct call *call, const char *question, struct engine_prune *q, struct err *err)
+static int prune(struct call *call, const char *question, const struct engine_prune *wanted, struct err *err)
 {
 	const struct system_flags *f = call->options;
 	struct pruned pruned = {0};
+	struct engine_prune q = *wanted;
 	struct engine *e;
 	uint64_t bytes = 0;
 	int r = filters_check(&f->filters, "until label label!", err);
@@ -146,10 +147,10 @@ static int prune(struct call *call, const char *question, struct engine_prune *q
 		r = cli_engine(call, &e, err);
 	if (r < 0)
 		return r;
-	q->filters = f->filters;
-	q->told = prune_told;
-	q->data = &pruned;
-	r = engine_prune(e, q, &bytes, err);
+	q.filters = f->filters;
+	q.told = prune_told;
+	q.data = &pruned;
+	r = engine_prune(e, &q, &bytes, err);
 	if (r == 0) {
 		str_putf(&pruned.out, "%sTotal reclaimed space: %s\n", pruned.out.len ? "\n" : "",
 			 size_decimal((double)bytes, 4).s);

@@ -168,6 +168,13 @@ static void put_aliases(FILE *out, const struct command *c, const char *path)
 		fputs("\n", out);
 }
 
+static void put_example(FILE *out, const char *line, size_t len)
+{
+	fputs("  ", out);
+	(void)fwrite(line, 1, len, out); /* main() looks at the stream's state */
+	fputs("\n", out);
+}
+
 void help_command(FILE *out, const struct command *c, const char *path)
 {
 	fprintf(out, "Usage:  coffer %s%s%s\n\n%s\n", path, *c->usage ? " " : "", c->usage, c->summary);
@@ -181,6 +188,6 @@ void help_command(FILE *out, const struct command *c, const char *path)
 	if (c->examples) {
 		fputs("\nExamples:\n", out);
 		for (const char *p = c->examples; *p; p += strcspn(p, "\n"), p += *p == '\n')
-			fprintf(out, "  %.*s\n", (int)strcspn(p, "\n"), p);
+			put_example(out, p, strcspn(p, "\n"));
 	}
 }
