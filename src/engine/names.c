@@ -83,7 +83,7 @@ static bool names_is_name(const char *name)
 		if (!is_name_char(name[n], n == 0))
 			return false;
 	}
-	return n >= 2 && n <= 255;
+	return n >= 1 && n <= 255;
 }
 
 int engine_name_check(const char *name, struct err *err)

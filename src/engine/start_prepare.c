@@ -397,7 +397,7 @@ int engine_start_plan(struct engine_starting *s, struct monitor_plan *ret, struc
 	if (r >= 0)
 		r = plan_log_labels(s, err);
 	if (r == 0)
-		r = engine_make_plan_argv(e, "make", s->c->id, &s->maker, err);
+		r = engine_make_plan_argv(e, "make-again", s->c->id, &s->maker, err);
 	if (r == 0)
 		r = engine_make_plan_argv(e, "finish", s->c->id, &s->finish, err);
 	if (r == 0)
