@@ -149,6 +149,37 @@ static int sink_to_fd(void *data, const void *bytes, size_t len, struct err *err
 	return r < 0 ? err_num(err, r, "cannot write the archive") : 0;
 }
 
+/* The same without the entry of the directory "./", which begins the archive: a file alone is what was asked
+ * for.
+ */
+struct lone_sink {
+	char head[512];
+	size_t have;
+	bool begun;
+};
+
+static int sink_lone(void *data, const void *bytes, size_t len, struct err *err)
+{
+	enum { TYPE_AT = 156 };
+	struct lone_sink *s = data;
+	const char *p = bytes;
+	int out = 1, r = 0;
+
+	while (!s->begun && len > 0) {
+		size_t n = MIN_OF(len, sizeof(s->head) - s->have);
+		memcpy(s->head + s->have, p, n);
+		s->have += n;
+		p += n;
+		len -= n;
+		if (s->have < sizeof(s->head))
+			return 0;
+		s->begun = true;
+		if (!(streq(s->head, "./") && s->head[TYPE_AT] == '5'))
+			r = sink_to_fd(&out, s->head, sizeof(s->head), err);
+	}
+	return r < 0 || len == 0 ? r : sink_to_fd(&out, p, len, err);
+}
+
 /* A tar stream on standard output. */
 static int copy_to_stream(struct engine *e, const struct copy_end *from, int source, const char *base,
 			  const struct engine_maps *maps, const char *id, struct err *err)
@@ -172,8 +203,9 @@ static int copy_to_stream(struct engine *e, const struct copy_end *from, int sou
 	autoclose int dir = open(staging, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 ? err_sys(err, "cannot open \"%s\"", staging)
 			: engine_copy_entry(&copier, source, dir, base, err);
+	struct lone_sink lone = {.have = 0};
 	if (r == 0)
-		r = layer_write_tree(dir, "", &maps->uids, &maps->gids, sink_to_fd, &out, err);
+		r = layer_write_tree(dir, "", &maps->uids, &maps->gids, sink_lone, &lone, err);
 	ignore_result(
 		file_remove_tree_at(AT_FDCWD, staging)); /* the container's removal takes it otherwise */
 	return r;

@@ -71,7 +71,7 @@ static void put_state(struct json_out *out, struct engine *e, const struct engin
 	json_put_bool(out, "OOMKilled", c->oom);
 	json_put_bool(out, "Dead", streq(c->state, "dead"));
 	json_put_i64(out, "Pid", st->running ? st->pid : 0);
-	json_put_i64(out, "ExitCode", st->running ? 0 : c->exit_code);
+	json_put_i64(out, "ExitCode", st->running ? 0 : st->ended ? st->exit_code : c->exit_code);
 	json_put_str(out, "Error", c->error);
 	json_put_str(out, "StartedAt", started);
 	json_put_str(out, "FinishedAt", finished);
