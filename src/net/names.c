@@ -36,12 +36,11 @@ int names_write(struct net *n, const struct names_entry *q, struct err *err)
 
 void names_remove(struct net *n, const char *network, const char *container)
 {
-	autofree char *path =
-		str_format("%s/%s%s%s", n->dir, network, container ? "/" : "", container ? container : "");
+	autoclose int dir = open(n->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autofree char *path = str_format("%s/%s", network, container ? container : "");
 
 	/* Not there is what is wanted. */
-	if (path && container)
-		ignore_result(unlink(path) < 0);
-	else if (path)
-		ignore_result(file_remove_tree_at(AT_FDCWD, path) < 0);
+	if (dir < 0 || !path)
+		return;
+	ignore_result(container ? unlinkat(dir, path, 0) < 0 : file_remove_tree_at(dir, network) < 0);
 }
