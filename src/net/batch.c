@@ -13,7 +13,7 @@ static size_t align4(size_t n)
 }
 
 /* `len` bytes more, aligned and zeroed; NULL where there is no memory. */
-static unsigned char *extend(struct batch *b, size_t len)
+static unsigned char *extend_batch(struct batch *b, size_t len)
 {
 	size_t at = align4(b->len), need = align4(at + len);
 
@@ -47,7 +47,7 @@ uint32_t batch_message(struct batch *b, uint16_t type, uint16_t flags, const voi
 {
 	struct nlmsghdr h = {.nlmsg_type = type, .nlmsg_flags = flags | NLM_F_REQUEST};
 	size_t at = align4(b->len);
-	unsigned char *p = extend(b, sizeof(h) + fixed_len);
+	unsigned char *p = extend_batch(b, sizeof(h) + fixed_len);
 
 	h.nlmsg_seq = ++b->seq;
 	if (!p)
@@ -62,7 +62,7 @@ uint32_t batch_message(struct batch *b, uint16_t type, uint16_t flags, const voi
 void batch_put(struct batch *b, uint16_t type, const void *data, size_t len)
 {
 	struct nlattr a = {.nla_type = type, .nla_len = (uint16_t)(sizeof(a) + len)};
-	unsigned char *p = extend(b, sizeof(a) + len);
+	unsigned char *p = extend_batch(b, sizeof(a) + len);
 
 	if (!p)
 		return;
@@ -172,7 +172,7 @@ static int take_answers(struct answers *a, const unsigned char *buf, size_t len)
 }
 
 /* One datagram of the kernel's; its length or -errno. */
-static ssize_t receive(int fd, void *buf, size_t size, int flags)
+static ssize_t receive_datagram(int fd, void *buf, size_t size, int flags)
 {
 	for (;;) {
 		struct sockaddr_nl from = {0};
@@ -202,7 +202,7 @@ int batch_send(struct batch *b, int fd, uint32_t *ret_failed)
 	if (sendto(fd, b->buf, len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
 	while (!a.done && a.last) {
-		ssize_t n = receive(fd, buf, sizeof(buf), 0);
+		ssize_t n = receive_datagram(fd, buf, sizeof(buf), 0);
 		/* nf_tables answers a transaction that was refused with its errors alone. */
 		if (n < 0)
 			return (int)n;
@@ -211,7 +211,7 @@ int batch_send(struct batch *b, int fd, uint32_t *ret_failed)
 			return r;
 		if (a.error < 0 && !a.done) {
 			/* All answers are there when send() returns: look for more without waiting. */
-			n = receive(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK);
+			n = receive_datagram(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK);
 			if (n == -EAGAIN)
 				break;
 		}
@@ -234,7 +234,7 @@ int batch_ask(struct batch *b, int fd, int (*each)(void *data, const struct nl_m
 	if (sendto(fd, b->buf, len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
 		return -errno;
 	for (;;) {
-		ssize_t n = receive(fd, buf, NL_REPLY_MAX, 0);
+		ssize_t n = receive_datagram(fd, buf, NL_REPLY_MAX, 0);
 		if (n < 0)
 			return (int)n;
 		int r = nl_walk(&reader, buf, (size_t)n);

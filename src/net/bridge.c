@@ -127,7 +127,7 @@ static void bridge_mac(const struct network *w, uint8_t ret[static 6])
 	}
 }
 
-static int make_device(int rt, const struct network *w, struct err *err)
+static int make_bridge_device(int rt, const struct network *w, struct err *err)
 {
 	struct batch b autobatch = {0};
 	struct ifinfomsg m = {0};
@@ -206,7 +206,7 @@ static int make_bridge(struct net *n, const struct network *w, int nft, struct e
 			    : rules_install(n, nft, err);
 	if (r < 0 || bridge_up(w->q.bridge)) /* another process was faster */
 		return r;
-	r = make_device(rt, w, err);
+	r = make_bridge_device(rt, w, err);
 	if (r == 0)
 		r = settle_device(rt, w, err);
 	if (r == 0)

@@ -373,8 +373,8 @@ static int plugin_failed(const struct job *j, const char *type, int status, cons
 		       proc_exit_code(status), (int)strcspn(text, "\n"), text);
 }
 
-static int run_program(const struct job *j, const char *path, const char *dirs, const char *input, int out,
-		       int log, struct err *err)
+static int start_plugin(const struct job *j, const char *path, const char *dirs, const char *input, int out,
+			int log, struct err *err)
 {
 	autofree char *command = str_format("CNI_COMMAND=%s", j->command);
 	autofree char *id = str_format("CNI_CONTAINERID=%s", j->id);
@@ -413,7 +413,7 @@ static int run_plugin(const struct job *j, const struct plugin *p, const char *i
 			p->type, dirs);
 	if (out < 0 || log < 0)
 		return err_num(err, MIN_OF(out, log), "cannot make a file in memory");
-	int status = run_program(j, path, dirs, input, out, log, err);
+	int status = start_plugin(j, path, dirs, input, out, log, err);
 	if (status < 0 && status != -ETIMEDOUT)
 		return status;
 	autofree char *text = read_memory(out), *noise = read_memory(log);

@@ -24,7 +24,7 @@ struct gone_list {
 	size_t n;
 };
 
-static void copy_text(char *to, size_t size, const char *from)
+static void set_gone_text(char *to, size_t size, const char *from)
 {
 	(void)snprintf(to, size, "%s", from); /* the database's are no longer than ours were */
 }
@@ -44,10 +44,10 @@ static int load_gone(struct net *n, const char *id, const char *network, struct 
 			return err_oom(err);
 		ret->v = v;
 		v += ret->n++;
-		copy_text(v->network, sizeof(v->network), db_text(&q, 0));
-		copy_text(v->veth, sizeof(v->veth), db_text(&q, 1));
-		copy_text(v->ip4, sizeof(v->ip4), db_text(&q, 2));
-		copy_text(v->ip6, sizeof(v->ip6), db_text(&q, 3));
+		set_gone_text(v->network, sizeof(v->network), db_text(&q, 0));
+		set_gone_text(v->veth, sizeof(v->veth), db_text(&q, 1));
+		set_gone_text(v->ip4, sizeof(v->ip4), db_text(&q, 2));
+		set_gone_text(v->ip6, sizeof(v->ip6), db_text(&q, 3));
 		r = 0;
 	}
 	return r;
@@ -268,11 +268,11 @@ static int take_strange(void *data, const struct nl_message *m)
 	if (!v)
 		return -ENOMEM;
 	c->strange = v;
-	copy_text(v[c->n_strange++].name, sizeof(v->name), link.name);
+	set_gone_text(v[c->n_strange++].name, sizeof(v->name), link.name);
 	return 0;
 }
 
-static int check_devices(struct checking *c, struct err *err)
+static int check_strange(struct checking *c, struct err *err)
 {
 	struct batch b autobatch = {0};
 	struct ifinfomsg m = {0};
@@ -327,7 +327,7 @@ int net_check(struct net *n, bool (*alive)(void *data, const char *id), void *da
 	if (r == 0 && !n->o.rootless)
 		r = check_rules(&c, err);
 	if (r == 0 && !n->o.rootless)
-		r = check_devices(&c, err);
+		r = check_strange(&c, err);
 	free(c.strange);
 	if (r == 0)
 		*ret_findings = c.findings;

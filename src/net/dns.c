@@ -98,7 +98,7 @@ struct dns {
 	unsigned char message[2 + MESSAGE_MAX];
 };
 
-static int64_t now_ms(void)
+static int64_t clock_ms(void)
 {
 	struct timespec t;
 
@@ -284,7 +284,7 @@ static void start_write(struct conn *c, const void *message, size_t len)
 	c->s.cap = len + 2;
 	c->s.have = 0;
 	c->state = CONN_WRITE;
-	c->deadline = now_ms() + IDLE_MS;
+	c->deadline = clock_ms() + IDLE_MS;
 }
 
 /* By the way the question came: `conn` < 0 is UDP.  What cannot be sent is a lost packet. */
@@ -401,7 +401,7 @@ static void send_on(struct dns *d, struct pending *p)
 	leave_relay(d, p);
 	while (d->n_servers && p->tries < (int)d->n_servers * ROUNDS) {
 		p->server = p->tries++ % (int)d->n_servers;
-		p->deadline = now_ms() + TRY_MS;
+		p->deadline = clock_ms() + TRY_MS;
 		if (p->conn >= 0 ? send_tcp(d, p) : send_udp(d, p))
 			return;
 		leave_sock(d, p);
@@ -426,8 +426,8 @@ static struct pending *find_slot(struct dns *d)
 	return oldest;
 }
 
-static void pass_on(struct dns *d, int conn, const struct sockaddr_in *client, const unsigned char *query,
-		    size_t len, const struct dns_question *q)
+static void ask_beyond(struct dns *d, int conn, const struct sockaddr_in *client, const unsigned char *query,
+		       size_t len, const struct dns_question *q)
 {
 	struct pending *p;
 
@@ -525,7 +525,7 @@ static void question(struct dns *d, int conn, const struct sockaddr_in *client, 
 	if (answer_here(d, query, &q, conn >= 0 ? sizeof(a.buf) : PLAIN_UDP, &a))
 		reply(d, conn, client, a.buf, a.len);
 	else
-		pass_on(d, conn, client, query, len, &q);
+		ask_beyond(d, conn, client, query, len, &q);
 }
 
 /* ---- Answers from servers ---- */
@@ -631,7 +631,7 @@ static void accept_client(struct dns *d)
 			continue;
 		c->s = (struct stream){.fd = fd};
 		c->state = CONN_READ;
-		c->deadline = now_ms() + IDLE_MS;
+		c->deadline = clock_ms() + IDLE_MS;
 		return;
 	}
 	(void)close(fd); /* too many at once */
@@ -651,7 +651,7 @@ static void client_ready(struct dns *d, int i)
 	if (c->state == CONN_WRITE) {
 		restart_stream(&c->s);
 		c->state = CONN_READ;
-		c->deadline = now_ms() + IDLE_MS;
+		c->deadline = clock_ms() + IDLE_MS;
 		return;
 	}
 	unsigned char *query = take_ptr(&c->s.buf);
@@ -705,7 +705,7 @@ static void lower(int *timeout_ms, int64_t deadline, int64_t now)
 size_t dns_poll_set(struct dns *d, struct pollfd *set, int *timeout_ms)
 {
 	size_t n = 0;
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	add_poll(set, &n, d->udp, POLLIN);
 	add_poll(set, &n, d->tcp, POLLIN);
@@ -731,7 +731,7 @@ size_t dns_poll_set(struct dns *d, struct pollfd *set, int *timeout_ms)
 
 static void expire(struct dns *d)
 {
-	int64_t now = now_ms();
+	int64_t now = clock_ms();
 
 	for (size_t i = 0; i < PENDING_MAX; i++)
 		if (d->pending[i].used && now >= d->pending[i].deadline)

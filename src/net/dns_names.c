@@ -84,7 +84,7 @@ static bool is_id(const char *s)
 
 /* ---- One file ---- */
 
-static bool parse_host(char *text, struct host *h)
+static bool parse_host_file(char *text, struct host *h)
 {
 	char *names = strchr(text, '\n'), *six = strchr(text, ' '), *out = six ? strchr(six + 1, ' ') : NULL;
 
@@ -111,7 +111,7 @@ static void read_host_file(int dirfd, const char *name, ino_t ino, struct names_
 	size_t len;
 
 	if (w->n >= HOSTS_MAX || file_read_at(dirfd, name, FILE_BYTES_MAX, &text, &len) < 0 ||
-	    !parse_host(text, &h))
+	    !parse_host_file(text, &h))
 		return;
 	struct host *v = realloc(w->hosts, (w->n + 1) * sizeof(*v));
 	if (!v) {

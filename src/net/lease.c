@@ -106,8 +106,8 @@ struct endpoint_row {
 };
 
 /* What an endpoint is, from its row and its network. */
-static int fill(struct net_result *r, size_t i, const struct network *w, const struct endpoint_row *row,
-		struct err *err)
+static int fill_endpoint(struct net_result *r, size_t i, const struct network *w,
+			 const struct endpoint_row *row, struct err *err)
 {
 	struct result_memory *m = result_memory(r);
 	struct net_endpoint *e = &r->endpoints.v[i];
@@ -224,7 +224,7 @@ static int new_endpoint(struct leasing_in *l, size_t i, struct err *err)
 				   .ip4 = t[V4].s,
 				   .ip6 = t[V6].s,
 				   .aliases = aliases};
-	r = fill(l->r, i, w, &row, err);
+	r = fill_endpoint(l->r, i, w, &row, err);
 	if (r < 0)
 		return r;
 	return MIN_OF(db_exec(l->n->o.db, err, "INSERT INTO net_endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -419,7 +419,7 @@ static int load_endpoints(struct net *n, const char *id, struct net_result *res,
 			continue;
 		}
 		if (r == 0)
-			r = fill(res, i, &w, &row, err);
+			r = fill_endpoint(res, i, &w, &row, err);
 		if (r == 0)
 			cni_cached(n, id, res, i);
 		if (r == 0 && n->o.rootless && network_is_bridge(&w))

@@ -20,7 +20,7 @@ bool network_has_names(const struct network *w)
 	return network_is_bridge(w) && !streq(w->q.name, "bridge");
 }
 
-static const char *option(const pair_list *l, const char *key)
+static const char *network_option(const pair_list *l, const char *key)
 {
 	for (size_t i = 0; i < l->n; i++)
 		if (streq(l->v[i].key, key))
@@ -30,7 +30,7 @@ static const char *option(const pair_list *l, const char *key)
 
 bool net_option_false(const pair_list *options, const char *key)
 {
-	const char *v = option(options, key);
+	const char *v = network_option(options, key);
 
 	return v && (streq(v, "false") || streq(v, "0") || streq(v, "False") || streq(v, "FALSE"));
 }
@@ -138,7 +138,8 @@ static int read_row(const struct db_row *row, struct network *ret, struct err *e
 	}
 	w.routed = net_option_false(&w.q.options, "com.docker.network.bridge.enable_ip_masquerade");
 	w.closed = net_option_false(&w.q.options, "com.docker.network.bridge.enable_icc") ||
-		   (option(&w.q.options, "isolate") && streq(option(&w.q.options, "isolate"), "true"));
+		   (network_option(&w.q.options, "isolate") &&
+		    streq(network_option(&w.q.options, "isolate"), "true"));
 	*ret = w;
 	return 0;
 }
@@ -229,7 +230,7 @@ struct list_head {
 	struct net_network v[];
 };
 
-static int list_add(network_list *l, struct network *w, struct err *err)
+static int list_add_network(network_list *l, struct network *w, struct err *err)
 {
 	struct list_head *old = l->v ? (void *)((char *)l->v - offsetof(struct list_head, v)) : NULL;
 	size_t n = old ? old->n : 0;
@@ -274,7 +275,7 @@ int net_find(struct net *n, const char *name, network_list *ret, struct err *err
 	int r = network_get(n, name, &w, err);
 
 	if (r == 0)
-		r = list_add(&l, &w, err);
+		r = list_add_network(&l, &w, err);
 	if (r == 0)
 		*ret = l;
 	return r;
@@ -282,7 +283,7 @@ int net_find(struct net *n, const char *name, network_list *ret, struct err *err
 
 static int list_each(void *data, struct network *w, struct err *err)
 {
-	return list_add(data, w, err);
+	return list_add_network(data, w, err);
 }
 
 int net_list(struct net *n, network_list *ret, struct err *err)
@@ -302,7 +303,7 @@ int net_list(struct net *n, network_list *ret, struct err *err)
 
 /* ---- Making ---- */
 
-static bool valid_name(const char *s)
+static bool valid_network_name(const char *s)
 {
 	size_t n = strlen(s);
 
@@ -323,7 +324,7 @@ static int check_name(struct net *n, const struct net_network *q, struct err *er
 
 	if (!q->name || !*q->name)
 		return err_set(err, EINVAL, "invalid name: name is empty");
-	if (!valid_name(q->name))
+	if (!valid_network_name(q->name))
 		return err_set(err, EINVAL,
 			       "invalid network name \"%s\": only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
 			       q->name);
@@ -518,8 +519,9 @@ int net_create(struct net *n, const struct net_network *q, char **ret_id, struct
 		r = take_subnet(&w, &q->subnets.v[i], err);
 	if (r < 0)
 		return r;
-	const char *wanted =
-		q->bridge && *q->bridge ? q->bridge : option(&q->options, "com.docker.network.bridge.name");
+	const char *wanted = q->bridge && *q->bridge
+				     ? q->bridge
+				     : network_option(&q->options, "com.docker.network.bridge.name");
 	(void)snprintf(bridge, sizeof(bridge), "cf%.12s", id); /* fits */
 	w.q.ipv6 |= w.ip[V6].set;
 	autofree char *copy = strdup(id);

@@ -21,7 +21,7 @@ enum {
 
 /* ---- Elements ---- */
 
-static struct element *add(struct elements *l, const char *set)
+static struct element *new_element(struct elements *l, const char *set)
 {
 	if (l->failed)
 		return NULL;
@@ -41,7 +41,7 @@ static struct element *add(struct elements *l, const char *set)
 
 void element_interface(struct elements *l, const char *set, const char *name)
 {
-	struct element *e = add(l, set);
+	struct element *e = new_element(l, set);
 
 	if (!e)
 		return;
@@ -51,7 +51,7 @@ void element_interface(struct elements *l, const char *set, const char *name)
 
 void element_pair(struct elements *l, const char *set, const char *in, const char *out)
 {
-	struct element *e = add(l, set);
+	struct element *e = new_element(l, set);
 
 	if (!e)
 		return;
@@ -62,7 +62,7 @@ void element_pair(struct elements *l, const char *set, const char *in, const cha
 
 void element_subnet(struct elements *l, const char *set, const struct cidr *c)
 {
-	struct element *e = add(l, set);
+	struct element *e = new_element(l, set);
 	struct ip behind = cidr_last(c);
 	size_t size = ip_size(c->ip.family);
 
@@ -72,7 +72,7 @@ void element_subnet(struct elements *l, const char *set, const struct cidr *c)
 	e->key_len = (uint8_t)size;
 	for (size_t i = size; i-- > 0 && ++behind.b[i] == 0;)
 		;
-	e = add(l, set);
+	e = new_element(l, set);
 	if (!e)
 		return;
 	memcpy(e->key, behind.b, size);
@@ -81,7 +81,7 @@ void element_subnet(struct elements *l, const char *set, const struct cidr *c)
 }
 
 /* The parts of a concatenation begin at multiples of four bytes. */
-static uint8_t put_part(uint8_t *to, uint8_t at, const void *data, size_t len)
+static uint8_t put_key_part(uint8_t *to, uint8_t at, const void *data, size_t len)
 {
 	memcpy(to + at, data, len);
 	return (uint8_t)(at + ((len + 3) & ~(size_t)3));
@@ -90,17 +90,17 @@ static uint8_t put_part(uint8_t *to, uint8_t at, const void *data, size_t len)
 void element_port(struct elements *l, const char *set, const struct ip *at, uint8_t proto, uint16_t port,
 		  const struct ip *to, uint16_t to_port)
 {
-	struct element *e = add(l, set);
+	struct element *e = new_element(l, set);
 	uint16_t from = htons(port), dest = htons(to_port);
 
 	if (!e)
 		return;
 	if (at)
-		e->key_len = put_part(e->key, 0, at->b, ip_size(at->family));
-	e->key_len = put_part(e->key, e->key_len, &proto, 1);
-	e->key_len = put_part(e->key, e->key_len, &from, 2);
-	e->data_len = put_part(e->data, 0, to->b, ip_size(to->family));
-	e->data_len = put_part(e->data, e->data_len, &dest, 2);
+		e->key_len = put_key_part(e->key, 0, at->b, ip_size(at->family));
+	e->key_len = put_key_part(e->key, e->key_len, &proto, 1);
+	e->key_len = put_key_part(e->key, e->key_len, &from, 2);
+	e->data_len = put_key_part(e->data, 0, to->b, ip_size(to->family));
+	e->data_len = put_key_part(e->data, e->data_len, &dest, 2);
 }
 
 /* ---- Transactions ---- */

@@ -260,7 +260,7 @@ static int raise_links(const struct inside *in, int fd, struct err *err)
 	return 0;
 }
 
-static int configure(const struct inside *in, int fd, struct err *err)
+static int configure_inside(const struct inside *in, int fd, struct err *err)
 {
 	struct batch b autobatch = {0}, routes4 autobatch = {0}, routes6 autobatch = {0};
 	bool late = in->a->first_index > 0, have4 = false, have6 = false;
@@ -331,7 +331,7 @@ static int plug_inside(void *data, struct err *err)
 
 	if (fd < 0)
 		return err_num(err, fd, "cannot make a netlink socket in the container");
-	int r = configure(in, fd, err);
+	int r = configure_inside(in, fd, err);
 	/* Only with the container itself: whoever answers is started with it. */
 	if (r == 0 && in->r->needs_dns && in->a->first_index == 0)
 		r = make_resolver(in->r, err);

@@ -60,7 +60,7 @@ static int parse_proto(const char *proto, char to[static 5], struct err *err)
 }
 
 /* The address before the ports: "", "1.2.3.4", "[::1]". */
-static int parse_host(char *host, char **ret, struct err *err)
+static int parse_host_ip(char *host, char **ret, struct err *err)
 {
 	size_t n = strlen(host);
 	struct ip ip;
@@ -131,7 +131,7 @@ int net_port_parse(const char *text, struct net_port *ret, char **ret_host_ip, s
 	}
 	if (!*container)
 		return err_set(err, EINVAL, "No port specified: %s<empty>", text);
-	int r = parse_host(host_ip, &ip, err);
+	int r = parse_host_ip(host_ip, &ip, err);
 	if (r == 0)
 		r = parse_ports(container, host, &p, err);
 	if (r < 0)
@@ -188,7 +188,7 @@ static int bound_port(int fd, uint16_t *ret)
  * protocol, so that nobody else can have the port either.  Old connections of
  * a server that is gone (TIME_WAIT) do not count, as they do not for servers.
  */
-static int reserve(struct port_row *p, int *ret_fd)
+static int reserve_port(struct port_row *p, int *ret_fd)
 {
 	autoclose int fd = make_socket(p);
 	int one = 1;
@@ -223,7 +223,7 @@ struct leasing {
 	struct net_result *r;
 };
 
-static int refuse(const struct leasing *l, const struct port_row *p, int why, struct err *err)
+static int refuse_port(const struct leasing *l, const struct port_row *p, int why, struct err *err)
 {
 	const char *open = p->host.family == AF_INET6 ? "[" : "", *close_ = *open ? "]" : "";
 
@@ -294,11 +294,11 @@ static int lease_rows(const struct leasing *l, struct port_row *rows, size_t n, 
 			rows[i].host_port = rows[0].host_port;
 		r = rows[i].host_port ? leased_already(l->n, &rows[i], err) : 0;
 		if (r == 0)
-			r = reserve(&rows[i], &fds[i]);
+			r = reserve_port(&rows[i], &fds[i]);
 		if (r == 0 && i == 0)
 			r = leased_already(l->n, &rows[0], err); /* one that the kernel chose */
 		if (r < 0 && r != -EADDRINUSE)
-			r = refuse(l, &rows[i], r, err);
+			r = refuse_port(l, &rows[i], r, err);
 		else if (r < 0)
 			rows[0].host_port = rows[i].host_port; /* what is told to be taken */
 	}
@@ -339,7 +339,7 @@ static int lease_port(const struct leasing *l, const struct net_port *q, unsigne
 		rows[0].host_port = q->host_port ? (uint16_t)(q->host_port + offset + i) : 0;
 		r = lease_rows(l, rows, n, err);
 	}
-	return r == -EADDRINUSE ? refuse(l, &rows[0], r, err) : r;
+	return r == -EADDRINUSE ? refuse_port(l, &rows[0], r, err) : r;
 }
 
 int ports_lease(struct net *n, const struct net_attach *a, const struct ip to[static FAMILIES],

@@ -119,7 +119,7 @@ int user_lease(struct net *n, const struct net_attach *a, struct net_result *ret
 
 /* ---- The process ---- */
 
-static const char *find_tool(const char *const *places, size_t n)
+static const char *find_user_tool(const char *const *places, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (access(places[i], X_OK) == 0)
@@ -175,7 +175,7 @@ struct holder {
 	char net[64], user[64]; /* paths */
 };
 
-static void hold(int user, int netns, int ready)
+static void hold_namespaces(int user, int netns, int ready)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* cannot fail */
 	if (setns(user, CLONE_NEWUSER) < 0 || setns(netns, CLONE_NEWNET) < 0 || write(ready, "x", 1) != 1)
@@ -208,7 +208,7 @@ static int start_holder(int netns, struct holder *ret, struct err *err)
 	if (ret->pid < 0)
 		return err_sys(err, "cannot fork");
 	if (ret->pid == 0)
-		hold(user, netns, out);
+		hold_namespaces(user, netns, out);
 	fd_drop(&out);
 	if (read(in, &byte, 1) != 1) {
 		end_holder(ret);
@@ -376,8 +376,8 @@ int user_plug(struct net *n, const struct net_attach *a, struct net_result *r, s
 {
 	static const char *const pastas[] = {"/usr/bin/pasta", "/usr/local/bin/pasta"};
 	static const char *const slirps[] = {"/usr/bin/slirp4netns", "/usr/local/bin/slirp4netns"};
-	const char *pasta = find_tool(pastas, ARRAY_LEN(pastas)),
-		   *slirp = find_tool(slirps, ARRAY_LEN(slirps));
+	const char *pasta = find_user_tool(pastas, ARRAY_LEN(pastas)),
+		   *slirp = find_user_tool(slirps, ARRAY_LEN(slirps));
 	autofree char *dir = str_format("%s/user", n->dir);
 	struct holder p = {0};
 
