@@ -222,12 +222,10 @@ static int make_bridge(struct net *n, const struct network *w, int nft, struct e
 
 int bridge_ensure(struct net *n, const struct network *w, struct err *err)
 {
-	autoclose int nft = netlink_open(NETLINK_NETFILTER);
+	int nft = net_nft(n, err);
 
 	if (nft < 0)
-		return err_num(
-			err, nft,
-			"cannot make a netfilter socket: bridge networks need nf_tables in the kernel");
+		return nft;
 	if (bridge_up(w->q.bridge) && rules_there(nft) > 0)
 		return 0;
 	return make_bridge(n, w, nft, err);
@@ -243,13 +241,18 @@ int bridge_remove(struct net *n, const struct network *w, struct err *err)
 	autoclose int lock = net_lock(n, err);
 	if (lock < 0)
 		return lock;
-	autoclose int rt = netlink_open(NETLINK_ROUTE), nft = netlink_open(NETLINK_NETFILTER);
-	if (rt < 0 || nft < 0)
-		return err_num(err, MIN_OF(rt, nft), "cannot make a netlink socket");
+	autoclose int rt = netlink_open(NETLINK_ROUTE);
+	int nft = net_nft(n, err);
+	if (nft < 0)
+		return nft;
+	if (rt < 0)
+		return err_num(err, rt, "cannot make a netlink socket");
 	batch_message(&b, RTM_DELLINK, NLM_F_ACK, &m, sizeof(m));
 	batch_str(&b, IFLA_IFNAME, w->q.bridge);
 	int r = bridge_there(w->q.bridge) ? batch_send(&b, rt, NULL) : 0;
 	if (r < 0 && r != -ENODEV)
 		return err_num(err, r, "cannot remove the bridge \"%s\"", w->q.bridge);
-	return rules_there(nft) > 0 ? add_elements(nft, w, NFT_DESTROY, err) : 0;
+	r = rules_there(nft) > 0 ? add_elements(nft, w, NFT_DESTROY, err) : 0;
+	net_nft_done(n);
+	return r;
 }

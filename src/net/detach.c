@@ -69,7 +69,7 @@ static void keep_ports_of(struct port_rows *ports, const struct gone_list *l)
 	ports->n = n;
 }
 
-static int unpublish(const struct port_rows *ports, struct err *err)
+static int unpublish(struct net *n, const struct port_rows *ports, struct err *err)
 {
 	struct elements l autoelements = {0};
 
@@ -77,12 +77,12 @@ static int unpublish(const struct port_rows *ports, struct err *err)
 		return 0;
 	if (rules_ports(ports, &l) < 0)
 		return err_oom(err);
-	int nft = netlink_open(NETLINK_NETFILTER);
+	int nft = net_nft(n, err);
 	if (nft < 0)
-		return err_num(err, nft, "cannot make a netfilter socket");
+		return nft;
 	int r = nft_apply(nft, NFT_DESTROY, &l);
 	conntrack_forget(nft, ports);
-	nft_close(nft);
+	net_nft_done(n);
 	/* -ENOENT: the whole table is gone. */
 	return r < 0 && r != -ENOENT ? err_num(err, r, "cannot take the container's ports out of nftables")
 				     : 0;
@@ -135,7 +135,7 @@ static int detach_list(struct net *n, const char *id, const char *network, const
 	if (l->n == 0 && ports->n == 0)
 		return 0;
 	if (!n->o.rootless)
-		r = unpublish(ports, err);
+		r = unpublish(n, ports, err);
 	for (size_t i = 0; r == 0 && i < l->n; i++) {
 		names_remove(n, l->v[i].network, id);
 		if (network)
@@ -309,9 +309,9 @@ static int check_rules(struct checking *c, struct err *err)
 		r = db_next(&q, err);
 	if (r <= 0)
 		return r;
-	autoclose int nft = netlink_open(NETLINK_NETFILTER);
+	int nft = net_nft(c->n, err);
 	if (nft < 0)
-		return err_num(err, nft, "cannot make a netfilter socket");
+		return nft;
 	if (rules_there(nft) > 0)
 		return 0;
 	found(c, "network: the nftables table \"inet coffer\" is gone; containers are cut off");

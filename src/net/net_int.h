@@ -8,6 +8,8 @@
 struct net {
 	struct net_options o;
 	char *dir; /* RUN_ROOT/net */
+	int nft;   /* a netfilter socket, or -1: see net_nft() */
+	bool nft_destroyed;
 };
 
 enum { V4, V6, FAMILIES };
@@ -35,6 +37,15 @@ static inline void network_free(struct network *w)
 	json_doc_free(&w->doc);
 }
 #define autonetwork __attribute__((cleanup(network_free)))
+
+/*
+ * One netfilter socket for all: closing one waits for whatever the kernel has
+ * still to destroy for anybody, so it is closed once, by net_close().
+ * Borrowed; -errno with the error set.
+ */
+must_use int net_nft(struct net *n, struct err *err);
+/* After elements were removed. */
+void net_nft_done(struct net *n);
 
 void net_warn(const struct net *n, const char *fmt, ...) printf_like(2, 3);
 

@@ -7,9 +7,11 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #ifndef NFT_MSG_DESTROYSETELEM /* Linux 6.3 */
 #define NFT_MSG_DESTROYSETELEM 30
@@ -17,6 +19,7 @@
 enum {
 	PER_MESSAGE = 400, /* elements: an attribute's length has 16 bits */
 	SNDBUF_USUAL = 100000,
+	SIT_OUT_NS = 60000000, /* some grace periods */
 };
 
 /* ---- Elements ---- */
@@ -209,30 +212,65 @@ int nft_apply(int fd, enum nft_change change, const struct elements *l)
 	return r < 0 || change == NFT_DESTROY ? r : apply_once(fd, NFT_ADD, l);
 }
 
-/* Shares the caller's memory and writes nothing there but its own stack; no other descriptor is held up. */
+/* Between nft_close() and the process that sits out; in memory that both share. */
+struct sitting {
+	int fd;
+	uint32_t step; /* 1: the other holds nothing but the socket; 2: the caller has closed it */
+	uint32_t tid;  /* 0 when the other needs its stack no more: the kernel clears it */
+};
+
+static void await_change(uint32_t *word, uint32_t from)
+{
+	while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == from)
+		(void)syscall(SYS_futex, word, FUTEX_WAIT, from, NULL, NULL, 0);
+}
+
+static void make_step(uint32_t *word, uint32_t to)
+{
+	__atomic_store_n(word, to, __ATOMIC_RELEASE);
+	(void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 static int sit_out(void *data)
 {
-	unsigned fd = (unsigned)(uintptr_t)data;
+	struct sitting *s = data;
+	unsigned fd = (unsigned)s->fd;
 
+	/* Whoever waits for the end of a pipe of the caller's, or for a port that it held, waits for the
+	 * caller. */
 	if (fd > 0)
-		(void)syscall(SYS_close_range, 0U, fd - 1,
-			      0U); /* what stays open is only held a little longer */
+		(void)syscall(SYS_close_range, 0U, fd - 1, 0U);
 	(void)syscall(SYS_close_range, fd + 1, ~0U, 0U);
-	(void)syscall(SYS_exit_group, 0);
+	make_step(&s->step, 1);
+	await_change(&s->step, 1);
+	/* While the socket's end waits, the kernel lets nobody else change its tables: better when all is
+	 * done. */
+	(void)syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = SIT_OUT_NS}, NULL);
+	(void)syscall(SYS_exit, 0);
 	return 0;
 }
 
 void nft_close(int fd)
 {
-	static _Alignas(16) char stack[8192];
+	static _Alignas(16) char stack[16384];
+	static struct sitting s;
 
 	if (fd < 0)
 		return;
+	if (__atomic_load_n(&s.tid, __ATOMIC_ACQUIRE) != 0) { /* one sits there still, on this stack */
+		(void)close(fd);
+		return;
+	}
+	s.fd = fd;
+	s.step = 0;
 	/* No signal at its end: the caller's children are counted by others. */
-	/* VFORK: goes on when the other has let go of all but that socket, and of the stack. */
-	ignore_result(clone(sit_out, stack + sizeof(stack), CLONE_VM | CLONE_VFORK, (void *)(uintptr_t)fd) <
-		      0);
-	(void)close(fd); /* the last one only where there was no process to be had */
+	int pid = clone(sit_out, stack + sizeof(stack), CLONE_VM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
+			&s, &s.tid, NULL, &s.tid);
+	if (pid > 0)
+		await_change(&s.step, 0);
+	(void)close(fd); /* the last one, and slow, only where there was no process to be had */
+	if (pid > 0)
+		make_step(&s.step, 2);
 }
 
 int nft_set_there(int fd, const char *set)

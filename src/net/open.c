@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "net/net_int.h"
+#include "net/nft.h"
 
 #include <sched.h>
 
@@ -34,6 +35,7 @@ int net_open(const struct net_options *o, struct net **ret, struct err *err)
 	if (!n)
 		return err_oom(err);
 	n->o = *o;
+	n->nft = -1;
 	n->dir = str_format("%s/net", o->run_root);
 	int r = n->dir ? db_schema(o->db, "net", SCHEMA, schema, err) : err_oom(err);
 	if (r < 0) {
@@ -48,8 +50,29 @@ void net_close(struct net *n)
 {
 	if (!n)
 		return;
+	if (n->nft_destroyed)
+		nft_close(n->nft);
+	else
+		cleanup_close(&n->nft);
 	free(n->dir);
 	free(n);
+}
+
+int net_nft(struct net *n, struct err *err)
+{
+	if (n->nft < 0)
+		n->nft = netlink_open(NETLINK_NETFILTER);
+	if (n->nft >= 0)
+		return n->nft;
+	int r = n->nft;
+	n->nft = -1;
+	return err_num(err, r,
+		       "cannot make a netfilter socket: bridge networks need nf_tables in the kernel");
+}
+
+void net_nft_done(struct net *n)
+{
+	n->nft_destroyed = true;
 }
 
 void net_warn(const struct net *n, const char *fmt, ...)

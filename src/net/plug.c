@@ -340,7 +340,7 @@ static int plug_inside(void *data, struct err *err)
 
 /* ---- The whole ---- */
 
-static int publish(struct net_result *r, struct err *err)
+static int publish(struct net *n, struct net_result *r, struct err *err)
 {
 	struct result_memory *m = result_memory(r);
 	struct elements l autoelements = {0};
@@ -349,9 +349,9 @@ static int publish(struct net_result *r, struct err *err)
 		return 0;
 	if (rules_ports(&m->ports, &l) < 0)
 		return err_oom(err);
-	autoclose int nft = netlink_open(NETLINK_NETFILTER);
+	int nft = net_nft(n, err);
 	if (nft < 0)
-		return err_num(err, nft, "cannot make a netfilter socket");
+		return nft;
 	/* What is there of an earlier container is of no lease any more. */
 	int e = nft_apply(nft, NFT_ADD, &l);
 	if (e == -EEXIST || e == -EBUSY)
@@ -366,7 +366,7 @@ static void settle_ports(int fd, const struct plug *p)
 	settle_link(fd, p->bridge);
 }
 
-static int plug_bridges(const struct net_attach *a, struct net_result *r, struct err *err)
+static int plug_bridges(struct net *n, const struct net_attach *a, struct net_result *r, struct err *err)
 {
 	struct inside in = {.a = a, .r = r};
 	autoclose int fd = netlink_open(NETLINK_ROUTE);
@@ -379,7 +379,7 @@ static int plug_bridges(const struct net_attach *a, struct net_result *r, struct
 	for (size_t i = 0; e == 0 && i < r->endpoints.n; i++)
 		if (is_bridge(r, i))
 			settle_ports(fd, &result_memory(r)->plugs[i]);
-	return e == 0 ? publish(r, err) : e;
+	return e == 0 ? publish(n, r, err) : e;
 }
 
 int net_plug(struct net *n, const struct net_attach *a, struct net_result *r, struct err *err)
@@ -392,7 +392,7 @@ int net_plug(struct net *n, const struct net_attach *a, struct net_result *r, st
 	for (size_t i = 0; i < r->endpoints.n; i++)
 		bridges |= is_bridge(r, i);
 	if (bridges)
-		e = plug_bridges(a, r, err);
+		e = plug_bridges(n, a, r, err);
 	for (size_t i = 0; e == 0 && i < r->endpoints.n; i++)
 		if (streq(result_memory(r)->plugs[i].driver, "cni"))
 			e = cni_add(n, a, r, i, err);
