@@ -261,13 +261,29 @@ static int place_dirs(struct image_layer *l, struct erofs_name *names, uint64_t 
 	return r == 0 ? erofs_dirs_placed(l->writer, err) : r;
 }
 
+static void mode_implied(struct tree *t, const char *path)
+{
+	struct err err = {0};
+	const char *base;
+	uint32_t dir, inode;
+
+	if (tree_parent(t, path, false, &dir, &base, &err) < 0 ||
+	    !tree_find(t, dir, base, strlen(base), &inode) || t->inodes[inode].type != EROFS_FT_DIR)
+		return;
+	struct tree_dir *d = &t->dirs[t->inodes[inode].dir];
+	if (d->implied)
+		d->attr.mode = S_IFDIR | tar_implied_mode(path);
+}
+
 static int write_dirs(struct image_layer *l, struct err *err)
 {
 	struct tree *t = &l->tree;
 	uint64_t largest = 0;
 	uint32_t most = 0;
+	mode_implied(t, "tmp");
+	mode_implied(t, "var/tmp");
+	mode_implied(t, "root");
 	int r = tree_sort(t, err);
-
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < t->ndirs; i++)

@@ -5,7 +5,7 @@
  *   5.12  id-mapped mounts (ext4, xfs…)   5.19  of EROFS, and overlayfs on them
  *   6.5   lowerdir+ (one layer an option) 6.12  EROFS on a file, without a block device
  *   6.13  overlayfs' layers by descriptor   6.15  out of detached mounts
- * A file on overlayfs itself cannot be mounted (ENOTBLK).  Loop devices could
+ * A file on overlayfs or tmpfs cannot be mounted (ENOTBLK).  Loop devices could
  * stand in between 5.19 and 6.12; layers are directories there instead, which needs no
  * device and works without privileges.
  */
@@ -28,10 +28,11 @@ int layer_mount_erofs(int fd, struct err *err)
 		return err_sys(err, "cannot prepare an EROFS mount");
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
 		if (errno == ENOTBLK)
-			return err_set(err, ENOTBLK,
-				       "the kernel mounts no EROFS from files here (it takes Linux 6.12, and "
-				       "a store "
-				       "that is not on overlayfs): set storage.layers = \"directory\"");
+			return err_set(
+				err, ENOTBLK,
+				"the kernel mounts no EROFS from files here (it takes Linux 6.12, and a "
+				"store "
+				"that is not on overlayfs or tmpfs): set storage.layers = \"directory\"");
 		return err_sys(err, "cannot mount a layer's EROFS image");
 	}
 	int mount = sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);

@@ -42,7 +42,7 @@ int snapshot_open(const struct snapshot *q, const char *name, struct err *err)
 	return fd < 0 ? err_sys(err, "cannot open %s%s%s", q->dir, name ? "/" : "", name ? name : "") : fd;
 }
 
-enum { UNSEEN_MODE = 0 }; /* of an upper directory that has not been mounted yet */
+enum { UNSEEN_MODE = 01700 }; /* of an upper directory that has not been mounted yet */
 
 static int make_dir_at(int dir, const char *name, mode_t mode, const struct snapshot *q, uid_t uid, gid_t gid,
 		       struct err *err)

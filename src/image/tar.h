@@ -61,6 +61,12 @@ static inline void cleanup_tar_reader(struct tar_reader **t)
  */
 must_use int tar_clean_name(const char *name, uint32_t max, char **ret, struct err *err);
 
+/*
+ * The mode of a directory that entries lie in but that has none itself: 0755, but for the ones that would
+ * not work so (builders leave parents out, and /tmp has to stay everybody's).
+ */
+uint32_t tar_implied_mode(const char *clean);
+
 /* ".wh." names: how layers say that something below is gone (OCI image-spec, layer.md). */
 enum tar_whiteout {
 	TAR_WHITEOUT_NONE,

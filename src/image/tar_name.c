@@ -32,6 +32,13 @@ int tar_clean_name(const char *name, uint32_t max, char **ret, struct err *err)
 	return *ret ? 0 : err_oom(err);
 }
 
+uint32_t tar_implied_mode(const char *clean)
+{
+	if (streq(clean, "tmp") || streq(clean, "var/tmp"))
+		return 01777;
+	return streq(clean, "root") ? 0700 : 0755;
+}
+
 int tar_whiteout(const char *clean, enum tar_whiteout *ret, const char **ret_name, struct err *err)
 {
 	const char *slash = strrchr(clean, '/'), *base = slash ? slash + 1 : clean;

@@ -87,7 +87,8 @@ static int open_parent(struct unpack *u, const char *path, int depth, struct err
 		return dir;
 	if (mkdirat(dir, base, MADE_MODE) == 0) {
 		autoclose int made = openat(dir, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		int r = made < 0 ? -errno : unpack_own_root(u, made);
+		int r = made < 0 ? -errno
+				 : unpack_own_root(u, made, u->o.layer ? tar_implied_mode(path) : MADE_MODE);
 		if (r < 0)
 			return err_num(err, r, "cannot make the directory \"%.200s\"", path);
 		return openat(made, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);

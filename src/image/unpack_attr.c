@@ -39,7 +39,7 @@ static int give_to(const struct unpack *u, int fd, uid_t uid, gid_t gid)
 	return u->o.rootless && (errno == EPERM || errno == EINVAL) ? 0 : -errno;
 }
 
-int unpack_own_root(const struct unpack *u, int fd)
+int unpack_own_root(const struct unpack *u, int fd, mode_t mode)
 {
 	const struct tar_entry root = {.uid = 0, .gid = 0};
 	struct err err;
@@ -49,7 +49,7 @@ int unpack_own_root(const struct unpack *u, int fd)
 
 	if (r == 0)
 		r = give_to(u, fd, uid, gid);
-	return r == 0 && fchmod(fd, 0755) < 0 ? -errno : r; /* whatever the umask made of it */
+	return r == 0 && fchmod(fd, mode) < 0 ? -errno : r; /* whatever the umask made of it */
 }
 
 /* What the file system has no room for is left out, as other runtimes do. */

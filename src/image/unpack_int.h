@@ -43,8 +43,8 @@ must_use int unpack_clear(struct unpack *u, int dir, const char *base, const str
 must_use int unpack_attributes(struct unpack *u, int fd, const struct tar_entry *e, struct err *err);
 /* The same and the time by an O_PATH descriptor of what cannot be opened. */
 must_use int unpack_node_attributes(struct unpack *u, int fd, const struct tar_entry *e, struct err *err);
-/* The owner of what no entry speaks of.  -errno. */
-must_use int unpack_own_root(const struct unpack *u, int fd);
+/* Owner and mode of what no entry speaks of.  -errno. */
+must_use int unpack_own_root(const struct unpack *u, int fd, mode_t mode);
 must_use int unpack_set_opaque(const struct unpack *u, int fd, struct err *err);
 must_use int unpack_remember_time(struct unpack *u, const char *name, const struct tar_entry *e,
 				  struct err *err);

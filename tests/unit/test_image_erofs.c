@@ -178,10 +178,14 @@ static void test_replacing(struct image_store *s)
 			{TAR_FILE, "/f2", "leading"}, {TAR_DIR, "dir/sub"}, {TAR_FILE, "dir/sub/z", "gone"},
 			{TAR_FILE, "dir", "file now"}, {TAR_SYMLINK, "out", "../../../etc"},
 			{TAR_FILE, "out/passwd", "mine"}, {TAR_HARDLINK, "h", "./g"},
+			{TAR_FILE, "tmp/x", "1"}, {TAR_DIR, "var/tmp", NULL, 0755},
 			{TAR_DIR, "./", NULL, 0711}),
 		  0);
 	autoclose int fd = open_layer(s, r.diff_id);
 	struct stat st;
+	CHECK(fstatat(fd, "tmp", &st, 0) == 0 && (st.st_mode & 07777) == 01777);
+	CHECK(fstatat(fd, "var/tmp", &st, 0) == 0 && (st.st_mode & 07777) == 0755);
+	CHECK(fstatat(fd, "var", &st, 0) == 0 && (st.st_mode & 07777) == 0755);
 	CHECK(has_text_at(fd, "usr/lib/x", "through"));
 	CHECK(has_text_at(fd, "usr/up/y", "absolute"));
 	CHECK(has_text_at(fd, "f", "new"));
