@@ -4,6 +4,8 @@
 #include "base/fd.h"
 #include "image/sha256.h"
 
+#include <sys/file.h>
+
 enum { JOB_WRITEBACK = 8 << 20 };
 
 void job_init(struct layer_job *j)
@@ -156,6 +158,10 @@ static int feed_verified(struct layer_job *j, struct err *err)
 	int r = ingest_commit(&j->in, true, err);
 	if (r < 0)
 		return r;
+	/* Others wait for it who may have what we wait for.  The descriptor stays: the builder reads from it.
+	 */
+	if (flock(j->in.fd, LOCK_UN) < 0)
+		return err_sys(err, "cannot unlock what came of the layer %s", j->d->digest);
 	lock_job(j);
 	j->published = true;
 	told(j);

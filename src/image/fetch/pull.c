@@ -243,6 +243,11 @@ static int skip_if_there(struct pull *p, struct layer_job *j, struct err *err)
 		progress_set(p->progress, j->item, "Already exists", 0, 0);
 		job_abort_transfers(j);
 		job_stop(j);
+		if (!j->started && !j->exists) {
+			/* Nobody may wait for what we do not fetch. */
+			ingest_close(&j->in);
+			j->fd = -1;
+		}
 		j->done = true;
 	}
 	return MIN_OF(r, 0);
