@@ -45,7 +45,7 @@ def test_redis(coffer, debian):
 
 def test_postgresql(coffer, debian):
     """A named volume keeps the data of a database across containers, with its owner."""
-    script = ("set -e; v=$(ls /usr/lib/postgresql); d=/data/db; chown postgres /data; "
+    script = ("set -e; install -d -o postgres /var/run/postgresql; v=$(ls /usr/lib/postgresql); d=/data/db; chown postgres /data; "
               "test -d $d || su postgres -c \"/usr/lib/postgresql/$v/bin/initdb -D $d\" >/dev/null; "
               "exec su postgres -c \"/usr/lib/postgresql/$v/bin/postgres -D $d\"")
     query = ["su", "postgres", "-c"]
@@ -75,3 +75,25 @@ def test_ping_without_a_capability(coffer, debian):
                          "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); s.settimeout(5);"
                          "s.sendto(b'\\x08\\0\\0\\0\\0\\0\\0\\1', ('127.0.0.1', 0)); print(s.recv(99)[0])")
         assert out == "0"
+
+
+UDP_ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 53))
+while True:
+    data, peer = s.recvfrom(100)
+    s.sendto(data, peer)
+"""
+UDP_ASK = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1)
+s.sendto(b"echo", ("127.0.0.1", 5300))
+print(s.recv(100))
+"""
+
+
+def test_udp_publish(coffer, debian):
+    coffer.start("-p", "5300:53/udp", debian, "python3", "-c", UDP_ECHO)
+    wait_for("an answer", lambda: coffer.here("/usr/bin/python3", "-c", UDP_ASK, rc=None).stdout == "b'echo'\n")

@@ -441,7 +441,7 @@ class Coffer(Engine):
 
     def monitors(self):
         """Pids of what coffer keeps running."""
-        return [p for p, line in leaks.processes(TOKEN).items() if "coffer" in line.split()[0]]
+        return [p for p, line in leaks.processes(TOKEN).items() if "coffer" in line.partition(" ")[0]]
 
     def close(self):
         self("rm", "-f", *self.out("ps", "-aq", rc=None).split(), rc=None)
