@@ -13,10 +13,16 @@
  * container's first process becomes the monitor's child.
  *
  * From then on one loop copies output to the log and to who is attached,
- * input from who is attached, answers names (net/dns.h), runs health checks, sees the out-of-memory killer at
- * work, and waits for the end.  Then: exit file, restart or not, and `finish`, which is the
+ * answers names (net/dns.h), runs health checks (coffer-probe), sees the
+ * out-of-memory killer at work, and waits for the end.  Input does not pass
+ * through it: an attached client gets the container's own pipe, or its terminal.  Then: exit file, the
+ * last output, clients are told, restart or not, and `finish`, which is an
  * attached client's if it says so (it saves a program's start) and otherwise
  * the program that plan.finish names, which the monitor becomes.
+ *
+ * The first client is waited for when it does not read; a later one is dropped
+ * when a megabyte waits for it.  SIGTERM to the monitor is `stop`: the stop
+ * signal, SIGKILL after the time for it, no restart.
  *
  * What it leaves on disk, all below RUN_DIR (on a tmpfs), each written by rename:
  *   monitor      "PID START_TIME" of the monitor; locked (flock) as long as it lives
@@ -24,8 +30,11 @@
  *   exit         "CODE OOM(0|1) FINISHED_AT(ns) RESTARTING(0|1) [ERROR…]": the last end
  *   health       JSON as in State.Health of `docker inspect`
  *   attach.sock  0600
- * A monitor that was killed leaves `running` without a lock on `monitor`: the container's processes may still
- * be there (nothing reads their output any more); the engine's next command says so and repairs it.
+ *
+ * A monitor that was killed leaves `running` without a lock on `monitor`: the
+ * container's processes may still be there, and get SIGPIPE or EPIPE for what
+ * they write, as nobody reads it any more; the engine's next command says so
+ * and repairs it.  After a restart of the machine RUN_DIR is gone as a whole.
  */
 #pragma once
 

@@ -370,6 +370,45 @@ static void test_stop_restarts(void)
 	CHECK(strstr(s.error, "without a word"));
 }
 
+/* Stopped while it waits for a restart: who asks is answered at once, and told the last end. */
+static void test_stop_between(void)
+{
+	autofree char *run = NULL, *log = NULL;
+	struct monitor_plan p = plan_in("between", &run, &log);
+	autofree char *self = realpath("/proc/self/exe", NULL);
+	autofree char *counter = str_format("%s/counter-between", dir);
+	const char *argv[] = {self, "--make-again", counter};
+	struct fake f = {.script = "exit 9", .master = -1};
+	struct monitor_spawn q = {.plan = &p, .make = make, .data = &f};
+	struct monitor_conn c;
+	struct monitor_status s = {0};
+	struct err err = {0};
+	int status;
+
+	p.restart = MONITOR_RESTART_ALWAYS;
+	p.maker = (str_list){argv, 3};
+	CHECK_INT(monitor_spawn(&q, &c, &err), 0);
+	monitor_close(&c);
+	/* After four restarts the pause is longer than a second. */
+	for (int i = 0; i < 1000 && !(s.restarts == 4 && s.restarting); i++) {
+		(void)poll(NULL, 0, 10);
+		CHECK_INT(monitor_status(run, &s, &err), 0);
+	}
+	CHECK(s.monitor_alive && s.restarting && !s.running);
+	CHECK_INT(monitor_connect(run, false, true, true, false, &c, &err), -EAGAIN);
+	CHECK_INT(monitor_connect(run, false, false, false, true, &c, &err), 0);
+	CHECK_INT(monitor_no_restart(run, &err), 0);
+	CHECK_INT(monitor_wait(&c, &status, &err), 0);
+	CHECK_INT(status, 4);
+	CHECK(c.must_finish && !c.another_follows);
+	monitor_finished(&c);
+	monitor_close(&c);
+	CHECK(gone(run));
+	CHECK_INT(monitor_status(run, &s, &err), 0);
+	CHECK(s.ended && !s.restarting);
+	CHECK_INT(s.restarts, 4);
+}
+
 /* SIGTERM to the monitor is `stop`. */
 static void test_term(void)
 {
@@ -706,6 +745,7 @@ int main(int argc, char **argv)
 	test_killed();
 	test_restart();
 	test_stop_restarts();
+	test_stop_between();
 	test_term();
 	test_terminal();
 	test_slow();

@@ -92,25 +92,27 @@ static int client_pipe_new(const struct client *c, int *ours, int *theirs)
 static void welcome(struct mon *m, struct client *c)
 {
 	struct frame f = {.type = FRAME_WELCOME};
-	int fds[FRAME_FDS_MAX], r = 0;
+	int fds[FRAME_FDS_MAX] = {-1, -1, -1, -1}, r = 0;
 	int out = -1, err = -1;
+	/* Who comes between two runs, or at the end of one, is told of an end alone. */
+	uint32_t wants = m->phase == RUNNING ? c->wants : 0;
 	size_t n = 0;
 
 	c->welcomed = true;
-	if (c->wants & FRAME_OUT) {
+	if (wants & FRAME_OUT) {
 		r = client_pipe_new(c, &c->out, &out);
 		f.flags |= FRAME_OUT;
 		fds[n++] = out;
 	}
-	if (r == 0 && (c->wants & FRAME_ERR) && !m->plan.tty) {
+	if (r == 0 && (wants & FRAME_ERR) && !m->plan.tty) {
 		r = client_pipe_new(c, &c->err, &err);
 		f.flags |= FRAME_ERR;
 		fds[n++] = err;
 	}
-	if (m->plan.tty && m->master >= 0 && (c->wants & (FRAME_IN | FRAME_OUT | FRAME_ERR))) {
-		f.flags |= FRAME_TERMINAL | (c->wants & FRAME_IN && m->plan.open_stdin ? FRAME_IN : 0);
+	if (m->plan.tty && m->master >= 0 && (wants & (FRAME_IN | FRAME_OUT | FRAME_ERR))) {
+		f.flags |= FRAME_TERMINAL | (wants & FRAME_IN && m->plan.open_stdin ? FRAME_IN : 0);
 		fds[n++] = m->master;
-	} else if ((c->wants & FRAME_IN) && m->to_in >= 0) {
+	} else if ((wants & FRAME_IN) && m->to_in >= 0) {
 		f.flags |= FRAME_IN;
 		fds[n++] = m->to_in;
 	}
@@ -133,13 +135,17 @@ void clients_welcome(struct mon *m)
 
 static void hello(struct mon *m, struct client *c, const struct frame *f)
 {
+	bool streams = f->flags & (FRAME_IN | FRAME_OUT | FRAME_ERR);
+
 	c->greeted = true;
 	c->wants = f->flags;
-	if (m->phase == RUNNING)
-		welcome(m, c);
-	else if (m->phase == WAITING && (c->wants & (FRAME_IN | FRAME_OUT | FRAME_ERR)))
+	if (m->phase == FINISHING)
+		client_drop(m, c); /* it comes after the end */
+	else if (m->phase == WAITING && streams)
 		tell_error(m, c, EAGAIN, "the container is restarting: wait until it is running");
-	/* MAKING: when it runs.  DRAINING: its end is told soon. */
+	else if (m->phase == RUNNING || m->phase == DRAINING || (!streams && !c->first))
+		welcome(m, c);
+	/* Otherwise when it runs: the first one hears of the start, and who is attached wants its pipes. */
 }
 
 /* Signals that mean that it shall end, whatever the restart policy. */

@@ -179,11 +179,35 @@ static int make_again(struct mon *m, struct err *err)
 	return r;
 }
 
+static void write_exit(struct mon *m, bool restarting)
+{
+	struct run_exit e = {.code = m->code,
+			     .oom = m->oom_killed,
+			     .finished_at = m->finished_at,
+			     .restarting = restarting,
+			     .error = m->failure.msg};
+
+	ignore_result(run_dir_write_exit(m->dirfd, &e) < 0); /* the clients are told in any case */
+}
+
+/* No run follows: whoever says that it will cleans up, and otherwise we see to it. */
+static void finish_or_wait(struct mon *m)
+{
+	bool finisher = clients_tell_exit(m, false);
+
+	m->phase = FINISHING;
+	fd_drop(&m->listen);
+	if (!finisher)
+		life_finish(m);
+}
+
 void life_make_again(struct mon *m)
 {
-	if (m->phase != WAITING || m->restart.stopped) {
-		if (m->phase == WAITING)
-			life_finish(m);
+	if (m->phase != WAITING)
+		return;
+	if (m->restart.stopped) { /* while it was waited for */
+		write_exit(m, false);
+		finish_or_wait(m);
 		return;
 	}
 	m->phase = MAKING;
@@ -225,7 +249,6 @@ static _Noreturn void give_up(struct mon *m)
  */
 static void begin_end(struct mon *m)
 {
-	struct run_exit e = {.code = m->code, .finished_at = mon_wall(), .error = m->failure.msg};
 	int64_t ran = m->started_mono ? mon_clock() - m->started_mono : 0;
 	bool first_failed = m->failure.code && m->restart.count == 0;
 
@@ -238,9 +261,8 @@ static void begin_end(struct mon *m)
 	if (m->doomed.code || first_failed) /* for the engine it has never been there */
 		return;
 	m->delay = m->plan.maker.n > 0 ? restart_after(&m->restart, m->code, ran) : -1;
-	e.restarting = m->delay >= 0;
-	e.oom = m->oom_killed;
-	ignore_result(run_dir_write_exit(m->dirfd, &e) < 0); /* the clients are told in any case */
+	m->finished_at = mon_wall();
+	write_exit(m, m->delay >= 0);
 	m->pid = 0;
 }
 
@@ -256,18 +278,15 @@ static void end_run(struct mon *m)
 	clients_end_output(m);
 	if (again)
 		mon_event(m, "die", m->code);
-	bool finisher = clients_tell_exit(m, again);
 	m->started_mono = 0;
 	m->told = false;
-	if (again) {
-		m->phase = WAITING;
-		m->restart_at = mon_clock() + m->delay;
+	if (!again) {
+		finish_or_wait(m);
 		return;
 	}
-	m->phase = FINISHING;
-	fd_drop(&m->listen);
-	if (!finisher)
-		life_finish(m);
+	(void)clients_tell_exit(m, true); /* nobody finishes now */
+	m->phase = WAITING;
+	m->restart_at = mon_clock() + m->delay;
 }
 
 /* After each turn of the loop: the phases that go on by themselves. */

@@ -97,6 +97,7 @@ struct mon {
 	struct err doomed;    /* set: the container must not be, it is killed as soon as it is there */
 	int64_t started_at;   /* wall clock */
 	int64_t started_mono; /* monotonic */
+	int64_t finished_at;  /* wall clock */
 	struct restart restart;
 	int oom_score; /* what children get back */
 
