@@ -29,7 +29,7 @@ int journal_open(struct err *err)
 }
 
 /* NAME=value as long as it is one line; the length in binary where it is not. */
-static void put_field(struct str *b, const char *name, size_t name_len, const char *value, size_t len)
+static void put_journal_field(struct str *b, const char *name, size_t name_len, const char *value, size_t len)
 {
 	str_put_n(b, name, name_len);
 	if (memchr(value, '\n', len)) {
@@ -59,7 +59,7 @@ static void put_label(struct str *b, const char *label)
 			name[n++] = good ? c : '_';
 	}
 	if (n > 0 && !(name[0] >= '0' && name[0] <= '9'))
-		put_field(b, name, n, eq + 1, strlen(eq + 1));
+		put_journal_field(b, name, n, eq + 1, strlen(eq + 1));
 }
 
 int journal_prepare(struct journal_source *s, struct err *err)
@@ -69,12 +69,13 @@ int journal_prepare(struct journal_source *s, struct err *err)
 		{"CONTAINER_ID_FULL", s->id}, {"CONTAINER_NAME", s->name}, {"IMAGE_NAME", s->image}};
 	size_t short_len = strnlen(s->id, 12);
 
-	put_field(&b, "CONTAINER_ID", strlen("CONTAINER_ID"), s->id, short_len);
-	put_field(&b, "CONTAINER_TAG", strlen("CONTAINER_TAG"), s->id, short_len);
-	put_field(&b, "SYSLOG_IDENTIFIER", strlen("SYSLOG_IDENTIFIER"), s->id, short_len);
+	put_journal_field(&b, "CONTAINER_ID", strlen("CONTAINER_ID"), s->id, short_len);
+	put_journal_field(&b, "CONTAINER_TAG", strlen("CONTAINER_TAG"), s->id, short_len);
+	put_journal_field(&b, "SYSLOG_IDENTIFIER", strlen("SYSLOG_IDENTIFIER"), s->id, short_len);
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		if (fields[i][1])
-			put_field(&b, fields[i][0], strlen(fields[i][0]), fields[i][1], strlen(fields[i][1]));
+			put_journal_field(&b, fields[i][0], strlen(fields[i][0]), fields[i][1],
+					  strlen(fields[i][1]));
 	for (size_t i = 0; i < s->labels.n; i++)
 		put_label(&b, s->labels.v[i]);
 	s->fields_len = b.len;

@@ -178,7 +178,7 @@ static int read_file(struct log_reader *r, struct err *err)
 }
 
 /* `number` 0 is PATH itself. */
-static int open_source(const char *path, unsigned number, struct log_source *ret)
+static int open_log_source(const char *path, unsigned number, struct log_source *ret)
 {
 	autofree char *name = number ? str_format("%s.%u", path, number) : strdup(path);
 	struct stat st;
@@ -248,7 +248,7 @@ static size_t open_sources(const char *path, struct log_source *v)
 	/* A rotation that was killed leaves one number out. */
 	for (unsigned i = 0; i < LOGS_FILES_MAX - 1 && missing < 2; i++) {
 		struct log_source s;
-		if (open_source(path, i, &s) < 0) {
+		if (open_log_source(path, i, &s) < 0) {
 			missing += i > 0;
 			continue;
 		}
@@ -299,14 +299,14 @@ static int next_source(struct log_reader *r, struct log_source *ret)
 {
 	struct log_source s, newer;
 
-	if (open_source(r->q->path, 0, &newer) < 0) /* between two renames: looked for again */
+	if (open_log_source(r->q->path, 0, &newer) < 0) /* between two renames: looked for again */
 		return 0;
 	if (r->file.fd >= 0 && same_source(&newer, &r->file)) {
 		(void)close(newer.fd); /* it is the one being read */
 		return 0;
 	}
 	for (unsigned i = 1; r->file.fd >= 0 && i < LOGS_FILES_MAX; i++) {
-		if (open_source(r->q->path, i, &s) < 0)
+		if (open_log_source(r->q->path, i, &s) < 0)
 			break;
 		if (same_source(&s, &r->file)) { /* `newer` was made after it */
 			(void)close(s.fd);	 /* only asked for */

@@ -25,7 +25,7 @@
  * signal, SIGKILL after the time for it, no restart.
  *
  * What it leaves on disk, all below RUN_DIR (on a tmpfs), each written by rename:
- *   monitor      "PID START_TIME" of the monitor; locked (flock) as long as it lives
+ *   monitor      "PID START_TIME" of the monitor; locked (F_OFD_SETLK) as long as it lives
  *   running      "PID START_TIME STARTED_AT(ns, wall clock) RESTARTS" of the container's first process
  *   exit         "CODE OOM(0|1) FINISHED_AT(ns) RESTARTING(0|1) [ERROR…]": the last end
  *   health       JSON as in State.Health of `docker inspect`

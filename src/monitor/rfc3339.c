@@ -69,8 +69,8 @@ size_t rfc3339_format(int64_t ns, char buf[static RFC3339_MAX])
 }
 
 /* `digits` of them at text[*at], in min..max; -1 where they are not there. */
-static int64_t take_digits(const char *text, size_t len, size_t *at, unsigned digits, int64_t min,
-			   int64_t max)
+static int64_t digits_between(const char *text, size_t len, size_t *at, unsigned digits, int64_t min,
+			      int64_t max)
 {
 	int64_t v = 0;
 
@@ -116,7 +116,7 @@ int rfc3339_parse(const char *text, size_t len, int64_t *ret_ns)
 		     {2, 0, 23, ":"},	   {2, 0, 59, ":"}, {2, 0, 60, NULL}};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		v[i] = take_digits(text, len, &at, parts[i].digits, parts[i].min, parts[i].max);
+		v[i] = digits_between(text, len, &at, parts[i].digits, parts[i].min, parts[i].max);
 		if (v[i] < 0 || (parts[i].then && !take_any(text, len, &at, parts[i].then)))
 			return -EINVAL;
 	}
@@ -126,10 +126,10 @@ int rfc3339_parse(const char *text, size_t len, int64_t *ret_ns)
 		bool minus = at < len && text[at] == '-';
 		if (!take_any(text, len, &at, "+-"))
 			return -EINVAL;
-		int64_t h = take_digits(text, len, &at, 2, 0, 23);
+		int64_t h = digits_between(text, len, &at, 2, 0, 23);
 		if (h < 0 || !take_any(text, len, &at, ":"))
 			return -EINVAL;
-		int64_t m = take_digits(text, len, &at, 2, 0, 59);
+		int64_t m = digits_between(text, len, &at, 2, 0, 59);
 		if (m < 0)
 			return -EINVAL;
 		offset = (h * 60 + m) * 60 * (minus ? -1 : 1);

@@ -40,7 +40,7 @@ static bool is_own_user(int fd)
 }
 
 /* A message that finds no room ends the connection: nobody waits for a client. */
-static bool tell(struct mon *m, struct client *c, const struct frame *f, const int *fds, size_t nfds)
+static bool tell_client(struct mon *m, struct client *c, const struct frame *f, const int *fds, size_t nfds)
 {
 	if (frame_send(c->fd, f, fds, nfds) == 0)
 		return true;
@@ -53,7 +53,7 @@ static void tell_error(struct mon *m, struct client *c, int code, const char *te
 	struct frame f = {.type = FRAME_FAILED, .a = code, .b = 1};
 
 	(void)snprintf(f.text, sizeof(f.text), "%s", text); /* ours fit */
-	ignore_result(tell(m, c, &f, NULL, 0));
+	ignore_result(tell_client(m, c, &f, NULL, 0));
 }
 
 static watch_fn on_client;
@@ -119,7 +119,7 @@ static void welcome(struct mon *m, struct client *c)
 	if (r < 0)
 		tell_error(m, c, -r, "cannot make pipes for the client");
 	else
-		ignore_result(tell(m, c, &f, fds, n));
+		ignore_result(tell_client(m, c, &f, fds, n));
 	fd_drop(&out);
 	fd_drop(&err);
 }
@@ -193,7 +193,7 @@ static void answer_request(struct mon *m, struct client *c, const struct frame *
 			   r == -ENOTTY ? "cannot resize the terminal: the container has none"
 					: "cannot resize the container's terminal");
 	else
-		ignore_result(tell(m, c, &ok, NULL, 0));
+		ignore_result(tell_client(m, c, &ok, NULL, 0));
 }
 
 static void on_message(struct mon *m, struct client *c, const struct frame *f)
@@ -271,7 +271,7 @@ bool clients_tell_exit(struct mon *m, bool follows)
 		bool turn = !follows && !finisher && (c->wants & FRAME_FINISHES);
 		if (turn)
 			f.flags |= FRAME_FINISHES;
-		if (!tell(m, c, &f, NULL, 0))
+		if (!tell_client(m, c, &f, NULL, 0))
 			continue;
 		if (turn)
 			finisher = c;
@@ -289,6 +289,6 @@ void clients_tell_failure(struct mon *m, const struct err *why, const char *othe
 
 	(void)snprintf(f.text, sizeof(f.text), "%s", why->msg[0] ? why->msg : otherwise); /* cut is fine */
 	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		if (m->clients[i].fd >= 0 && tell(m, &m->clients[i], &f, NULL, 0))
+		if (m->clients[i].fd >= 0 && tell_client(m, &m->clients[i], &f, NULL, 0))
 			client_drop(m, &m->clients[i]);
 }

@@ -179,7 +179,7 @@ static void run_deadlines(struct mon *m)
 		life_make_again(m);
 }
 
-static void turn(struct mon *m)
+static void one_turn(struct mon *m)
 {
 	m->nfds = 0;
 	mon_watch(m, m->signals, POLLIN, on_monitor_signal, NULL);
@@ -332,5 +332,5 @@ int main(int argc, unused char **argv)
 	if (begin_signals(m, &err) < 0 || read_plan(m, &err) < 0 || begin_work(m, &err) < 0)
 		m->doomed = err;
 	for (;;)
-		turn(m);
+		one_turn(m);
 }

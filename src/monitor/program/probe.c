@@ -49,7 +49,7 @@ void probe_begin(struct mon *m)
 	plan_next(m);
 }
 
-static void forget(struct mon *m)
+static void forget_probe(struct mon *m)
 {
 	fd_drop(&m->probe.output);
 	free(m->probe.text);
@@ -167,7 +167,7 @@ static void settle_probe(struct mon *m, int code, const char *why)
 		free(result.output);
 		result.output = strdup(why);
 	}
-	forget(m);
+	forget_probe(m);
 	bool changed = health_result(&m->health, &result, mon_clock() - m->started_mono);
 	write_health(m);
 	if (changed) {
@@ -202,7 +202,7 @@ void probe_child(struct mon *m, pid_t pid, int status)
 		settle_probe(m, proc_exit_code(status), NULL);
 	} else if (pid == p->runner && status != 0) {
 		if (proc_exit_code(status) == PROBE_PAUSED) { /* nothing to be learned from a paused one */
-			forget(m);
+			forget_probe(m);
 			plan_next(m);
 		} else {
 			settle_probe(m, -1, NULL);
@@ -222,7 +222,7 @@ void probe_cancel(struct mon *m)
 		(void)kill(p->process, SIGKILL); /* ours, or the runner's, which is not reaped */
 	else
 		(void)kill(p->runner, SIGKILL); /* as above */
-	forget(m);
+	forget_probe(m);
 }
 
 void probe_timeout(struct mon *m)
