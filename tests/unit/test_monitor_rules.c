@@ -8,7 +8,10 @@
 #include "monitor/events.h"
 #include "monitor/frames.h"
 #include "monitor/health.h"
+#include "monitor/journal.h"
 #include "monitor/restart.h"
+
+#include <sys/socket.h>
 
 #define MS INT64_C(1000000)
 #define S  (1000 * MS)
@@ -173,6 +176,28 @@ static void test_events(void)
 	(void)unlink(path);
 }
 
+static void test_journal(void)
+{
+	static const char want[] = "CONTAINER_ID=0123456789ab\nCONTAINER_TAG=0123456789ab\n"
+				   "SYSLOG_IDENTIFIER=0123456789ab\nCONTAINER_ID_FULL=0123456789abcdef\n"
+				   "CONTAINER_NAME=web\nMY_LABEL=x\nPRIORITY=3\nMESSAGE\n"
+				   "\5\0\0\0\0\0\0\0a\0b\nc\nCONTAINER_PARTIAL_MESSAGE=true\n";
+	const char *labels[] = {"my-label=x", "none", "9=y"};
+	struct journal_source source = {.id = "0123456789abcdef", .name = "web", .labels = {labels, 3}};
+	struct err err = {0};
+	char got[512];
+	int pair[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+	CHECK_INT(journal_prepare(&source, &err), 0);
+	CHECK_INT(journal_send(pair[0], &source, true, "a\0b\nc", 5, true), 0);
+	CHECK_INT(recv(pair[1], got, sizeof(got), 0), sizeof(want) - 1);
+	CHECK(memcmp(got, want, sizeof(want) - 1) == 0);
+	free(source.fields);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	test_backoff();
@@ -181,5 +206,6 @@ int main(void)
 	test_detach();
 	test_frames();
 	test_events();
+	test_journal();
 	return test_end();
 }

@@ -65,12 +65,23 @@ void clients_adopt(struct mon *m, int fd, bool first)
 	for (size_t i = 0; i < CLIENTS_MAX && !c; i++)
 		if (m->clients[i].fd < 0)
 			c = &m->clients[i];
-	if (fd >= 0 && (!c || (!first && !is_own_user(fd)) || fd_set_nonblock(fd, true) < 0))
+	if (fd < 0)
+		return;
+	if (!c && is_own_user(fd)) {
+		struct frame full = {.type = FRAME_FAILED,
+				     .a = EMFILE,
+				     .b = 1,
+				     .text = "too many clients of the container's monitor: 64 at once"};
+		_Static_assert(CLIENTS_MAX == 64, "the text above says so");
+		ignore_result(frame_send(fd, &full, NULL, 0) < 0); /* then it hears nothing */
+	}
+	if (!c || (!first && !is_own_user(fd)) || fd_set_nonblock(fd, true) < 0) {
 		(void)close(fd); /* full, or a stranger */
-	else if (fd >= 0)
-		*c = (struct client){.fd = fd, .out = -1, .err = -1, .first = first};
+		return;
+	}
+	*c = (struct client){.fd = fd, .out = -1, .err = -1, .first = first};
 	/* What the first one wants must be known before any output is read: its HELLO came before us. */
-	if (fd >= 0 && first)
+	if (first)
 		on_client(m, c, fd, POLLIN);
 }
 
