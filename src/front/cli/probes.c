@@ -7,6 +7,7 @@
 #include "host/helper.h"
 #include "host/landlock.h"
 #include "host/lsm.h"
+#include "host/userns.h"
 #include "isolate/isolate.h"
 
 #include <linux/magic.h>
@@ -74,6 +75,18 @@ void probe_isolation(struct findings *f)
 			    later[i].what);
 }
 
+/* Is the group that we are in ours to make groups in?  Only version 2 gives that to users. */
+static bool own_cgroup_writable(struct findings *f)
+{
+	const char *line = first_line(f, "/proc/self/cgroup");
+	struct str path autostr = {0};
+
+	if (!str_starts(line, "0::/"))
+		return false;
+	str_putf(&path, "/sys/fs/cgroup%s", line + strlen("0::"));
+	return path.s && access(path.s, W_OK) == 0;
+}
+
 static void probe_cgroups(struct findings *f)
 {
 	static const char topic[] = "Control groups";
@@ -93,6 +106,16 @@ static void probe_cgroups(struct findings *f)
 		    v2	     ? "version 2"
 		    : hybrid ? "version 1 and 2 (hybrid): limits by version 1"
 			     : "version 1");
+	if (geteuid() != 0 && !own_cgroup_writable(f)) {
+		finding_add(f, topic, "limits", FINDING_LACK,
+			    v2 ? "log in through systemd (loginctl enable-linger), or delegate a cgroup to "
+				 "this user"
+			       : "boot with systemd.unified_cgroup_hierarchy=1: only version 2 can be given "
+				 "to users",
+			    "this user may make no control groups: --memory, --cpus and --pids-limit are "
+			    "refused");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		char path[80];
 		const char *list = v2 ? first_line(f, "/sys/fs/cgroup/cgroup.controllers") : "";
@@ -167,8 +190,10 @@ static void probe_users(struct findings *f)
 	const char *restricted = first_line(f, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
 
 	if (code == 0)
-		finding_add(f, topic, "user namespaces", FINDING_OK, NULL,
-			    "each container gets users of its own (65,536 ids from 524288 upwards)");
+		finding_add(
+			f, topic, "user namespaces", FINDING_OK, NULL,
+			geteuid() ? "containers get users of their own, below this one"
+				  : "each container gets users of its own (65,536 ids from 524288 upwards)");
 	else
 		finding_add(f, topic, "user namespaces", geteuid() ? FINDING_BAD : FINDING_LACK,
 			    *first_line(f, "/proc/sys/user/max_user_namespaces") == '0'
@@ -182,10 +207,19 @@ static void probe_users(struct findings *f)
 		return;
 	for (size_t i = 0; i < 2; i++) {
 		const char *file = i ? "/etc/subgid" : "/etc/subuid";
-		finding_add(f, topic, file, access(file, R_OK) == 0 ? FINDING_OK : FINDING_LACK,
-			    "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids "
-			    "100000-165535 $USER",
-			    "ids for containers of users");
+		struct userns_subids ids = {0};
+		struct err err = {0};
+		bool known = userns_subids(file, getenv("USER"), geteuid(), &ids, &err) == 0 && ids.n > 0;
+		if (known)
+			finding_add(f, topic, file, FINDING_OK, NULL, "%u ids from %u upwards for this user",
+				    ids.v[0].count, ids.v[0].first);
+		else
+			finding_add(f, topic, file, FINDING_LACK,
+				    "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids "
+				    "100000-165535 "
+				    "$USER",
+				    "no ids for this user: containers have one user alone");
+		free(ids.v);
 	}
 }
 
