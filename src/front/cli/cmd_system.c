@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* system df, prune, check; the prunes of the groups; what the monitor calls; version. */
+/* system prune, check; the prunes of the groups; what the monitor calls; version. */
 #include "front/cli/cli.h"
 #include "front/cli/units.h"
 #include "oci/state.h"
@@ -10,72 +10,6 @@ struct system_flags {
 	const char *format;
 };
 #define SYS struct system_flags
-
-/* ---- df ---- */
-
-static const struct opt df_options[] = {
-	O_STR(SYS, format, "format", 0, HELP_FORMAT),
-};
-static const struct row_column df_columns[] = {{"Active", "ACTIVE"},
-					       {"Reclaimable", "RECLAIMABLE"},
-					       {"Size", "SIZE"},
-					       {"TotalCount", "TOTAL"},
-					       {"Type", "TYPE"}};
-
-static int df_row(struct row_printer *p, const char *type, uint64_t total, uint64_t active, uint64_t size,
-		  uint64_t free_bytes, struct err *err)
-{
-	struct json_doc m autojson = {0};
-	struct value *v = value_new(&m, VALUE_OBJECT);
-	struct str text autostr = {0};
-	char n[24];
-
-	(void)snprintf(n, sizeof(n), "%llu", (unsigned long long)total); /* fits */
-	value_put(&m, v, "Type", type);
-	value_put(&m, v, "TotalCount", memory_text(&m, n));
-	(void)snprintf(n, sizeof(n), "%llu", (unsigned long long)active); /* fits */
-	value_put(&m, v, "Active", memory_text(&m, n));
-	value_put(&m, v, "Size", memory_text(&m, size_decimal((double)size, 4).s));
-	str_put(&text, size_decimal((double)free_bytes, 4).s);
-	if (size)
-		str_putf(&text, " (%llu%%)", (unsigned long long)(free_bytes * 100 / size));
-	value_put(&m, v, "Reclaimable", memory_take(&m, &text));
-	return rows_add(p, &m, v, err);
-}
-
-static int run_df(struct call *call, struct err *err)
-{
-	const struct system_flags *f = call->options;
-	struct engine_usage u;
-	struct row_printer p;
-	struct str out autostr = {0};
-	struct engine *e;
-	struct row_format format = {
-		.format = f->format,
-		.table = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}",
-		.columns = df_columns,
-		.ncolumns = ARRAY_LEN(df_columns)};
-	int r = rows_begin(&p, &call->memory, &format, &out, err);
-
-	if (r == 0)
-		r = cli_engine(call, &e, err);
-	if (r == 0)
-		r = engine_usage(e, &u, err);
-	if (r == 0)
-		r = df_row(&p, "Images", u.images, u.images_active, u.images_size, u.images_reclaimable, err);
-	if (r == 0)
-		r = df_row(&p, "Containers", u.containers, u.containers_active, u.containers_size,
-			   u.containers_reclaimable, err);
-	if (r == 0)
-		r = df_row(&p, "Local Volumes", u.volumes, u.volumes_active, u.volumes_size,
-			   u.volumes_reclaimable, err);
-	if (r == 0)
-		r = df_row(&p, "Build Cache", 0, 0, 0, 0, err);
-	if (r < 0)
-		return r;
-	rows_end(&p);
-	return cli_print_str(&out, err);
-}
 
 /* ---- prune ---- */
 
@@ -329,15 +263,6 @@ static int run_version(struct call *call, struct err *err)
 
 #define SYS_SIZE .options_size = sizeof(struct system_flags)
 
-const struct command command_df = {
-	.name = "df",
-	.summary = "Show disk usage",
-	.usage = "[OPTIONS]",
-	.examples = "coffer system df\n",
-	.options = {OPT_TABLE(df_options)},
-	SYS_SIZE,
-	.run = run_df,
-};
 const struct command command_system_prune = {
 	.name = "prune",
 	.summary = "Remove what is not used",
