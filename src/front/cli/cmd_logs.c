@@ -157,8 +157,11 @@ static int run_events(struct call *call, struct err *err)
 	struct events_print print = {0};
 	struct engine_events q = {.filters = f->filters, .each = events_each, .data = &print};
 	struct engine *e;
-	int r = log_moment(call, "since", f->since, &q.since, err);
+	int r = filters_check(&f->filters,
+			      "type event container image network volume label label! daemon scope", err);
 
+	if (r == 0)
+		r = log_moment(call, "since", f->since, &q.since, err);
 	if (r == 0)
 		r = log_moment(call, "until", f->until, &q.until, err);
 	if (r == 0)

@@ -140,8 +140,14 @@ static int run_ps_list(struct call *call, struct err *err)
 				.filters = f->filters};
 	struct engine_rows rows;
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = filters_check(
+		&f->filters,
+		"id name label label! status ancestor network volume health exited before since publish "
+		"expose isolation is-task",
+		err);
 
+	if (r == 0)
+		r = cli_engine(call, &e, err);
 	if (r == 0 && f->format && strstr(f->format, ".Size"))
 		q.sizes = true;
 	if (r == 0)

@@ -69,7 +69,7 @@ static int prune(struct call *call, const char *question, const struct engine_pr
 	struct engine_prune q = *wanted;
 	struct engine *e;
 	uint64_t bytes = 0;
-	int r = filters_check(&f->filters, "until label label!", err);
+	int r = filters_check(&f->filters, "until label label! dangling all", err);
 
 	if (r == 0 && !f->force) {
 		r = cli_confirm(question, err);

@@ -17,8 +17,8 @@ static const struct opt volume_create_options[] = {
 	O_STR(VOL, driver, "driver", 'd', "Driver: local", .words = "local"),
 	O_PAIRS(VOL, labels, "label", 0, "Label KEY=VALUE"),
 	O_STR(VOL, name, "name", 0, NULL),
-	O_PAIRS(VOL, options, "opt", 'o', "Option of the driver: type=, device=, o= as mount(8) has them",
-		.value = "map"),
+	O_PAIRS(VOL, options, "opt", 'o',
+		"Option of the driver; \"local\" has none: mount on the host and bind", .value = "map"),
 };
 
 static int run_volume_create(struct call *call, struct err *err)

@@ -137,11 +137,21 @@ void help_program(FILE *out)
 	      out);
 }
 
+/* "ls", "list" and "ps" are one command: the first stands for all. */
+static bool first_name(const struct command_entry *entries, const struct command_entry *e)
+{
+	for (; entries < e; entries++)
+		if (entries->command == e->command)
+			return false;
+	return true;
+}
+
 void help_group(FILE *out, const struct command_group *g)
 {
 	fprintf(out, "Usage:  coffer %s COMMAND\n\n%s\n\nCommands:\n", g->name, g->summary);
 	for (const struct command_entry *e = g->entries; e->name; e++)
-		put_columns(out, e->name, e->command->summary);
+		if (first_name(g->entries, e))
+			put_columns(out, e->name, e->command->summary);
 	fprintf(out, "\nRun 'coffer %s COMMAND --help' for more information on a command.\n", g->name);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "front/cli/units.h"
+#include "host/landlock.h"
 
 #include <arpa/inet.h>
 
@@ -189,15 +190,29 @@ int add_host_parse(struct json_doc *memory, const char *text, const char **ret, 
 	return 0;
 }
 
+/* Said now rather than by the runtime when the container starts. */
+static int landlock_checked(const char *json, const char **ret, struct err *err)
+{
+	static const char before[] = "annotation \"dev.coffer.landlock\": ";
+	struct landlock_rules rules = {0};
+	struct err why = {0};
+	int r = landlock_parse(json, &rules, &why);
+
+	landlock_rules_free(&rules);
+	if (r < 0)
+		return err_set(err, -r, "invalid Landlock rules: %s",
+			       str_starts(why.msg, before) ? why.msg + strlen(before) : why.msg);
+	*ret = json;
+	return 0;
+}
+
 int landlock_flag_read(struct json_doc *memory, const char *text, const char **ret, struct err *err)
 {
 	autofree char *content = NULL;
 	size_t len;
 
-	if (text[strspn(text, " \t\n")] == '{') {
-		*ret = text;
-		return 0;
-	}
+	if (text[strspn(text, " \t\n")] == '{')
+		return landlock_checked(text, ret, err);
 	int r = file_read_named(text, LANDLOCK_FILE_MAX, &content, &len);
 	if (r < 0)
 		return err_num(err, r,
@@ -205,6 +220,5 @@ int landlock_flag_read(struct json_doc *memory, const char *text, const char **r
 			       text);
 	if (memchr(content, '\0', len))
 		return err_set(err, EINVAL, "the Landlock rules \"%s\" are no text", text);
-	*ret = memory_text_n(memory, content, len);
-	return 0;
+	return landlock_checked(memory_text_n(memory, content, len), ret, err);
 }

@@ -4,6 +4,8 @@
 
 #include "base/nearest.h"
 
+#include <strings.h>
+
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE }; /* failures are below 0 */
 
 static int run_nodes(struct run *run, const struct node *n, const struct value *dot);
@@ -60,7 +62,7 @@ static int missing_field(struct run *run, const struct operand *o, const struct 
 	for (const struct value *m = v->first; m; m = m->next) {
 		if ((unsigned char)*m->key < ' ')
 			continue;
-		unsigned d = nearest_distance(field, m->key, 2);
+		unsigned d = strcasecmp(field, m->key) == 0 ? 0 : nearest_distance(field, m->key, 2);
 		if (d < best) {
 			best = d;
 			near = m->key;
