@@ -42,6 +42,7 @@ struct engine_spec {
 	const char *init;		       /* coffer-init on the host; NULL = none */
 	/* Namespaces to join, "/proc/PID/ns/net"; NULL = as the modes say. */
 	const char *join_user, *join_net, *join_pid, *join_ipc;
+	bool host_mqueue;    /* the host has /dev/mqueue */
 	bool cgroup2;	     /* the machine has the unified hierarchy alone */
 	bool systemd_cgroup; /* cgroupsPath is slice:prefix:name */
 	bool rootless;

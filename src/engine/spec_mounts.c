@@ -71,8 +71,9 @@ static void ipc_mounts(struct json_out *out, const struct engine_spec *s)
 	char size[40];
 
 	if (engine_mode_is(q->ipc_mode, "host")) {
-		put_mount(out, "/dev/mqueue", "bind", "/dev/mqueue",
-			  OPTIONS("bind", "nosuid", "noexec", "nodev"));
+		if (s->host_mqueue)
+			put_mount(out, "/dev/mqueue", "bind", "/dev/mqueue",
+				  OPTIONS("bind", "nosuid", "noexec", "nodev"));
 		put_mount(out, "/dev/shm", "bind", "/dev/shm", OPTIONS("bind", "nosuid", "noexec", "nodev"));
 		return;
 	}

@@ -99,6 +99,7 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 		.join_net = s->join_net,
 		.join_pid = s->join_pid,
 		.join_ipc = s->join_ipc,
+		.host_mqueue = access("/dev/mqueue", F_OK) == 0,
 		.cgroup2 = machine.v2 && !machine.v1,
 		.systemd_cgroup = s->e->o.systemd_cgroup,
 		.rootless = s->e->o.rootless,

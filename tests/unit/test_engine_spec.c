@@ -245,6 +245,7 @@ static void shared(void)
 	w.c.record.q.pid_mode = "host";
 	w.c.record.q.ipc_mode = "host";
 	w.c.record.q.uts_mode = "host";
+	w.spec.host_mqueue = true;
 	CHECK_INT(write_it(&w, &err), 0);
 	const struct oci_config *c = &w.config;
 	CHECK(!c->linux.ns[OCI_NS_NETWORK].wanted && !c->linux.ns[OCI_NS_PID].wanted &&
