@@ -110,6 +110,8 @@ void batch_end(struct batch *b, size_t nest)
 void batch_no_link_local(struct batch *b)
 {
 	uint8_t none = IN6_ADDR_GEN_MODE_NONE;
+
+	b->tolerated = -EAFNOSUPPORT;
 	size_t spec = batch_nest(b, IFLA_AF_SPEC, NULL, 0);
 	size_t six = batch_nest(b, AF_INET6, NULL, 0);
 
@@ -142,7 +144,7 @@ static uint32_t last_asking(const struct batch *b)
 
 struct answers {
 	uint32_t last, failed;
-	int error;
+	int error, tolerated;
 	bool done;
 };
 
@@ -158,7 +160,7 @@ static int take_answers(struct answers *a, const unsigned char *buf, size_t len)
 			return -EBADMSG;
 		if (h.nlmsg_type == NLMSG_ERROR && h.nlmsg_len >= sizeof(h) + sizeof(code)) {
 			memcpy(&code, buf + sizeof(h), sizeof(code));
-			if (code < 0 && a->error == 0) {
+			if (code < 0 && code != a->tolerated && a->error == 0) {
 				a->error = code;
 				a->failed = h.nlmsg_seq;
 			}
@@ -192,7 +194,7 @@ static ssize_t receive_datagram(int fd, void *buf, size_t size, int flags)
 int batch_send(struct batch *b, int fd, uint32_t *ret_failed)
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	struct answers a = {.last = last_asking(b)};
+	struct answers a = {.last = last_asking(b), .tolerated = b->tolerated};
 	_Alignas(struct nlmsghdr) unsigned char buf[8192];
 	size_t len = b->len;
 

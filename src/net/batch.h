@@ -17,6 +17,7 @@ struct batch {
 	size_t message; /* where the last one begins */
 	uint32_t seq;	/* of the last one, from 1 */
 	bool failed;	/* lack of memory */
+	int tolerated;	/* an error (negative) that is no failure; 0 = none */
 };
 static inline void batch_free(struct batch *b)
 {
@@ -34,7 +35,11 @@ void batch_be32(struct batch *b, uint16_t type, uint32_t v);
 /* An attribute that holds others, behind `fixed_len` bytes of its own (struct ifinfomsg of a peer). */
 size_t batch_nest(struct batch *b, uint16_t type, const void *fixed, size_t fixed_len);
 void batch_end(struct batch *b, size_t nest);
-/* In a message about a link: IPv6 makes it no address by itself. */
+/*
+ * In a message about a link: IPv6 makes it no address by itself.  Where there
+ * is no IPv6 (the kernel's, or the link's by an MTU below 1280) there is
+ * nothing to be kept from: that error is tolerated.
+ */
 void batch_no_link_local(struct batch *b);
 
 /* A netlink socket of the network namespace that the caller is in. */

@@ -13,6 +13,7 @@
 #include "host/netlink.h"
 #include "net/addr.h"
 #include "net/batch.h"
+#include "net/dns.h"
 #include "net/net.h"
 
 #include <arpa/inet.h>
@@ -39,7 +40,7 @@ static int host_ns, outside_ns;
 static struct err err;
 static struct net *net;
 static struct db *db;
-static char warned[4096], scratch[64];
+static char warned[4096], scratch[64], run_root[80];
 
 #define OK(expr) CHECK_INT(ok(expr), 0)
 static int ok(int r)
@@ -492,6 +493,120 @@ static void test_six(void)
 	OK(net_remove(net, "six", NULL, &err));
 }
 
+/* The resolver by the way that a program in the container takes: 127.0.0.11, port 53. */
+static bool asks(int ns, struct dns *d, int type, const char *want_ip)
+{
+	static const unsigned char query[] = {0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2, 'd', 'b', 0, 0, 1, 0, 1};
+	unsigned char m[600] = {0, sizeof(query)};
+	struct sockaddr_storage a;
+	struct ip want = {0};
+	size_t n = 0;
+
+	memcpy(m + 2, query, sizeof(query));
+	CHECK(ip_parse(want_ip, &want));
+	socklen_t len = to_sockaddr("127.0.0.11", 53, &a);
+	CHECK_INT(enter(ns), 0);
+	autoclose int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	bool connected = connect(fd, (struct sockaddr *)&a, len) == 0;
+	CHECK_INT(enter(host_ns), 0);
+	size_t skip = type == SOCK_STREAM ? 0 : 2;
+	if (!connected || write(fd, m + skip, sizeof(query) + 2 - skip) < 0)
+		return false;
+	for (int i = 0; i < 40 && n < sizeof(query) + 18 - skip; i++) {
+		struct pollfd set[DNS_POLL_MAX + 1];
+		int timeout = 200;
+		size_t k = dns_poll_set(d, set, &timeout);
+		set[k] = (struct pollfd){.fd = fd, .events = POLLIN};
+		if (poll(set, k + 1, timeout) < 0)
+			return false;
+		dns_poll_done(d, set, k);
+		ssize_t got = set[k].revents ? read(fd, m + n, sizeof(m) - n) : 0;
+		n += got > 0 ? (size_t)got : 0;
+	}
+	return n == sizeof(query) + 18 - skip && memcmp(m + n - 4, want.b, 4) == 0;
+}
+
+static void test_names(void)
+{
+	struct net_network q = {.name = "named"};
+	struct box a, b;
+	struct dns *d = NULL;
+	char *id = NULL;
+
+	OK(net_create(net, &q, &id, &err));
+	free(id);
+	OK(attach(&a, "web", "named", NULL, NULL, 0));
+	OK(attach(&b, "db", "named", NULL, NULL, 0));
+	struct dns_options o = {.udp = a.r.dns_udp, .tcp = a.r.dns_tcp, .run_root = run_root, .id = a.id};
+	OK(dns_open(&o, &d, &err));
+	a.r.dns_udp = a.r.dns_tcp = -1; /* the resolver's now */
+	/* The container may have a server of its own at port 53. */
+	int own = listen_in(a.ns, SOCK_DGRAM, "0.0.0.0", 53),
+	    own_tcp = listen_in(a.ns, SOCK_STREAM, "0.0.0.0", 53);
+	CHECK(own >= 0 && own_tcp >= 0);
+	CHECK(asks(a.ns, d, SOCK_DGRAM, b.r.endpoints.v[0].ip));
+	CHECK(asks(a.ns, d, SOCK_STREAM, b.r.endpoints.v[0].ip));
+	CHECK(udp_reaches(b.ns, a.r.endpoints.v[0].ip, 53, own));
+	CHECK(reaches(b.ns, a.r.endpoints.v[0].ip, 53, own_tcp));
+	dns_close(d);
+	close(own);
+	close(own_tcp);
+	detach(&a);
+	detach(&b);
+	OK(net_remove(net, "named", NULL, &err));
+}
+
+/* A client that keeps its UDP port finds the container that has the port now, not the one that had it. */
+static void test_udp_moves(void)
+{
+	struct net_port ports[] = {port(NULL, 5353, 53, "udp")};
+	struct box a, b;
+	struct sockaddr_storage to;
+
+	OK(attach(&a, "a", "bridge", NULL, ports, 1));
+	int first = listen_in(a.ns, SOCK_DGRAM, "0.0.0.0", 53);
+	CHECK_INT(enter(outside_ns), 0);
+	socklen_t len = to_sockaddr("192.0.2.1", 5353, &to);
+	autoclose int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CHECK_INT(connect(client, (struct sockaddr *)&to, len), 0);
+	CHECK_INT(enter(host_ns), 0);
+	CHECK(write(client, "one", 3) == 3 && readable(first, PATIENCE_MS));
+	detach(&a);
+	OK(attach(&b, "b", "bridge", NULL, ports, 1));
+	int second = listen_in(b.ns, SOCK_DGRAM, "0.0.0.0", 53);
+	CHECK(write(client, "two", 3) == 3 && readable(second, PATIENCE_MS));
+	close(first);
+	close(second);
+	detach(&b);
+}
+
+static void test_foreign_drop(void)
+{
+	static const char rules[] = "table ip filter {\nchain FORWARD {\n"
+				    "type filter hook forward priority 0; policy drop;\n}\n}\n";
+	static const char *const argv[] = {"nft", "-f", "-", NULL}, *const undo[] = {"nft", "delete", "table",
+										     "ip",  "filter", NULL};
+	struct proc_run run = {.path = "/usr/sbin/nft",
+			       .argv = argv,
+			       .input = rules,
+			       .input_len = sizeof(rules) - 1,
+			       .output_max = 1000};
+	struct net_network q = {.name = "dropped", .mtu = 1000}; /* too small for IPv6 */
+	struct box a;
+	char *id = NULL;
+
+	CHECK_INT(proc_run(&run, NULL, &err), 0);
+	OK(net_create(net, &q, &id, &err));
+	free(id);
+	OK(attach(&a, "a", "dropped", NULL, NULL, 0));
+	CHECK(strstr(warned, "the policy of iptables' FORWARD chain is to drop"));
+	detach(&a);
+	OK(net_remove(net, "dropped", NULL, &err));
+	run.argv = undo;
+	run.input = NULL;
+	CHECK_INT(proc_run(&run, NULL, &err), 0);
+}
+
 /* Debian's plugins, by a configuration list; their own bridge, addresses and ports. */
 static void test_cni(void)
 {
@@ -604,6 +719,32 @@ static double milliseconds(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+/* Not a test either: N containers at once on one network, each answering (COFFER_NET_MANY=N). */
+static void many(unsigned n)
+{
+	struct box *boxes = calloc(n, sizeof(*boxes));
+	int *servers = calloc(n, sizeof(*servers));
+	unsigned answered = 0;
+	double t0 = milliseconds();
+
+	for (unsigned i = 0; boxes && servers && i < n; i++) {
+		OK(attach(&boxes[i], "x", "bridge", NULL, NULL, 0));
+		servers[i] = listen_in(boxes[i].ns, SOCK_STREAM, "0.0.0.0", 80);
+	}
+	double t1 = milliseconds();
+	for (unsigned i = 0; i < n; i++)
+		answered += reaches(boxes[(i + 1) % n].ns, boxes[i].r.endpoints.v[0].ip, 80, servers[i]);
+	double t2 = milliseconds();
+	for (unsigned i = 0; i < n; i++) {
+		close(servers[i]);
+		detach(&boxes[i]);
+	}
+	printf("%u attached in %.0f ms, %u answered in %.0f ms, detached in %.0f ms\n", n, t1 - t0, answered,
+	       t2 - t1, milliseconds() - t2);
+	free(boxes);
+	free(servers);
+}
+
 static int by_value(const void *a, const void *b)
 {
 	const double *x = a, *y = b;
@@ -667,6 +808,7 @@ static int scene(void)
 	if (net_lo_up(&err) < 0 || make_outside() < 0)
 		return 77;
 	(void)snprintf(run, sizeof(run), "%s/run", dir);
+	(void)snprintf(run_root, sizeof(run_root), "%s", run);
 	(void)snprintf(scratch, sizeof(scratch), "%s", dir);
 	autofree char *conf_dir = str_format("%s/net.d", dir);
 	const char *conf_dirs[] = {conf_dir};
@@ -677,7 +819,10 @@ static int scene(void)
 	OK(db_open(dirfd, dir, "coffer.db", DB_FAST, &db, &err));
 	o.db = db;
 	OK(net_open(&o, &net, &err));
-	const char *n = getenv("COFFER_NET_BENCH");
+	const char *n = getenv("COFFER_NET_BENCH"), *all = getenv("COFFER_NET_MANY");
+	uint64_t number = 0;
+	if (all && str_to_u64(all, 10, &number) == 0)
+		many((unsigned)number);
 	if (n) {
 		uint64_t count = 0;
 		struct net_network q = {.name = "named"};
@@ -697,6 +842,9 @@ static int scene(void)
 			test_publish();
 			test_apart();
 			test_six();
+			test_names();
+			test_udp_moves();
+			test_foreign_drop();
 			test_cni();
 			test_nothing_left();
 		}
