@@ -78,6 +78,33 @@ static int set_on_bridge(const char *family, const char *bridge, const char *key
 	return r < 0 && must ? err_num(err, r, "cannot write \"%s\"", path) : 0;
 }
 
+/*
+ * Neighbours of all namespaces together are counted against one limit of the
+ * host's, 1024 at first: some hundreds of containers that talk to one another
+ * would have packets lost.  It is only raised; elsewhere than in the host's
+ * first namespace there is no such file.
+ */
+static void raise_neighbours(const char *family)
+{
+	static const struct {
+		const char *name;
+		uint64_t least;
+	} limits[] = {{"gc_thresh3", 65536}, {"gc_thresh2", 32768}, {"gc_thresh1", 16384}};
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		autofree char *path = str_format("/proc/sys/net/%s/neigh/default/%s", family, limits[i].name);
+		autofree char *text = NULL, *value = str_format("%llu", (unsigned long long)limits[i].least);
+		uint64_t now;
+		size_t len;
+
+		if (!path || !value || file_read_at(AT_FDCWD, path, 64, &text, &len) < 0)
+			continue;
+		text[strcspn(text, "\n")] = '\0';
+		if (str_to_u64(text, 10, &now) == 0 && now < limits[i].least)
+			ignore_result(file_write_at(AT_FDCWD, path, value) < 0); /* fewer work as before */
+	}
+}
+
 static int set_switches(struct net *n, const struct network *w, struct err *err)
 {
 	int r = 0;
@@ -86,6 +113,8 @@ static int set_switches(struct net *n, const struct network *w, struct err *err)
 		r = forward(n, "/proc/sys/net/ipv4/ip_forward", "IPv4", err);
 	if (r == 0 && !w->q.internal && w->ip[V6].set)
 		r = forward(n, "/proc/sys/net/ipv6/conf/all/forwarding", "IPv6", err);
+	raise_neighbours("ipv4");
+	raise_neighbours("ipv6");
 	/* Published ports are reached through 127.0.0.1; the rules keep containers out of it. */
 	if (r == 0)
 		r = set_on_bridge("ipv4", w->q.bridge, "route_localnet", "1", true, err);
