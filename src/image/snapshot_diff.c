@@ -173,10 +173,12 @@ int snapshot_diff(struct image_store *s, const struct snapshot *q,
 
 	if (q->read_only)
 		return 0;
+	autoclose int upper = snapshot_open(q, SNAPSHOT_UPPER, err);
+	if (upper < 0)
+		return upper == -ENOENT ? 0 : upper; /* not prepared yet: nothing has changed */
 	autoclose int base = snapshot_base(s, q, err);
-	autoclose int upper = base < 0 ? -1 : snapshot_open(q, SNAPSHOT_UPPER, err);
-	if (base < 0 || upper < 0)
-		return base < 0 ? base : upper;
+	if (base < 0)
+		return base;
 	d.base = base;
 	int r = walk_tree(upper, differ_each, &d, err);
 	if (r == 0 && d.changes.n > 0)

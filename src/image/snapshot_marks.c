@@ -79,5 +79,7 @@ int snapshot_usage(const struct snapshot *q, uint64_t *ret_bytes, uint64_t *ret_
 	if (q->read_only)
 		return 0;
 	autoclose int upper = snapshot_open(q, SNAPSHOT_UPPER, err);
+	if (upper == -ENOENT) /* not prepared yet, or removed */
+		return 0;
 	return upper < 0 ? upper : layer_usage(upper, ret_bytes, ret_inodes, err);
 }

@@ -19,10 +19,17 @@ static int hide(struct unpack *u, int dir, const char *name, const struct tar_en
 		return fd < 0 ? err_sys(err, "cannot open \"%.200s\"", e->name)
 			      : unpack_set_opaque(u, fd, err);
 	}
-	/* Linux lets everybody make this one device: 0:0 is a whiteout. */
-	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) < 0)
+	/* Linux lets everybody make this one device, 0:0, a whiteout; but overlayfs knows it as its own. */
+	if (mknodat(dir, name, S_IFCHR, makedev(0, 0)) == 0 &&
+	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != EPERM && errno != ENOENT)
 		return err_sys(err, "cannot make the whiteout \"%.200s\"", e->name);
-	return 0;
+	return err_set(
+		err, EOPNOTSUPP,
+		"cannot make the whiteout \"%.200s\": the store's file system keeps none, as overlayfs: put "
+		"the store on another one (--root)",
+		e->name);
 }
 
 static int unpack_entry(void *data, const struct tar_entry *e, struct err *err)

@@ -14,7 +14,9 @@
 #include "image/tar.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 static char scratch[64];
@@ -28,6 +30,14 @@ static unused void scratch_begin(void)
 		perror("mkdtemp");
 		exit(1);
 	}
+}
+
+/* overlayfs can neither hold whiteouts for another overlayfs nor an image to mount. */
+static unused bool scratch_on_overlay(void)
+{
+	struct statfs fs;
+
+	return statfs(scratch, &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC;
 }
 
 static unused void scratch_end(void)
