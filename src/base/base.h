@@ -34,8 +34,16 @@
 	} while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
-#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+/* Each argument is evaluated once. */
+#define MIN_OF(a, b)	      PICK_OF_(<, a, b, __COUNTER__)
+#define MAX_OF(a, b)	      PICK_OF_(>, a, b, __COUNTER__)
+#define PICK_OF_(op, a, b, n) PICK_OF__(op, a, b, n)
+#define PICK_OF__(op, a, b, n)                                                                               \
+	({                                                                                                   \
+		__typeof__(a) a_##n = (a);                                                                   \
+		__typeof__(b) b_##n = (b);                                                                   \
+		a_##n op b_##n ? a_##n : b_##n;                                                              \
+	})
 
 /* Scope-bound ownership.  take_ptr() and take_fd() (base/fd.h) hand it on. */
 static inline void cleanup_free(void *pp)
