@@ -12,8 +12,9 @@ enum { BUSY_MS = 60000, WAL_PAGES = 400 };
 
 struct db {
 	sqlite3 *handle;
-	char *path; /* for messages */
-	bool open;  /* a transaction */
+	char *path;    /* for messages */
+	bool open;     /* a transaction */
+	int log_pages; /* in the write-ahead log after our last commit */
 };
 
 static int code_of(int rc)
@@ -55,16 +56,39 @@ static int simple(struct db *db, const char *sql, const char *what, struct err *
 /*
  * Closing the last connection would copy the log into the database, with two
  * fsyncs, and remove the log and its index: 8 ms of a command that takes ten.
- * The log stays instead and is copied when it has grown (WAL_PAGES); the next
- * one who opens reads it through once, at two microseconds a page.
+ * The log stays instead; the next one who opens reads it through once, at two
+ * microseconds a page.  Who closes and leaves more than WAL_PAGES behind
+ * copies it and cuts it off.  (SQLite's own way, a checkpoint at the commit,
+ * leaves the log as long as it is: only the next commit of the same
+ * connection would begin it anew, and a command makes one or two.)
  */
+static int on_commit(void *data, sqlite3 *handle, const char *name, int pages)
+{
+	struct db *db = data;
+
+	db->log_pages = pages;
+	/* A long life with many commits: here the next one does begin anew. */
+	if (pages > 4 * WAL_PAGES)
+		(void)sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return SQLITE_OK;
+}
+
+static void cut_log(struct db *db)
+{
+	if (db->log_pages <= WAL_PAGES)
+		return;
+	/* Others are reading or writing: then one of them will do it. */
+	(void)sqlite3_busy_timeout(db->handle, 0);
+	(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 static int keep_log(struct db *db, enum db_durability d, struct err *err)
 {
 	int on = 1;
 
-	(void)sqlite3_busy_timeout(db->handle, BUSY_MS); /* cannot fail on an open handle */
+	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);   /* cannot fail on an open handle */
+	(void)sqlite3_wal_hook(db->handle, on_commit, db); /* returns what was there */
 	if (sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_PERSIST_WAL, &on) != SQLITE_OK ||
-	    sqlite3_wal_autocheckpoint(db->handle, WAL_PAGES) != SQLITE_OK ||
 	    (d == DB_FAST &&
 	     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK))
 		return fail(db, err, "open");
@@ -118,6 +142,8 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
+	if (db->handle)
+		cut_log(db);
 	(void)sqlite3_close_v2(db->handle); /* an open transaction is rolled back */
 	free(db->path);
 	free(db);

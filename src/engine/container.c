@@ -50,10 +50,12 @@ int engine_load(struct engine *e, const char *id, struct engine_container *ret, 
 {
 	struct engine_container c = {.lock = -1};
 	struct db_row q autodbrow;
-	int r = db_query(e->db, &q, err,
-			 "SELECT id, name, slot, state, flags, exit_code, oom, stopped, created, started, "
-			 "finished, restarts, error, image, record FROM container WHERE id = ?",
-			 "s", id);
+	int r = db_query(
+		e->db, &q, err,
+		"SELECT id, name, slot, state, flags, exit_code, oom, stopped, created, started, "
+		"finished, restarts, error, image, record FROM container JOIN container_record USING (id) "
+		"WHERE id = ?",
+		"s", id);
 
 	if (r == 0)
 		r = db_next(&q, err);
@@ -220,9 +222,21 @@ int engine_store_record(struct engine *e, const struct engine_container *c, stru
 
 	if (!record || !networks)
 		return err_oom(err);
-	int r = db_exec(e->db, err, "UPDATE container SET record = ?, networks = ?, flags = ? WHERE id = ?",
-			"ssis", record, networks, c->flags, c->id);
-	return MIN_OF(r, 0);
+	int r = db_begin(e->db, err);
+	if (r < 0)
+		return r;
+	r = MIN_OF(db_exec(e->db, err, "UPDATE container SET networks = ?, flags = ? WHERE id = ?", "sis",
+			   networks, c->flags, c->id),
+		   0);
+	if (r == 0)
+		r = MIN_OF(db_exec(e->db, err, "UPDATE container_record SET record = ? WHERE id = ?", "ss",
+				   record, c->id),
+			   0);
+	if (r == 0)
+		r = db_commit(e->db, err);
+	if (r < 0)
+		db_rollback(e->db);
+	return r;
 }
 
 /* The command as `ps` shows it. */
@@ -276,9 +290,11 @@ int engine_insert(struct engine *e, const struct engine_container *c, struct err
 	int r = db_exec(
 		e->db, err,
 		"INSERT INTO container (id, name, slot, state, flags, created, image, image_id, command, "
-		"labels, mounts, networks, exposed, isolation, record) "
-		"VALUES (?, ?, ?, 'created', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"sssiisssssssss", c->id, c->name, slot, c->flags, c->created, c->image, rec->image_id,
-		command, labels, mounts, networks, exposed, rec->isolation, record);
+		"labels, mounts, networks, exposed, isolation) "
+		"VALUES (?, ?, ?, 'created', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"sssiissssssss", c->id, c->name, slot, c->flags, c->created, c->image, rec->image_id, command,
+		labels, mounts, networks, exposed, rec->isolation);
+	if (r >= 0)
+		r = db_exec(e->db, err, "INSERT INTO container_record VALUES (?, ?)", "ss", c->id, record);
 	return MIN_OF(r, 0);
 }

@@ -8,7 +8,7 @@
 
 enum { ENGINE_SCHEMA = 1 };
 
-/* The columns before `record` are all that `ps` reads: it is last, and long, so that they stay together. */
+/* What `ps` reads stands together; records, which are long and do not change, have a table of their own. */
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS container ("
 	" id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, slot INTEGER UNIQUE, state TEXT NOT NULL,"
@@ -16,7 +16,9 @@ static const char schema[] =
 	" stopped INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, started INTEGER NOT NULL DEFAULT 0,"
 	" finished INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0, error TEXT,"
 	" image TEXT, image_id TEXT, command TEXT, labels TEXT, mounts TEXT, networks TEXT, ports TEXT,"
-	" exposed TEXT, isolation TEXT, record TEXT NOT NULL);"
+	" exposed TEXT, isolation TEXT);"
+	"CREATE TABLE IF NOT EXISTS container_record (id TEXT PRIMARY KEY REFERENCES container (id)"
+	" ON DELETE CASCADE, record TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS volume (name TEXT PRIMARY KEY, created INTEGER NOT NULL,"
 	" anonymous INTEGER NOT NULL, labels TEXT, options TEXT) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS volume_use (volume TEXT NOT NULL, container TEXT NOT NULL,"
