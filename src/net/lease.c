@@ -195,6 +195,26 @@ static int take_addresses(struct leasing_in *l, size_t i, struct err *err)
 	return r;
 }
 
+/* "ethN": at the start in order; later the first that none of the container's others has. */
+static int name_interface(struct leasing_in *l, int *number, char ret[static IFNAMSIZ], struct err *err)
+{
+	if (l->a->first_index > 0)
+		*number = 0;
+	for (;; ++*number) {
+		struct db_row q autodbrow;
+		(void)snprintf(ret, IFNAMSIZ, "eth%d", *number); /* few: it fits */
+		if (l->a->first_index == 0)
+			return 0;
+		int r = db_query(l->n->o.db, &q, err,
+				 "SELECT 1 FROM net_endpoint WHERE container = ? AND interface = ?", "ss",
+				 l->a->id, ret);
+		if (r == 0)
+			r = db_next(&q, err);
+		if (r <= 0)
+			return r;
+	}
+}
+
 static int new_endpoint(struct leasing_in *l, size_t i, struct err *err)
 {
 	const struct net_join *j = &l->a->networks[i];
@@ -214,8 +234,11 @@ static int new_endpoint(struct leasing_in *l, size_t i, struct err *err)
 		r = make_veth(l->a->id, veth, err);
 	if (r < 0)
 		return r;
+	int number = l->a->first_index + (int)i;
 	if (device)
-		(void)snprintf(interface, sizeof(interface), "eth%d", l->a->first_index + (int)i); /* short */
+		r = name_interface(l, &number, interface, err);
+	if (r < 0)
+		return r;
 	for (int f = 0; f < FAMILIES; f++)
 		t[f] = ip_text(&l->ips[i][f]);
 	struct endpoint_row row = {.interface = interface,
@@ -228,9 +251,9 @@ static int new_endpoint(struct leasing_in *l, size_t i, struct err *err)
 	if (r < 0)
 		return r;
 	return MIN_OF(db_exec(l->n->o.db, err, "INSERT INTO net_endpoint VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			      "ssissssss", l->a->id, w->q.id, (int64_t)(l->a->first_index + (int)i),
-			      *interface ? interface : NULL, *veth ? veth : NULL, *mac ? mac : NULL,
-			      *t[V4].s ? t[V4].s : NULL, *t[V6].s ? t[V6].s : NULL, aliases),
+			      "ssissssss", l->a->id, w->q.id, (int64_t)number, *interface ? interface : NULL,
+			      *veth ? veth : NULL, *mac ? mac : NULL, *t[V4].s ? t[V4].s : NULL,
+			      *t[V6].s ? t[V6].s : NULL, aliases),
 		      0);
 }
 

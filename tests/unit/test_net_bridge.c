@@ -446,6 +446,14 @@ static void test_apart(void)
 	OK(net_detach(net, d.id, "red", &err));
 	CHECK(kept_away(d.ns, "192.0.2.2", 90, out));
 	net_result_free(&r2);
+	/* The name that is free is taken, whatever number the caller has in mind. */
+	OK(net_detach(net, d.id, "blue", &err));
+	more.first_index = 5;
+	OK(net_lease(net, &more, &r2, &err));
+	OK(net_plug(net, &more, &r2, &err));
+	CHECK_STR(r2.endpoints.v[0].interface, "eth0");
+	CHECK(reaches(d.ns, "192.0.2.2", 90, out));
+	net_result_free(&r2);
 	close(server);
 	close(out);
 	detach(&a);
