@@ -163,7 +163,7 @@ static int sink_lone(void *data, const void *bytes, size_t len, struct err *err)
 	enum { TYPE_AT = 156 };
 	struct lone_sink *s = data;
 	const char *p = bytes;
-	int out = 1, r = 0;
+	int out = 1;
 
 	while (!s->begun && len > 0) {
 		size_t n = MIN_OF(len, sizeof(s->head) - s->have);
@@ -173,11 +173,11 @@ static int sink_lone(void *data, const void *bytes, size_t len, struct err *err)
 		len -= n;
 		if (s->have < sizeof(s->head))
 			return 0;
-		s->begun = true;
-		if (!(streq(s->head, "./") && s->head[TYPE_AT] == '5'))
-			r = sink_to_fd(&out, s->head, sizeof(s->head), err);
+		/* With what stands before it: an extended header and its data. */
+		s->begun = streq(s->head, "./") && s->head[TYPE_AT] == '5';
+		s->have = 0;
 	}
-	return r < 0 || len == 0 ? r : sink_to_fd(&out, p, len, err);
+	return len == 0 ? 0 : sink_to_fd(&out, p, len, err);
 }
 
 /* A tar stream on standard output. */

@@ -300,6 +300,25 @@ static int add_sizes(struct listing *l, struct engine_row *row, struct err *err)
 	return r;
 }
 
+/* Is "80/tcp" among "0.0.0.0:8080-8082->80-82/tcp, …"? */
+static bool published_already(const char *published, const char *exposed)
+{
+	unsigned long port = strtoul(exposed, NULL, 10);
+	const char *proto = strchr(exposed, '/');
+
+	for (const char *p = published; (p = strstr(p, "->"));) {
+		char *end;
+		p += 2;
+		unsigned long first = strtoul(p, &end, 10),
+			      last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+		size_t n = strcspn(end, ",");
+		if (port >= first && port <= last && proto && strlen(proto) == n &&
+		    strncmp(proto, end, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Exposed ports that are not published stand behind those that are. */
 static const char *ports_of_row(struct listing *l, const struct db_row *q, bool is_live)
 {
@@ -315,11 +334,9 @@ static const char *ports_of_row(struct listing *l, const struct db_row *q, bool 
 	autofree char *copy = strdup(exposed);
 	for (char *p = copy; p && *p;) {
 		char *comma = strchr(p, ',');
-		char needle[40];
 		if (comma)
 			*comma++ = '\0';
-		if (snprintf(needle, sizeof(needle), ">%.32s", p) > 0 && !strstr(published, needle) &&
-		    engine_strs_add(&list, p, &ignored) < 0)
+		if (!published_already(published, p) && engine_strs_add(&list, p, &ignored) < 0)
 			break;
 		p = comma;
 	}
