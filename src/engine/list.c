@@ -202,18 +202,32 @@ static bool image_matches(const struct engine_filters *f, const char *image, con
 	return !any;
 }
 
+/* "8080", "80/tcp": the host's port or the container's, in ranges too. */
 static bool port_matches(const char *wanted, const char *ports)
 {
-	size_t n = strcspn(wanted, "/");
-	const char *proto = wanted[n] ? wanted + n + 1 : "tcp";
-	char text[32];
+	unsigned long port = strtoul(wanted, NULL, 10);
+	const char *proto = strchr(wanted, '/') ? strchr(wanted, '/') : "/tcp";
 
-	/* "->80/tcp", ":8080->", "80/tcp" */
-	if (snprintf(text, sizeof(text), ":%.*s->", (int)MIN_OF(n, 8U), wanted) < 0 || strstr(ports, text))
-		return true;
-	if (snprintf(text, sizeof(text), ">%.*s/%s", (int)MIN_OF(n, 8U), wanted, proto) < 0)
-		return false;
-	return strstr(ports, text) != NULL;
+	for (const char *item = ports; *item;) {
+		size_t len = strcspn(item, ",");
+		const char *arrow = memmem(item, len, "->", 2), *colon = arrow;
+		while (colon && colon > item && *colon != ':')
+			colon--;
+		for (int side = 0; arrow && side < 2; side++) {
+			char *end;
+			unsigned long first = strtoul(side ? arrow + 2 : colon + 1, &end, 10);
+			unsigned long last =
+				*end == '-' && end[1] != '>' ? strtoul(end + 1, &end, 10) : first;
+			const char *slash = memchr(item, '/', len);
+			if (port >= first && port <= last && slash &&
+			    strlen(proto) == (size_t)(item + len - slash) &&
+			    strncmp(slash, proto, strlen(proto)) == 0)
+				return true;
+		}
+		item += len;
+		item += strspn(item, ", ");
+	}
+	return false;
 }
 
 static bool exposes(const char *wanted, const char *exposed)

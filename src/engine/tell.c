@@ -116,7 +116,7 @@ static bool event_action_matches(const struct engine_filters *f, const char *act
 	size_t n = strcspn(action, ":");
 
 	/* "health_status" for all of "health_status: healthy". */
-	if (action[n] && n < sizeof(first)) {
+	if (n < sizeof(first) && action[n]) {
 		memcpy(first, action, n);
 		first[n] = '\0';
 		if (engine_filter_first(f, "event") && engine_filter_match(f, "event", first))
