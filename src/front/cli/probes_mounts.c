@@ -5,11 +5,13 @@
  */
 #include "front/cli/doctor.h"
 
-#include "base/fd.h"
+#include "base/file.h"
+#include "base/proc.h"
 #include "base/sys.h"
 #include "host/mount.h"
 #include "host/userns.h"
 
+#include <sched.h>
 #include <sys/stat.h>
 
 #ifndef FSCONFIG_SET_FD
@@ -44,7 +46,7 @@ static void probe_erofs(struct findings *f)
 		return;
 	}
 	if (fs < 0) {
-		finding_add(f, topic_fs, "EROFS", geteuid() ? FINDING_NOTE : FINDING_LACK, NULL,
+		finding_add(f, topic_fs, "EROFS", FINDING_LACK, NULL,
 			    "cannot be mounted here (%s): layers are unpacked into directories",
 			    err_text(errno));
 		return;
@@ -148,7 +150,7 @@ static void probe_idmap(struct findings *f, int tmpfs)
 		finding_add(f, topic_fs, "idmapped mounts", FINDING_OK, NULL,
 			    "images and volumes serve containers with users of their own, without a chown");
 	else if (r < 0)
-		finding_add(f, topic_fs, "idmapped mounts", geteuid() ? FINDING_NOTE : FINDING_LACK,
+		finding_add(f, topic_fs, "idmapped mounts", FINDING_LACK,
 			    "Linux 5.19 or later has them for overlay and EROFS; without: --userns host",
 			    "not on tmpfs: %s", err_text(-r));
 	else
@@ -156,6 +158,37 @@ static void probe_idmap(struct findings *f, int tmpfs)
 			f, topic_fs, "idmapped mounts", FINDING_LACK,
 			"put the data root on ext4, xfs or btrfs: coffer --root DIR; without: --userns host",
 			"not on the file system of %s: %s", f->data_root, err_text(-data));
+}
+
+/* In a child: root of a user namespace of its own, which is where containers of users are mounted. */
+static int overlay_as_root_of_users(void)
+{
+	char map[40];
+	uid_t uid = geteuid();
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return errno;
+	(void)snprintf(map, sizeof(map), "0 %u 1", uid); /* fits */
+	int r = file_write_at(AT_FDCWD, "/proc/self/uid_map", map);
+	int tmpfs = r < 0 ? r : new_tmpfs();
+	return tmpfs < 0 ? -tmpfs : -overlay_of(tmpfs, false);
+}
+
+static void probe_rootless(struct findings *f)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(overlay_as_root_of_users() & 0xff);
+	int status = pid < 0 ? -errno : proc_wait(pid);
+	int code = status < 0 ? -status : proc_exit_code(status);
+	if (code == 0)
+		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL,
+			    "containers of this user write beside their image, in a user namespace");
+	else
+		finding_add(f, topic_fs, "overlayfs", FINDING_BAD,
+			    "Linux 5.11 or later lets users mount it; see the user namespaces above",
+			    "cannot be mounted in a user namespace: %s", err_text(code));
 }
 
 void probe_mounts(struct findings *f)
@@ -169,15 +202,16 @@ void probe_mounts(struct findings *f)
 			    k.api ? "mount_setattr" : "fsopen and its kin");
 	else
 		finding_add(f, topic_fs, "mount API", FINDING_OK, NULL, "mounts are made by descriptor");
-	autoclose int tmpfs = new_tmpfs();
-	if (tmpfs < 0) {
-		finding_add(f, topic_fs, "mounts", geteuid() ? FINDING_NOTE : FINDING_BAD,
-			    geteuid() ? NULL : "run with CAP_SYS_ADMIN", "this process may not mount: %s%s",
-			    err_text(-tmpfs),
-			    geteuid() ? " (containers of users mount in a user namespace)" : "");
+	if (geteuid() != 0) {
+		probe_rootless(f);
 		return;
 	}
-	/* A descriptor to open directories by: the mount's own is a path only. */
+	autoclose int tmpfs = new_tmpfs();
+	if (tmpfs < 0) {
+		finding_add(f, topic_fs, "mounts", FINDING_BAD, "run with CAP_SYS_ADMIN",
+			    "this process may not mount: %s", err_text(-tmpfs));
+		return;
+	}
 	probe_erofs(f);
 	probe_overlay(f, tmpfs);
 	probe_idmap(f, tmpfs);
