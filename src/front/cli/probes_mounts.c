@@ -165,11 +165,17 @@ static int overlay_as_root_of_users(void)
 {
 	char map[40];
 	uid_t uid = geteuid();
+	gid_t gid = getegid();
 
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return errno;
 	(void)snprintf(map, sizeof(map), "0 %u 1", uid); /* fits */
 	int r = file_write_at(AT_FDCWD, "/proc/self/uid_map", map);
+	if (r == 0)
+		r = file_write_at(AT_FDCWD, "/proc/self/setgroups", "deny");
+	(void)snprintf(map, sizeof(map), "0 %u 1", gid); /* fits */
+	if (r == 0)
+		r = file_write_at(AT_FDCWD, "/proc/self/gid_map", map);
 	int tmpfs = r < 0 ? r : new_tmpfs();
 	return tmpfs < 0 ? -tmpfs : -overlay_of(tmpfs, false);
 }
