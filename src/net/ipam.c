@@ -209,6 +209,39 @@ int ipam_choose(struct net *n, struct network *w, struct err *err)
 	return r;
 }
 
+static bool in_pools(const struct net *n, const struct cidr *c)
+{
+	struct cidr pool;
+
+	for (size_t i = 0; i < n->o.pools.n; i++)
+		if (cidr_parse(n->o.pools.v[i], &pool, NULL) && cidr_inside(&pool, c))
+			return true;
+	return n->o.pools.n == 0;
+}
+
+static int has_endpoints(struct net *n, const struct network *w, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(n->o.db, &q, err, "SELECT 1 FROM net_endpoint WHERE network = ? LIMIT 1", "s",
+			 w->q.id);
+
+	return r < 0 ? r : db_next(&q, err);
+}
+
+int ipam_outdated(struct net *n, const struct network *w, struct err *err)
+{
+	struct taken t = {0};
+	int r = has_endpoints(n, w, err);
+
+	if (r != 0)
+		return MIN_OF(r, 0);
+	int routes = read_routes(&t);
+	r = routes < 0 ? err_num(err, routes, "cannot read this machine's routes")
+		       : !in_pools(n, &w->ip[V4].subnet) || taken_has(&t, &w->ip[V4].subnet);
+	free(t.v);
+	return r;
+}
+
 /* ---- Addresses ---- */
 
 static int is_free(struct net *n, const struct network *w, int f, const struct ip *ip, struct err *err)

@@ -169,12 +169,18 @@ static int check_join(const struct net_join *j, const struct network *w, struct 
 	return 0;
 }
 
-/* The default network has no subnet before its first container. */
+/* The default network has no subnet before its first container, and another one where it fits no more. */
 static int give_subnets(struct net *n, struct network *w, struct err *err)
 {
-	if (w->ip[V4].set || w->ip[V6].set)
-		return 0;
-	int r = ipam_choose(n, w, err);
+	int r = 0;
+
+	if (w->ip[V4].set && streq(w->q.name, "bridge") && !bridge_there(w->q.bridge)) {
+		r = ipam_outdated(n, w, err);
+		w->ip[V4].set = r <= 0;
+	}
+	if (r < 0 || w->ip[V4].set || w->ip[V6].set)
+		return r;
+	r = ipam_choose(n, w, err);
 	if (r < 0)
 		return r;
 	return MIN_OF(db_exec(n->o.db, err, "UPDATE net_network SET subnet4 = ?, gateway4 = ? WHERE id = ?",

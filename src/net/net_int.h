@@ -64,6 +64,12 @@ bool net_option_false(const pair_list *options, const char *key);
 /* ---- ipam.c ---- */
 /* Subnets that a network has not been given are chosen; within the caller's transaction. */
 must_use int ipam_choose(struct net *n, struct network *w, struct err *err);
+/*
+ * 1: the default network's subnet fits this machine no more (one of its routes
+ * leads there, or the pools are others now), and no container has an address
+ * of it; 0 = good.  Asked where the bridge is not there.
+ */
+must_use int ipam_outdated(struct net *n, const struct network *w, struct err *err);
 /* "Pool overlaps with other one on this address space"; `except`: an id, NULL. */
 must_use int ipam_check_free(struct net *n, const struct cidr *c, const char *except, struct err *err);
 /* A free address, or the one that is wanted; moves the cursor.  Within the caller's transaction. */

@@ -148,6 +148,26 @@ static void test_take(void)
 	CHECK_INT(net_remove(net, "small", NULL, &err), -EBUSY);
 }
 
+/* Without a container yet, the default network goes where the pools of the configuration are. */
+static void test_outdated(void)
+{
+	struct network w autonetwork = {0};
+	const char *pools[] = {"10.99.0.0/16"};
+
+	CHECK(db_exec(db, &err,
+		      "UPDATE net_network SET subnet4 = '10.220.0.0/16', gateway4 = '10.220.0.1' WHERE name "
+		      "= 'bridge'",
+		      "") == 1);
+	OK(network_get(net, "bridge", &w, &err));
+	CHECK_INT(ipam_outdated(net, &w, &err), 0);
+	net->o.pools = (str_list){pools, 1};
+	CHECK_INT(ipam_outdated(net, &w, &err), 1);
+	w.ip[V4].set = false;
+	OK(ipam_choose(net, &w, &err));
+	CHECK_STR(cidr_text(&w.ip[V4].subnet).s, "10.99.0.0/20");
+	net->o.pools = (str_list){0};
+}
+
 static int scene(void)
 {
 	char dir[] = "/tmp/coffer-ipam-XXXXXX";
@@ -164,6 +184,7 @@ static int scene(void)
 	OK(net_open(&o, &net, &err));
 	test_create();
 	test_take();
+	test_outdated();
 	net_close(net);
 	db_close(db);
 	autoclose int tmp = open("/tmp", O_PATH | O_CLOEXEC);
