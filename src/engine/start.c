@@ -64,6 +64,9 @@ static int plug_network(void *data, pid_t pid, struct err *err)
 	int r = net_plug(s->net, &s->attach, &s->result, err);
 	s->attach.netns_fd = -1;
 	if (r == 0) {
+		m->made->n_held = MIN_OF(s->result.held.n, (size_t)MONITOR_HELD_MAX);
+		if (m->made->n_held)
+			memcpy(m->made->held, s->result.held.v, m->made->n_held * sizeof(int));
 		m->made->dns_udp = take_fd(&s->result.dns_udp);
 		m->made->dns_tcp = take_fd(&s->result.dns_tcp);
 	}

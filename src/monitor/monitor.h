@@ -78,13 +78,18 @@ struct monitor_plan {
 /* Not 3: in the forked maker that may be a descriptor of the engine's. */
 enum { MONITOR_REPORT_FD = 100 };
 /* What the maker reports with monitor_report(). */
+enum { MONITOR_HELD_MAX = 200 };
 struct monitor_made {
 	pid_t pid;
 	uint64_t start_time;
 	int master;	      /* of the terminal; -1 */
 	int dns_udp, dns_tcp; /* -1 */
-	int error;	      /* > 0: it failed */
-	int exit_status;      /* 125, 126, 127 where it failed */
+	/* Sockets that hold the published ports against other programs; the monitor keeps copies until the
+	 * end. */
+	int held[MONITOR_HELD_MAX];
+	size_t n_held;
+	int error;	 /* > 0: it failed */
+	int exit_status; /* 125, 126, 127 where it failed */
 	char message[ERR_MSG_MAX];
 };
 must_use int monitor_report(const struct monitor_made *m, struct err *err);

@@ -6,23 +6,26 @@
 /* After an upgrade the maker of a restart may be newer than the monitor: the version says what the bytes
  * are. */
 struct report_wire {
-	uint32_t version, fds; /* bits: which descriptors come along */
+	uint32_t version, fds; /* bits: which descriptors come along, in this order */
+	uint32_t held;	       /* how many more come behind them */
+	uint32_t reserved;
 	int64_t pid;
 	uint64_t start_time;
 	int32_t error, exit_status;
 	char message[ERR_MSG_MAX];
 };
-enum { REPORT_VERSION = 1, REPORT_FDS = 3 };
+enum { REPORT_VERSION = 2, REPORT_FDS = 3, REPORT_FDS_MAX = REPORT_FDS + MONITOR_HELD_MAX };
 
 int report_send(int sock, const struct monitor_made *m, struct err *err)
 {
 	struct report_wire w = {.version = REPORT_VERSION,
 				.pid = m->pid,
 				.start_time = m->start_time,
+				.held = (uint32_t)m->n_held,
 				.error = m->error,
 				.exit_status = m->exit_status};
 	const int all[REPORT_FDS] = {m->master, m->dns_udp, m->dns_tcp};
-	int fds[REPORT_FDS];
+	int fds[REPORT_FDS_MAX];
 	size_t n = 0;
 
 	memcpy(w.message, m->message, strnlen(m->message, sizeof(w.message) - 1));
@@ -32,6 +35,8 @@ int report_send(int sock, const struct monitor_made *m, struct err *err)
 		w.fds |= 1U << i;
 		fds[n++] = all[i];
 	}
+	memcpy(fds + n, m->held, m->n_held * sizeof(*fds));
+	n += m->n_held;
 	int r = fd_send(sock, &w, sizeof(w), fds, n);
 	return r < 0 ? err_num(err, r, "cannot report to the container's monitor") : 0;
 }
@@ -44,9 +49,9 @@ int monitor_report(const struct monitor_made *m, struct err *err)
 int report_recv(int sock, struct monitor_made *ret, struct err *err)
 {
 	struct report_wire w;
-	int fds[REPORT_FDS], all[REPORT_FDS] = {-1, -1, -1};
+	int fds[REPORT_FDS_MAX], all[REPORT_FDS] = {-1, -1, -1};
 	size_t nfds = 0, at = 0;
-	ssize_t n = fd_recv(sock, &w, sizeof(w), fds, REPORT_FDS, &nfds);
+	ssize_t n = fd_recv(sock, &w, sizeof(w), fds, REPORT_FDS_MAX, &nfds);
 
 	if (n == -EAGAIN)
 		return -EAGAIN;
@@ -55,9 +60,9 @@ int report_recv(int sock, struct monitor_made *ret, struct err *err)
 	if (n <= 0)
 		return 0;
 	bool good = n == sizeof(w) && w.version == REPORT_VERSION && w.fds < 1U << REPORT_FDS &&
-		    (size_t)__builtin_popcount(w.fds) == nfds && memchr(w.message, '\0', sizeof(w.message)) &&
-		    w.error >= 0 && w.exit_status >= 0 && w.exit_status <= 255 &&
-		    (w.error > 0 || (w.pid > 0 && w.pid <= INT32_MAX));
+		    w.held <= MONITOR_HELD_MAX && (size_t)__builtin_popcount(w.fds) + w.held == nfds &&
+		    memchr(w.message, '\0', sizeof(w.message)) && w.error >= 0 && w.exit_status >= 0 &&
+		    w.exit_status <= 255 && (w.error > 0 || (w.pid > 0 && w.pid <= INT32_MAX));
 	if (!good) {
 		for (size_t i = 0; i < nfds; i++)
 			(void)close(fds[i]); /* of a report that is none */
@@ -74,8 +79,10 @@ int report_recv(int sock, struct monitor_made *ret, struct err *err)
 				     .master = all[0],
 				     .dns_udp = all[1],
 				     .dns_tcp = all[2],
+				     .n_held = w.held,
 				     .error = w.error,
 				     .exit_status = w.exit_status};
 	memcpy(ret->message, w.message, sizeof(w.message));
+	memcpy(ret->held, fds + at, w.held * sizeof(*fds));
 	return 1;
 }

@@ -65,6 +65,23 @@ static void not_started(struct mon *m)
 	m->phase = DRAINING; /* of what the maker itself may have written */
 }
 
+static void ports_release(const int *held, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)close(held[i]); /* nothing was ever read or written */
+}
+
+static void ports_hold(struct mon *m, const struct monitor_made *made)
+{
+	free(m->held);
+	m->held = made->n_held ? malloc(made->n_held * sizeof(*m->held)) : NULL;
+	m->n_held = m->held ? made->n_held : 0;
+	if (m->held)
+		memcpy(m->held, made->held, made->n_held * sizeof(*m->held));
+	else
+		ports_release(made->held, made->n_held); /* published all the same, and leased */
+}
+
 void life_report(struct mon *m, unused void *arg, int fd, unused short revents)
 {
 	struct monitor_made made;
@@ -82,10 +99,12 @@ void life_report(struct mon *m, unused void *arg, int fd, unused short revents)
 			fd_drop(&made.master);
 			fd_drop(&made.dns_udp);
 			fd_drop(&made.dns_tcp);
+			ports_release(made.held, made.n_held);
 		} else {
 			m->pid = made.pid;
 			m->master = made.master;
 			names_begin(m, made.dns_udp, made.dns_tcp);
+			ports_hold(m, &made);
 			started(m);
 		}
 		return;
@@ -275,6 +294,9 @@ static void end_run(struct mon *m)
 		give_up(m);
 	streams_close(m);
 	names_end(m);
+	/* Before the next run, which takes the same ports. */
+	ports_release(m->held, m->n_held);
+	m->n_held = 0;
 	clients_end_output(m);
 	if (again)
 		mon_event(m, "die", m->code);

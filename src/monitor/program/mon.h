@@ -113,6 +113,8 @@ struct mon {
 	struct oom_watch *oom;
 	bool oom_killed;
 	struct dns *dns;
+	int *held; /* sockets that hold the published ports; owned */
+	size_t n_held;
 	size_t dns_at, dns_n; /* its part of fds[] */
 
 	/* Deadlines on the monotonic clock; 0 = none. */
