@@ -10,6 +10,7 @@
  * of a start or a finish.
  */
 #include "engine/engine_int.h"
+#include "engine/rootless.h"
 
 #include "base/file.h"
 
@@ -161,7 +162,7 @@ static int erase_rest(struct engine *e, struct engine_container *c, bool volumes
 		engine_maps_of(e, c, &maps);
 		r = engine_snapshot_of(e, c, &maps, &s, err);
 		if (r == 0)
-			r = snapshot_remove(&s, err);
+			r = engine_holder_remove(e, &s, err);
 	}
 	if (r == 0) {
 		r = file_remove_tree_at(e->data_fd, c->id);

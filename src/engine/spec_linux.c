@@ -95,6 +95,10 @@ static void put_cgroup_path(struct json_out *out, const struct engine_spec *s)
 	const char *parent = s->c->record.q.cgroup_parent;
 	bool given = parent && *parent;
 
+	/* Who may not write the tree gets no group, unless one is asked for by name. */
+	if (s->rootless && !s->systemd_cgroup && !given)
+		return;
+
 	autofree char *path = s->systemd_cgroup
 				      ? str_format("%s:coffer:%s", given ? parent : "system.slice", s->c->id)
 			      : given ? str_format("%s%s/%s", parent[0] == '/' ? "" : "/", parent, s->c->id)

@@ -8,6 +8,7 @@
  * runtime make and start the container.  It works on what the caller prepared and
  * keeps its hands off the database, whose connection does not survive a fork.
  */
+#include "engine/rootless.h"
 #include "engine/start.h"
 
 #include "base/proc.h"
@@ -122,6 +123,25 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 	return 0;
 }
 
+/* The root, mounted; rootless, the namespace that it was mounted in is the container's. */
+static int root_of(struct engine_starting *s, const struct snapshot *snapshot, struct engine_holder *holder,
+		   struct err *err)
+{
+	if (!s->e->o.rootless) {
+		int r = snapshot_prepare(s->e->store, snapshot, err);
+		return r < 0 ? r : snapshot_mount(s->e->store, snapshot, err);
+	}
+	autoclose int root = engine_holder_mount(s->e, snapshot, holder, err);
+	if (root < 0)
+		return root;
+	if (!s->join_user) {
+		s->join_user = str_format("/proc/%d/ns/user", (int)holder->pid);
+		if (!s->join_user)
+			return err_oom(err);
+	}
+	return take_fd(&root);
+}
+
 static int make_container(struct engine_starting *s, struct monitor_made *made, struct err *err)
 {
 	struct making_now now = {.s = s, .made = made};
@@ -130,11 +150,10 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 	struct proc_stat stat;
 	int r = engine_snapshot_of(s->e, s->c, &s->maps, &snapshot, err);
 
-	if (r == 0)
-		r = snapshot_prepare(s->e->store, &snapshot, err);
 	if (r < 0)
 		return r;
-	autoclose int root = snapshot_mount(s->e->store, &snapshot, err);
+	struct engine_holder holder autoholder = {.sock = -1};
+	autoclose int root = root_of(s, &snapshot, &holder, err);
 	if (root < 0)
 		return root;
 	r = write_config(s, root, err);

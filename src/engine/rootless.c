@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/rootless.h"
+
+#include "base/proc.h"
+#include "host/procfs.h"
+#include "host/userns.h"
+
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+void engine_holder_end(struct engine_holder *h)
+{
+	if (h->pid <= 0)
+		return;
+	fd_drop(&h->sock);
+	(void)kill(h->pid, SIGKILL);	  /* our child, not reaped */
+	ignore_result(proc_wait(h->pid)); /* killed: the status says nothing */
+	h->pid = 0;
+}
+
+/* What the holder says: an error, or none and the mount's descriptor. */
+struct holder_word {
+	struct err err;
+};
+
+/*
+ * The store anew: descriptors of before belong to the other mount namespace,
+ * and overlayfs takes no layers of those.
+ */
+static int mount_here(struct engine *e, const struct snapshot *s, struct err *err)
+{
+	struct image_store_options o = {.root = e->data_root, .layers = e->o.layers, .rules = e->o.rules};
+	struct image_store *store autostore = NULL;
+	int r = image_store_open(&o, &store, err);
+
+	if (r == 0)
+		r = snapshot_prepare(store, s, err);
+	return r < 0 ? r : snapshot_mount(store, s, err);
+}
+
+static int act_inside(struct engine *e, const struct snapshot *s, bool remove, int sock, struct err *err)
+{
+	char go;
+	size_t nfds;
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return err_sys(err, "cannot make a user namespace");
+	/* "Made"; then the maps are written from outside. */
+	if (fd_send(sock, "m", 1, NULL, 0) < 0 || fd_recv(sock, &go, 1, NULL, 0, &nfds) != 1)
+		return err_set(err, EIO, "the maker of the container went away");
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_sys(err, "cannot become root of the user namespace");
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_sys(err, "cannot make a mount namespace");
+	return remove ? snapshot_remove(s, err) : mount_here(e, s, err);
+}
+
+static _Noreturn void hold(struct engine *e, const struct snapshot *s, bool remove, int sock)
+{
+	struct holder_word word = {{0}};
+	size_t nfds;
+	char end;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* else the closed socket ends it as well */
+	int fd = act_inside(e, s, remove, sock, &word.err);
+	if (fd >= 0)
+		word.err.code = 0;
+	if (fd_send(sock, &word, sizeof(word), &fd, fd >= 0 && !remove ? 1 : 0) < 0)
+		_exit(1);
+	while (fd_recv(sock, &end, 1, NULL, 0, &nfds) > 0)
+		;
+	_exit(0);
+}
+
+/* The mount's descriptor; of a removal, 0. */
+static int map_and_take(const struct engine_holder *h, const struct snapshot *s, bool remove, struct err *err)
+{
+	struct holder_word word;
+	size_t nfds = 0;
+	char made;
+	int fd = -1;
+
+	ssize_t n = fd_recv(h->sock, &word, sizeof(word), NULL, 0, &nfds);
+	memcpy(&made, &word, 1);
+	if (n == sizeof(word)) {
+		*err = word.err;
+		return -err->code;
+	}
+	if (n != 1 || made != 'm')
+		return err_set(err, EIO, "the process that holds the user namespace ended");
+	autoclose int procfs = procfs_open(err);
+	if (procfs < 0)
+		return procfs;
+	int r = userns_write_maps(procfs, h->pid, s->uids, s->gids, true, NULL, err);
+	if (r == 0)
+		r = fd_send(h->sock, "g", 1, NULL, 0);
+	if (r < 0)
+		return r;
+	n = fd_recv(h->sock, &word, sizeof(word), &fd, 1, &nfds);
+	if (n != sizeof(word))
+		return err_set(err, EIO, "the process that holds the user namespace ended");
+	if (nfds != 1) {
+		*err = word.err;
+		if (remove)
+			return -err->code;
+		return err->code ? -err->code : err_set(err, EIO, "no root file system came");
+	}
+	return fd;
+}
+
+static int holder_start(struct engine *e, const struct snapshot *s, bool remove, struct engine_holder *ret,
+			struct err *err)
+{
+	struct engine_holder h = {.sock = -1};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "cannot make a pair of sockets");
+	h.pid = fork();
+	if (h.pid == 0) {
+		(void)close(pair[0]); /* so that the end of the others is the end of this */
+		hold(e, s, remove, pair[1]);
+	}
+	(void)close(pair[1]); /* the holder's */
+	h.sock = pair[0];
+	if (h.pid < 0) {
+		(void)close(pair[0]); /* unused */
+		return err_sys(err, "cannot fork");
+	}
+	int fd = map_and_take(&h, s, remove, err);
+	if (fd < 0)
+		engine_holder_end(&h);
+	else
+		*ret = h;
+	return fd;
+}
+
+int engine_holder_mount(struct engine *e, const struct snapshot *s, struct engine_holder *ret,
+			struct err *err)
+{
+	return holder_start(e, s, false, ret, err);
+}
+
+int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err)
+{
+	struct engine_holder h autoholder = {.sock = -1};
+
+	return holder_start(e, s, true, &h, err);
+}

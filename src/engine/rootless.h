@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The root file system of a container that nobody privileged makes.
+ *
+ * Overlayfs may be mounted in a user namespace of one's own, and the mount
+ * belongs to it.  So that namespace is made first, by a process that mounts
+ * there, hands the detached mount over and stays as long as the container is
+ * being made; the container joins it.
+ */
+#pragma once
+
+#include "engine/engine_int.h"
+
+struct engine_holder {
+	pid_t pid; /* 0 = none */
+	int sock;
+};
+void engine_holder_end(struct engine_holder *h);
+#define autoholder __attribute__((cleanup(engine_holder_end)))
+/* A descriptor of the mount, as snapshot_mount() returns it. */
+must_use int engine_holder_mount(struct engine *e, const struct snapshot *s, struct engine_holder *ret,
+				 struct err *err);
+/* snapshot_remove() by who may: files of the container's users are not the caller's. */
+must_use int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err);
