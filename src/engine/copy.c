@@ -10,6 +10,7 @@
  */
 #include "base/file.h"
 #include "engine/copy_entry.h"
+#include "engine/rootless.h"
 #include "host/resolve.h"
 #include "image/layer.h"
 
@@ -304,6 +305,10 @@ static int open_root(struct engine *e, const struct engine_container *c, const s
 		return err_set(err, ESRCH, "container %s ended meanwhile", c->name);
 	}
 	int r = engine_snapshot_of(e, c, maps, &s, err);
+	if (r == 0 && e->o.rootless) {
+		struct engine_holder holder autoholder = {.sock = -1};
+		return engine_holder_mount(e, &s, &holder, err); /* the mount outlives who made it */
+	}
 	if (r == 0)
 		r = snapshot_prepare(e->store, &s, err);
 	return r < 0 ? r : snapshot_mount(e->store, &s, err);
