@@ -25,6 +25,7 @@ fuzz:
 	tests/fuzz/run build-fuzz $(T)
 
 bench: all
+	tools/deps bench
 	tools/bench
 
 stress: all

@@ -146,14 +146,20 @@ static int amd64_level(void)
 {
 #if defined(__x86_64__)
 	__builtin_cpu_init();
-	if (__builtin_cpu_supports("x86-64-v4"))
-		return 40;
-	if (__builtin_cpu_supports("x86-64-v3"))
-		return 30;
-	if (__builtin_cpu_supports("x86-64-v2"))
+	/* By what tells the levels apart: the names of the levels themselves are unknown to clang 14. */
+	if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.2") ||
+	    !__builtin_cpu_supports("popcnt"))
+		return 10;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") ||
+	    !__builtin_cpu_supports("fma"))
 		return 20;
-#endif
+	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+	    !__builtin_cpu_supports("avx512vl"))
+		return 30;
+	return 40;
+#else
 	return 10;
+#endif
 }
 
 static int score_same(const struct platform_text *want, const struct platform_text *have)
