@@ -42,7 +42,7 @@ static int code_of(int rc)
 	}
 }
 
-static int fail(const struct db *db, struct err *err, const char *what)
+static int db_fail(const struct db *db, struct err *err, const char *what)
 {
 	return err_set(err, code_of(sqlite3_extended_errcode(db->handle)),
 		       "cannot %s the database \"%s\": %s", what, db->path, sqlite3_errmsg(db->handle));
@@ -50,7 +50,7 @@ static int fail(const struct db *db, struct err *err, const char *what)
 
 static int simple(struct db *db, const char *sql, const char *what, struct err *err)
 {
-	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(db, err, what);
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err, what);
 }
 
 /*
@@ -91,7 +91,7 @@ static int keep_log(struct db *db, enum db_durability d, struct err *err)
 	if (sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_PERSIST_WAL, &on) != SQLITE_OK ||
 	    (d == DB_FAST &&
 	     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK))
-		return fail(db, err, "open");
+		return db_fail(db, err, "open");
 	return 0;
 }
 
@@ -119,7 +119,7 @@ int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, 
 	int r = MIN_OF(fresh, 0);
 	if (r == 0 && sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 				      NULL) != SQLITE_OK)
-		r = fail(db, err, "open");
+		r = db_fail(db, err, "open");
 	if (r == 0)
 		r = keep_log(db, d, err);
 	/* The mode stands in the file. */
@@ -233,10 +233,10 @@ static int query(struct db *db, struct db_row *ret, struct err *err, const char 
 {
 	*ret = (struct db_row){.db = db};
 	if (sqlite3_prepare_v2(db->handle, sql, -1, &ret->stmt, NULL) != SQLITE_OK)
-		return fail(db, err, "read");
+		return db_fail(db, err, "read");
 	if (bind_all(ret->stmt, types, ap) == SQLITE_OK)
 		return 0;
-	int r = fail(db, err, "read");
+	int r = db_fail(db, err, "read");
 	db_row_end(ret);
 	return r;
 }
@@ -257,7 +257,7 @@ int db_next(struct db_row *row, struct err *err)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	return rc == SQLITE_DONE ? 0 : fail(row->db, err, "read");
+	return rc == SQLITE_DONE ? 0 : db_fail(row->db, err, "read");
 }
 
 const char *db_text(const struct db_row *row, int column)

@@ -2,6 +2,8 @@
 /* How long and since when, in the words that `ps` has for it; times in and out of text. */
 #include "engine/engine_int.h"
 
+#include "base/clock.h"
+
 #include <time.h>
 
 void engine_duration_text(int64_t ns, char *buf, size_t len)
@@ -68,10 +70,7 @@ void engine_status_text(const struct engine_status_in *in, char *buf, size_t len
 
 int64_t engine_now(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * ENGINE_NS_SECOND + t.tv_nsec;
+	return clock_ns(CLOCK_REALTIME);
 }
 
 void engine_time_text(int64_t ns, char ret[static 40])

@@ -2,6 +2,7 @@
 /* An image whose content is in the store gets its row and its name. */
 #include "image/store_int.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <time.h>
@@ -84,14 +85,6 @@ static int64_t created_ns(const char *text)
 	    __builtin_add_overflow(ns, t.tv_nsec, &ns) || ns < 0)
 		return 0;
 	return ns;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* What the row will say, as it is gathered. */
@@ -245,7 +238,7 @@ static int record_write(struct db *db, const struct row *w, struct err *err)
 		    "excluded.platform, size = excluded.size, pulled = excluded.pulled, layers = "
 		    "excluded.layers",
 		    "ssssiiisss", w->r->config_digest, w->r->manifest_digest, w->r->index_digest, w->platform,
-		    size, created_ns(w->c.created), now_ns(), w->layers, w->diffs, w->config);
+		    size, created_ns(w->c.created), clock_ns(CLOCK_REALTIME), w->layers, w->diffs, w->config);
 	return r < 0 ? r : record_all_names(db, w, err);
 }
 

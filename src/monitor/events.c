@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/events.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/json_write.h"
 
@@ -25,17 +26,9 @@ static char *event_format(const struct event_line *e, int64_t time, size_t n)
 	return json_take(&out);
 }
 
-static int64_t event_now(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int event_append(const char *path, const struct event_line *e, struct err *err)
 {
-	int64_t time = e->time ? e->time : event_now();
+	int64_t time = e->time ? e->time : clock_ns(CLOCK_REALTIME);
 	autofree char *line = NULL;
 	size_t n = e->attributes.n;
 	ssize_t put;

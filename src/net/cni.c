@@ -58,7 +58,7 @@ static const struct json_field conf_fields[] = {
 static const struct json_table conf_table = JSON_TABLE(struct conf, conf_fields);
 
 /* Behind the value that begins at `p`, in text that is known to be JSON. */
-static const char *skip_value(const char *p)
+static const char *cni_skip_value(const char *p)
 {
 	unsigned depth = 0;
 
@@ -86,13 +86,13 @@ static const char *find_member(const char *text, const char *key)
 		if (*p != '"')
 			return NULL;
 		const char *name = p + 1;
-		p = skip_value(p);
+		p = cni_skip_value(p);
 		bool is = (size_t)(p - 1 - name) == n && memcmp(name, key, n) == 0;
 		p += strspn(p, " \t\r\n:");
 		if (is)
 			return p;
 		if (*p == '{' || *p == '[' || *p == '"')
-			p = skip_value(p);
+			p = cni_skip_value(p);
 		else
 			p += strcspn(p, ",}");
 	}
@@ -107,7 +107,7 @@ static int split_plugins(struct conf *c, const char *text, struct err *err)
 	p++;
 	for (size_t i = 0; i < c->plugins.n; i++) {
 		p += strspn(p, " \t\r\n,");
-		const char *end = skip_value(p);
+		const char *end = cni_skip_value(p);
 		c->plugins.v[i].text = p;
 		c->plugins.v[i].len = (size_t)(end - p);
 		p = end;
@@ -129,7 +129,7 @@ static int parse_conf(struct json_doc *doc, const char *text, const char *where,
 			return err_oom(err);
 		*one = (struct plugin){
 			.type = c->type, .capabilities = c->capabilities, .text = strchr(text, '{')};
-		one->len = (size_t)(skip_value(one->text) - one->text);
+		one->len = (size_t)(cni_skip_value(one->text) - one->text);
 		c->plugins.v = one;
 		c->plugins.n = 1;
 		return 0;
@@ -191,7 +191,7 @@ static int only_confs(const struct dirent *e)
 	       str_ends(e->d_name, ".json");
 }
 
-static int walk_dir(const struct conf_walk *w, const char *dir, struct err *err)
+static int walk_conf_dir(const struct conf_walk *w, const char *dir, struct err *err)
 {
 	struct dirent **list;
 	int n = scandir(dir, &list, only_confs, alphasort);
@@ -213,9 +213,9 @@ static int walk_confs(const struct conf_walk *w, struct err *err)
 	int r = 0;
 
 	if (w->n->o.cni_config_dirs.n == 0)
-		return walk_dir(w, "/etc/cni/net.d", err);
+		return walk_conf_dir(w, "/etc/cni/net.d", err);
 	for (size_t i = 0; r == 0 && i < w->n->o.cni_config_dirs.n; i++)
-		r = walk_dir(w, w->n->o.cni_config_dirs.v[i], err);
+		r = walk_conf_dir(w, w->n->o.cni_config_dirs.v[i], err);
 	return r;
 }
 

@@ -205,7 +205,7 @@ int dns_open(const struct dns_options *o, struct dns **ret, struct err *err)
 	return 0;
 }
 
-static void close_stream(struct stream *s)
+static void drop_stream(struct stream *s)
 {
 	if (s->buf)
 		free(s->buf);
@@ -215,13 +215,13 @@ static void close_stream(struct stream *s)
 
 static void close_conn(struct conn *c)
 {
-	close_stream(&c->s);
+	drop_stream(&c->s);
 	c->state = CONN_FREE;
 }
 
 static void close_relay(struct relay *y)
 {
-	close_stream(&y->s);
+	drop_stream(&y->s);
 	y->state = RELAY_FREE;
 }
 

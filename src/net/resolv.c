@@ -45,7 +45,7 @@ static void take_server(struct host_file *h, const char *word, bool verbatim)
 	h->n_servers++;
 }
 
-static void take_line(struct host_file *h, char *line, bool verbatim)
+static void take_resolv_line(struct host_file *h, char *line, bool verbatim)
 {
 	char *save = line, *key = strsep(&save, " \t");
 	char *word;
@@ -107,7 +107,7 @@ char *net_resolv_conf(const struct net_resolv *q)
 	while ((line = strsep(&save, "\n"))) {
 		line[strcspn(line, "#;\r")] = '\0';
 		line += strspn(line, " \t");
-		take_line(&h, line, q->verbatim);
+		take_resolv_line(&h, line, q->verbatim);
 	}
 	put_servers(&s, q, &h);
 	put_words(&s, "search", &q->search, &h.search);

@@ -5,6 +5,7 @@
  */
 #include "monitor/program/mon.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "monitor/events.h"
@@ -22,14 +23,6 @@
 #include <time.h>
 
 enum { PLAN_MAX = 16 << 20 };
-
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	(void)clock_gettime(id, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 int64_t mon_clock(void)
 {
