@@ -590,8 +590,17 @@ int engine_inspect(struct engine *e, const char *id, bool size, char **ret_json,
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	struct json_out out autojsonout = {0};
-	int r = engine_load_locked(e, id, &c, err);
+	/* Somebody who is at work on it (a commit) does not keep others from looking. */
+	int lock = engine_lock(e, id, false, err), r;
 
+	if (lock == -EAGAIN) {
+		r = engine_load(e, id, &c, err);
+	} else {
+		if (lock < 0)
+			return lock;
+		(void)close(lock); /* free: settled as usual */
+		r = engine_load_locked(e, id, &c, err);
+	}
 	if (r == 0)
 		r = write_inspect(&out, e, &c, size, err);
 	if (r < 0)

@@ -58,7 +58,7 @@ static int act_inside(struct engine *e, const struct snapshot *s, bool remove, i
 	return remove ? snapshot_remove(s, err) : mount_here(e, s, err);
 }
 
-static _Noreturn void hold(struct engine *e, const struct snapshot *s, bool remove, int sock)
+static _Noreturn void holder_hold(struct engine *e, const struct snapshot *s, bool remove, int sock)
 {
 	struct holder_word word = {{0}};
 	size_t nfds;
@@ -122,7 +122,7 @@ static int holder_start(struct engine *e, const struct snapshot *s, bool remove,
 	h.pid = fork();
 	if (h.pid == 0) {
 		(void)close(pair[0]); /* so that the end of the others is the end of this */
-		hold(e, s, remove, pair[1]);
+		holder_hold(e, s, remove, pair[1]);
 	}
 	(void)close(pair[1]); /* the holder's */
 	h.sock = pair[0];
