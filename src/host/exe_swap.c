@@ -22,6 +22,15 @@
  * checks that we were thorough: it refuses (EBUSY) while anything of the old
  * path is mapped.
  *
+ * Last, the clone becomes noexec, and so the file can be held by whoever sees
+ * this process but not be executed a second time: a container whose program
+ * is "/proc/self/exe", or a script or a loader that names it, would be a
+ * process of the container's own with our file behind it.  Read-only is not
+ * enough there: an open for writing counts as a writer of the *file* for the
+ * instant before the kernel finds out that the *mount* is read-only (EROFS,
+ * do_dentry_open()), and whoever tries that in a loop makes the host's execve
+ * of our program fail with ETXTBSY now and then.
+ *
  * Needs Linux 5.12 (mount_setattr), CONFIG_CHECKPOINT_RESTORE (all
  * distributions), and CAP_SYS_ADMIN in the own user namespace.
  */
@@ -86,16 +95,28 @@ static int image_find(struct image *ret)
 	return -ENOEXEC;
 }
 
-static int open_readonly_clone(void)
+static int restrict_mount(int tree, uint64_t attrs)
 {
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	struct mount_attr attr = {.attr_set = attrs};
+
+	return sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0 ? -errno : 0;
+}
+
+/* Closing *ret_tree dissolves the clone: from then on it is in no namespace. */
+static int open_readonly_clone(int *ret_tree)
+{
 	autoclose int tree = sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	if (tree < 0 || sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+	if (tree < 0)
 		return -errno;
+	int r = restrict_mount(tree, MOUNT_ATTR_RDONLY);
+	if (r < 0)
+		return r;
 	int fd = open(fd_path(tree).s, O_RDONLY | O_CLOEXEC);
-	/* Closing `tree` dissolves the clone: from then on it is in no namespace. */
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	*ret_tree = take_fd(&tree);
+	return fd;
 }
 
 static int protection_of(const ElfW(Phdr) * ph)
@@ -200,9 +221,13 @@ int exe_swap(char **argv)
 	int r = image_find(&im);
 	if (r < 0)
 		return r;
-	autoclose int fd = open_readonly_clone();
+	autoclose int tree = -1;
+	autoclose int fd = open_readonly_clone(&tree);
 	if (fd < 0)
 		return fd;
 	r = remap_segments(&im, fd);
-	return r < 0 ? r : set_exe(&im, fd, argv);
+	if (r == 0)
+		r = set_exe(&im, fd, argv);
+	/* Not earlier: the kernel takes only what may be executed, in mappings as well as for exe. */
+	return r < 0 ? r : restrict_mount(tree, MOUNT_ATTR_NOEXEC);
 }

@@ -44,12 +44,13 @@ def quiet_true(tmp_path_factory):
 
 
 @pytest.fixture
-def evil(ct, attacker):
+def evil(ct, attacker, runtime):
     """Like ct, with /bin/attacker in the rootfs."""
     def make(*args, **kw):
         c = ct(*args, **kw)
         shutil.copy(attacker, os.path.join(c.rootfs, "bin/attacker"))
         return c
+    make.runtime = runtime
     return make
 
 

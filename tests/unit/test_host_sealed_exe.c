@@ -74,6 +74,21 @@ static bool can_write(const char *path)
 	return wrote;
 }
 
+/* Not only by a path: scripts and loaders name it as well. */
+static bool can_execute(int exe)
+{
+	char *argv[] = {(char *)(uintptr_t) "program", "victim", NULL};
+	struct fd_path p = fd_path(exe);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execv(p.s, argv);
+		syscall(SYS_execveat, exe, "", argv, environ, AT_EMPTY_PATH);
+		_exit(errno == EACCES ? 0 : 1);
+	}
+	return proc_exit_code(proc_wait(pid)) != 0;
+}
+
 /* Everything that might turn a read-only mount into another, on a descriptor of the victim's program. */
 static bool can_unwrap(int exe)
 {
@@ -206,6 +221,7 @@ static void play(const struct round *r, const char *program, const char *origina
 		/* FOREIGN protects from what that user can start; root itself may write root's file. */
 		bool from_root = r->want != SEALED_EXE_FOREIGN;
 		CHECK(!from_root || !can_write(path));
+		CHECK(r->want != SEALED_EXE_READONLY || !can_execute(exe));
 		CHECK(!from_root || attack(exe, false, 0) == 0);
 		int code = attack(exe, true, r->uid);
 		CHECK(code == 0 || code == 77);
@@ -213,6 +229,7 @@ static void play(const struct round *r, const char *program, const char *origina
 		CHECK_INT(proc_exit_code(proc_wait(pid)), 0);
 		/* The race of the real attack: the victim is gone, the file is no longer busy. */
 		CHECK(!from_root || !can_write(fd_path(exe).s));
+		CHECK(r->want != SEALED_EXE_READONLY || !can_execute(exe));
 		CHECK(!from_root || attack(exe, false, 0) == 0);
 		code = attack(exe, true, r->uid);
 		CHECK(code == 0 || code == 77);

@@ -17,6 +17,7 @@
 #include "host/userns.h"
 #include "isolate/ns/sync.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -150,11 +151,12 @@ static void warn_of_strays(const struct isolate_create *c)
 				"killed as a whole. Such configuration is strongly discouraged");
 }
 
+/* via_helper: both talk over one socket, and the helper's word about its child has to be the first. */
 bool ns_child_waits(const struct ns_container *n)
 {
 	bool refused = n->cloned_into && n->spawn.cgroup_fd < 0;
 
-	return (n->spawn.create & CLONE_NEWUSER) || n->c->cgroup->systemd || refused;
+	return (n->spawn.create & CLONE_NEWUSER) || n->spawn.via_helper || n->c->cgroup->systemd || refused;
 }
 
 /* A place in the books, and what the child may be waiting for: identity, a cgroup. */
@@ -270,6 +272,21 @@ static void explain_death(const struct isolate_create *c, int status, struct err
 			      proc_exit_code(status)); /* as above */
 }
 
+/*
+ * Copied to the child, which other containers see from its first instant
+ * where a pid namespace is shared.  Undumpable, its /proc files (exe, fd, mem)
+ * and ptrace(2) are closed to them as long as it is ours; execve opens them
+ * again.  Without these two privileges they would be closed to us as well,
+ * who have its maps and scores to write; but then nobody has more rights over
+ * the host's files than the containers' user had anyway (host/sealed_exe.c).
+ */
+static int shut_out(struct err *err)
+{
+	if (geteuid() != 0 || !(caps_permitted() & CAP_BIT(CAP_NR_SYS_PTRACE)))
+		return 0;
+	return prctl(PR_SET_DUMPABLE, 0) < 0 ? err_sys(err, "cannot make the process undumpable") : 0;
+}
+
 int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
 {
 	autocontainer struct ns_container n = {
@@ -292,6 +309,9 @@ int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *e
 	if (r < 0)
 		return r;
 	warn_of_strays(c);
+	r = shut_out(err);
+	if (r < 0)
+		return r;
 	r = ns_spawn(&n.spawn, &pid, &pidfd, err);
 	if (pid == 0)
 		ns_child_main(&n, r, err);
