@@ -7,6 +7,7 @@ import time
 import pytest
 
 from harness import bundle, host, leaks, peer
+from harness.host import SLOW_CLONE
 
 FILES = {"pid": "pid", "network": "net", "mount": "mnt", "ipc": "ipc", "uts": "uts", "cgroup": "cgroup"}
 
@@ -91,6 +92,18 @@ def test_join_a_user_namespace(ct):
     peer.lacks("runc", "1.1 wants the mappings as well")
     ns = leaks.namespace_ids(first.pid)
     assert c.run().ok().lines == [ns["user"], ns["net"], "0"]
+
+
+def test_join_a_user_namespace_where_clone_returns_late(ct):
+    """The new process is far ahead before its maker is told its pid: on a loaded machine that happens by itself."""
+    first = ct(["sleep", "1000"])
+    bundle.user_namespace(first.config)
+    first.up()
+    c = ct(["echo", "done"])
+    for nstype in ("user", "pid"):
+        bundle.set_namespace(c.config, nstype, "/proc/%d/ns/%s" % (first.pid, nstype))
+    peer.lacks("runc", "1.1 wants the mappings as well")
+    assert c.run(wrap=SLOW_CLONE).ok().out == "done\n"
 
 
 @pytest.mark.parametrize("path", ["/no/such/ns", "/etc/passwd", "/proc/self/ns/mnt"])

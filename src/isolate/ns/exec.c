@@ -35,6 +35,7 @@ struct ns_joiner {
 	struct cgroup_join join; /* the v1 hierarchies, entered by the child itself */
 	int cgroup_fd;		 /* the unified tree's group, cloned into; -1 = none */
 	bool cloned_into;	 /* was to be cloned into it */
+	bool via_helper;	 /* join_helper() clones it; it begins with waiting for NS_MSG_GO */
 	int init;		 /* pidfd of the container's first process */
 	int flags;		 /* CLONE_NEW* to join, the pid namespace included */
 	int procfs, sync_parent, sync_child, console;
@@ -133,12 +134,12 @@ static int open_terminal(const struct ns_joiner *j, struct err *err)
 	return tty_take(slave, err);
 }
 
-static int join_setup(struct ns_joiner *j, bool joined, struct err *err)
+static int join_setup(struct ns_joiner *j, struct err *err)
 {
 	const struct oci_cpu_affinity *affinity = j->x->process->exec_cpu_affinity;
 	int r;
 
-	if (!joined && setns(j->init, j->flags & ~CLONE_NEWPID) < 0)
+	if (!j->via_helper && setns(j->init, j->flags & ~CLONE_NEWPID) < 0)
 		return err_sys(err, "cannot join the container's namespaces");
 	if ((j->flags & CLONE_NEWUSER) && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_sys(err, "cannot become root of the container's user namespace");
@@ -171,7 +172,7 @@ static int join_setup(struct ns_joiner *j, bool joined, struct err *err)
 	return r < 0 ? r : ns_expect(j->sync_child, NS_MSG_GO, err);
 }
 
-static _Noreturn void join_main(struct ns_joiner *j, bool joined)
+static _Noreturn void join_main(struct ns_joiner *j)
 {
 	struct err err = {0};
 	int r = 0;
@@ -181,11 +182,14 @@ static _Noreturn void join_main(struct ns_joiner *j, bool joined)
 	fd_drop(&j->sync_parent);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		r = err_sys(&err, "cannot tie the process's life to its maker's");
+	/* Nothing of ours may come before the word of the helper that cloned us. */
+	if (r == 0 && j->via_helper)
+		r = ns_expect(j->sync_child, NS_MSG_GO, &err);
 	/* "initial" rules until the process is in the container's cgroup. */
 	if (r == 0 && affinity)
 		r = procattr_affinity(0, affinity->initial, &err);
 	if (r == 0)
-		r = join_setup(j, joined, &err);
+		r = join_setup(j, &err);
 	if (r == 0 && prctl(PR_SET_PDEATHSIG, 0) < 0)
 		r = err_sys(&err, "cannot untie the process's life from its maker's");
 	if (r == 0)
@@ -207,7 +211,7 @@ static _Noreturn void join_helper(struct ns_joiner *j)
 	}
 	pid_t pid = ns_clone(CLONE_PARENT, NULL, &pidfd);
 	if (pid == 0)
-		join_main(j, true);
+		join_main(j);
 	if (pid < 0) {
 		(void)err_sys(&err, "cannot clone in the container"); /* told below */
 		ns_send_failure(j->sync_child, &err);
@@ -222,7 +226,7 @@ static int spawn(struct ns_joiner *j, pid_t *ret_pid, int *ret_pidfd, struct err
 	/* Copied to the child, which the container's processes may see: shut them out of its /proc files. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		return err_sys(err, "cannot make the process undumpable");
-	bool helper = (j->flags & CLONE_NEWPID) && setns(j->init, CLONE_NEWPID) < 0;
+	j->via_helper = (j->flags & CLONE_NEWPID) && setns(j->init, CLONE_NEWPID) < 0;
 	int fd = -1;
 	pid_t pid = ns_clone(0, &j->cgroup_fd, &fd);
 	autoclose int cloned = fd;
@@ -230,11 +234,11 @@ static int spawn(struct ns_joiner *j, pid_t *ret_pid, int *ret_pidfd, struct err
 	if (pid < 0)
 		return err_sys(err, "cannot clone the process");
 	if (pid == 0) {
-		if (helper)
+		if (j->via_helper)
 			join_helper(j);
-		join_main(j, false);
+		join_main(j);
 	}
-	if (!helper) {
+	if (!j->via_helper) {
 		*ret_pid = pid;
 		*ret_pidfd = take_fd(&cloned);
 		return 0;
@@ -274,8 +278,10 @@ static int attach(const struct ns_joiner *j, pid_t pid, struct err *err)
 static int join_drive(struct ns_joiner *j, pid_t pid, int pidfd, int relay, struct err *err)
 {
 	const struct isolate_exec *x = j->x;
-	int r = attach(j, pid, err);
+	int r = j->via_helper ? ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err) : 0;
 
+	if (r == 0)
+		r = attach(j, pid, err);
 	if (r == 0 && x->spawned)
 		r = x->spawned(x->data, pid, err);
 	if (r == 0)
