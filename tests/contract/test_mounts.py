@@ -356,11 +356,13 @@ def idmap(first, size=65536):
 
 
 @pytest.mark.parametrize("option", ["idmap", "ridmap"])
-def test_idmapped_mount_with_its_own_mapping(ct, volume, host_mount, option):
+def test_idmapped_mount_with_its_own_mapping(ct, runtime, volume, host_mount, option):
     """A per-mount mapping: files of host id 0 appear as 3000 without a chown."""
     peer.lacks("runc", "1.1 has no id-mapped mounts")
-    host_mount("tmpfs", volume + "/sub", "tmpfs")
-    open(volume + "/sub/inner", "w").close()
+    other = runtime.scratch + "/other"  # of the same file system: a tmpfs can be mapped since 6.3 only
+    os.mkdir(other)
+    open(other + "/inner", "w").close()
+    host_mount(other, volume + "/sub", flags=host.MS_BIND)
     c = ct("stat -c '%u %g' /vol/data /vol/sub/inner")
     bundle.bind(c.config, volume, "/vol", "rbind", option)
     c.config["mounts"][-1].update(uidMappings=idmap(3000), gidMappings=idmap(4000))

@@ -11,6 +11,7 @@ import pytest
 
 from harness import container, env, host
 from harness.container import wait_for
+from harness.rootless import UID, rootless  # noqa: F401 (a fixture)
 
 if os.environ.get("COFFER_VM") != "1":
     pytest.skip("runs in the guest of tests/vm/run", allow_module_level=True)
@@ -153,6 +154,53 @@ def test_twenty_scopes(scoped):
     wait_for(lambda: all(gone(c) for c in made), "all scopes to end", 20)
 
 
+@pytest.fixture
+def session(rootless, runtime):
+    """An ordinary user's own systemd; the user's commands run in its part of the tree. Gives that part's path."""
+    group = "/user.slice/user-%d.slice/user@%d.service" % (UID, UID)
+    drop = runtime.as_user["preexec_fn"]
+
+    def enter():
+        with open("/sys/fs/cgroup%s/init.scope/cgroup.procs" % group, "w") as f:
+            f.write("0")
+        drop()
+
+    sh("useradd", "--uid", str(UID), "--no-create-home", "coffer-test")
+    try:
+        sh("systemctl", "start", "user@%d.service" % UID)
+        runtime.flags.append("--systemd-cgroup")
+        runtime.as_user["preexec_fn"] = enter
+        runtime.as_user["env"]["XDG_RUNTIME_DIR"] = "/run/user/%d" % UID
+        yield group
+    finally:
+        sh("systemctl", "stop", "user-%d.slice" % UID, "user@%d.service" % UID)
+        sh("userdel", "coffer-test")
+
+
+def test_scope_of_an_ordinary_user(rootless, session, runtime):
+    """Limits without root: the user's manager makes the scope, in what the host's gave it."""
+    c = rootless(["sleep", "600"])
+    c.linux["cgroupsPath"] = "user.slice:coffer:" + c.id
+    c.linux["resources"] = {"memory": {"limit": 64 * MB}, "pids": {"limit": 33}}
+    c.up()
+    scope = "/sys/fs/cgroup%s/user.slice/coffer-%s.scope" % (session, c.id)
+
+    def value(name):
+        with open(scope + "/" + name) as f:
+            return f.read().strip()
+    assert value("memory.max") == str(64 * MB) and value("pids.max") == "33"
+    assert str(c.pid) in value("cgroup.procs").split()
+    assert os.stat(scope).st_uid == UID
+    assert c.exec("wc -l < /proc/self/cgroup").ok().out == "1\n"
+    c.rt.call("update", "--pids-limit", "44", c.id).ok()
+    assert value("pids.max") == "44"
+    c.rt.call("pause", c.id).ok()
+    assert c.status == "paused"
+    c.rt.call("resume", c.id).ok()
+    c.delete("--force").ok()
+    wait_for(lambda: not os.path.exists(scope), "the scope to end")
+
+
 PROFILE = """
 profile coffer-test flags=(attach_disconnected,mediate_deleted) {
   file, capability, network, signal, umount, ptrace,
@@ -160,6 +208,11 @@ profile coffer-test flags=(attach_disconnected,mediate_deleted) {
   deny /proc/sys/** w,
 }
 """
+
+
+def label(pid):
+    with open("/proc/%d/attr/current" % pid) as f:
+        return f.read().strip()
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +228,20 @@ def test_apparmor(ct, profile):
     c = ct("cat /proc/self/attr/current; mkdir /denied; echo x > /denied/f || echo refused; echo x > /ok && echo written")
     c.process["apparmorProfile"] = profile
     assert c.run().ok().out == "coffer-test (enforce)\nrefused\nwritten\n"
+
+
+def test_apparmor_as_the_host_sees_it(ct, profile):
+    """The first process waits unconfined for its start, and every process after it is confined: none is forgotten."""
+    c = ct("sleep 600 & exec sleep 600")
+    c.process["apparmorProfile"] = profile
+    c.create().ok()
+    assert label(c.pid) == "unconfined"
+    c.start().ok()
+    pids = wait_for(lambda: len(c.rt.json("ps", "--format", "json", c.id)) == 2 and
+                    c.rt.json("ps", "--format", "json", c.id), "two processes")
+    assert [label(pid) for pid in pids] == [profile + " (enforce)"] * 2
+    with open("/sys/kernel/security/apparmor/profiles") as f:
+        assert profile + " (enforce)" in f.read().splitlines()
 
 
 def test_apparmor_in_exec(ct, profile):
