@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "engine/spec.h"
 #include "host/helper.h"
+#include "image/content.h"
 
 #include <spawn.h>
 #include <sys/stat.h>
@@ -374,6 +375,10 @@ int engine_create(struct engine *e, const struct engine_create *q, char **ret_id
 
 	if (r == 0)
 		r = engine_create_check(e, q, err);
+	/* From the look at the image to the row that names its layers, no sweep may come between. */
+	autoclose int use = r == 0 ? content_use(e->store, err) : -1;
+	if (r == 0)
+		r = MIN_OF(use, 0);
 	if (r == 0)
 		r = create_it(&m, err);
 	if (r == 0) {

@@ -272,6 +272,11 @@ struct engine_prune {
 };
 must_use int engine_prune(struct engine *e, const struct engine_prune *q, uint64_t *ret_bytes,
 			  struct err *err);
+/*
+ * Removes content that no image and no container needs.  `wait` false: while
+ * content is on its way in nothing is done, the next sweep takes it.
+ */
+must_use int engine_sweep(struct engine *e, bool wait, uint64_t *ret_bytes, struct err *err);
 struct engine_usage {
 	uint64_t images, images_active, images_size, images_reclaimable;
 	uint64_t containers, containers_active, containers_size, containers_reclaimable;

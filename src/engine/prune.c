@@ -91,6 +91,38 @@ static bool uses_layer(void *data, const char *diff_id)
 	return false;
 }
 
+/* ---- sweep ---- */
+
+struct sweeping {
+	struct engine *e;
+	struct in_use use;
+	bool looked, failed;
+};
+
+/* The store is locked by now: no container is made between this look and the removal. */
+static bool sweep_spares(void *data, const char *diff_id)
+{
+	struct sweeping *s = data;
+	struct err err;
+
+	if (!s->looked)
+		s->failed = engine_each(s->e, note_use, &s->use, &err) < 0;
+	s->looked = true;
+	return s->failed || uses_layer(&s->use, diff_id);
+}
+
+int engine_sweep(struct engine *e, bool wait, uint64_t *ret_bytes, struct err *err)
+{
+	struct sweeping s = {.e = e};
+	struct image_gc_result gc = {0};
+	int r = wait ? image_gc(e->store, sweep_spares, &s, &gc, err)
+		     : image_gc_try(e->store, sweep_spares, &s, &gc, err);
+
+	in_use_free(&s.use);
+	*ret_bytes = gc.bytes;
+	return r == -EAGAIN ? 0 : r;
+}
+
 /* ---- prune ---- */
 
 static const char *const prune_filters[] = {"until", "label", "label!", "dangling", "all", NULL};
@@ -183,7 +215,6 @@ static int64_t image_time(const struct image *i)
 static int prune_images(struct pruning *p, struct err *err)
 {
 	image_list l = {0};
-	struct image_gc_result gc = {0};
 	char container[65];
 	int r = engine_each(p->e, note_use, &p->use, err);
 
@@ -205,9 +236,10 @@ static int prune_images(struct pruning *p, struct err *err)
 			engine_warn(p->e, "%s", why.msg);
 	}
 	image_list_free(&l);
+	uint64_t bytes = 0;
 	if (r == 0)
-		r = image_gc(p->e->store, uses_layer, &p->use, &gc, err);
-	p->bytes += gc.bytes;
+		r = engine_sweep(p->e, true, &bytes, err);
+	p->bytes += bytes;
 	return r;
 }
 

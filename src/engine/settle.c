@@ -284,7 +284,8 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 	c.lock = take_fd(&lock);
 	if (!engine_has_run_dir(e, id))
 		return engine_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
-	if (engine_runs(e, id, NULL))
-		return 0; /* started again meanwhile */
+	struct monitor_status st = {0};
+	if (engine_runs(e, id, &st) || st.restarting)
+		return 0; /* started again meanwhile, or about to be */
 	return engine_end_locked(e, &c, err);
 }

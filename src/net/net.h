@@ -145,24 +145,3 @@ void net_advise(struct net *n, void (*line)(void *data, const char *text), void 
 /* Parses "[IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTO]" (`-p`), with Docker's messages.  `ret->host_ip`
  * is *ret_host_ip, which the caller frees. */
 must_use int net_port_parse(const char *text, struct net_port *ret, char **ret_host_ip, struct err *err);
-
-/* ---- files of a container ---- */
-
-/* resolv.conf.  NULL for lack of memory. */
-struct net_resolv {
-	bool internal; /* net_result.needs_dns: the nameserver is 127.0.0.11 */
-	bool verbatim; /* the host's network: loopback addresses of the host's file are good inside */
-	str_list dns, search, options; /* of --dns …; each one that is given replaces the host's */
-};
-must_use char *net_resolv_conf(const struct net_resolv *q);
-/* The upstream servers of the resolver, for struct dns_options and monitor_plan: --dns, or nothing (the
- * host's). */
-
-/* /etc/hosts. */
-struct net_hosts {
-	const char *hostname, *domainname; /* NULL = none */
-	str_list add_host;		   /* "name:address", "name=address"; address "host-gateway" */
-	const struct net_result *net;	   /* NULL = none: `hostname` has no address of its own */
-	const char *host_gateway; /* what "host-gateway" is; NULL = the gateway of the first network */
-};
-must_use int net_hosts_text(const struct net_hosts *q, char **ret, struct err *err);

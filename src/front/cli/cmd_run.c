@@ -61,7 +61,7 @@ static int relay_container(const struct following *f, struct monitor_conn *conn,
 
 	relay.ret_detached = &detached;
 	int r = monitor_relay(conn, &relay, &status, err);
-	if (r == 0 && !detached && f->finishes) {
+	if (r == 0 && !detached && f->finishes && !conn->another_follows) {
 		r = engine_finish(f->engine, f->id, err);
 		if (r == 0)
 			monitor_finished(conn);

@@ -18,34 +18,10 @@ uint64_t images_layer_size(struct image_store *s, const char *diff_id)
 
 /* ---- removing ---- */
 
-/* Images and layers that containers stand on. */
+/* Images that containers stand on. */
 struct images_used {
-	struct json_doc memory;
 	struct engine_rows rows;
-	str_list layers;
 };
-
-static int used_layers(struct engine *e, struct images_used *u, struct err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < u->rows.rows.n; i++) {
-		struct image image autoimage = {0};
-		struct snapshot snapshot = {0};
-		r = engine_snapshot(e, u->rows.rows.v[i].id, &snapshot, &image, err);
-		if (r == -ENOENT) { /* the container went meanwhile */
-			r = 0;
-			continue;
-		}
-		for (size_t k = 0; r == 0 && snapshot.diff_ids && k < snapshot.diff_ids->n; k++) {
-			const char **item = memory_push(&u->memory, &u->layers, sizeof(*item));
-			if (!item)
-				return err_oom(err);
-			*item = memory_text(&u->memory, snapshot.diff_ids->v[k]);
-		}
-	}
-	return r;
-}
 
 static int image_in_use(void *data, const char *image_id, char ret_container[static 65])
 {
@@ -62,16 +38,6 @@ static int image_in_use(void *data, const char *image_id, char ret_container[sta
 		used = runs ? 2 : 1;
 	}
 	return used;
-}
-
-static bool layer_in_use(void *data, const char *diff_id)
-{
-	const struct images_used *u = data;
-
-	for (size_t i = 0; i < u->layers.n; i++)
-		if (streq(u->layers.v[i], diff_id))
-			return true;
-	return false;
 }
 
 struct told {
@@ -100,7 +66,7 @@ int images_remove(struct call *call, struct engine *e, char *const *names, bool 
 	struct images_used used = {0};
 	struct told told = {.used = &used};
 	const struct engine_list all = {.all = true};
-	struct image_gc_result swept;
+	uint64_t swept;
 	const struct config *c;
 	bool removed = false;
 	int r = cli_config(call, &c, err);
@@ -125,14 +91,11 @@ int images_remove(struct call *call, struct engine *e, char *const *names, bool 
 			removed = true;
 	}
 	if (removed && r == 0)
-		r = used_layers(e, &used, err);
-	if (removed && r == 0)
-		r = image_gc(engine_images(e), layer_in_use, &used, &swept, err);
+		r = engine_sweep(e, false, &swept, err);
 	if (r == 0 && told.result < 0) {
 		*err = told.err;
 		r = told.result;
 	}
 	engine_rows_free(&used.rows);
-	json_doc_free(&used.memory);
 	return r;
 }
