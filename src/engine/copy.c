@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "engine/copy_entry.h"
 #include "engine/rootless.h"
+#include "host/userns_self.h"
 #include "host/resolve.h"
 #include "image/layer.h"
 
@@ -286,8 +287,20 @@ static int copy_between(struct engine *e, const struct engine_copy *q, int root,
 	return r;
 }
 
+/*
+ * An ordinary user becomes root of the container's users: their files can be
+ * read, made and given away, and have the ids that the container sees.
+ */
+static int join_users(const struct engine *e, pid_t pid, struct engine_maps *maps, struct err *err)
+{
+	if (!e->o.rootless || geteuid() == 0)
+		return 0;
+	*maps = (struct engine_maps){0};
+	return userns_self_join(pid, err);
+}
+
 /* The root of `c`, which is locked where it does not run. */
-static int open_root(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
+static int open_root(struct engine *e, const struct engine_container *c, struct engine_maps *maps, bool join,
 		     struct err *err)
 {
 	struct snapshot s autosnapshot = {0};
@@ -297,34 +310,38 @@ static int open_root(struct engine *e, const struct engine_container *c, const s
 	if (engine_has_run_dir(e, c->id) && engine_runs(e, c->id, &st)) {
 		if (snprintf(path, sizeof(path), "/proc/%d/root", (int)st.pid) < 0)
 			return err_set(err, EINVAL, "cannot name the container's root");
-		int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		/* The pid may have become another's while we looked. */
+		int r = join ? join_users(e, st.pid, maps, err) : 0;
+		if (r < 0)
+			return r;
 		if (fd >= 0 && engine_runs(e, c->id, NULL))
-			return fd;
-		fd_drop(&fd);
+			return take_fd(&fd);
 		return err_set(err, ESRCH, "container %s ended meanwhile", c->name);
 	}
 	int r = engine_snapshot_of(e, c, maps, &s, err);
 	if (r == 0 && e->o.rootless) {
 		struct engine_holder holder autoholder = {.sock = -1};
-		return engine_holder_mount(e, &s, &holder, err); /* the mount outlives who made it */
+		autoclose int root = engine_holder_mount(e, &s, &holder, err);
+		if (root >= 0 && join)
+			r = join_users(e, holder.pid, maps, err);
+		return r < 0 || root < 0 ? MIN_OF(r, root) : take_fd(&root); /* it outlives who made it */
 	}
 	if (r == 0)
 		r = snapshot_prepare(e->store, &s, err);
 	return r < 0 ? r : snapshot_mount(e->store, &s, err);
 }
 
-int engine_root(struct engine *e, const char *id, bool writable, struct err *err)
+int engine_root(struct engine *e, const char *id, bool as_root, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	struct engine_maps maps;
 	int r = engine_load(e, id, &c, err);
 
-	(void)writable; /* the mount is what it is; the caller decides what to do with it */
 	if (r < 0)
 		return r;
 	engine_maps_of(e, &c, &maps);
-	return open_root(e, &c, &maps, err);
+	return open_root(e, &c, &maps, as_root, err);
 }
 
 int engine_snapshot(struct engine *e, const char *id, struct snapshot *ret, struct image *ret_image,
@@ -367,7 +384,7 @@ int engine_copy(struct engine *e, const struct engine_copy *q, struct err *err)
 		c.lock = -1;
 	}
 	engine_maps_of(e, &c, &maps);
-	autoclose int root = open_root(e, &c, &maps, err);
+	autoclose int root = open_root(e, &c, &maps, true, err);
 	if (root < 0)
 		return root;
 	return copy_between(e, q, root, &maps, id, err);

@@ -207,8 +207,9 @@ struct engine_stats {
 };
 must_use int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, struct err *err);
 /* A descriptor of the container's root: of the running one, or a detached mount of the stopped one's.  The
- * caller closes. */
-must_use int engine_root(struct engine *e, const char *id, bool writable, struct err *err);
+ * caller closes.  `as_root`: an ordinary user's process becomes, for good, root of the container's user
+ * namespace, and reads all that is there. */
+must_use int engine_root(struct engine *e, const char *id, bool as_root, struct err *err);
 /* `ret` is borrowed until engine_close(); `ret_image` (may be NULL) is the caller's: image_free(). */
 must_use int engine_snapshot(struct engine *e, const char *id, struct snapshot *ret, struct image *ret_image,
 			     struct err *err);

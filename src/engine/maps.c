@@ -3,29 +3,19 @@
 #include "engine/engine_int.h"
 
 #include "host/userns.h"
-
-/* Root of a rootless container is who calls; the rest are the caller's subordinate ids. */
-static void add_subids(const char *file, uint32_t self, struct oci_idmap *maps, idmap_list *list)
-{
-	struct userns_subids ids = {0};
-	struct err ignored = {0};
-
-	maps[0] = (struct oci_idmap){.container = 0, .host = self, .size = 1};
-	*list = (idmap_list){.v = maps, .n = 1};
-	if (userns_subids(file, getenv("USER"), getuid(), &ids, &ignored) == 0 && ids.n > 0) {
-		maps[1] = (struct oci_idmap){
-			.container = 1, .host = ids.v[0].first, .size = MIN_OF(ids.v[0].count, 65536U)};
-		list->n = 2;
-	}
-	free(ids.v);
-}
+#include "host/userns_self.h"
 
 void engine_maps_of(const struct engine *e, const struct engine_container *c, struct engine_maps *ret)
 {
 	*ret = (struct engine_maps){0};
 	if (e->o.rootless) {
-		add_subids("/etc/subuid", geteuid(), ret->uid_maps, &ret->uids);
-		add_subids("/etc/subgid", getegid(), ret->gid_maps, &ret->gids);
+		/* Root of the container is who calls; the rest are the caller's subordinate ids. */
+		struct userns_self own;
+		userns_self_maps(&own);
+		memcpy(ret->uid_maps, own.uid_maps, sizeof(own.uid_maps));
+		memcpy(ret->gid_maps, own.gid_maps, sizeof(own.gid_maps));
+		ret->uids = (idmap_list){.v = ret->uid_maps, .n = own.uids.n};
+		ret->gids = (idmap_list){.v = ret->gid_maps, .n = own.gids.n};
 		return;
 	}
 	if (c->record.user_base == 0)

@@ -2,6 +2,7 @@
 #include "image/intake.h"
 
 #include "base/str.h"
+#include "host/userns_self.h"
 
 #include <sys/stat.h>
 
@@ -54,7 +55,7 @@ int intake_begin(struct image_store *s, const char *diff_id, struct intake *ret,
 	struct intake i = {.store = s, .fd = -1};
 	struct layer_builder_options o = {
 		.store = s,
-		.rootless = geteuid() != 0,
+		.rootless = geteuid() != 0 || !userns_is_first(),
 		.expected_diff_id = diff_id,
 	};
 

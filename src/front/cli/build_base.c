@@ -387,4 +387,5 @@ const struct command command_build_base = {
 	.defaults = &base_defaults,
 	.writes_images = true,
 	.run = run_build_base,
+	.users = USERS_UNPACK,
 };

@@ -21,6 +21,7 @@ struct cli_globals {
 
 struct cli {
 	struct cli_globals globals;
+	bool rootless; /* an ordinary user called, whoever we are by now */
 	struct config config;
 	bool config_loaded;
 	struct engine *engine;	      /* NULL until cli_engine() */
@@ -44,6 +45,13 @@ struct call {
 	struct json_doc memory; /* lives until the command has ended */
 };
 
+/* What an ordinary user's command has to do with files of the users in containers. */
+enum command_users {
+	USERS_NONE,   /* nothing, or by processes of its own */
+	USERS_ENTER,  /* reads or removes them: runs as root of the user's own user namespace */
+	USERS_UNPACK, /* likewise, and makes them */
+};
+
 struct command {
 	const char *name, *summary;
 	const char *usage;	 /* behind the name: "[OPTIONS] IMAGE [COMMAND] [ARG...]" */
@@ -56,8 +64,9 @@ struct command {
 	bool stop_first;
 	bool enters_container; /* the program itself must be out of the container's reach */
 	bool writes_images;    /* what it reports done must survive a power failure */
-	int error_status;      /* 0: 1 */
-	const char *words;     /* what completion offers behind the options: "@container", "@image", … */
+	enum command_users users;
+	int error_status;  /* 0: 1 */
+	const char *words; /* what completion offers behind the options: "@container", "@image", … */
 	int (*run)(struct call *call, struct err *err);
 };
 

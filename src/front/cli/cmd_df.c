@@ -191,4 +191,5 @@ const struct command command_df = {
 	.options = {OPT_TABLE(df_options)},
 	.options_size = sizeof(struct df_flags),
 	.run = run_df,
+	.users = USERS_ENTER,
 };

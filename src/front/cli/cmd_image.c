@@ -200,6 +200,7 @@ static int run_export(struct call *call, struct err *err)
 	struct image image autoimage = {0};
 	struct snapshot snapshot = {0};
 	autofree char *id = NULL;
+	bool user = call->cli->rootless; /* who is among the container's users by then, and sees its ids */
 	struct output out;
 
 	if (is_terminal_output(f->output))
@@ -211,13 +212,13 @@ static int run_export(struct call *call, struct err *err)
 		r = engine_snapshot(e, id, &snapshot, &image, err);
 	if (r < 0)
 		return r;
-	autoclose int root = engine_root(e, id, false, err);
+	autoclose int root = engine_root(e, id, true, err);
 	if (root < 0)
 		return root;
 	r = output_open(call, f->output, &out, err);
 	if (r < 0)
 		return r;
-	r = image_export(root, out.fd, snapshot.uids, snapshot.gids, err);
+	r = image_export(root, out.fd, user ? NULL : snapshot.uids, user ? NULL : snapshot.gids, err);
 	return output_close(&out, r, err);
 }
 
@@ -342,6 +343,7 @@ const struct command command_rmi = {
 	.writes_images = true,
 	.words = "@image",
 	.run = run_rmi,
+	.users = USERS_ENTER,
 };
 const struct command command_save = {
 	.name = "save",
@@ -366,6 +368,7 @@ const struct command command_load = {
 	.max_args = 0,
 	.writes_images = true,
 	.run = run_load,
+	.users = USERS_UNPACK,
 };
 const struct command command_import = {
 	.name = "import",
@@ -380,6 +383,7 @@ const struct command command_import = {
 	.writes_images = true,
 	.words = "@file",
 	.run = run_import,
+	.users = USERS_UNPACK,
 };
 const struct command command_export = {
 	.name = "export",
@@ -405,6 +409,7 @@ const struct command command_commit = {
 	.writes_images = true,
 	.words = "@container",
 	.run = run_commit,
+	.users = USERS_UNPACK,
 };
 const struct command command_diff = {
 	.name = "diff",
@@ -416,6 +421,7 @@ const struct command command_diff = {
 	.max_args = 1,
 	.words = "@container",
 	.run = run_diff,
+	.users = USERS_ENTER,
 };
 const struct command command_cp = {
 	.name = "cp",

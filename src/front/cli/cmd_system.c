@@ -272,6 +272,7 @@ const struct command command_system_prune = {
 	SYS_SIZE,
 	.writes_images = true,
 	.run = run_system_prune,
+	.users = USERS_ENTER,
 };
 const struct command command_container_prune = {
 	.name = "prune",
@@ -281,6 +282,7 @@ const struct command command_container_prune = {
 	.options = {OPT_TABLE(prune_options)},
 	SYS_SIZE,
 	.run = run_container_prune,
+	.users = USERS_ENTER,
 };
 const struct command command_image_prune = {
 	.name = "prune",
@@ -291,6 +293,7 @@ const struct command command_image_prune = {
 	SYS_SIZE,
 	.writes_images = true,
 	.run = run_image_prune,
+	.users = USERS_ENTER,
 };
 const struct command command_network_prune = {
 	.name = "prune",
@@ -309,6 +312,7 @@ const struct command command_volume_prune = {
 	.options = {OPT_TABLE(volume_prune_options)},
 	SYS_SIZE,
 	.run = run_volume_prune,
+	.users = USERS_ENTER,
 };
 const struct command command_check = {
 	.name = "check",
@@ -320,6 +324,7 @@ const struct command command_check = {
 	SYS_SIZE,
 	.writes_images = true,
 	.run = run_check,
+	.users = USERS_ENTER,
 };
 const struct command command_make_again = {
 	.name = "make-again",

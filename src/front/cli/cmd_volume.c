@@ -213,4 +213,5 @@ const struct command command_volume_rm = {
 	.max_args = -1,
 	.words = "@volume",
 	.run = run_volume_rm,
+	.users = USERS_ENTER,
 };

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/nearest.h"
 #include "host/sealed_exe.h"
+#include "host/userns_self.h"
 
 #include <sys/mman.h>
 
@@ -176,14 +177,16 @@ const char *cli_data_root(struct cli *cli)
 {
 	if (cli->globals.root || cli->config.root)
 		return cli->globals.root ? cli->globals.root : cli->config.root;
-	return geteuid() ? rootless_dir(cli, "XDG_DATA_HOME", ".local/share/", "coffer") : "/var/lib/coffer";
+	return cli->rootless ? rootless_dir(cli, "XDG_DATA_HOME", ".local/share/", "coffer")
+			     : "/var/lib/coffer";
 }
 
 const char *cli_run_root(struct cli *cli)
 {
 	if (cli->globals.state || cli->config.state)
 		return cli->globals.state ? cli->globals.state : cli->config.state;
-	return geteuid() ? rootless_dir(cli, "XDG_RUNTIME_DIR", ".local/state/", "coffer") : "/run/coffer";
+	return cli->rootless ? rootless_dir(cli, "XDG_RUNTIME_DIR", ".local/state/", "coffer")
+			     : "/run/coffer";
 }
 
 int cli_engine(struct call *call, struct engine **ret, struct err *err)
@@ -213,7 +216,7 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 		.layers = layers_of(c),
 		.sync = call->command->writes_images,
 		.systemd_cgroup = manager && streq(manager, "systemd"),
-		.rootless = geteuid() != 0,
+		.rootless = cli->rootless,
 		.isolation = c->containers.isolation,
 		.userns_host = c->containers.userns && streq(c->containers.userns, "host"),
 		.argv_globals = cli->argv_globals,
@@ -309,6 +312,21 @@ static const char *program_path(struct cli *cli)
 	return *path == '/' ? memory_text(&cli->memory, path) : "/usr/bin/coffer";
 }
 
+/* The configuration is found by who called: before that is root. */
+static int enter_users(struct call *call, struct err *err)
+{
+	struct userns_self own;
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r < 0)
+		return r;
+	userns_self_maps(&own);
+	if (call->command->users == USERS_UNPACK && own.uids.n < 2)
+		cli_warn("%s", USERNS_SELF_LACK);
+	return userns_self_enter(err);
+}
+
 static int command_status(const struct call *call, const struct err *err)
 {
 	if (err->exit_status)
@@ -353,6 +371,8 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 	cli->program = r == 0 ? program_path(cli) : NULL;
 	if (r == 0 && c->enters_container)
 		r = sealed_exe_ensure(all, &err);
+	if (r == 0 && cli->rootless && c->users != USERS_NONE)
+		r = enter_users(&call, &err);
 	if (r == 0)
 		r = c->run(&call, &err);
 	if (r < 0)
@@ -442,7 +462,7 @@ static int dispatch_cli(struct cli *cli, int argc, char **argv, char **all)
 
 int cli_main(int argc, char **argv)
 {
-	struct cli cli = {.settings_fd = -1};
+	struct cli cli = {.settings_fd = -1, .rootless = geteuid() != 0};
 	struct err err = {0};
 
 	if (fd_fill_standard() < 0)

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "host/userns_self.h"
 #include "image/fetch/progress.h"
 #include "image/fetch/settings.h"
 
@@ -253,8 +254,9 @@ static const struct fetch_command {
 	const char *name;
 	int min, max;
 	int (*run)(const struct words *w, struct err *err);
+	bool unpacks;
 } fetch_commands[] = {
-	{"pull", 1, 1, cmd_pull},	{"push", 1, 1, cmd_push},	{"login", 0, 1, cmd_login},
+	{"pull", 1, 1, cmd_pull, true}, {"push", 1, 1, cmd_push},	{"login", 0, 1, cmd_login},
 	{"logout", 0, 1, cmd_logout},	{"catalog", 1, 2, cmd_catalog}, {"tags", 1, 1, cmd_tags},
 	{"inspect", 1, 1, cmd_inspect},
 };
@@ -313,6 +315,17 @@ static void open_standard_streams(void)
 	(void)close(fd); /* a spare one */
 }
 
+static int enter_own_ids(struct err *err)
+{
+	struct userns_self own;
+	bool user = geteuid() != 0;
+
+	userns_self_maps(&own);
+	if (user && own.uids.n < 2)
+		fprintf(stderr, "WARNING: %s\n", USERNS_SELF_LACK);
+	return userns_self_enter(err);
+}
+
 static int run_fetch(const struct options *o, char **words, int n)
 {
 	const struct fetch_command *c = find_fetch_command(words[0]);
@@ -326,6 +339,9 @@ static int run_fetch(const struct options *o, char **words, int n)
 		return wrong_usage("\"%s\" takes %d%s argument%s", c->name, c->min,
 				   c->max > c->min ? " or more" : "", c->max == 1 ? "" : "s");
 	int r = root ? read_settings(o->settings, &settings, &err) : err_oom(&err);
+	/* Before there are threads: what is unpacked belongs to subordinate ids. */
+	if (r == 0 && c->unpacks)
+		r = enter_own_ids(&err);
 	struct fetch f = {.root = root, .settings = &settings};
 	struct words w = {.fetch = &f, .o = o, .v = words + 1, .n = n - 1};
 	if (r == 0)

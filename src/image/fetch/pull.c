@@ -7,6 +7,7 @@
 #include "image/fetch/fetch.h"
 
 #include "base/fd.h"
+#include "host/userns_self.h"
 #include "image/fetch/inflate_isal.h"
 #include "image/fetch/job.h"
 #include "image/fetch/progress.h"
@@ -177,7 +178,7 @@ static int make_jobs(struct pull *p, struct err *err)
 		j->scope = p->scope;
 		j->d = d;
 		j->inflate = &layer_inflate_isal;
-		j->rootless = geteuid() != 0;
+		j->rootless = geteuid() != 0 || !userns_is_first();
 		j->mirrored = p->remote->n > 1;
 		j->item = progress_add(p->progress, d->digest + strlen("sha256:"), err);
 		if (j->item < 0)
