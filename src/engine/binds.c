@@ -18,6 +18,7 @@
 #include "host/procfs.h"
 #include "host/resolve.h"
 #include "host/userns.h"
+#include "host/userns_self.h"
 
 #include <dirent.h>
 #include <sys/fsuid.h>
@@ -143,6 +144,39 @@ static int populate(struct binder *b, const struct engine_record_mount *m, int t
 	return 0;
 }
 
+struct filling {
+	struct binder *b;
+	const struct engine_record_mount *m;
+	const char *path;
+};
+
+static int fill_inside(void *data, struct err *err)
+{
+	static const struct engine_maps as_seen; /* ids are the container's here */
+	const struct filling *f = data;
+	struct binder b = *f->b;
+	autoclose int to = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (to < 0)
+		return err_sys(err, "cannot open the volume \"%s\"", f->m->name);
+	b.maps = &as_seen;
+	return populate(&b, f->m, to, err);
+}
+
+/* An ordinary user fills a volume among the container's users, as they own what is copied. */
+static int fill_as_user(struct binder *b, const struct engine_record_mount *m, const char *path,
+			struct err *err)
+{
+	struct filling f = {b, m, path};
+
+	if (m->no_copy || m->subpath || b->root_fd < 0)
+		return 0;
+	autoclose int to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (to >= 0 && !is_empty_directory(to))
+		return 0;
+	return userns_self_run(0, fill_inside, &f, err);
+}
+
 /* Without mapped mounts the volume belongs to the container's own ids. */
 static int own_volume(struct binder *b, const char *path, struct err *err)
 {
@@ -173,13 +207,13 @@ static int settle_volume(struct binder *b, struct engine_bind *bind, struct err 
 		if (to < 0)
 			r = own_volume(b, path, err);
 	}
-	if (r == 0 && to < 0) {
+	if (r == 0 && to < 0 && !b->e->o.rootless) {
 		to = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (to < 0)
 			return err_sys(err, "cannot open the volume \"%s\"", m->name);
 	}
 	if (r == 0)
-		r = populate(b, m, to, err);
+		r = b->e->o.rootless ? fill_as_user(b, m, path, err) : populate(b, m, to, err);
 	if (r < 0)
 		return r;
 	if (!m->subpath || !*m->subpath) {
