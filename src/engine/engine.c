@@ -181,6 +181,11 @@ char *engine_data_path(const struct engine *e, const char *id, const char *file)
 	return str_format("%s/containers/%s%s%s", e->data_root, id, file ? "/" : "", file ? file : "");
 }
 
+char *engine_trash_path(const struct engine *e)
+{
+	return str_format("%s/ingest", e->data_root);
+}
+
 char *engine_run_path(const struct engine *e, const char *id, const char *file)
 {
 	return str_format("%s/containers/%s%s%s", e->run_root, id, file ? "/" : "", file ? file : "");

@@ -67,7 +67,8 @@ struct engine_container {
 	bool oom, stopped; /* stopped: by hand, which "unless-stopped" minds */
 	struct engine_record record;
 	struct json_doc doc;
-	int lock; /* of DATA_ROOT/containers/ID; -1 = not held */
+	bool monitored; /* by a monitor that waits for this command to have cleaned up */
+	int lock;	/* of DATA_ROOT/containers/ID; -1 = not held */
 };
 void engine_container_free(struct engine_container *c);
 #define autocontainer_row __attribute__((cleanup(engine_container_free)))
@@ -110,6 +111,9 @@ must_use int engine_erase(struct engine *e, struct engine_container *c, bool vol
 /* paths; the caller frees, NULL for lack of memory */
 must_use char *engine_data_path(const struct engine *e, const char *id, const char *file);
 must_use char *engine_run_path(const struct engine *e, const char *id, const char *file);
+/* Where a removed container's directory is moved to for its monitor to remove; the store sweeps what stays.
+ */
+must_use char *engine_trash_path(const struct engine *e);
 
 void engine_warn(const struct engine *e, const char *fmt, ...) printf_like(2, 3);
 int64_t engine_now(void); /* ns of the wall clock */

@@ -558,9 +558,9 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 		return s;
 	json_begin_object(out, NULL);
 	inspect_put_head(out, e, c, &st);
-	put_path(out, "ResolvConfPath", engine_data_path(e, c->id, "resolv.conf"));
-	put_path(out, "HostnamePath", engine_data_path(e, c->id, "hostname"));
-	put_path(out, "HostsPath", engine_data_path(e, c->id, "hosts"));
+	put_path(out, "ResolvConfPath", engine_run_path(e, c->id, "resolv.conf"));
+	put_path(out, "HostnamePath", engine_run_path(e, c->id, "hostname"));
+	put_path(out, "HostsPath", engine_run_path(e, c->id, "hosts"));
 	put_path(out, "LogPath",
 		 !r->q.log_driver || streq(r->q.log_driver, "json-file")
 			 ? engine_data_path(e, c->id, log_name)

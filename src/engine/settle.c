@@ -13,6 +13,7 @@
 #include "engine/rootless.h"
 
 #include "base/file.h"
+#include "image/remove_tree.h"
 
 #include <sys/stat.h>
 
@@ -151,6 +152,29 @@ static bool never_ran(const struct engine_container *c)
 	return streq(c->state, "created") && c->started == 0;
 }
 
+static int open_trash(const struct engine *e)
+{
+	autofree char *path = engine_trash_path(e);
+
+	return path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+/*
+ * Removing a few directories on a disk takes milliseconds.  The monitor that is about to end does it when
+ * nobody waits any more; it gets what is its own by a rename, so that nothing of the container is left here.
+ */
+static int remove_data(struct engine *e, const struct engine_container *c, struct err *err)
+{
+	autoclose int trash = open_trash(e);
+
+	if (c->monitored && trash >= 0 && renameat(e->data_fd, c->id, trash, c->id) == 0)
+		return 0;
+	int r = image_remove_tree_at(e->data_fd, c->id);
+	if (r == 0 && trash >= 0) /* mostly it is not there: its monitor was killed */
+		r = image_remove_tree_at(trash, c->id);
+	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->data_root, c->id) : 0;
+}
+
 /* All that is left when nothing runs and nothing is held; the row goes last. */
 static int erase_rest(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
 {
@@ -164,11 +188,8 @@ static int erase_rest(struct engine *e, struct engine_container *c, bool volumes
 		if (r == 0)
 			r = engine_holder_remove(e, &s, err);
 	}
-	if (r == 0) {
-		r = file_remove_tree_at(e->data_fd, c->id);
-		if (r < 0)
-			r = err_num(err, r, "cannot remove \"%s/containers/%s\"", e->data_root, c->id);
-	}
+	if (r == 0)
+		r = remove_data(e, c, err);
 	if (r == 0 && c->record.mounts.n)
 		r = engine_volume_release(e, c, volumes, err);
 	if (r == 0)
@@ -268,6 +289,7 @@ int engine_settle(struct engine *e, struct engine_container *c, struct err *err)
 int engine_finish(struct engine *e, const char *id, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
+	struct monitor_status st = {0};
 	autoclose int lock = engine_lock(e, id, true, err);
 	int r;
 
@@ -275,8 +297,12 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 		return lock;
 	r = engine_load(e, id, &c, err);
 	if (r == -ENOENT) {
-		/* Done by somebody else; the run directory of a row that is gone is nobody's. */
+		/* Done by somebody else, as far as it came; what stands below the name of a row that is gone
+		 * is nobody's. */
+		autoclose int trash = open_trash(e);
 		(void)unlinkat(e->data_fd, id, AT_REMOVEDIR);
+		if (trash >= 0)
+			ignore_result(image_remove_tree_at(trash, id) < 0); /* the store sweeps it */
 		return drop_run_dir(e, id, err);
 	}
 	if (r < 0)
@@ -284,8 +310,8 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 	c.lock = take_fd(&lock);
 	if (!engine_has_run_dir(e, id))
 		return engine_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
-	struct monitor_status st = {0};
-	if (engine_runs(e, id, &st) || st.restarting)
-		return 0; /* started again meanwhile, or about to be */
+	if (engine_runs(e, id, &st))
+		return 0; /* started again meanwhile */
+	c.monitored = st.monitor_alive && !e->o.rootless;
 	return engine_end_locked(e, &c, err);
 }

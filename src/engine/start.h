@@ -12,8 +12,8 @@ struct engine_starting {
 	struct engine_container *c;
 	struct engine_maps maps;
 	char *run_dir, *data_dir, *rootfs;
-	char *hosts, *hostname, *resolv, *shm, *init, *log; /* paths */
-	char *host_hosts, *host_resolv;			    /* texts */
+	char *hosts, *hostname, *resolv, *shm, *init, *log, *trash; /* paths */
+	char *host_hosts, *host_resolv;				    /* texts */
 	char *join_user, *join_net, *join_pid, *join_ipc;
 	char own_name[65];
 	struct net *net;

@@ -13,9 +13,10 @@ enum { HOST_FILE_MAX = 1 << 20 };
 
 void engine_starting_free(struct engine_starting *s)
 {
-	char *const texts[] = {s->run_dir,     s->data_dir,  s->rootfs,	  s->hosts,    s->hostname,
-			       s->resolv,      s->shm,	     s->init,	  s->log,      s->host_hosts,
-			       s->host_resolv, s->join_user, s->join_net, s->join_pid, s->join_ipc};
+	char *const texts[] = {s->run_dir,  s->data_dir,   s->rootfs,	   s->hosts,
+			       s->hostname, s->resolv,	   s->shm,	   s->init,
+			       s->log,	    s->host_hosts, s->host_resolv, s->join_user,
+			       s->join_net, s->join_pid,   s->join_ipc,	   s->trash};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free(texts[i]);
@@ -154,9 +155,9 @@ static int joined_files(struct engine_starting *s, struct err *err)
 {
 	const char *other = s->c->record.net_container;
 
-	s->hosts = engine_data_path(s->e, other, "hosts");
-	s->hostname = engine_data_path(s->e, other, "hostname");
-	s->resolv = engine_data_path(s->e, other, "resolv.conf");
+	s->hosts = engine_run_path(s->e, other, "hosts");
+	s->hostname = engine_run_path(s->e, other, "hostname");
+	s->resolv = engine_run_path(s->e, other, "resolv.conf");
 	return s->hosts && s->hostname && s->resolv ? 0 : err_oom(err);
 }
 
@@ -184,9 +185,9 @@ static int write_names(struct engine_starting *s, struct err *err)
 	n.hostname = s->own_name;
 	n.host_hosts = s->host_hosts;
 	n.host_resolv = s->host_resolv;
-	s->hosts = engine_data_path(s->e, s->c->id, "hosts");
-	s->hostname = engine_data_path(s->e, s->c->id, "hostname");
-	s->resolv = engine_data_path(s->e, s->c->id, "resolv.conf");
+	s->hosts = engine_run_path(s->e, s->c->id, "hosts");
+	s->hostname = engine_run_path(s->e, s->c->id, "hostname");
+	s->resolv = engine_run_path(s->e, s->c->id, "resolv.conf");
 	autofree char *hosts = engine_hosts_text(&n), *resolv = engine_resolv_text(&n),
 		      *name = str_format("%s\n", s->own_name);
 	if (!s->hosts || !s->hostname || !s->resolv || !hosts || !resolv || !name)
@@ -404,6 +405,12 @@ int engine_start_plan(struct engine_starting *s, struct monitor_plan *ret, struc
 		r = plan_dns(s, &p, err);
 	if (r < 0)
 		return r;
+	if ((s->c->flags & ENGINE_AUTO_REMOVE) && !e->o.rootless) {
+		s->trash = engine_trash_path(e);
+		if (!s->trash)
+			return err_oom(err);
+	}
+	p.trash = s->trash;
 	plan_log(s, &p);
 	plan_health(rec->config.healthcheck, &p);
 	p.maker = s->maker;

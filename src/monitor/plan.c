@@ -43,6 +43,7 @@ static const struct json_field plan_fields[] = {
 	F_STRS(P, p.dns_networks, "dns_networks"),
 	F_STRS(P, p.dns_servers, "dns_servers"),
 	F_STR(P, p.events_path, "events_path"),
+	F_STR(P, p.trash, "trash"),
 	F_STRS(P, p.maker, "maker"),
 	F_STRS(P, p.finish, "finish"),
 };
@@ -101,6 +102,7 @@ char *plan_encode(const struct monitor_plan *p)
 	put_strings(&out, "dns_networks", &p->dns_networks);
 	put_strings(&out, "dns_servers", &p->dns_servers);
 	json_put_opt_str(&out, "events_path", p->events_path);
+	json_put_opt_str(&out, "trash", p->trash);
 	put_strings(&out, "maker", &p->maker);
 	put_strings(&out, "finish", &p->finish);
 	json_end(&out);

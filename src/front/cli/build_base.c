@@ -252,6 +252,10 @@ static int write_tree(struct tar_out *t, const char *busybox, size_t len, const 
 	static const char *const texts[][2] = {
 		{"etc/passwd", passwd_text},
 		{"etc/group", group_text},
+		/* What each container has over these: a place that is there need not be made for each. */
+		{"etc/hosts", ""},
+		{"etc/hostname", ""},
+		{"etc/resolv.conf", ""},
 		{"etc/shells", "/bin/sh\n"},
 		{"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
 		{"etc/profile", "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"

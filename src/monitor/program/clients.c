@@ -229,7 +229,7 @@ static void on_message(struct mon *m, struct client *c, const struct frame *f)
 		break;
 	case FRAME_FINISHED:
 		if (m->phase == FINISHING)
-			_exit(0);
+			life_finished(m);
 		break;
 	case FRAME_WELCOME:
 	case FRAME_FAILED:

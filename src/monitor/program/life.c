@@ -2,6 +2,7 @@
 /* From the maker's report to the last thing done; and again, where it is to be started again. */
 #include "monitor/program/mon.h"
 
+#include "base/file.h"
 #include "base/proc.h"
 #include "monitor/plan.h"
 #include "monitor/report.h"
@@ -251,6 +252,19 @@ _Noreturn void life_finish(struct mon *m)
 	child_prepare(m, 3);
 	(void)execve(argv[0], argv, environ);
 	_exit(EXIT_OWN_FAILURE);
+}
+
+/*
+ * A client has cleaned up.  What takes time on a disk it has only moved aside:
+ * nobody waits for us to remove it.  What is too deep for us is the engine's.
+ */
+_Noreturn void life_finished(struct mon *m)
+{
+	int dir = m->plan.trash ? open(m->plan.trash, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (dir >= 0 && file_remove_tree_at(dir, m->plan.id) < 0)
+		life_finish(m);
+	_exit(0);
 }
 
 /* A container that the monitor itself did not want, or the first that could not be made: the engine undoes

@@ -160,6 +160,7 @@ void life_make_again(struct mon *m);
 void life_stop(struct mon *m);
 void life_step(struct mon *m);
 _Noreturn void life_finish(struct mon *m);
+_Noreturn void life_finished(struct mon *m);
 
 /* probe.c */
 void probe_begin(struct mon *m);
