@@ -71,8 +71,7 @@ struct monitor_plan {
 	str_list dns_networks, dns_servers; /* for struct dns_options */
 	const char *events_path; /* where "oom", "health_status: …" and the events of restarts are written
 				    (monitor/events.h); NULL = nowhere */
-	const char
-		*trash; /* TRASH/ID is removed after the client's monitor_finished(); NULL = none */
+	const char *trash;	 /* TRASH/ID is removed after the client's monitor_finished(); NULL = none */
 	str_list maker,
 		finish; /* argv, absolute program first: make the container again; clean up after it */
 };
