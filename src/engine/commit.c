@@ -301,9 +301,10 @@ int engine_commit(struct engine *e, const char *id, const char *reference, const
 		return r;
 	if (pause && streq(c.state, "running")) {
 		r = runtime_pause(&e->rt, id, err);
-		if (r < 0)
+		/* Without root there is mostly no cgroup, and then no pause: as with --pause=false. */
+		if (r < 0 && !e->o.rootless)
 			return r;
-		paused = true;
+		paused = r == 0;
 	}
 	r = commit_make_image(e, &c, &q, changes, ret_image_id, err);
 	if (paused) {

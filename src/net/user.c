@@ -13,6 +13,7 @@
 #include "base/json_write.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "base/sys.h"
 #include "net/net_int.h"
 
 #include <linux/nsfs.h>
@@ -27,7 +28,7 @@
 /* What slirp4netns gives by itself, and pasta is told. */
 #define USER_IP	     "10.0.2.100"
 #define USER_GATEWAY "10.0.2.2"
-enum { USER_PREFIX = 24, START_MS = 15000 };
+enum { USER_PREFIX = 24, START_MS = 15000, END_MS = 2000 };
 
 /* ---- Leasing ---- */
 
@@ -147,6 +148,19 @@ static int note_process(struct net *n, const char *id, pid_t pid, struct err *er
 	return r < 0 ? err_num(err, r, "cannot write \"%s\"", path) : 0;
 }
 
+/* Its ports are free when it has ended, and the next start may want the same. */
+static void end_user_process(pid_t pid, uint64_t start)
+{
+	autoclose int fd = sys_pidfd_open(pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (fd < 0 || !proc_alive(pid, start))
+		return;
+	ignore_result(sys_pidfd_send_signal(fd, SIGTERM)); /* gone already is as good */
+	if (poll(&p, 1, END_MS) == 0)
+		ignore_result(sys_pidfd_send_signal(fd, SIGKILL));
+}
+
 void user_detach(struct net *n, const char *id)
 {
 	autofree char *path = record_path(n, id, ""), *socket_path = record_path(n, id, ".sock"),
@@ -157,8 +171,8 @@ void user_detach(struct net *n, const char *id)
 
 	if (!path || file_read_at(AT_FDCWD, path, 64, &text, &len) < 0)
 		return;
-	if (sscanf(text, "%d %lld", &pid, &start) == 2 && pid > 1 && proc_alive(pid, (uint64_t)start))
-		(void)kill(pid, SIGTERM); /* gone already is as good */
+	if (sscanf(text, "%d %lld", &pid, &start) == 2 && pid > 1)
+		end_user_process(pid, (uint64_t)start);
 	(void)unlink(path);
 	if (socket_path)
 		(void)unlink(socket_path);

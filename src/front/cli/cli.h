@@ -21,6 +21,7 @@ struct cli_globals {
 
 struct cli {
 	struct cli_globals globals;
+	uid_t uid;     /* who called */
 	bool rootless; /* an ordinary user called, whoever we are by now */
 	struct config config;
 	bool config_loaded;

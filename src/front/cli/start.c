@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From main's arguments to a command, and what commands ask of the program around them. */
 #include "front/cli/cli.h"
+#include "front/cli/places.h"
 
 #include "base/file.h"
 #include "base/nearest.h"
@@ -185,8 +186,7 @@ const char *cli_run_root(struct cli *cli)
 {
 	if (cli->globals.state || cli->config.state)
 		return cli->globals.state ? cli->globals.state : cli->config.state;
-	return cli->rootless ? rootless_dir(cli, "XDG_RUNTIME_DIR", ".local/state/", "coffer")
-			     : "/run/coffer";
+	return cli->rootless ? places_run_root(&cli->memory, cli->uid) : "/run/coffer";
 }
 
 int cli_engine(struct call *call, struct engine **ret, struct err *err)
@@ -226,7 +226,9 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 		.log_driver = c->containers.log_driver,
 		.warn = engine_warning,
 	};
-	r = settings_path(cli, &o.fetch_config, err);
+	r = o.rootless && !g->state && !c->state ? places_check(o.run_root, err) : 0;
+	if (r == 0)
+		r = settings_path(cli, &o.fetch_config, err);
 	if (r == 0)
 		r = engine_open(&o, &cli->engine, err);
 	if (r < 0)
@@ -462,7 +464,7 @@ static int dispatch_cli(struct cli *cli, int argc, char **argv, char **all)
 
 int cli_main(int argc, char **argv)
 {
-	struct cli cli = {.settings_fd = -1, .rootless = geteuid() != 0};
+	struct cli cli = {.settings_fd = -1, .rootless = geteuid() != 0, .uid = geteuid()};
 	struct err err = {0};
 
 	if (fd_fill_standard() < 0)
