@@ -3,7 +3,7 @@
  * `exec`: a further process of a running container, of this very program:
  * no monitor, no other program is started.
  */
-#include "engine/engine_int.h"
+#include "engine/rootless.h"
 
 #include "engine/caps.h"
 #include "engine/spec.h"
@@ -145,8 +145,12 @@ static int process_file(struct engine *e, const struct engine_container *c, cons
 		return root;
 	int r = engine_user_find(root, q->user && *q->user ? q->user : c->record.config.user,
 				 &c->record.q.group_add, &user, err);
-	if (r == 0 && e->o.rootless)
+	if (r == 0 && e->o.rootless) {
+		struct engine_maps maps;
 		user.n_groups = 0;
+		engine_maps_of(e, c, &maps);
+		r = engine_rootless_user(e, &maps, &user, err);
+	}
 	if (r == 0)
 		r = put_process(&out, c, q, &user, err);
 	if (r < 0)

@@ -21,6 +21,18 @@ void engine_holder_end(struct engine_holder *h)
 	h->pid = 0;
 }
 
+int engine_rootless_user(const struct engine *e, const struct engine_maps *maps, const struct engine_user *u,
+			 struct err *err)
+{
+	if (!e->o.rootless || (engine_maps_host(&maps->uids, u->uid) != UINT32_MAX &&
+			       engine_maps_host(&maps->gids, u->gid) != UINT32_MAX))
+		return 0;
+	return err_set(err, EINVAL,
+		       "user %u:%u has no id on this machine: give yourself more subordinate ids (usermod "
+		       "--add-subuids 100000-165535 --add-subgids 100000-165535 USER)",
+		       u->uid, u->gid);
+}
+
 /* What the holder says: an error, or none and the mount's descriptor. */
 struct holder_word {
 	struct err err;

@@ -20,5 +20,8 @@ void engine_holder_end(struct engine_holder *h);
 /* A descriptor of the mount, as snapshot_mount() returns it. */
 must_use int engine_holder_mount(struct engine *e, const struct snapshot *s, struct engine_holder *ret,
 				 struct err *err);
+/* Refuses a user whose ids the caller's namespace does not have. */
+must_use int engine_rootless_user(const struct engine *e, const struct engine_maps *maps,
+				  const struct engine_user *u, struct err *err);
 /* snapshot_remove() by who may: files of the container's users are not the caller's. */
 must_use int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err);

@@ -84,6 +84,8 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 	int r = path ? engine_user_find(root, rec->config.user, &rec->q.group_add, &user, err) : err_oom(err);
 
 	if (r == 0)
+		r = engine_rootless_user(s->e, &s->maps, &user, err);
+	if (r == 0)
 		r = engine_binds_settle(s->e, s->c, &s->maps, root, &binds, err);
 	if (r < 0)
 		return r;

@@ -24,7 +24,7 @@ enum {
  * The name that /etc/passwd has for an id; the caller frees.  $USER is what
  * somebody says, and stands only for those that a directory service knows.
  */
-static char *user_name(uid_t uid)
+static char *name_of_user(uid_t uid)
 {
 	autofree char *text = NULL;
 	const char *said = getenv("USER");
@@ -93,7 +93,7 @@ void userns_self_maps(struct userns_self *ret)
 		onto_itself("/proc/self/gid_map", ret->gid_maps, &ret->gids);
 		return;
 	}
-	autofree char *user = user_name(getuid());
+	autofree char *user = name_of_user(getuid());
 	subordinate("/etc/subuid", user, geteuid(), ret->uid_maps, &ret->uids);
 	subordinate("/etc/subgid", user, getegid(), ret->gid_maps, &ret->gids);
 }
