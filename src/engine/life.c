@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stop, kill, pause, wait, remove, rename. */
 #include "engine/engine_int.h"
+#include "engine/rootless.h"
 
 #include "base/proc.h"
 #include "base/sys.h"
@@ -397,7 +398,13 @@ int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_
 		return r;
 	if (!engine_is_live(&c))
 		return not_running(&c, err);
-	return runtime_processes(&e->rt, id, ret, ret_n, err);
+	r = runtime_processes(&e->rt, id, ret, ret_n, err);
+	struct monitor_status st;
+	if (r == 0 && *ret_n == 0 && e->o.rootless && engine_runs(e, id, &st)) {
+		free(*ret);
+		r = engine_rootless_processes(st.pid, ret, ret_n, err);
+	}
+	return r;
 }
 
 int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err)

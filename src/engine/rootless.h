@@ -23,5 +23,9 @@ must_use int engine_holder_mount(struct engine *e, const struct snapshot *s, str
 /* Refuses a user whose ids the caller's namespace does not have. */
 must_use int engine_rootless_user(const struct engine *e, const struct engine_maps *maps,
 				  const struct engine_user *u, struct err *err);
+/* rootless_procs.c: of a container without a control group, by its first process; the caller frees. */
+must_use int engine_rootless_processes(pid_t init, pid_t **ret, size_t *ret_n, struct err *err);
+/* pids, memory (pages shared are counted for each) and cpu_ns of those alive, added. */
+void engine_rootless_stats(pid_t init, struct engine_stats *s);
 /* snapshot_remove() by who may: files of the container's users are not the caller's. */
 must_use int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err);

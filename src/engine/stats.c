@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a running container uses: its cgroup's numbers and its network's. */
-#include "engine/engine_int.h"
+#include "engine/rootless.h"
 
 #include "base/file.h"
 #include "host/cgroup_stats.h"
@@ -120,6 +120,8 @@ int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, str
 	s.block_read = sum_ops(&st.blkio.service_bytes, "read");
 	s.block_write = sum_ops(&st.blkio.service_bytes, "write");
 	cgroup_stats_free(&st);
+	if (e->o.rootless && s.pids == 0)
+		engine_rootless_stats(status.pid, &s);
 	read_net(status.pid, &s);
 	read_system(&s);
 	*ret = s;

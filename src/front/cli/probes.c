@@ -7,7 +7,7 @@
 #include "host/helper.h"
 #include "host/landlock.h"
 #include "host/lsm.h"
-#include "host/userns.h"
+#include "host/userns_self.h"
 #include "isolate/isolate.h"
 
 #include <linux/magic.h>
@@ -205,21 +205,20 @@ static void probe_users(struct findings *f)
 			    "not to be had: %s", err_text(code));
 	if (geteuid() == 0)
 		return;
+	struct userns_self own;
+	userns_self_maps(&own);
 	for (size_t i = 0; i < 2; i++) {
 		const char *file = i ? "/etc/subgid" : "/etc/subuid";
-		struct userns_subids ids = {0};
-		struct err err = {0};
-		bool known = userns_subids(file, getenv("USER"), geteuid(), &ids, &err) == 0 && ids.n > 0;
-		if (known)
+		const idmap_list *ids = i ? &own.gids : &own.uids;
+		if (ids->n > 1)
 			finding_add(f, topic, file, FINDING_OK, NULL, "%u ids from %u upwards for this user",
-				    ids.v[0].count, ids.v[0].first);
+				    ids->v[1].size, ids->v[1].host);
 		else
 			finding_add(f, topic, file, FINDING_LACK,
 				    "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids "
 				    "100000-165535 "
 				    "$USER",
 				    "no ids for this user: containers have one user alone");
-		free(ids.v);
 	}
 }
 
