@@ -322,7 +322,7 @@ static int open_root(struct engine *e, const struct engine_container *c, struct 
 	int r = engine_snapshot_of(e, c, maps, &s, err);
 	if (r == 0 && e->o.rootless) {
 		struct engine_holder holder autoholder = {.sock = -1};
-		autoclose int root = engine_holder_mount(e, &s, &holder, err);
+		autoclose int root = engine_holder_mount(e, &s, NULL, &holder, err);
 		if (root >= 0 && join)
 			r = join_users(e, holder.pid, maps, err);
 		return r < 0 || root < 0 ? MIN_OF(r, root) : take_fd(&root); /* it outlives who made it */

@@ -147,8 +147,10 @@ static int settle_users(struct engine_making *m, struct err *err)
 	struct engine_record *rec = &m->c.record;
 	const struct engine_create *q = m->q;
 	const char *joined[] = {rec->net_container, rec->pid_container, rec->ipc_container};
-	bool host = engine_mode_is(q->userns_mode, "host") || q->privileged ||
-		    (m->e->o.userns_host && (!q->userns_mode || !*q->userns_mode));
+	/* An ordinary user has the host's for no container: what owns a namespace must be joined first. */
+	bool user = m->e->o.rootless;
+	bool host = !user && (engine_mode_is(q->userns_mode, "host") || q->privileged ||
+			      (m->e->o.userns_host && (!q->userns_mode || !*q->userns_mode)));
 
 	for (size_t i = 0; i < ARRAY_LEN(joined); i++) {
 		struct engine_container other autocontainer_row = {.lock = -1};
@@ -161,8 +163,8 @@ static int settle_users(struct engine_making *m, struct err *err)
 			continue;
 		/* It may have joined a third one's. */
 		const char *owner = other.record.user_container ? other.record.user_container : joined[i];
-		if (rec->user_container && !streq(rec->user_container, owner) && rec->user_base &&
-		    other.record.user_base)
+		if (rec->user_container && !streq(rec->user_container, owner) &&
+		    (user || (rec->user_base && other.record.user_base)))
 			return err_set(err, EINVAL,
 				       "the containers to be joined have different user namespaces: use "
 				       "--userns=host, or join one of them alone");
@@ -171,9 +173,9 @@ static int settle_users(struct engine_making *m, struct err *err)
 		if (!rec->user_container)
 			return err_oom(err);
 	}
-	if (rec->user_container && rec->user_base == 0)
+	if (rec->user_container && rec->user_base == 0 && !user)
 		rec->user_container = NULL; /* the host's, as the other has it */
-	else if (!host && !rec->user_container && !m->e->o.rootless)
+	else if (!host && !rec->user_container && !user)
 		m->c.slot = 0; /* wanted; which one is settled with the row */
 	return 0;
 }

@@ -38,6 +38,12 @@ struct holder_word {
 	struct err err;
 };
 
+struct holder_task {
+	const struct snapshot *s;
+	const char *join; /* a user namespace by path; NULL = a new one */
+	bool remove;
+};
+
 /*
  * The store anew: descriptors of before belong to the other mount namespace,
  * and overlayfs takes no layers of those.
@@ -53,7 +59,7 @@ static int mount_here(struct engine *e, const struct snapshot *s, struct err *er
 	return r < 0 ? r : snapshot_mount(store, s, err);
 }
 
-static int act_inside(struct engine *e, const struct snapshot *s, bool remove, int sock, struct err *err)
+static int new_users(int sock, struct err *err)
 {
 	char go;
 	size_t nfds;
@@ -63,37 +69,53 @@ static int act_inside(struct engine *e, const struct snapshot *s, bool remove, i
 	/* "Made"; then the maps are written from outside. */
 	if (fd_send(sock, "m", 1, NULL, 0) < 0 || fd_recv(sock, &go, 1, NULL, 0, &nfds) != 1)
 		return err_set(err, EIO, "the maker of the container went away");
+	return 0;
+}
+
+static int join_users_of(const char *path, struct err *err)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || setns(fd, CLONE_NEWUSER) < 0
+		       ? err_sys(err, "cannot join the user namespace of another container (%s)", path)
+		       : 0;
+}
+
+static int act_inside(struct engine *e, const struct holder_task *t, int sock, struct err *err)
+{
+	int r = t->join ? join_users_of(t->join, err) : new_users(sock, err);
+
+	if (r < 0)
+		return r;
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_sys(err, "cannot become root of the user namespace");
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_sys(err, "cannot make a mount namespace");
-	return remove ? snapshot_remove(s, err) : mount_here(e, s, err);
+	return t->remove ? snapshot_remove(t->s, err) : mount_here(e, t->s, err);
 }
 
-static _Noreturn void holder_hold(struct engine *e, const struct snapshot *s, bool remove, int sock)
+static _Noreturn void holder_hold(struct engine *e, const struct holder_task *t, int sock)
 {
 	struct holder_word word = {{0}};
 	size_t nfds;
 	char end;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* else the closed socket ends it as well */
-	int fd = act_inside(e, s, remove, sock, &word.err);
+	int fd = act_inside(e, t, sock, &word.err);
 	if (fd >= 0)
 		word.err.code = 0;
-	if (fd_send(sock, &word, sizeof(word), &fd, fd >= 0 && !remove ? 1 : 0) < 0)
+	if (fd_send(sock, &word, sizeof(word), &fd, fd >= 0 && !t->remove ? 1 : 0) < 0)
 		_exit(1);
 	while (fd_recv(sock, &end, 1, NULL, 0, &nfds) > 0)
 		;
 	_exit(0);
 }
 
-/* The mount's descriptor; of a removal, 0. */
-static int map_and_take(const struct engine_holder *h, const struct snapshot *s, bool remove, struct err *err)
+static int map_users(const struct engine_holder *h, const struct snapshot *s, struct err *err)
 {
 	struct holder_word word;
 	size_t nfds = 0;
 	char made;
-	int fd = -1;
 
 	ssize_t n = fd_recv(h->sock, &word, sizeof(word), NULL, 0, &nfds);
 	memcpy(&made, &word, 1);
@@ -107,23 +129,31 @@ static int map_and_take(const struct engine_holder *h, const struct snapshot *s,
 	if (procfs < 0)
 		return procfs;
 	int r = userns_write_maps(procfs, h->pid, s->uids, s->gids, true, NULL, err);
-	if (r == 0)
-		r = fd_send(h->sock, "g", 1, NULL, 0);
+	return r == 0 ? fd_send(h->sock, "g", 1, NULL, 0) : r;
+}
+
+/* The mount's descriptor; of a removal, 0. */
+static int map_and_take(const struct engine_holder *h, const struct holder_task *t, struct err *err)
+{
+	struct holder_word word;
+	size_t nfds = 0;
+	int fd = -1, r = t->join ? 0 : map_users(h, t->s, err);
+
 	if (r < 0)
 		return r;
-	n = fd_recv(h->sock, &word, sizeof(word), &fd, 1, &nfds);
+	ssize_t n = fd_recv(h->sock, &word, sizeof(word), &fd, 1, &nfds);
 	if (n != sizeof(word))
 		return err_set(err, EIO, "the process that holds the user namespace ended");
 	if (nfds != 1) {
 		*err = word.err;
-		if (remove)
+		if (t->remove)
 			return -err->code;
 		return err->code ? -err->code : err_set(err, EIO, "no root file system came");
 	}
 	return fd;
 }
 
-static int holder_start(struct engine *e, const struct snapshot *s, bool remove, struct engine_holder *ret,
+static int holder_start(struct engine *e, const struct holder_task *t, struct engine_holder *ret,
 			struct err *err)
 {
 	struct engine_holder h = {.sock = -1};
@@ -134,7 +164,7 @@ static int holder_start(struct engine *e, const struct snapshot *s, bool remove,
 	h.pid = fork();
 	if (h.pid == 0) {
 		(void)close(pair[0]); /* so that the end of the others is the end of this */
-		holder_hold(e, s, remove, pair[1]);
+		holder_hold(e, t, pair[1]);
 	}
 	(void)close(pair[1]); /* the holder's */
 	h.sock = pair[0];
@@ -142,7 +172,7 @@ static int holder_start(struct engine *e, const struct snapshot *s, bool remove,
 		(void)close(pair[0]); /* unused */
 		return err_sys(err, "cannot fork");
 	}
-	int fd = map_and_take(&h, s, remove, err);
+	int fd = map_and_take(&h, t, err);
 	if (fd < 0)
 		engine_holder_end(&h);
 	else
@@ -150,15 +180,18 @@ static int holder_start(struct engine *e, const struct snapshot *s, bool remove,
 	return fd;
 }
 
-int engine_holder_mount(struct engine *e, const struct snapshot *s, struct engine_holder *ret,
-			struct err *err)
+int engine_holder_mount(struct engine *e, const struct snapshot *s, const char *join,
+			struct engine_holder *ret, struct err *err)
 {
-	return holder_start(e, s, false, ret, err);
+	const struct holder_task t = {.s = s, .join = join};
+
+	return holder_start(e, &t, ret, err);
 }
 
 int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err)
 {
+	const struct holder_task t = {.s = s, .remove = true};
 	struct engine_holder h autoholder = {.sock = -1};
 
-	return holder_start(e, s, true, &h, err);
+	return holder_start(e, &t, &h, err);
 }

@@ -17,9 +17,10 @@ struct engine_holder {
 };
 void engine_holder_end(struct engine_holder *h);
 #define autoholder __attribute__((cleanup(engine_holder_end)))
-/* A descriptor of the mount, as snapshot_mount() returns it. */
-must_use int engine_holder_mount(struct engine *e, const struct snapshot *s, struct engine_holder *ret,
-				 struct err *err);
+/* A descriptor of the mount, as snapshot_mount() returns it.  `join`: by path, the user namespace of another
+ * container, which owns the namespaces that this one joins; NULL = a new one. */
+must_use int engine_holder_mount(struct engine *e, const struct snapshot *s, const char *join,
+				 struct engine_holder *ret, struct err *err);
 /* Refuses a user whose ids the caller's namespace does not have. */
 must_use int engine_rootless_user(const struct engine *e, const struct engine_maps *maps,
 				  const struct engine_user *u, struct err *err);

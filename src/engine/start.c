@@ -133,7 +133,7 @@ static int root_of(struct engine_starting *s, const struct snapshot *snapshot, s
 		int r = snapshot_prepare(s->e->store, snapshot, err);
 		return r < 0 ? r : snapshot_mount(s->e->store, snapshot, err);
 	}
-	autoclose int root = engine_holder_mount(s->e, snapshot, holder, err);
+	autoclose int root = engine_holder_mount(s->e, snapshot, s->join_user, holder, err);
 	if (root < 0)
 		return root;
 	if (!s->join_user) {

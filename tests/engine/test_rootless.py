@@ -228,3 +228,19 @@ def test_state_without_a_session(coffer):
     run(bare, env=coffer.environ)
     assert os.stat(where).st_mode & 0o777 == 0o700 and owner(where) == (ME, ME)
     run(["rm", "-r", where])
+
+
+def test_joined_namespaces(coffer):
+    """Who joins a container's network joins the user namespace that owns it."""
+    cid = coffer.start("--ipc", "shareable", "box", "sleep", "600")
+    joined = ["--network=container:" + cid, "--pid=container:" + cid, "--ipc=container:" + cid]
+    seen = coffer.out("run", "--rm", *joined, "box", "sh", "-c",
+                      "for i in 1 self; do for n in user net pid ipc; do busybox readlink /proc/$i/ns/$n; done; done")
+    lines = seen.splitlines()
+    assert len(lines) == 8 and lines[:4] == lines[4:]
+
+
+def test_top_and_stats_without_a_cgroup(coffer):
+    cid = coffer.start("-u", "1000", "box", "sh", "-c", "sleep 600 & sleep 601")
+    wait_for("both", lambda: len(coffer.out("top", cid, "-o", "uid,args").splitlines()) == 3)
+    assert coffer.out("stats", "--no-stream", "--format", "{{.PIDs}}", cid) == "2"
