@@ -20,7 +20,7 @@ static bool pid_namespace(const char *pid, struct stat *ret)
 	return snprintf(path, sizeof(path), "/proc/%.20s/ns/pid", pid) > 0 && stat(path, ret) == 0;
 }
 
-static int add_pid(pid_t **v, size_t *n, pid_t pid)
+static int note_pid(pid_t **v, size_t *n, pid_t pid)
 {
 	pid_t *bigger = realloc(*v, (*n + 1) * sizeof(pid_t));
 
@@ -48,12 +48,12 @@ int engine_rootless_processes(pid_t init, pid_t **ret, size_t *ret_n, struct err
 		return err_sys(err, "cannot read /proc");
 	/* In the machine's own pid namespace one cannot tell which are the container's but the first. */
 	if (pid_namespace("self", &own) && own.st_ino == wanted.st_ino)
-		r = add_pid(&v, &n, init);
+		r = note_pid(&v, &n, init);
 	else
 		for (const struct dirent *e; r == 0 && (e = readdir(d));)
 			if (str_to_u64(e->d_name, 10, &pid) == 0 && pid_namespace(e->d_name, &st) &&
 			    st.st_ino == wanted.st_ino)
-				r = add_pid(&v, &n, (pid_t)pid);
+				r = note_pid(&v, &n, (pid_t)pid);
 	(void)closedir(d); /* read only */
 	if (r < 0)
 		return err_oom(err);
