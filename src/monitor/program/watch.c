@@ -90,6 +90,11 @@ bool oom_look(struct mon *m)
 		struct pollfd p = {.fd = m->oom->fd, .events = m->oom->events};
 		if (poll(&p, 1, 0) > 0)
 			oom_read(m);
+		/* On v1 the word may come before the kill is counted, and not again. */
+		if (m->oom && !m->oom_killed && cgroup_oom_kills(&m->oom->cgroup) > m->oom->kills) {
+			mon_event(m, "oom", -1);
+			m->oom_killed = true;
+		}
 		return m->oom_killed;
 	}
 	if (m->code != 128 + SIGKILL || m->oom_killed)
