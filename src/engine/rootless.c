@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/rootless.h"
 
+#include "base/file.h"
 #include "base/proc.h"
 #include "host/procfs.h"
 #include "host/userns.h"
+#include "host/userns_self.h"
 
 #include <grp.h>
 #include <sched.h>
@@ -194,4 +196,28 @@ int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err 
 	struct engine_holder h autoholder = {.sock = -1};
 
 	return holder_start(e, &t, &h, err);
+}
+
+struct doomed_tree {
+	int dirfd;
+	const char *name;
+};
+
+static int remove_inside(void *data, struct err *err)
+{
+	const struct doomed_tree *d = data;
+	int r = file_remove_tree_at(d->dirfd, d->name);
+
+	return r < 0 ? err_num(err, r, "cannot remove \"%s\"", d->name) : 0;
+}
+
+int engine_remove_tree(const struct engine *e, int dirfd, const char *name)
+{
+	struct doomed_tree doomed = {dirfd, name};
+	struct err ignored = {0}; /* the caller tells */
+	int r = file_remove_tree_at(dirfd, name);
+
+	if ((r != -EACCES && r != -EPERM) || !e->o.rootless || geteuid() == 0)
+		return r;
+	return userns_self_run(0, remove_inside, &doomed, &ignored);
 }

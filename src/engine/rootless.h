@@ -30,3 +30,5 @@ must_use int engine_rootless_processes(pid_t init, pid_t **ret, size_t *ret_n, s
 void engine_rootless_stats(pid_t init, struct engine_stats *s);
 /* snapshot_remove() by who may: files of the container's users are not the caller's. */
 must_use int engine_holder_remove(struct engine *e, const struct snapshot *s, struct err *err);
+/* file_remove_tree_at(), likewise. */
+must_use int engine_remove_tree(const struct engine *e, int dirfd, const char *name);

@@ -100,7 +100,7 @@ int engine_release(struct engine *e, const struct engine_container *c, struct er
 
 static int drop_run_dir(struct engine *e, const char *id, struct err *err)
 {
-	int r = file_remove_tree_at(e->run_fd, id);
+	int r = engine_remove_tree(e, e->run_fd, id);
 
 	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id) : 0;
 }

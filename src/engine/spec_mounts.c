@@ -82,8 +82,8 @@ static void ipc_mounts(struct json_out *out, const struct engine_spec *s)
 		return;
 	if (s->shm) {
 		put_mount(out, "/dev/shm", "bind", s->shm,
-			  own_users(s) ? OPTIONS("bind", "nosuid", "noexec", "nodev", "idmap")
-				       : OPTIONS("bind", "nosuid", "noexec", "nodev"));
+			  own_users(s) && !s->rootless ? OPTIONS("bind", "nosuid", "noexec", "nodev", "idmap")
+						       : OPTIONS("bind", "nosuid", "noexec", "nodev"));
 		return;
 	}
 	if (snprintf(size, sizeof(size), "size=%lld", (long long)(q->shm_size ? q->shm_size : 64 << 20)) < 0)

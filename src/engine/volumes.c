@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Volumes: DATA_ROOT/volumes/NAME/_data, and a row each. */
-#include "engine/engine_int.h"
+#include "engine/rootless.h"
 
 #include "base/file.h"
-#include "host/userns_self.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -253,19 +252,6 @@ void engine_volume_list_free(volume_list *l)
 	*l = (volume_list){0};
 }
 
-struct doomed {
-	int dir;
-	const char *name;
-};
-
-static int remove_doomed(void *data, struct err *err)
-{
-	const struct doomed *d = data;
-	int r = file_remove_tree_at(d->dir, d->name);
-
-	return r < 0 ? err_num(err, r, "cannot remove the volume \"%s\"", d->name) : 0;
-}
-
 /* The row and the directory.  -ENOENT where there is no such volume. */
 static int drop_volume(struct engine *e, const char *name, struct err *err)
 {
@@ -277,13 +263,9 @@ static int drop_volume(struct engine *e, const char *name, struct err *err)
 	/* The row last: who is killed on the way leaves one to remove again. */
 	autoclose int dir = open(volumes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0) {
-		struct doomed doomed = {dir, name};
-		r = remove_doomed(&doomed, err);
-		/* Files of a container's users are not an ordinary user's, but of the user's namespace. */
-		if ((r == -EACCES || r == -EPERM) && e->o.rootless && geteuid() != 0)
-			r = userns_self_run(0, remove_doomed, &doomed, err);
+		r = engine_remove_tree(e, dir, name);
 		if (r < 0)
-			return r;
+			return err_num(err, r, "cannot remove the volume \"%s\"", name);
 	}
 	r = db_exec(e->db, err, "DELETE FROM volume WHERE name = ?", "s", name);
 	if (r > 0)

@@ -232,7 +232,8 @@ def test_state_without_a_session(coffer):
 
 def test_joined_namespaces(coffer):
     """Who joins a container's network joins the user namespace that owns it."""
-    cid = coffer.start("--ipc", "shareable", "box", "sleep", "600")
+    cid = coffer.start("--ipc", "shareable", "box", "sh", "-c",
+                       "mkdir -m 700 /dev/shm/d; touch /dev/shm/d/f; chown -R 1000 /dev/shm/d; sleep 600")
     joined = ["--network=container:" + cid, "--pid=container:" + cid, "--ipc=container:" + cid]
     seen = coffer.out("run", "--rm", *joined, "box", "sh", "-c",
                       "for i in 1 self; do for n in user net pid ipc; do busybox readlink /proc/$i/ns/$n; done; done")
