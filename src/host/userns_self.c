@@ -56,9 +56,9 @@ static void subordinate(const char *file, const char *user, uint32_t own, struct
 	maps[0] = (struct oci_idmap){.container = 0, .host = own, .size = 1};
 	*list = (idmap_list){.v = maps, .n = 1};
 	if (userns_subids(file, user, getuid(), &ids, &ignored) == 0 && ids.n > 0) {
-		maps[1] = (struct oci_idmap){.container = 1,
-					     .host = ids.v[0].first,
-					     .size = MIN_OF(ids.v[0].count, (uint32_t)SELF_IDS)};
+		uint32_t n = ids.v[0].count;
+		maps[1] = (struct oci_idmap){
+			.container = 1, .host = ids.v[0].first, .size = n < SELF_IDS ? n : SELF_IDS};
 		list->n = 2;
 	}
 	free(ids.v);
