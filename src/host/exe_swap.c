@@ -65,6 +65,10 @@ struct image {
 	size_t n;
 };
 
+/* A small program is used as a whole; of a large one (SQLite in it) most is not, and faults of what is cost
+ * less. */
+enum { POPULATE_MAX = 1 << 20 };
+
 struct span {
 	uintptr_t start, end;
 };
@@ -154,8 +158,9 @@ static int remap_segments(const struct image *im, int fd)
 			if (r < 0)
 				return r;
 		} else if (mmap((void *)s.start, s.end - s.start, protection_of(ph),
-				MAP_PRIVATE | MAP_FIXED | MAP_POPULATE, fd,
-				(off_t)(ph->p_offset & ~(im->page - 1))) == MAP_FAILED) {
+				MAP_PRIVATE | MAP_FIXED |
+					(s.end - s.start <= POPULATE_MAX ? MAP_POPULATE : 0),
+				fd, (off_t)(ph->p_offset & ~(im->page - 1))) == MAP_FAILED) {
 			return -errno;
 		}
 	}
