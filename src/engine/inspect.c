@@ -68,7 +68,7 @@ static void put_state(struct json_out *out, struct engine *e, const struct engin
 	json_put_bool(out, "Running", live);
 	json_put_bool(out, "Paused", streq(c->state, "paused"));
 	json_put_bool(out, "Restarting", streq(c->state, "restarting"));
-	json_put_bool(out, "OOMKilled", c->oom);
+	json_put_bool(out, "OOMKilled", st->ended ? st->oom_killed : c->oom);
 	json_put_bool(out, "Dead", streq(c->state, "dead"));
 	json_put_i64(out, "Pid", st->running ? st->pid : 0);
 	json_put_i64(out, "ExitCode", st->running ? 0 : st->ended ? st->exit_code : c->exit_code);
