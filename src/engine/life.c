@@ -377,6 +377,12 @@ int engine_wait(struct engine *e, const char *id, const char *condition, int *re
 		} while (r > 0 && w.conn.fd >= 0 && w.conn.another_follows && !next);
 		if (r < 0 && r != -ENOENT)
 			return r;
+		/* What is asked next must know of the end: settled by us, or by who is at it already. */
+		struct engine_container ended autocontainer_row = {.lock = -1};
+		struct err ignored = {0};
+		if (!next)
+			ignore_result(engine_load_locked(e, id, &ended, &ignored) <
+				      0); /* gone: that is settled too */
 	}
 	if (removed) {
 		r = wait_removed(e, id, err);

@@ -218,8 +218,7 @@ def test_pids_limit_holds(engine):
 
 def test_out_of_memory(engine):
     cid = engine.start("--memory", "24m", "--memory-swap", "24m", "box", "sh", "-c",
-                       "head -c 100000000 /dev/zero | tail -c 90000000 > /dev/null & wait $!; "
-                       "exec tail -c 90000000 /dev/zero")
+                       "dd if=/dev/zero of=/dev/null bs=90M count=1 & wait $!; exec dd if=/dev/zero of=/dev/null bs=90M count=1")
     assert engine.out("wait", cid, limit=60) == "137"
     if engine.like_docker:
         assert engine.inspect(cid, "{{.State.OOMKilled}}") == "true"
