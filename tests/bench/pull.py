@@ -35,7 +35,7 @@ class Registry:
         self.world = world
         self.server = subprocess.Popen(world.enter + ["docker-registry", "serve", self.top + "/config.yml"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        libengine.wait_for("the registry", lambda: run(world.enter + ["busybox", "nc", "-z", "127.0.0.1", str(PORT)],
+        libengine.wait_for("the registry", lambda: run(world.enter + ["curl", "-s", "http://127.0.0.1:%d/v2/" % PORT],
                                                        rc=None).returncode == 0, 20)
 
     def push(self, name, layers):
@@ -63,7 +63,7 @@ class Containerd:
             f.write(CONTAINERD.format(top=self.top))
         self.daemon = subprocess.Popen(world.enter + ["containerd", "--config", self.top + "/config.toml"],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.base = ["ctr", "--address", self.top + "/s"]
+        self.base = world.enter + ["ctr", "--address", self.top + "/s"]
         libengine.wait_for("containerd", lambda: run(self.base + ["version"], rc=None).returncode == 0, 30)
 
     def close(self):
