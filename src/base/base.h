@@ -34,7 +34,11 @@
 	} while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-/* Each argument is evaluated once. */
+/* Each argument is evaluated once; cppcheck's parser knows no statements in expressions. */
+#ifdef __cppcheck__
+#define MIN_OF(a, b) ((a) < (b) ? (a) : (b))
+#define MAX_OF(a, b) ((a) > (b) ? (a) : (b))
+#else
 #define MIN_OF(a, b)	      PICK_OF_(<, a, b, __COUNTER__)
 #define MAX_OF(a, b)	      PICK_OF_(>, a, b, __COUNTER__)
 #define PICK_OF_(op, a, b, n) PICK_OF__(op, a, b, n)
@@ -44,6 +48,7 @@
 		__typeof__(b) b_##n = (b);                                                                   \
 		a_##n op b_##n ? a_##n : b_##n;                                                              \
 	})
+#endif
 
 /* Scope-bound ownership.  take_ptr() and take_fd() (base/fd.h) hand it on. */
 static inline void cleanup_free(void *pp)

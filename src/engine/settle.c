@@ -310,8 +310,8 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 	c.lock = take_fd(&lock);
 	if (!engine_has_run_dir(e, id))
 		return engine_is_live(&c) ? engine_end_locked(e, &c, err) : 0;
-	if (engine_runs(e, id, &st))
-		return 0; /* started again meanwhile */
+	if (engine_runs(e, id, &st) || st.restarting)
+		return 0; /* started again meanwhile, or about to be */
 	c.monitored = st.monitor_alive && !e->o.rootless;
 	return engine_end_locked(e, &c, err);
 }

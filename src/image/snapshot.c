@@ -296,7 +296,8 @@ int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum sna
 				   .upper = upper,
 				   .work = work,
 				   .is_volatile = q->is_volatile,
-				   .userxattr = q->rootless};
+				   .userxattr = q->rootless,
+				   .devices = !has_maps(q) && !q->rootless};
 	return mount_overlay(q, &p, how, err);
 }
 

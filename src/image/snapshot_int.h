@@ -30,6 +30,8 @@ struct snapshot_parts {
 	size_t n;
 	int upper, work; /* -1 = read-only */
 	bool is_volatile, userxattr;
+	bool devices; /* nodes in it can be used, as far as the devices cgroup allows: without a user
+			 namespace */
 };
 must_use int snapshot_overlay_apart(const struct snapshot_parts *p, const char *dir, struct err *err);
 must_use int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, struct err *err);

@@ -115,6 +115,7 @@ int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, stru
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return overlay_failed(fs, errno, "mount a container's root (overlay)", err);
 	int mount =
-		sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | (p->upper < 0 ? MOUNT_ATTR_RDONLY : 0U));
+		sys_fsmount(fs, FSMOUNT_CLOEXEC,
+			    (p->devices ? 0U : MOUNT_ATTR_NODEV) | (p->upper < 0 ? MOUNT_ATTR_RDONLY : 0U));
 	return mount < 0 ? err_sys(err, "cannot mount a container's root (overlay)") : mount;
 }
