@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Synthetic file systems: trees that have no files, only functions (/proc, /sys).
+ *
+ * A node is a plain value: its type and two numbers.  Nothing is allocated for
+ * a look-up, nothing can go stale: functions look at the living kernel, and
+ * say -ENOENT or -ESRCH for what has gone.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct task;
+struct file;
+struct place;
+
+struct synth_type;
+
+struct synth_node {
+	const struct synth_type *type; /* NULL = no synthetic node */
+	pid_t pid;		       /* process that it is about (guest's id); 0 = none */
+	pid_t tid;		       /* thread */
+	uint64_t arg;		       /* a descriptor number, an index into a table ... */
+};
+
+/* Text of a file, written front to back. */
+struct synth_text {
+	char *buf;
+	size_t len, size;
+	bool failed; /* out of memory */
+};
+void synth_printf(struct synth_text *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void synth_write(struct synth_text *x, const void *data, size_t n);
+
+typedef bool synth_list(void *data, const char *name, const struct synth_node *node); /* false = stop */
+
+struct synth_type {
+	mode_t mode; /* S_IFDIR | 0555, S_IFREG | 0444, S_IFLNK | 0777 */
+	/* Directories. */
+	int (*lookup)(struct task *t, const struct synth_node *dir, const char *name, struct synth_node *ret);
+	/* Without "." and "..". `from`: index of the first entry wanted. */
+	int (*list)(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data);
+	/* Files: the whole text at open (seq_file semantics are near enough: one consistent view per open). */
+	int (*show)(struct task *t, const struct synth_node *node, struct synth_text *text);
+	ssize_t (*store)(struct task *t, const struct synth_node *node, const char *data, size_t n); /* EACCES */
+	/* Links: the text, and for magic links the place itself (-> new reference; NULL op = follow the text). */
+	ssize_t (*readlink)(struct task *t, const struct synth_node *node, char *buf, size_t size);
+	int (*follow)(struct task *t, const struct synth_node *node, struct place **ret);
+	/* A magic link to something without a place (a pipe, a socket): opens it anew; or a file that is no text. */
+	int (*open)(struct task *t, const struct synth_node *node, int flags, struct file **ret);
+	/* Owner; NULL = root, or the process's euid for nodes with a pid (as /proc). */
+	void (*owner)(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid);
+	bool (*gone)(const struct synth_node *node); /* the process has ended; NULL = never */
+};
+
+/* What is mounted where.  `dest` as in the container's configuration: absolute, no "..". */
+struct synth_mount {
+	const char *fstype; /* "proc", "sysfs", "cgroup2" */
+	const char *dest;
+	struct synth_node root;
+	bool read_only;
+	uint64_t dev; /* st_dev that its files show; the placeholder's */
+};
+/* From boot's list, at start; ended by dest = NULL. */
+extern struct synth_mount *synth_mounts;
+int synth_node_stat(struct task *t, const struct synth_node *node, struct statx *ret);
+/* Roots by type of file system, as boot names them; proc/root.c, proc/sysfs.c. */
+int proc_root(struct synth_node *ret);
+int sysfs_root(struct synth_node *ret);
+int cgroupfs_root(struct synth_node *ret);

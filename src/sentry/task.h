@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Threads and processes of the guest, and what hangs on them.
+ *
+ * A task is one guest thread = one host thread.  It is made by the tracer when
+ * the host reports a clone and freed when the host reports its end; handlers
+ * see only living ones.  All of it is guarded by kernel_lock().
+ *
+ * Files, fs and creds are counted and shared as Linux shares them: fork copies
+ * (creds: shares until changed), CLONE_FILES / CLONE_FS share.
+ */
+#pragma once
+
+#include "sentry/call.h"
+#include "sentry/kernel.h"
+#include "sentry/list.h"
+#include "sentry/wait.h"
+
+#include <sys/resource.h>
+
+enum { TASK_COMM_LEN = 16, GROUPS_MAX = 65536 };
+
+/* Identity.  Immutable once shared: change a copy (creds_edit). */
+struct creds {
+	unsigned refs;
+	uid_t uid, euid, suid, fsuid;
+	gid_t gid, egid, sgid, fsgid;
+	gid_t *groups;
+	size_t ngroups;
+	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding, cap_ambient;
+	unsigned securebits;
+	bool no_new_privs;
+};
+
+struct creds *creds_ref(struct creds *c);
+void creds_unref(struct creds *c);
+/* The task's own copy, to be changed in place; NULL = ENOMEM. */
+struct creds *creds_edit(struct task *t);
+static inline bool creds_capable(const struct creds *c, int cap)
+{
+	return c->cap_effective >> cap & 1;
+}
+bool creds_in_group(const struct creds *c, gid_t gid); /* fsgid or supplementary */
+/* What execve makes of it: file capabilities are not granted, set-id bits of `st` are unless no_new_privs (or NULL).
+ * Sets *secure for AT_SECURE.  0 or -ENOMEM. */
+int creds_exec(struct task *t, const struct stat *st, bool *secure);
+/*
+ * Makes the calling sentry thread act on files as this identity (setfsuid, setfsgid, setgroups per thread; the
+ * kernel drops the file capabilities with the fsuid by itself).  Cheap where it is so already.
+ */
+void creds_assume(const struct creds *c);
+
+/* Root, working directory, umask. */
+struct fs_context {
+	unsigned refs;
+	struct place *root, *cwd; /* path.h */
+	mode_t umask;
+};
+struct fs_context *fs_copy(const struct fs_context *fs); /* NULL = ENOMEM */
+void fs_unref(struct fs_context *fs);
+
+struct fd_table; /* file.h */
+
+enum call_state {
+	CALL_IDLE,    /* the thread runs, or waits in a native call */
+	CALL_RUNNING, /* a handler is at work, or its answer is on the way */
+	CALL_PARKED,  /* waits on queues; wait.h */
+};
+
+struct task {
+	struct list_node all;	     /* kernel's list, and by hash of host_tid: task.c */
+	struct list_node in_process; /* process->threads */
+	struct task *hash_next;
+	pid_t tid, host_tid; /* as the guest sees it; as the sentry does */
+	struct process *process;
+	struct creds *creds;
+	struct fs_context *fs;
+	struct fd_table *files;
+	char comm[TASK_COMM_LEN];
+	uint64_t start_ns; /* CLOCK_BOOTTIME */
+
+	enum call_state state;
+	struct call call;	   /* valid unless CALL_IDLE */
+	struct wait_entry *waits;  /* of a parked call */
+	struct list_node runnable; /* woken, waits for a worker */
+	struct platform_task *platform; /* the platform's own */
+};
+
+/* A thread group. */
+struct process {
+	struct list_node all;
+	struct list_node threads; /* of tasks */
+	pid_t pid, host_pid;
+	bool exec_done;		 /* it has executed something since fork (setpgid's rule is the host's own) */
+	char *exe;		 /* path of the program, as the guest would name it */
+	struct place *exe_place; /* for /proc/PID/exe */
+	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are set there
+					       as well */
+	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
+	int pdeathsig;
+	bool dumpable, subreaper, keep_caps;
+	struct list_node shm; /* attached System V segments */
+	struct list_node sem_undo;
+	struct list_node signalfds; /* to be looked at when a signal may have become pending */
+	void *epilogue;		    /* free for the owner of a family; see process_on_exit */
+};
+
+/* By the guest's ids; NULL = none. */
+struct task *task_find(pid_t tid);
+struct process *process_find(pid_t pid);
+/* Every process / task, in order of birth; return non-zero to stop. */
+int process_each(int (*visit)(struct process *p, void *data), void *data);
+/* The leader, or any living thread. */
+struct task *process_task(const struct process *p);
+/* Called by task.c as a process's last thread has ended, before its parent can know: the families release what they
+ * hold.  Add yours to the list in task.c. */
+void process_released(struct process *p);
+
+/*
+ * Fields that only the host knows, from its /proc (by outer pid): the raw text of PID/<file> or
+ * PID/task/TID/<file>, at most `size - 1` bytes, NUL-terminated; the length or -errno.
+ */
+ssize_t task_host_proc(const struct task *t, const char *file, char *buf, size_t size);
+
+/* Sends a signal with the host's kill/tgkill by outer pid; the caller has checked rights.  0 or -errno. */
+int process_signal(const struct process *p, int sig);
+int task_signal(const struct task *t, int sig);
