@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Character and block devices, by number.
+ *
+ * null, zero, full, random and urandom are functions here; terminals are
+ * tty.c's.  Any other node opens only where the container's configuration
+ * lists it (linux.devices): read and written on the host's node, no ioctl.
+ */
+#include "sentry/boot.h"
+#include "sentry/io/io.h"
+#include "sentry/io/tty.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/sysmacros.h>
+
+static unsigned char zeros[64 * 1024]; /* never written: costs no memory */
+
+static ssize_t null_read(struct file *f, struct io *io)
+{
+	(void)f;
+	(void)io;
+	return 0;
+}
+
+/* The data is not looked at, not even for bad addresses. */
+static ssize_t null_write(struct file *f, struct io *io)
+{
+	size_t n = io->left;
+
+	(void)f;
+	io->left = 0;
+	return (ssize_t)n;
+}
+
+static ssize_t zero_read(struct file *f, struct io *io)
+{
+	ssize_t done = 0, n = 0;
+
+	(void)f;
+	while (io->left > 0 && (n = io_put(io, zeros, sizeof(zeros))) > 0)
+		done += n;
+	return done > 0 ? done : n;
+}
+
+static ssize_t full_write(struct file *f, struct io *io)
+{
+	(void)f;
+	return io->left > 0 ? -ENOSPC : 0;
+}
+
+static ssize_t random_read(struct file *f, struct io *io)
+{
+	unsigned char buf[1024];
+	ssize_t done = 0, n = 0;
+
+	(void)f;
+	while (io->left > 0) {
+		n = getrandom(buf, MIN_OF(io->left, sizeof(buf)), 0);
+		n = n < 0 ? -errno : io_put(io, buf, (size_t)n);
+		if (n <= 0)
+			break;
+		done += n;
+	}
+	explicit_bzero(buf, sizeof(buf));
+	return done > 0 ? done : n;
+}
+
+/* The host's pool takes no guest's word, as it takes no unprivileged one's for entropy. */
+static ssize_t random_write(struct file *f, struct io *io)
+{
+	unsigned char buf[1024];
+	ssize_t done = 0, n = 0;
+
+	(void)f;
+	while (io->left > 0 && (n = io_get(io, buf, sizeof(buf))) > 0)
+		done += n;
+	return done > 0 ? done : n;
+}
+
+static int64_t stay_seek(struct file *f, int64_t offset, int whence)
+{
+	(void)f;
+	(void)offset;
+	(void)whence; /* as Linux' null_lseek: anything goes, the position is 0 */
+	return 0;
+}
+
+static int64_t random_seek(struct file *f, int64_t offset, int whence)
+{
+	(void)f;
+	(void)offset;
+	return whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END ? 0 : -EINVAL;
+}
+
+/* The host's own node, opened when it is first needed. */
+static int host_node(struct file *f, int flags)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "%d", f->place->fd);
+	return openat(kernel.self_fd_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+static int zero_map(struct file *f, int prot, int flags)
+{
+	(void)prot;
+	(void)flags;
+	if (f->host_fd < 0)
+		f->host_fd = host_node(f, f->flags & O_ACCMODE);
+	return f->host_fd < 0 ? -ENODEV : f->host_fd;
+}
+
+static void device_release(struct file *f)
+{
+	if (f->host_fd >= 0)
+		(void)close(f->host_fd); /* nothing was buffered */
+	place_unref(f->place);
+	free(f);
+}
+
+static const struct file_ops null_ops = {
+	.name = "null", .read = null_read, .write = null_write, .seek = stay_seek, .release = device_release};
+static const struct file_ops zero_ops = {.name = "zero",
+					 .read = zero_read,
+					 .write = null_write,
+					 .seek = stay_seek,
+					 .map = zero_map,
+					 .release = device_release};
+static const struct file_ops full_ops = {
+	.name = "full", .read = zero_read, .write = full_write, .seek = stay_seek, .release = device_release};
+static const struct file_ops random_ops = {
+	.name = "random", .read = random_read, .write = random_write, .seek = random_seek, .release = device_release};
+
+/* ---- the host's nodes ---- */
+
+static ssize_t node_read_call(void *data, void *buf, size_t n)
+{
+	struct file *f = data;
+
+	return read(f->host_fd, buf, n);
+}
+
+static ssize_t node_write_call(void *data, void *buf, size_t n)
+{
+	struct file *f = data;
+
+	return write(f->host_fd, buf, n);
+}
+
+static ssize_t node_read(struct file *f, struct io *io)
+{
+	return io_from_host(io, node_read_call, f);
+}
+
+static ssize_t node_write(struct file *f, struct io *io)
+{
+	return io_to_host(io, node_write_call, f);
+}
+
+static uint32_t node_poll(struct file *f)
+{
+	return io_host_poll(f->host_fd);
+}
+
+static int64_t node_seek(struct file *f, int64_t offset, int whence)
+{
+	off_t r = lseek(f->host_fd, offset, whence);
+
+	return r < 0 ? -errno : r;
+}
+
+static long node_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
+{
+	(void)f;
+	(void)arg;
+	kernel_log("%d: ioctl 0x%x of a device of the host refused", t->tid, cmd);
+	return -ENOTTY;
+}
+
+struct node {
+	struct file file; /* first: device_release frees it */
+	struct wait_queue queue;
+	struct host_watch watch;
+};
+
+static void node_release(struct file *f)
+{
+	struct node *x = container_of(f, struct node, file);
+
+	if (f->queue) {
+		host_watch_remove(&x->watch);
+		wait_queue_destroy(&x->queue);
+	}
+	device_release(f);
+}
+
+static const struct file_ops node_ops = {
+	.name = "device",
+	.read = node_read,
+	.write = node_write,
+	.poll = node_poll,
+	.seek = node_seek,
+	.ioctl = node_ioctl,
+	.release = node_release,
+};
+
+static bool is_listed(dev_t dev, bool block)
+{
+	const struct oci_config *config = kernel.boot->config;
+
+	for (size_t i = 0; i < config->linux.devices.n; i++) {
+		const struct oci_device *d = &config->linux.devices.v[i];
+
+		if (d->major == (int64_t)major(dev) && d->minor == (int64_t)minor(dev) && (d->type == 'b') == block)
+			return true;
+	}
+	return false;
+}
+
+static int node_open(dev_t dev, bool block, struct place *where, int flags, struct file **ret)
+{
+	struct node *x;
+	int fd;
+
+	if (!is_listed(dev, block))
+		return -ENXIO;
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return -ENOMEM;
+	file_init(&x->file, &node_ops, flags);
+	x->file.place = place_ref(where);
+	fd = host_node(&x->file, flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_EXCL));
+	if (fd < 0) {
+		fd = -errno;
+		device_release(&x->file);
+		return fd;
+	}
+	x->file.host_fd = fd;
+	wait_queue_init(&x->queue);
+	x->watch = (struct host_watch){.fd = fd, .queue = &x->queue};
+	if (host_watch_add(&x->watch) == 0) /* block devices are always ready */
+		x->file.queue = &x->queue;
+	*ret = &x->file;
+	return 0;
+}
+
+static const struct file_ops *memory_device(dev_t dev)
+{
+	if (major(dev) != 1)
+		return NULL;
+	switch (minor(dev)) {
+	case 3:
+		return &null_ops;
+	case 5:
+		return &zero_ops;
+	case 7:
+		return &full_ops;
+	case 8:
+	case 9:
+		return &random_ops;
+	default:
+		return NULL;
+	}
+}
+
+int device_open(struct task *t, dev_t dev, struct place *where, int flags, struct file **ret)
+{
+	const struct file_ops *ops = memory_device(dev);
+	struct stat st;
+	struct file *f;
+
+	if (fstat(where->fd, &st) == 0 && S_ISBLK(st.st_mode))
+		return node_open(dev, true, where, flags, ret);
+	if (dev == makedev(5, 0))
+		return tty_open_controlling(t, flags, ret);
+	if (dev == makedev(5, 2) || (major(dev) >= 136 && major(dev) <= 143))
+		return tty_open(t, where, flags, ret);
+	if (!ops)
+		return node_open(dev, false, where, flags, ret);
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return -ENOMEM;
+	file_init(f, ops, flags);
+	f->place = place_ref(where);
+	*ret = f;
+	return 0;
+}
