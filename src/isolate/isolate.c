@@ -2,9 +2,12 @@
 #include "isolate/isolate.h"
 
 #include "base/str.h"
+#include "isolate/carrier.h"
+#include "isolate/kernel/level.h"
 #include "isolate/ns/level.h"
 
-const struct isolate_level *const isolate_levels[] = {&ns_level, NULL};
+const struct isolate_level *const isolate_levels[] = {&ns_level, &kernel_level, NULL};
+const struct isolate_level *const isolate_carrier = &ns_level;
 
 int isolate_find(const char *name, const struct isolate_level **ret, struct err *err)
 {

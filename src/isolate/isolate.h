@@ -69,6 +69,20 @@ struct isolate_stdio {
 };
 
 /*
+ * A program of ours in place of the user's: another level's, which uses
+ * namespaces as its shell.  It is executed with argv and the user's arguments
+ * behind it, and with the user's environment.
+ */
+struct isolate_supervisor {
+	int exe;	   /* what is executed; borrowed */
+	char *const *argv; /* NULL-terminated */
+	const int *fds;	   /* what it keeps, under the same numbers; borrowed */
+	size_t nfds;	   /* at most ISOLATE_SUPERVISOR_FDS */
+	int proc_fd;	   /* one of fds, of any file: becomes a procfs of the container, mounted nowhere; -1 = none */
+};
+enum { ISOLATE_SUPERVISOR_FDS = 8 };
+
+/*
  * Calls back into the runtime, which owns hooks and state.  The ones named
  * `inside` run in the container's own namespaces (so in the level's child).
  */
@@ -95,6 +109,7 @@ struct isolate_create {
 	bool rootless;	     /* the caller has no privileges on the host */
 	bool no_pivot;	     /* --no-pivot */
 	bool no_new_keyring; /* --no-new-keyring */
+	const struct isolate_supervisor *supervisor; /* NULL = the user's program itself */
 	bool detached_start; /* `create`: start() comes from another process. false: `run`, same process */
 };
 
@@ -106,6 +121,7 @@ struct isolate_exec {
 	const char *sub_cgroup; /* --cgroup, relative to the container's; NULL = the container's own */
 	bool rootless;
 	bool no_new_keyring;
+	const struct isolate_supervisor *supervisor; /* NULL = the user's program itself */
 	/* The process exists: write the pid file here.  It waits until this returns. */
 	int (*spawned)(void *data, pid_t pid, struct err *err);
 	void *data;

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct task;
@@ -83,5 +84,8 @@ int call_count(void); /* numbers below this may have rows */
 long call_dispatch(struct task *t);
 /* --trace: a line like strace's; does nothing where tracing is off. */
 void call_trace(struct task *t, const struct call *c, long result);
+
+/* The table as Markdown: docs/kernel-calls.md; written by trace.c.  0 or -errno. */
+int call_table_print(FILE *to);
 
 #define HANDLER(name) long name(struct task *t, struct call *c)

@@ -53,6 +53,7 @@ struct kernel {
 	int proc_fd;	   /* a detached procfs of the sentry's own pid namespace: paths "PID/…" by outer pid */
 	int self_fd_fd;	   /* its directory "self/fd"; each worker's working directory, so that the host path
 			      "17" is a magic link to descriptor 17 */
+	int dev_fd;	   /* the container's /dev as it was mounted, where device nodes can be opened; -1 = none */
 	int memory_fd;	   /* cgroup directory with the memory controller, -1 = none */
 	int cpu_fd;	   /* ... with cpu (quota), -1 = none */
 	int cgroup_version; /* 1 or 2 */

@@ -122,6 +122,9 @@ void process_released(struct process *p);
  */
 ssize_t task_host_proc(const struct task *t, const char *file, char *buf, size_t size);
 
+/* Sets a limit as setrlimit would, without asking for rights: for those of config.json.  0 or -errno. (sys/limits.c) */
+int process_limit(struct process *p, int resource, const struct rlimit *limit);
+
 /* Sends a signal with the host's kill/tgkill by outer pid; the caller has checked rights.  0 or -errno. */
 int process_signal(const struct process *p, int sig);
 int task_signal(const struct task *t, int sig);

@@ -25,6 +25,7 @@
 
 #include "base/str.h"
 #include "base/sys.h"
+#include "host/mount.h"
 #include "host/netlink.h"
 #include "host/procattr.h"
 #include "host/procfs.h"
@@ -34,6 +35,7 @@
 
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -106,6 +108,19 @@ static int open_console(const struct ns_container *n, struct ns_rootfs *root, st
 	return r < 0 ? r : tty_take(slave, err);
 }
 
+/* For a supervisor: of the container's pid namespace, and in nobody's tree. */
+static int mount_procfs(int at, struct err *err)
+{
+	static const struct mount_request proc = {.type = "proc", .flags = MS_NOSUID | MS_NODEV | MS_NOEXEC};
+	autoclose int fd = mount_new(&proc, err);
+
+	if (fd == -EOPNOTSUPP)
+		return err_set(err, EOPNOTSUPP, "this kernel lacks fsopen (Linux 5.2 or later is needed)");
+	if (fd < 0)
+		return fd;
+	return dup3(fd, at, O_CLOEXEC) < 0 ? err_sys(err, "cannot keep the container's procfs") : 0;
+}
+
 static int make_root(struct ns_container *n, int sync, struct err *err)
 {
 	const struct isolate_create *c = n->c;
@@ -113,6 +128,8 @@ static int make_root(struct ns_container *n, int sync, struct err *err)
 	int r;
 
 	r = ns_rootfs_setup(c, &n->mounts, &root, err);
+	if (r == 0 && c->supervisor && c->supervisor->proc_fd >= 0)
+		r = mount_procfs(c->supervisor->proc_fd, err);
 	if (r < 0)
 		return r;
 	if (n->program.process && n->program.process->terminal) {

@@ -107,6 +107,7 @@ static int join_prepare(const struct isolate_exec *x, struct ns_joiner *j, int *
 	j->program.rootless = x->rootless;
 	j->program.preserve_fds = x->stdio.preserve_fds;
 	j->program.listen_fds = x->stdio.listen_fds;
+	j->program.supervisor = x->supervisor;
 	r = join_cgroup(j, err);
 	if (r < 0)
 		return r;

@@ -98,6 +98,7 @@ static int prepare(const struct isolate_create *c, struct ns_container *n, int *
 	n->program.start_hooks = &c->events;
 	n->program.listen_fds = c->stdio.listen_fds;
 	n->program.preserve_fds = c->stdio.preserve_fds;
+	n->program.supervisor = c->supervisor;
 	r = ns_mounts_plan(c, &n->mounts, err);
 	if (r < 0)
 		return r;

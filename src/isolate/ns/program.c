@@ -283,10 +283,17 @@ static int by_descriptor(const void *a, const void *b)
 
 int ns_program_drop_fds(const struct ns_program *p, int keep1, int keep2, struct err *err)
 {
-	int keep[] = {p->procfs, keep1, keep2};
+	const struct isolate_supervisor *s = p->supervisor;
+	int keep[4 + ISOLATE_SUPERVISOR_FDS] = {p->procfs, keep1, keep2};
+	size_t n = 3;
 
-	qsort(keep, ARRAY_LEN(keep), sizeof(keep[0]), by_descriptor);
-	int r = fd_close_from(3 + (unsigned)(p->listen_fds + p->preserve_fds), keep, ARRAY_LEN(keep), false);
+	if (s) {
+		keep[n++] = s->exe;
+		memcpy(keep + n, s->fds, s->nfds * sizeof(*keep));
+		n += s->nfds;
+	}
+	qsort(keep, n, sizeof(keep[0]), by_descriptor);
+	int r = fd_close_from(3 + (unsigned)(p->listen_fds + p->preserve_fds), keep, n, false);
 	return r < 0 ? err_num(err, r, "cannot close the host's descriptors") : 0;
 }
 
@@ -357,6 +364,26 @@ static int run_start_hooks(const struct ns_program *p, struct err *err)
 	return events->start_container_inside(events->data, getpid(), err);
 }
 
+/* What it keeps was close-on-exec like all that we open. */
+static int exec_supervisor(const struct ns_program *p, struct err *err)
+{
+	const struct isolate_supervisor *s = p->supervisor;
+	size_t own = 0, theirs = p->process->args.n;
+
+	while (s->argv[own])
+		own++;
+	autofree const char **argv = calloc(own + theirs + 1, sizeof(*argv));
+	if (!argv)
+		return err_oom(err);
+	memcpy(argv, s->argv, own * sizeof(*argv));
+	memcpy(argv + own, p->process->args.v, theirs * sizeof(*argv));
+	for (size_t i = 0; i < s->nfds; i++)
+		if (fd_set_cloexec(s->fds[i], false) < 0)
+			return err_sys(err, "cannot hand on descriptor %d", s->fds[i]);
+	(void)syscall(SYS_execveat, s->exe, "", argv, p->envp, AT_EMPTY_PATH); /* returns on failure only */
+	return err_sys(err, "cannot execute %s", s->argv[0]);
+}
+
 int ns_program_exec(struct ns_program *p, int starter, struct err *err)
 {
 	autoclose int root = -1, listener = -1;
@@ -388,6 +415,8 @@ int ns_program_exec(struct ns_program *p, int starter, struct err *err)
 	r = run_start_hooks(p, err);
 	if (r < 0)
 		return r;
+	if (p->supervisor)
+		return exec_supervisor(p, err);
 	execve(p->path, p->argv, p->envp);
 	int code = errno;
 	char text[64];

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The proxy of a process that was executed in a running sandbox.
+ *
+ * Whoever started it knows this process: by its pid, its cgroup, its terminal.
+ * It gives its standard streams to the sentry, passes signals on, and ends as
+ * the guest's process does.  It is killed: the connection ends, and the sentry
+ * kills the process.
+ */
+#include "sentry/join.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "wire/sentry.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+static int write_strings(int argc, char **argv, uint32_t *ret_envc, struct err *err)
+{
+	char cwd[PATH_MAX];
+	autoclose int fd = memfd_create("strings", MFD_CLOEXEC);
+	uint32_t envc = 0;
+	int r = 0;
+
+	if (fd < 0)
+		return err_sys(err, "cannot make a memory file");
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(err, "cannot read the current working directory");
+	for (int i = 0; i < argc && r == 0; i++)
+		r = fd_write_all(fd, argv[i], strlen(argv[i]) + 1);
+	for (; environ[envc] && r == 0; envc++)
+		r = fd_write_all(fd, environ[envc], strlen(environ[envc]) + 1);
+	if (r == 0)
+		r = fd_write_all(fd, cwd, strlen(cwd) + 1);
+	if (r < 0)
+		return err_num(err, r, "cannot write the process's arguments");
+	*ret_envc = envc;
+	return take_fd(&fd);
+}
+
+static int ask(int control, int request, int argc, char **argv, struct err *err)
+{
+	struct sentry_request q = {.kind = SENTRY_EXEC, .argc = (uint32_t)argc};
+	struct sentry_reply reply;
+	autoclose int strings = write_strings(argc, argv, &q.envc, err);
+
+	if (strings < 0)
+		return strings;
+	const int fds[SENTRY_FDS_MAX] = {request, strings, 0, 1, 2};
+	int r = sentry_send(control, &q, fds, ARRAY_LEN(fds), err);
+	if (r == 0)
+		r = sentry_receive(control, &reply, err);
+	if (r < 0)
+		return r;
+	if (reply.kind == SENTRY_STARTED)
+		return 0;
+	err->exit_status = reply.status;
+	r = err_set(err, reply.code > 0 ? reply.code : EIO, "%s", reply.text);
+	err->exit_status = reply.status;
+	return r;
+}
+
+/* Ends by the same signal where it can: who waits for us sees what would be seen of the process itself. */
+static int end_as(int status)
+{
+	if (!WIFSIGNALED(status))
+		return WEXITSTATUS(status);
+	sigset_t set;
+	(void)prctl(PR_SET_DUMPABLE, 0); /* no core of ours */
+	(void)signal(WTERMSIG(status), SIG_DFL);
+	sigemptyset(&set);
+	sigaddset(&set, WTERMSIG(status));
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* cannot fail */
+	(void)raise(WTERMSIG(status));
+	return 128 + WTERMSIG(status);
+}
+
+static int wait_for_end(int control, int signals, struct err *err)
+{
+	for (;;) {
+		struct pollfd p[] = {{.fd = control, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+		struct signalfd_siginfo info;
+		struct sentry_reply reply;
+
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+			return err_sys(err, "cannot wait for the process");
+		if ((p[1].revents & POLLIN) && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+			const struct sentry_request q = {.kind = SENTRY_SIGNAL, .signal = info.ssi_signo};
+			int r = sentry_send(control, &q, NULL, 0, err);
+			if (r < 0)
+				return r;
+		}
+		if (!(p[0].revents & (POLLIN | POLLHUP)))
+			continue;
+		int r = sentry_receive(control, &reply, err);
+		if (r == -ECONNRESET) { /* the sandbox is gone, and everything in it */
+			*err = (struct err){0};
+			return 128 + SIGKILL;
+		}
+		if (r < 0)
+			return r;
+		if (reply.kind == SENTRY_EXITED)
+			return end_as(reply.status);
+	}
+}
+
+int join_main(int control, int request, int argc, char **argv, struct err *err)
+{
+	sigset_t all;
+
+	/* Before the process can exist: none is lost.  The terminal, if it is ours, shall be the guest's. */
+	sigfillset(&all);
+	sigdelset(&all, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &all, NULL); /* cannot fail */
+	(void)ioctl(0, TIOCNOTTY);		  /* none: nothing to give up */
+	autoclose int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		return err_sys(err, "cannot make a signalfd");
+	struct signalfd_siginfo info;
+	while (read(signals, &info, sizeof(info)) > 0)
+		; /* the hang-up that giving up the terminal is */
+	int r = ask(control, request, argc, argv, err);
+	if (r < 0)
+		return r;
+	(void)close(0);
+	(void)close(1);
+	(void)close(2);
+	return wait_for_end(control, signals, err);
+}

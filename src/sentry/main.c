@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * coffer-sentry: the kernel in user space of isolation level `kernel`.  The
+ * runtime starts it inside of the container's namespaces (isolate/kernel);
+ * wire/sentry.h says how.
+ */
+#include "base/fd.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "sentry/boot.h"
+#include "sentry/call.h"
+#include "sentry/control.h"
+#include "sentry/join.h"
+#include "sentry/kernel.h"
+#include "sentry/platform/platform.h"
+#include "sentry/start.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+
+struct arguments {
+	int config, control, proc, log, trace, request;
+	int argc;
+	char **argv; /* the guest's */
+};
+
+static int parse(int argc, char **argv, struct arguments *a, struct err *err)
+{
+	const struct {
+		const char *name;
+		int *to;
+	} keys[] = {{"config=", &a->config}, {"control=", &a->control}, {"proc=", &a->proc},
+		    {"log=", &a->log},	     {"trace=", &a->trace},	{"request=", &a->request}};
+	int i = 2;
+
+	for (; i < argc && !streq(argv[i], "--"); i++) {
+		bool known = false;
+		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+			if (!str_starts(argv[i], keys[k].name))
+				continue;
+			*keys[k].to = atoi(argv[i] + strlen(keys[k].name));
+			known = fd_set_cloexec(*keys[k].to, true) == 0;
+		}
+		if (!known)
+			return err_set(err, EINVAL, "coffer-sentry: \"%s\" is no descriptor of its", argv[i]);
+	}
+	if (i + 1 >= argc || a->control < 0)
+		return err_set(err, EINVAL, "coffer-sentry is started by coffer, with descriptors that nobody else has; "
+					    "type `coffer run --isolation=kernel IMAGE`");
+	a->argc = argc - i - 1;
+	a->argv = argv + i + 1;
+	return 0;
+}
+
+/* Neither devices nor set-id programs of the image shall mean anything to the host: the sentry answers for them. */
+static int tame_mounts(struct err *err)
+{
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID};
+
+	/* What is to be passed through to the guest is opened here (io/devices.c). */
+	kernel.dev_fd = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return err_sys(err, "cannot make the container's mounts nodev");
+	return 0;
+}
+
+static unsigned count_cpus(const struct oci_config *config)
+{
+	const struct oci_cpu *cpu = &config->linux.resources.cpu;
+	cpu_set_t set;
+	unsigned n = 1;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = (unsigned)CPU_COUNT(&set);
+	if (cpu->quota.set && cpu->quota.v > 0) {
+		int64_t period = cpu->period.set && cpu->period.v > 0 && cpu->period.v < INT64_MAX ?
+			(int64_t)cpu->period.v : 100000;
+		int64_t whole = cpu->quota.v / period + (cpu->quota.v % period != 0);
+		if (whole < n)
+			n = (unsigned)whole;
+	}
+	return n ? n : 1;
+}
+
+static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
+{
+	struct timespec now;
+
+	kernel.boot = boot;
+	kernel.proc_fd = a->proc;
+	kernel.memory_fd = boot->memory_fd;
+	kernel.cpu_fd = boot->cpu_fd;
+	kernel.cgroup_version = boot->cgroup_version;
+	kernel.cpus = count_cpus(boot->config);
+	(void)clock_gettime(CLOCK_BOOTTIME, &now); /* a clock that is always there */
+	kernel.boot_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	kernel.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	kernel.self_fd_fd = openat(kernel.proc_fd, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0)
+		return err_sys(err, "cannot open the container's root and the sentry's procfs");
+	int r = tame_mounts(err);
+	return r < 0 ? r : start_synth_mounts(boot->config, err);
+}
+
+/* The first process takes over our standard streams and what else the runtime handed on. */
+static int start_first(const struct arguments *a, const struct boot *boot, struct err *err)
+{
+	char cwd[PATH_MAX];
+	struct oci_process process = *boot->config->process;
+	struct task *first;
+	int fds[3];
+	size_t envc = 0;
+
+	/* The carrier went to the process's directory already: it may have made it. */
+	if (!getcwd(cwd, sizeof(cwd)))
+		return err_sys(err, "cannot read the current working directory");
+	while (environ[envc])
+		envc++;
+	process.cwd = cwd;
+	process.args = (str_list){.v = (const char **)a->argv, .n = (size_t)a->argc};
+	process.env = (str_list){.v = (const char **)environ, .n = envc};
+	for (int i = 0; i < 3; i++) {
+		fds[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+		if (fds[i] < 0)
+			return err_sys(err, "cannot duplicate standard stream %d", i);
+	}
+	const struct start_request q = {.process = &process, .fds = fds, .nfds = 3};
+	kernel_lock();
+	int r = start_process(&q, &first, err);
+	kernel_unlock();
+	return r;
+}
+
+/* Our own standard streams must not keep open what the guest closes. */
+static int leave_streams(struct err *err)
+{
+	autoclose int null = openat(kernel.dev_fd >= 0 ? kernel.dev_fd : AT_FDCWD, "null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < 3; i++)
+		if (null < 0 ? close(i) < 0 : dup2(null, i) < 0)
+			return err_sys(err, "cannot let go of standard stream %d", i);
+	return 0;
+}
+
+static int run_main(const struct arguments *a, struct err *err)
+{
+	struct oci_config config;
+	struct boot boot = {.config = &config, .control_fd = a->control, .log_fd = a->log, .trace_fd = a->trace};
+	autofree char *text = NULL;
+	size_t len = 0;
+	int begun = -1, r;
+
+	/* If we lead the terminal's session: the hang-up of giving it up is not for us. */
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)ioctl(0, TIOCNOTTY);
+	(void)signal(SIGHUP, SIG_DFL);
+	r = control_begin(&boot, &begun, err);
+	if (r < 0)
+		return r;
+	r = fd_read_all(a->config, OCI_CONFIG_MAX, &text, &len);
+	if (r < 0)
+		(void)err_num(err, r, "cannot read the container's config.json"); /* r tells */
+	if (r == 0)
+		r = oci_config_parse(text, len, "config.json", &config, err);
+	if (r == 0)
+		r = set_up(a, &boot, err);
+	if (r == 0)
+		r = platform_init(&boot, err);
+	if (r == 0)
+		r = control_serve(&boot, err);
+	if (r == 0)
+		r = start_first(a, &boot, err);
+	if (r == 0)
+		r = leave_streams(err);
+	if (r == 0)
+		r = platform_run(err);
+	control_begun(begun, r < 0 ? err : NULL);
+	return r < 0 ? r : platform_loop();
+}
+
+static int end(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments a = {.config = -1, .control = -1, .proc = -1, .log = -1, .trace = -1, .request = -1};
+	struct err err = {0};
+
+	if (argc == 2 && streq(argv[1], "--table"))
+		return call_table_print(stdout) < 0;
+	int r = parse(argc, argv, &a, &err);
+	if (r == 0 && streq(argv[1], "run")) {
+		r = run_main(&a, &err);
+		if (r >= 0)
+			return end(r);
+	} else if (r == 0 && streq(argv[1], "join")) {
+		r = join_main(a.control, a.request, a.argc, a.argv, &err);
+		if (r >= 0)
+			return r;
+	} else if (r == 0) {
+		(void)err_set(&err, EINVAL, "coffer-sentry: unknown verb \"%s\"", argv[1]); /* told below */
+	}
+	(void)fprintf(stderr, "%s\n", err.msg);
+	return err.exit_status ? err.exit_status : 1;
+}
