@@ -14,6 +14,7 @@
 #include "wire/sentry.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 

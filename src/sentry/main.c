@@ -43,8 +43,11 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
 			if (!str_starts(argv[i], keys[k].name))
 				continue;
-			*keys[k].to = atoi(argv[i] + strlen(keys[k].name));
-			known = fd_set_cloexec(*keys[k].to, true) == 0;
+			uint64_t fd;
+			known = str_to_u64(argv[i] + strlen(keys[k].name), 10, &fd) == 0 && fd <= INT_MAX &&
+				fd_set_cloexec((int)fd, true) == 0;
+			if (known)
+				*keys[k].to = (int)fd;
 		}
 		if (!known)
 			return err_set(err, EINVAL, "coffer-sentry: \"%s\" is no descriptor of its", argv[i]);
@@ -64,7 +67,7 @@ static int tame_mounts(struct err *err)
 
 	/* What is to be passed through to the guest is opened here (io/devices.c). */
 	kernel.dev_fd = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr) < 0)
 		return err_sys(err, "cannot make the container's mounts nodev");
 	return 0;
 }

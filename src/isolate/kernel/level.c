@@ -10,6 +10,7 @@
 
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 static int kernel_probe(struct err *err)
 {
