@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SOL_SOCKET options that do not depend on the family. */
+#include "sentry/net/socket.h"
+
+#include <linux/capability.h>
+#include <sys/time.h>
+
+int option_bytes(const void *v, size_t n, void *value, int *len)
+{
+	*len = MIN_OF(*len, (int)n);
+	memcpy(value, v, (size_t)*len);
+	return 0;
+}
+
+int option_int(int v, void *value, int *len)
+{
+	return option_bytes(&v, sizeof(v), value, len);
+}
+
+/* A struct timeval as nanoseconds, by the kernel's rules: zero is "never", a negative time "at once". */
+static int timeout_set(int64_t *to, const void *value, int len)
+{
+	struct timeval tv;
+
+	if ((size_t)len < sizeof(tv))
+		return -EINVAL;
+	memcpy(&tv, value, sizeof(tv));
+	if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
+		return -EDOM;
+	if (tv.tv_sec < 0)
+		*to = 0;
+	else if ((tv.tv_sec == 0 && tv.tv_usec == 0) || tv.tv_sec >= INT64_MAX / 1000000000)
+		*to = -1;
+	else
+		*to = tv.tv_sec * 1000000000 + tv.tv_usec * 1000;
+	return 0;
+}
+
+static int timeout_get(int64_t ns, void *value, int *len)
+{
+	struct timeval tv = {0};
+
+	if (ns > 0) {
+		tv.tv_sec = ns / 1000000000;
+		tv.tv_usec = ns % 1000000000 / 1000;
+	}
+	return option_bytes(&tv, sizeof(tv), value, len);
+}
+
+static int buffer_size(int v, int least, bool forced)
+{
+	if (!forced)
+		v = (int)MIN_OF((unsigned)v, (unsigned)SOCKET_BUFFER);
+	v = MIN_OF(MAX_OF(v, 0), INT_MAX / 2);
+	return MAX_OF(v * 2, least);
+}
+
+int socket_option_set(struct task *t, struct socket *s, int name, const void *value, int len)
+{
+	bool admin = creds_capable(t->creds, CAP_NET_ADMIN);
+	int v = 0;
+
+	if ((size_t)len >= sizeof(v))
+		memcpy(&v, value, sizeof(v));
+	switch (name) {
+	case SO_RCVTIMEO:
+		return timeout_set(&s->receive_timeout, value, len);
+	case SO_SNDTIMEO:
+		return timeout_set(&s->send_timeout, value, len);
+	case SO_RCVLOWAT:
+		s->receive_low = v < 0 ? INT_MAX : MAX_OF(v, 1);
+		return 1; /* poll is the family's: it knows too */
+	case SO_SNDBUFFORCE:
+	case SO_SNDBUF:
+		if (name == SO_SNDBUFFORCE && !admin)
+			return -EPERM;
+		s->send_size = buffer_size(v, SOCKET_SEND_MIN, name == SO_SNDBUFFORCE);
+		return 1;
+	case SO_RCVBUFFORCE:
+	case SO_RCVBUF:
+		if (name == SO_RCVBUFFORCE && !admin)
+			return -EPERM;
+		s->receive_size = buffer_size(v, SOCKET_RECEIVE_MIN, name == SO_RCVBUFFORCE);
+		return 1;
+	case SO_DEBUG:
+		return v && !admin ? -EACCES : 0;
+	case SO_TYPE:
+	case SO_PROTOCOL:
+	case SO_DOMAIN:
+	case SO_ERROR:
+	case SO_ACCEPTCONN:
+	case SO_PEERCRED:
+		return -ENOPROTOOPT;
+	default:
+		return 1;
+	}
+}
+
+int socket_option_get(struct socket *s, int name, void *value, int *len)
+{
+	switch (name) {
+	case SO_RCVTIMEO:
+		return timeout_get(s->receive_timeout, value, len);
+	case SO_SNDTIMEO:
+		return timeout_get(s->send_timeout, value, len);
+	case SO_RCVLOWAT:
+		return option_int(s->receive_low, value, len);
+	case SO_SNDLOWAT:
+		return option_int(1, value, len);
+	case SO_TYPE:
+		return option_int(s->type, value, len);
+	case SO_DOMAIN:
+		return option_int(s->domain, value, len);
+	case SO_PROTOCOL:
+		return option_int(s->protocol, value, len);
+	case SO_ACCEPTCONN:
+		return option_int(s->listening, value, len);
+	case SO_DEBUG:
+		return option_int(0, value, len);
+	default:
+		return 1;
+	}
+}
