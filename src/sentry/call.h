@@ -88,4 +88,4 @@ void call_trace(struct task *t, const struct call *c, long result);
 /* Declares as well: the table is the only other one to name it. */
 #define HANDLER(name)                                                                                          \
 	call_handler name;                                                                                     \
-	long name(struct task *t __attribute__((unused)), struct call *c __attribute__((unused)))
+	long name(struct task *t __attribute__((__unused__)), struct call *c __attribute__((__unused__)))
