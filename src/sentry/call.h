@@ -85,7 +85,9 @@ long call_dispatch(struct task *t);
 /* --trace: a line like strace's; does nothing where tracing is off. */
 void call_trace(struct task *t, const struct call *c, long result);
 
-/* Declares as well: the table is the only other one to name it. */
-#define HANDLER(name)                                                                                          \
-	call_handler name;                                                                                     \
-	long name(struct task *t __attribute__((__unused__)), struct call *c __attribute__((__unused__)))
+/* The table as Markdown: docs/kernel-calls.md; written by trace.c.  0 or -errno. */
+int call_table_print(FILE *to);
+
+#define HANDLER(name)                                                                                        \
+	call_handler name;                                                                                   \
+	long name(struct task *t, struct call *c)
