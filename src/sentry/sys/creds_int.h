@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules of identity that the handlers of src/sentry/sys share. */
+#pragma once
+
+#include "sentry/task.h"
+
+#include <linux/capability.h>
+
+#define CAP_MASK(n)   (UINT64_C(1) << (n))
+#define CAPS_EVERY    ((UINT64_C(1) << (CAP_LAST_CAP + 1)) - 1)
+#define SECBIT(n)     (1U << (n))
+/* Those that Linux ties to the file-system user id. */
+#define CREDS_FILE_CAPS                                                                                              \
+	(CAP_MASK(CAP_CHOWN) | CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) | CAP_MASK(CAP_FOWNER) | \
+	 CAP_MASK(CAP_FSETID) | CAP_MASK(CAP_LINUX_IMMUTABLE) | CAP_MASK(CAP_MKNOD) | CAP_MASK(CAP_MAC_OVERRIDE))
+enum { CREDS_OVERFLOW_ID = 65534 };
+
+static inline bool task_capable(const struct task *t, int cap)
+{
+	return creds_capable(t->creds, cap);
+}
+
+/* Supplementary groups alone; they are kept sorted. */
+bool creds_has_group(const struct creds *c, gid_t gid);
+/* Capabilities after a change of user ids from `old` (capabilities(7), "Effect of user ID changes"). */
+void creds_fix_caps(struct creds *c, const struct creds *old);
+
+/* May `t` look into the other's memory, descriptors, environment (ptrace(2), "access mode checking")? */
+bool may_inspect(const struct task *t, const struct task *other);
+/* kill(2)'s rule of user ids; `sig` for SIGCONT within a session. */
+bool may_signal(const struct task *t, const struct task *other, int sig);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sending signals.
+ *
+ * Signals are the host's own, and the stubs' pids are the guest's; but all
+ * stubs are one user to the host, so that who may signal whom is decided
+ * here, by the guest's ids, and then the host executes the call with the same
+ * registers: sender, order and queueing are exact.  Where only some of a group
+ * may be signalled, the sentry does it one by one.
+ *
+ * A pid that no living process has goes to the host as well: it knows about
+ * zombies, which may be signalled without effect.
+ */
+#include "sentry/guest.h"
+#include "sentry/sys/creds_int.h"
+#include "sentry/sys/proc_text.h"
+
+#include <signal.h>
+
+static bool valid_signal(int sig)
+{
+	return sig >= 0 && sig <= 64;
+}
+
+/* The process group as the guest numbers it; 0 where it has just ended. */
+static pid_t process_group(const struct process *p)
+{
+	const struct task *leader = process_task(p);
+	char text[4096];
+
+	if (!leader || task_host_proc(leader, "status", text, sizeof(text)) < 0)
+		return 0;
+	return (pid_t)status_last_number(text, "NSpgid");
+}
+
+struct many {
+	struct task *sender;
+	int sig;
+	pid_t group;	/* 0 = everybody but pid 1 and the sender's process */
+	bool send;	/* the second pass */
+	size_t members, allowed, sent;
+};
+
+static int visit_many(struct process *p, void *data)
+{
+	struct many *m = data;
+	const struct task *leader = process_task(p);
+
+	if (!leader)
+		return 0;
+	if (m->group ? process_group(p) != m->group : p->pid == 1 || p == m->sender->process)
+		return 0;
+	m->members++;
+	if (!may_signal(m->sender, leader, m->sig))
+		return 0;
+	m->allowed++;
+	if (m->send && (m->sig == 0 || process_signal(p, m->sig) == 0))
+		m->sent++;
+	return 0;
+}
+
+/* One visit with the rights of the sender; the host's answer where all may be signalled, or none is there. */
+static long kill_many(struct task *t, pid_t group, int sig)
+{
+	struct many m = {.sender = t, .sig = sig, .group = group};
+
+	/* The common case costs no look at the groups. */
+	if (task_capable(t, CAP_KILL))
+		return CALL_HOST;
+	process_each(visit_many, &m);
+	if (m.allowed == m.members)
+		return CALL_HOST;
+	if (!m.allowed)
+		return group ? -EPERM : 0; /* kill(-1) forgets about EPERM */
+	m.send = true;
+	process_each(visit_many, &m);
+	return 0;
+}
+
+HANDLER(sys_kill)
+{
+	pid_t pid = (pid_t)c->args[0];
+	int sig = (int)c->args[1];
+	const struct process *p;
+
+	if (!valid_signal(sig))
+		return CALL_HOST; /* EINVAL, or ESRCH where there is nobody */
+	if (pid == INT_MIN)
+		return -ESRCH;
+	if (pid == -1)
+		return kill_many(t, 0, sig);
+	if (pid <= 0)
+		return kill_many(t, pid ? -pid : process_group(t->process), sig);
+	p = process_find(pid);
+	/* The id of a thread that leads no process names the process to kill(2) as well. */
+	if (!p) {
+		const struct task *thread = task_find(pid);
+
+		p = thread ? thread->process : NULL;
+	}
+	return p && process_task(p) && !may_signal(t, process_task(p), sig) ? -EPERM : CALL_HOST;
+}
+
+/* tkill and tgkill; tgid 0 = any. */
+static long kill_thread(struct task *t, pid_t tgid, pid_t tid, int sig)
+{
+	const struct task *to = task_find(tid);
+
+	if (!to || !valid_signal(sig) || (tgid && to->process->pid != tgid))
+		return CALL_HOST; /* the host knows which error comes first */
+	return may_signal(t, to, sig) ? CALL_HOST : -EPERM;
+}
+
+HANDLER(sys_tkill)
+{
+	pid_t tid = (pid_t)c->args[0];
+
+	return tid <= 0 ? -EINVAL : kill_thread(t, 0, tid, (int)c->args[1]);
+}
+
+HANDLER(sys_tgkill)
+{
+	pid_t tgid = (pid_t)c->args[0], tid = (pid_t)c->args[1];
+
+	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, tgid, tid, (int)c->args[2]);
+}
+
+/* The siginfo is checked by the host, which takes a forged sender from nobody but the process itself. */
+HANDLER(sys_rt_sigqueueinfo)
+{
+	return kill_thread(t, 0, (pid_t)c->args[0], (int)c->args[1]);
+}
+
+HANDLER(sys_rt_tgsigqueueinfo)
+{
+	pid_t tgid = (pid_t)c->args[0], tid = (pid_t)c->args[1];
+
+	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, tgid, tid, (int)c->args[2]);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls that fit nowhere else: namespaces, personality, another process's memory, comparing, the kernel's log. */
+#include "sentry/file.h"
+#include "sentry/guest.h"
+#include "sentry/sys/creds_int.h"
+
+#include <linux/kcmp.h>
+#include <linux/mempolicy.h>
+#include <sched.h>
+#include <sys/personality.h>
+
+/*
+ * Namespaces are answered as a kernel does that lets nobody unprivileged make one.  What only unshares within the
+ * process works: descriptors and file-system context are the sentry's, semaphore adjustments follow.
+ */
+HANDLER(sys_unshare)
+{
+	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+				    CLONE_NEWPID | CLONE_NEWNET | 0x80 /* CLONE_NEWTIME */;
+	const uint64_t one_thread = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+	uint64_t flags = c->args[0];
+	struct fs_context *fs = NULL;
+	struct fd_table *files;
+
+	if (flags & ~(namespaces | one_thread | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
+		return -EINVAL;
+	if (flags & one_thread && t->process->threads.next != t->process->threads.prev)
+		return -EINVAL;
+	if (flags & namespaces)
+		return -EPERM;
+	if (flags & CLONE_FS && t->fs->refs > 1) {
+		fs = fs_copy(t->fs);
+		if (!fs)
+			return -ENOMEM;
+	}
+	if (flags & CLONE_FILES) {
+		files = fd_table_copy(t->files);
+		if (!files) {
+			if (fs)
+				fs_unref(fs);
+			return -ENOMEM;
+		}
+		fd_table_unref(t, t->files);
+		t->files = files;
+	}
+	if (fs) {
+		fs_unref(t->fs);
+		t->fs = fs;
+	}
+	return 0;
+}
+
+HANDLER(sys_setns)
+{
+	return fd_get(t, (int)c->args[0]) ? -EPERM : -EBADF;
+}
+
+/* Asking is free; what changes how a program is laid out is the host's business for the stub, the rest is refused. */
+HANDLER(sys_personality)
+{
+	const unsigned flags = ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT | READ_IMPLIES_EXEC | STICKY_TIMEOUTS |
+			       WHOLE_SECONDS | SHORT_INODE | ADDR_LIMIT_3GB | ADDR_LIMIT_32BIT | MMAP_PAGE_ZERO |
+			       FDPIC_FUNCPTRS | UNAME26;
+	unsigned persona = (unsigned)c->args[0];
+
+	(void)t;
+	if (persona != 0xffffffff && (persona & ~flags) != PER_LINUX && (persona & ~flags) != PER_LINUX32)
+		return -EINVAL;
+	return CALL_HOST;
+}
+
+/* ---- another process's memory ---- */
+
+enum { VM_PIECE = 16384 };
+
+static long vm_copy(struct io *local, struct io *remote, bool write)
+{
+	autofree char *piece = malloc(VM_PIECE);
+	struct io *from = write ? local : remote, *to = write ? remote : local;
+	size_t total = 0;
+
+	if (!piece)
+		return -ENOMEM;
+	while (local->left && remote->left) {
+		size_t want = MIN_OF(MIN_OF(local->left, remote->left), (size_t)VM_PIECE);
+		ssize_t n = io_get(from, piece, want);
+		ssize_t m = n > 0 ? io_put(to, piece, (size_t)n) : n;
+
+		if (m <= 0)
+			return total ? (long)total : -EFAULT;
+		total += (size_t)m;
+		if (m < n || (size_t)n < want)
+			break;
+	}
+	return (long)total;
+}
+
+static long process_vm(struct task *t, const struct call *c, bool write)
+{
+	struct task *other;
+	struct io local, remote;
+	long r;
+
+	if (c->args[5])
+		return -EINVAL;
+	r = io_begin_vector(&local, t, c->args[1], c->args[2]);
+	if (r < 0)
+		return r;
+	/* The remote vector stands in the caller's memory, and its pieces in the other's. */
+	r = io_begin_vector(&remote, t, c->args[3], c->args[4]);
+	if (r < 0) {
+		io_end(&local);
+		return r;
+	}
+	other = task_find((pid_t)c->args[0]);
+	if (!other)
+		r = -ESRCH;
+	else if (!may_inspect(t, other))
+		r = -EPERM;
+	else {
+		remote.task = other;
+		r = vm_copy(&local, &remote, write);
+	}
+	io_end(&remote);
+	io_end(&local);
+	return r;
+}
+
+HANDLER(sys_process_vm_readv)
+{
+	return process_vm(t, c, false);
+}
+
+HANDLER(sys_process_vm_writev)
+{
+	return process_vm(t, c, true);
+}
+
+/* Order of addresses: stable as long as both live, which is all that kcmp promises. */
+static long compare(const void *a, const void *b)
+{
+	return (uintptr_t)a == (uintptr_t)b ? 0 : (uintptr_t)a < (uintptr_t)b ? 1 : 2;
+}
+
+HANDLER(sys_kcmp)
+{
+	const struct task *a = task_find((pid_t)c->args[0]), *b = task_find((pid_t)c->args[1]);
+	const struct file *fa, *fb;
+
+	if (!a || !b)
+		return -ESRCH;
+	if (!may_inspect(t, a) || !may_inspect(t, b))
+		return -EPERM;
+	switch ((int)c->args[2]) {
+	case KCMP_FILE:
+		fa = fd_get_any(a, (int)c->args[3]);
+		fb = fd_get_any(b, (int)c->args[4]);
+		return fa && fb ? compare(fa, fb) : -EBADF;
+	case KCMP_FILES:
+		return compare(a->files, b->files);
+	case KCMP_FS:
+		return compare(a->fs, b->fs);
+	case KCMP_VM:
+	case KCMP_SIGHAND:
+	case KCMP_IO:
+	case KCMP_SYSVSEM:
+		return compare(a->process, b->process);
+	default:
+		return -EINVAL;
+	}
+}
+
+HANDLER(sys_syslog)
+{
+	int type = (int)c->args[0];
+
+	if (type < 0 || type > 10)
+		return -EINVAL;
+	/* The host's messages are none of the guest's: an empty buffer for who may ask at all. */
+	if (!task_capable(t, CAP_SYSLOG))
+		return -EPERM;
+	return 0;
+}
+
+/* ---- memory policy: a machine of one node ---- */
+
+HANDLER(sys_get_mempolicy)
+{
+	uint64_t nodes = c->args[2], flags = c->args[4];
+	int mode = MPOL_DEFAULT;
+	unsigned long mask = 0;
+
+	if (flags & ~(uint64_t)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
+		return -EINVAL;
+	if (c->args[1] && nodes < 1)
+		return -EINVAL;
+	if (flags & MPOL_F_MEMS_ALLOWED) {
+		if (flags & (MPOL_F_NODE | MPOL_F_ADDR))
+			return -EINVAL;
+		mask = 1;
+	} else if (flags & MPOL_F_NODE && !(flags & MPOL_F_ADDR)) {
+		return -EINVAL; /* the next node of an interleaving: there is none */
+	} else if (!(flags & MPOL_F_ADDR) && c->args[3]) {
+		return -EINVAL;
+	}
+	if (c->args[0] && guest_put(t, c->args[0], &mode))
+		return -EFAULT;
+	return c->args[1] && guest_put(t, c->args[1], &mask) ? -EFAULT : 0;
+}
+
+/* Any policy over the one node is the default one. */
+HANDLER(sys_set_mempolicy)
+{
+	unsigned mode = (unsigned)c->args[0] & ~(unsigned)MPOL_MODE_FLAGS;
+	unsigned long mask = 0;
+
+	if (mode >= MPOL_MAX)
+		return -EINVAL;
+	if (c->args[1] && c->args[2] && guest_get(t, &mask, c->args[1]))
+		return -EFAULT;
+	if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL)
+		return mask ? -EINVAL : 0;
+	return (mask & 1) || (mode == MPOL_PREFERRED && !mask) ? 0 : -EINVAL;
+}
+
+HANDLER(sys_mbind)
+{
+	unsigned mode = (unsigned)c->args[2] & ~(unsigned)MPOL_MODE_FLAGS;
+
+	(void)t;
+	if (c->args[0] & 4095 || mode >= MPOL_MAX || c->args[5] & ~(uint64_t)MPOL_MF_VALID)
+		return -EINVAL;
+	return 0;
+}
