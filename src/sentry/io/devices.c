@@ -4,13 +4,14 @@
  *
  * null, zero, full, random and urandom are functions here; terminals are
  * tty.c's.  Any other node opens only where the container's configuration
- * lists it (linux.devices): read and written on the host's node, no ioctl.
+ * lists it (linux.devices): read and written on the host's node, no ioctl.  The
+ * container's mounts are nodev for the sentry; nodes are opened below
+ * kernel.dev_fd, by the name that the configuration gave them.
  */
 #include "sentry/boot.h"
 #include "sentry/io/io.h"
 #include "sentry/io/tty.h"
 
-#include <stdio.h>
 #include <sys/random.h>
 #include <sys/sysmacros.h>
 
@@ -93,13 +94,17 @@ static int64_t random_seek(struct file *f, int64_t offset, int whence)
 	return whence == SEEK_SET || whence == SEEK_CUR || whence == SEEK_END ? 0 : -EINVAL;
 }
 
-/* The host's own node, opened when it is first needed. */
-static int host_node(struct file *f, int flags)
+int device_host_open(const char *name, dev_t dev, mode_t type, int flags)
 {
-	char name[16];
+	int fd = kernel.dev_fd < 0 ? -1 : openat(kernel.dev_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
 
-	(void)snprintf(name, sizeof(name), "%d", f->place->fd);
-	return openat(kernel.self_fd_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return kernel.dev_fd < 0 ? -ENXIO : -errno;
+	if (fstat(fd, &st) == 0 && st.st_rdev == dev && (st.st_mode & S_IFMT) == type)
+		return fd;
+	(void)close(fd); /* another device: nothing was done with it */
+	return -ENXIO;
 }
 
 static int zero_map(struct file *f, int prot, int flags)
@@ -107,7 +112,7 @@ static int zero_map(struct file *f, int prot, int flags)
 	(void)prot;
 	(void)flags;
 	if (f->host_fd < 0)
-		f->host_fd = host_node(f, f->flags & O_ACCMODE);
+		f->host_fd = device_host_open("zero", makedev(1, 5), S_IFCHR, f->flags & O_ACCMODE);
 	return f->host_fd < 0 ? -ENODEV : f->host_fd;
 }
 
@@ -205,7 +210,8 @@ static const struct file_ops node_ops = {
 	.release = node_release,
 };
 
-static bool is_listed(dev_t dev, bool block)
+/* Its name below /dev by the configuration; NULL = the container may not have it. */
+static const char *listed(dev_t dev, bool block)
 {
 	const struct oci_config *config = kernel.boot->config;
 
@@ -213,29 +219,29 @@ static bool is_listed(dev_t dev, bool block)
 		const struct oci_device *d = &config->linux.devices.v[i];
 
 		if (d->major == (int64_t)major(dev) && d->minor == (int64_t)minor(dev) && (d->type == 'b') == block)
-			return true;
+			return str_starts(d->path, "/dev/") ? d->path + strlen("/dev/") : NULL;
 	}
-	return false;
+	return NULL;
 }
 
 static int node_open(dev_t dev, bool block, struct place *where, int flags, struct file **ret)
 {
+	const char *name = listed(dev, block);
 	struct node *x;
 	int fd;
 
-	if (!is_listed(dev, block))
+	if (!name)
 		return -ENXIO;
+	fd = device_host_open(name, dev, block ? S_IFBLK : S_IFCHR, flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_EXCL));
+	if (fd < 0)
+		return fd;
 	x = calloc(1, sizeof(*x));
-	if (!x)
+	if (!x) {
+		(void)close(fd); /* nothing was done with it */
 		return -ENOMEM;
+	}
 	file_init(&x->file, &node_ops, flags);
 	x->file.place = place_ref(where);
-	fd = host_node(&x->file, flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_EXCL));
-	if (fd < 0) {
-		fd = -errno;
-		device_release(&x->file);
-		return fd;
-	}
 	x->file.host_fd = fd;
 	wait_queue_init(&x->queue);
 	x->watch = (struct host_watch){.fd = fd, .queue = &x->queue};

@@ -25,15 +25,15 @@ ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip); /* 0 = empt
 void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked at */
 size_t pipe_room(const struct file *f);				     /* bytes that a write takes now, at least */
 
-/* ---- epoll (epoll.c) ---- */
-
-/* The last reference to a file goes: it leaves all epoll sets.  Called by file_unref. */
-void epoll_forget(struct file *f);
-
 /* ---- signalfd (signalfd.c) ---- */
 
 /* A signal may have become pending for the process: who waits for its signalfds looks. */
 void signalfd_recheck(struct process *p);
+
+/* ---- devices (devices.c) ---- */
+
+/* The host's node of this name in the container's /dev, if it is this device: a descriptor or -errno. */
+int device_host_open(const char *name, dev_t dev, mode_t type, int flags);
 
 /* ---- terminals (tty.c) ---- */
 

@@ -16,6 +16,9 @@
  */
 #include "sentry/io/tty.h"
 
+#include "base/fd.h"
+
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -28,6 +31,10 @@ static ssize_t host_read(void *data, void *buf, size_t n)
 {
 	const struct tty_file *x = data;
 
+	if (x->shared && !(io_host_poll(x->file.host_fd) & (POLLIN | POLLHUP | POLLERR))) {
+		errno = EAGAIN;
+		return -1;
+	}
 	return read(x->file.host_fd, buf, n);
 }
 
@@ -38,11 +45,24 @@ static ssize_t host_write(void *data, void *buf, size_t n)
 	return write(x->file.host_fd, buf, n);
 }
 
+/* VMIN = 0 with VTIME: nothing for so long is an answer as well. */
+static bool read_timed_out(const struct tty_file *x, struct task *t)
+{
+	struct termios tio;
+
+	if (x->file.flags & O_NONBLOCK || tcgetattr(x->file.host_fd, &tio) < 0 || tio.c_lflag & ICANON ||
+	    tio.c_cc[VMIN] > 0 || tio.c_cc[VTIME] == 0)
+		return false;
+	return park_deadline(t, tio.c_cc[VTIME] * INT64_C(100000000));
+}
+
 static ssize_t tty_read(struct file *f, struct io *io)
 {
 	long r = io->task && !tty_of(f)->master ? tty_job_check(io->task, tty_of(f), SIGTTIN) : 0;
 
-	return r < 0 ? r : io_from_host(io, host_read, tty_of(f));
+	if (r == 0)
+		r = io_from_host(io, host_read, tty_of(f));
+	return r == -EAGAIN && io->task && read_timed_out(tty_of(f), io->task) ? 0 : r;
 }
 
 static bool stops_output(const struct tty_file *x)
@@ -126,6 +146,7 @@ static int wrap(int fd, struct place *where, int flags, struct file **ret)
 		free(x);
 		return r;
 	}
+	x->shared = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	x->file.host_fd = fd;
 	x->file.queue = &x->queue;
 	x->file.place = where;
@@ -134,19 +155,46 @@ static int wrap(int fd, struct place *where, int flags, struct file **ret)
 	return 0;
 }
 
-static int open_node(int fd, int flags)
+static unsigned index_of(dev_t slave)
 {
-	char name[16];
-	int r;
+	return (major(slave) - 136) * 256 + minor(slave);
+}
 
+static bool same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* The terminal behind a descriptor or an O_PATH one, opened anew: its node in the container's /dev, where it has one. */
+static int open_anew(int fd, int flags)
+{
+	int access = flags & O_ACCMODE, r;
+	char name[32];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_rdev == makedev(5, 2))
+		return device_host_open("pts/ptmx", st.st_rdev, S_IFCHR, access);
+	(void)snprintf(name, sizeof(name), "pts/%u", index_of(st.st_rdev));
+	r = device_host_open(name, st.st_rdev, S_IFCHR, access);
+	if (r >= 0 && same_file(r, fd))
+		return r;
+	fd_drop(&r);
+	r = device_host_open("console", st.st_rdev, S_IFCHR, access);
+	if (r >= 0 && same_file(r, fd))
+		return r;
+	fd_drop(&r);
 	(void)snprintf(name, sizeof(name), "%d", fd);
-	r = openat(kernel.self_fd_fd, name, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	r = openat(kernel.self_fd_fd, name, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return r < 0 ? -errno : r;
 }
 
 int tty_open(struct task *t, struct place *where, int flags, struct file **ret)
 {
-	int fd = open_node(where->fd, flags), r;
+	int fd = open_anew(where->fd, flags), r;
 
 	(void)t; /* rights are checked by the host, whose thread has the task's identity */
 	if (fd < 0)
@@ -160,17 +208,17 @@ int tty_open(struct task *t, struct place *where, int flags, struct file **ret)
 /* The node of a slave in the container's devpts; NULL where it is another devpts'. */
 static struct place *node_of(int fd)
 {
-	struct stat st, there;
+	struct stat st;
 	char path[32];
 	int node;
 
 	if (fstat(fd, &st) < 0 || major(st.st_rdev) < 136 || major(st.st_rdev) > 143)
 		return NULL;
-	(void)snprintf(path, sizeof(path), "/dev/pts/%u", (major(st.st_rdev) - 136) * 256 + minor(st.st_rdev));
+	(void)snprintf(path, sizeof(path), "/dev/pts/%u", index_of(st.st_rdev));
 	node = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (node < 0)
 		return NULL;
-	if (fstat(node, &there) == 0 && there.st_dev == st.st_dev && there.st_ino == st.st_ino)
+	if (same_file(node, fd))
 		return place_new_host(node);
 	(void)close(node); /* O_PATH: nothing to lose */
 	return NULL;
@@ -180,8 +228,13 @@ struct file *tty_from_host(int fd, int flags, int *ret_error)
 {
 	struct place *where = node_of(fd);
 	struct file *f = NULL;
-	int r = wrap(fd, where, flags, &f);
+	int own = open_anew(fd, flags), r;
 
+	if (own >= 0) {
+		(void)close(fd); /* replaced by our own description */
+		fd = own;
+	}
+	r = wrap(fd, where, flags, &f);
 	if (r == 0)
 		return f;
 	place_unref(where);
@@ -203,7 +256,7 @@ int tty_open_controlling(struct task *t, int flags, struct file **ret)
 	{
 		if (x->master || x->rdev != job.tty)
 			continue;
-		fd = open_node(x->file.host_fd, flags);
+		fd = open_anew(x->file.host_fd, flags);
 		if (fd < 0)
 			return fd;
 		r = wrap(fd, x->file.place, flags, ret);

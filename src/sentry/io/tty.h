@@ -10,6 +10,7 @@ struct tty_file {
 	struct host_watch watch;
 	dev_t rdev; /* of the terminal itself: 136:N; of a master the slave's */
 	bool master;
+	bool shared; /* with somebody outside, and may wait: no description of our own could be had */
 	struct list_node all; /* open ones; /dev/tty looks here */
 };
 
