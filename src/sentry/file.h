@@ -31,7 +31,10 @@ struct file_ops {
 	ssize_t (*write)(struct file *f, struct io *io); /* EINVAL */
 	uint32_t (*poll)(struct file *f);		 /* NULL: always EPOLLIN | EPOLLOUT, and epoll_ctl: EPERM */
 	int64_t (*seek)(struct file *f, int64_t offset, int whence); /* ESPIPE */
-	int (*readdir)(struct file *f, dirent_sink *sink, void *data); /* ENOTDIR; starts at f->pos */
+	/* ENOTDIR; starts at f->pos, which the caller moves */
+	int (*readdir)(struct file *f, struct task *t, dirent_sink *sink, void *data);
+	/* Instead of readdir, where the host packs the records (struct linux_dirent64) itself: bytes or -errno. */
+	ssize_t (*getdents)(struct file *f, void *buf, size_t n);
 	long (*ioctl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg); /* ENOTTY */
 	int (*stat)(struct file *f, struct statx *ret);			 /* NULL: by f->place */
 	int (*truncate)(struct file *f, int64_t size);			 /* EINVAL */
@@ -39,6 +42,8 @@ struct file_ops {
 	int (*sync)(struct file *f, bool data_only);			 /* EINVAL */
 	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV */
 	int (*map)(struct file *f, int prot, int flags);
+	/* Commands that only this kind knows: F_SETPIPE_SZ, F_ADD_SEALS ...  EINVAL */
+	long (*fcntl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg);
 	int (*set_flags)(struct file *f, int flags); /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
 	void (*release)(struct file *f);	       /* the last reference has gone; frees f */
@@ -53,7 +58,8 @@ struct file {
 	struct place *place;	  /* where it was opened; NULL = anonymous */
 	int host_fd;		  /* of regular files, directories, host sockets, terminals; -1 = none */
 	struct list_node epolls;  /* epoll.c's items on this file */
-	pid_t owner;		  /* F_SETOWN */
+	bool locked;		  /* it may hold flock or OFD locks (fs/lock.h) */
+	pid_t owner;		  /* F_SETOWN; a group: negative */
 	int owner_signal;	  /* F_SETSIG */
 };
 
@@ -62,12 +68,17 @@ void file_init(struct file *f, const struct file_ops *ops, int flags);
 struct file *file_ref(struct file *f);
 void file_unref(struct file *f); /* NULL is fine */
 uint32_t file_poll(struct file *f);
+/* As statx shows it; anonymous files without an operation look like anon_inode's. */
+int file_stat(struct file *f, struct statx *ret);
+/* By io/epoll.c: the file is about to go, with epoll items still on it. */
+void epoll_forget(struct file *f);
 bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 
 /*
  * The pattern of every blocking read and write, once: calls `op` until it does not say EAGAIN or the file may not
  * wait; keeps progress of writes in call.done.  Returns a handler's result.
+ * A write's EPIPE sends SIGPIPE here, once for all kinds.
  */
 long file_read_call(struct task *t, struct call *c, struct file *f, struct io *io);
 long file_write_call(struct task *t, struct call *c, struct file *f, struct io *io);
@@ -87,6 +98,8 @@ struct file *fd_get_any(const struct task *t, int fd);
 int fd_install(struct task *t, struct file *f, int min, bool cloexec);
 /* Exactly this number, closing what was there. */
 int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec);
+/* Whether fd_install(…, 0, …) would find room, for what must fail before it has effects: 0 or -EMFILE. */
+int fd_check_room(const struct task *t);
 int fd_close(struct task *t, int fd);
 int fd_flags(const struct task *t, int fd); /* FD_CLOEXEC or 0; -EBADF */
 int fd_set_flags(struct task *t, int fd, int flags);
@@ -95,6 +108,7 @@ int fd_next(const struct fd_table *x, int from);
 struct file *fd_table_get(const struct fd_table *x, int fd); /* any task's; NULL */
 /* Notes that a host descriptor of this number was injected into the stub to be mapped: close() tells the host too. */
 void fd_mark_injected(struct task *t, int fd);
+bool fd_is_injected(const struct task *t, int fd);
 
 /* ---- kinds that other rooms make ---- */
 

@@ -29,10 +29,14 @@
 /* An object in the tree; counted.  Host objects by an O_PATH descriptor, synthetic ones by value. */
 struct place {
 	unsigned refs;
-	int fd;			 /* O_PATH; -1 for synthetic ones */
+	int fd;			 /* O_PATH, or an open file's own descriptor; owned; -1 for synthetic ones */
 	struct synth_node synth; /* type != NULL: synthetic */
 	char *path;		 /* canonical as the guest names it where that is known cheaply; NULL: ask place_path() */
 };
+/* Takes over the descriptor, also where it fails (NULL: out of memory). */
+struct place *place_new_host(int fd);
+/* `path`: canonical. */
+struct place *place_new_synth(const struct synth_node *node, const char *path);
 struct place *place_ref(struct place *p);
 void place_unref(struct place *p); /* NULL is fine */
 static inline bool place_is_synth(const struct place *p)
@@ -43,6 +47,12 @@ static inline bool place_is_synth(const struct place *p)
  * -errno. */
 ssize_t place_path(const struct task *t, const struct place *p, char *buf, size_t size);
 int place_stat(const struct place *p, struct statx *ret);
+/* The path as the sentry itself names it, whatever the task's root. */
+ssize_t place_host_path(const struct place *p, char *buf, size_t size);
+/* Whether it has called chroot. */
+bool place_has_own_root(const struct task *t);
+/* Root and working directory "/", umask 022: of a process that is started from outside.  NULL = out of memory. */
+struct fs_context *fs_new(void);
 
 enum { /* flags of path_find and path_parent */
 	PATH_FOLLOW = 1 << 0,	 /* the last component, if it is a link */

@@ -18,12 +18,14 @@ struct file;
 struct place;
 
 struct synth_type;
+struct synth_mount;
 
 struct synth_node {
 	const struct synth_type *type; /* NULL = no synthetic node */
 	pid_t pid;		       /* process that it is about (guest's id); 0 = none */
 	pid_t tid;		       /* thread */
 	uint64_t arg;		       /* a descriptor number, an index into a table ... */
+	const struct synth_mount *mount; /* set by the walk, not by look-ups */
 };
 
 /* Text of a file, written front to back. */
@@ -49,7 +51,10 @@ struct synth_type {
 	/* Links: the text, and for magic links the place itself (-> new reference; NULL op = follow the text). */
 	ssize_t (*readlink)(struct task *t, const struct synth_node *node, char *buf, size_t size);
 	int (*follow)(struct task *t, const struct synth_node *node, struct place **ret);
-	/* A magic link to something without a place (a pipe, a socket): opens it anew; or a file that is no text. */
+	/*
+	 * A magic link to something without a place (a pipe, a socket; follow says -ENXIO for these): opens it anew,
+	 * and with O_PATH in flags gives the very file that is there.  Or a file that is no text.
+	 */
 	int (*open)(struct task *t, const struct synth_node *node, int flags, struct file **ret);
 	/* Owner; NULL = root, or the process's euid for nodes with a pid (as /proc). */
 	void (*owner)(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid);
@@ -66,7 +71,10 @@ struct synth_mount {
 };
 /* From boot's list, at start; ended by dest = NULL. */
 extern struct synth_mount *synth_mounts;
+/* t may be NULL, here and for a type's owner(). */
 int synth_node_stat(struct task *t, const struct synth_node *node, struct statx *ret);
+/* Opens a node that rights allow and that is no link; takes a reference to its place. */
+int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags, struct file **ret);
 /* Roots by type of file system, as boot names them; proc/root.c, proc/sysfs.c. */
 int proc_root(struct synth_node *ret);
 int sysfs_root(struct synth_node *ret);

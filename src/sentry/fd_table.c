@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptor tables: numbers to open file descriptions.
+ *
+ * An array, with a bitmap of the numbers in use beside it, so that the lowest
+ * free one is found 64 at a time, beginning at a hint below which all are
+ * taken.
+ */
+#include "sentry/file.h"
+#include "sentry/fs/lock.h"
+#include "sentry/task.h"
+
+enum { FD_CHUNK = 64, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
+enum { SLOT_CLOEXEC = 1, SLOT_INJECTED = 2 };
+
+struct fd_slot {
+	struct file *file;
+	unsigned char flags;
+};
+
+struct fd_table {
+	unsigned refs;
+	unsigned size;	 /* a multiple of FD_CHUNK */
+	unsigned lowest; /* no free number is below */
+	struct fd_slot *slots;
+	uint64_t *used;
+};
+
+struct fd_table *fd_table_new(void)
+{
+	struct fd_table *x = calloc(1, sizeof(*x));
+
+	if (x)
+		x->refs = 1;
+	return x;
+}
+
+struct fd_table *fd_table_ref(struct fd_table *x)
+{
+	x->refs++;
+	return x;
+}
+
+/* Makes room for the number. */
+static int grow(struct fd_table *x, unsigned fd)
+{
+	unsigned size = MAX_OF((fd + FD_CHUNK) / FD_CHUNK * FD_CHUNK, MIN_OF(x->size * 2, (unsigned)FD_LIMIT));
+	struct fd_slot *slots;
+	uint64_t *used;
+
+	if (fd < x->size)
+		return 0;
+	slots = reallocarray(x->slots, size, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	x->slots = slots;
+	used = reallocarray(x->used, size / FD_CHUNK, sizeof(*used));
+	if (!used)
+		return -ENOMEM;
+	x->used = used;
+	memset(slots + x->size, 0, (size - x->size) * sizeof(*slots));
+	memset(used + x->size / FD_CHUNK, 0, (size - x->size) / FD_CHUNK * sizeof(*used));
+	x->size = size;
+	return 0;
+}
+
+struct fd_table *fd_table_copy(struct fd_table *x)
+{
+	struct fd_table *copy = fd_table_new();
+	unsigned last = 0;
+
+	if (!copy)
+		return NULL;
+	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1))
+		last = (unsigned)fd;
+	if (x->size && grow(copy, last) < 0) {
+		free(copy->slots);
+		free(copy);
+		return NULL;
+	}
+	copy->lowest = x->lowest;
+	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
+		copy->slots[fd].file = file_ref(x->slots[fd].file);
+		copy->slots[fd].flags = x->slots[fd].flags; /* the stub's own descriptors are copied, too */
+		copy->used[fd / FD_CHUNK] |= UINT64_C(1) << fd % FD_CHUNK;
+	}
+	return copy;
+}
+
+/* One reference of the table's to a file goes: what Linux' filp_close does. */
+static void drop_file(struct task *t, struct fd_table *x, struct file *f)
+{
+	lock_file_closed(x, f);
+	if (f->ops->flush)
+		f->ops->flush(f, t);
+	file_unref(f);
+}
+
+void fd_table_unref(struct task *t, struct fd_table *x)
+{
+	if (!x || --x->refs)
+		return;
+	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1))
+		drop_file(t, x, x->slots[fd].file);
+	free(x->slots);
+	free(x->used);
+	free(x);
+}
+
+static bool in_use(const struct fd_table *x, int fd)
+{
+	return fd >= 0 && (unsigned)fd < x->size && x->slots[fd].file;
+}
+
+/* Takes the number out; the file is the caller's. */
+static struct file *take_slot(struct fd_table *x, int fd)
+{
+	struct file *f = x->slots[fd].file;
+
+	x->slots[fd] = (struct fd_slot){0};
+	x->used[fd / FD_CHUNK] &= ~(UINT64_C(1) << fd % FD_CHUNK);
+	x->lowest = MIN_OF(x->lowest, (unsigned)fd);
+	return f;
+}
+
+void fd_close_on_exec(struct task *t)
+{
+	struct fd_table *x = t->files;
+
+	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
+		if (x->slots[fd].flags & SLOT_CLOEXEC)
+			drop_file(t, x, take_slot(x, fd));
+		else
+			x->slots[fd].flags = 0; /* a new image has nothing injected */
+	}
+}
+
+struct file *fd_table_get(const struct fd_table *x, int fd)
+{
+	return in_use(x, fd) ? x->slots[fd].file : NULL;
+}
+
+struct file *fd_get_any(const struct task *t, int fd)
+{
+	return fd_table_get(t->files, fd);
+}
+
+struct file *fd_get(const struct task *t, int fd)
+{
+	struct file *f = fd_get_any(t, fd);
+
+	return f && !(f->flags & O_PATH) ? f : NULL;
+}
+
+/* The lowest number >= min that is free; may be the table's size. */
+static unsigned lowest_free(const struct fd_table *x, unsigned min)
+{
+	unsigned fd = MAX_OF(min, x->lowest);
+
+	while (fd < x->size) {
+		uint64_t vacant = ~x->used[fd / FD_CHUNK] >> fd % FD_CHUNK;
+
+		if (vacant)
+			return fd + (unsigned)__builtin_ctzll(vacant);
+		fd = (fd / FD_CHUNK + 1) * FD_CHUNK;
+	}
+	return fd;
+}
+
+static void set_slot(struct fd_table *x, unsigned fd, struct file *f, bool cloexec)
+{
+	x->slots[fd] = (struct fd_slot){f, cloexec ? SLOT_CLOEXEC : 0};
+	x->used[fd / FD_CHUNK] |= UINT64_C(1) << fd % FD_CHUNK;
+}
+
+static unsigned fd_limit(const struct task *t)
+{
+	rlim_t limit = t->process->limits[RLIMIT_NOFILE].rlim_cur;
+
+	return limit < FD_LIMIT ? (unsigned)limit : FD_LIMIT;
+}
+
+int fd_install(struct task *t, struct file *f, int min, bool cloexec)
+{
+	struct fd_table *x = t->files;
+	unsigned fd = lowest_free(x, (unsigned)min);
+	int r = fd < fd_limit(t) ? grow(x, fd) : -EMFILE;
+
+	if (r < 0) {
+		file_unref(f);
+		return r;
+	}
+	set_slot(x, fd, f, cloexec);
+	if ((unsigned)min <= x->lowest)
+		x->lowest = fd + 1;
+	return (int)fd;
+}
+
+int fd_check_room(const struct task *t)
+{
+	return lowest_free(t->files, 0) < fd_limit(t) ? 0 : -EMFILE;
+}
+
+int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec)
+{
+	struct fd_table *x = t->files;
+	int r = fd >= 0 && (unsigned)fd < fd_limit(t) ? grow(x, (unsigned)fd) : -EBADF;
+
+	if (r < 0) {
+		file_unref(f);
+		return r;
+	}
+	if (in_use(x, fd))
+		drop_file(t, x, take_slot(x, fd));
+	set_slot(x, (unsigned)fd, f, cloexec);
+	return fd;
+}
+
+int fd_close(struct task *t, int fd)
+{
+	if (!in_use(t->files, fd))
+		return -EBADF;
+	drop_file(t, t->files, take_slot(t->files, fd));
+	return 0;
+}
+
+int fd_flags(const struct task *t, int fd)
+{
+	if (!in_use(t->files, fd))
+		return -EBADF;
+	return t->files->slots[fd].flags & SLOT_CLOEXEC ? FD_CLOEXEC : 0;
+}
+
+int fd_set_flags(struct task *t, int fd, int flags)
+{
+	struct fd_slot *slot;
+
+	if (!in_use(t->files, fd))
+		return -EBADF;
+	slot = &t->files->slots[fd];
+	slot->flags = (unsigned char)((slot->flags & ~SLOT_CLOEXEC) | (flags & FD_CLOEXEC ? SLOT_CLOEXEC : 0));
+	return 0;
+}
+
+int fd_next(const struct fd_table *x, int from)
+{
+	unsigned fd = from < 0 ? 0 : (unsigned)from;
+
+	while (fd < x->size) {
+		uint64_t rest = x->used[fd / FD_CHUNK] >> fd % FD_CHUNK;
+
+		if (rest)
+			return (int)(fd + (unsigned)__builtin_ctzll(rest));
+		fd = (fd / FD_CHUNK + 1) * FD_CHUNK;
+	}
+	return -1;
+}
+
+void fd_mark_injected(struct task *t, int fd)
+{
+	if (in_use(t->files, fd))
+		t->files->slots[fd].flags |= SLOT_INJECTED;
+}
+
+bool fd_is_injected(const struct task *t, int fd)
+{
+	return in_use(t->files, fd) && t->files->slots[fd].flags & SLOT_INJECTED;
+}

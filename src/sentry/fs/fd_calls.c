@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* close, dup, fcntl and their kin. */
+#include "sentry/fs/host.h"
+#include "sentry/fs/lock.h"
+#include "sentry/platform/platform.h"
+#include "sentry/task.h"
+
+#include <linux/close_range.h>
+
+HANDLER(sys_close)
+{
+	int fd = (int)c->args[0];
+	bool injected = fd_is_injected(t, fd);
+	int r = fd_close(t, fd);
+
+	return r == 0 && injected ? CALL_HOST : r;
+}
+
+/* The caller goes on with a table of its own. */
+static int unshare_table(struct task *t)
+{
+	struct fd_table *mine = fd_table_copy(t->files);
+
+	if (!mine)
+		return -ENOMEM;
+	fd_table_unref(t, t->files);
+	t->files = mine;
+	return 0;
+}
+
+HANDLER(sys_close_range)
+{
+	unsigned first = (unsigned)c->args[0], last = (unsigned)c->args[1], flags = (unsigned)c->args[2];
+	int r;
+
+	if (flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last)
+		return -EINVAL;
+	r = flags & CLOSE_RANGE_UNSHARE ? unshare_table(t) : 0;
+	if (r < 0 || first > INT_MAX)
+		return r;
+	for (int fd = fd_next(t->files, (int)first); fd >= 0 && (unsigned)fd <= last;
+	     fd = fd_next(t->files, fd + 1)) {
+		/* The table knows them both. */
+		if (flags & CLOSE_RANGE_CLOEXEC)
+			(void)fd_set_flags(t, fd, FD_CLOEXEC);
+		else
+			(void)fd_close(t, fd);
+	}
+	return 0;
+}
+
+HANDLER(sys_dup)
+{
+	struct file *f = fd_get_any(t, (int)c->args[0]);
+
+	return f ? fd_install(t, file_ref(f), 0, false) : -EBADF;
+}
+
+HANDLER(sys_dup2)
+{
+	int from = (int)c->args[0], to = (int)c->args[1];
+	struct file *f = fd_get_any(t, from);
+
+	if (!f)
+		return -EBADF;
+	return from == to ? to : fd_install_at(t, file_ref(f), to, false);
+}
+
+HANDLER(sys_dup3)
+{
+	int from = (int)c->args[0], to = (int)c->args[1], flags = (int)c->args[2];
+	struct file *f;
+
+	if (flags & ~O_CLOEXEC || from == to)
+		return -EINVAL;
+	f = fd_get_any(t, from);
+	return f ? fd_install_at(t, file_ref(f), to, flags) : -EBADF;
+}
+
+/* ---- fcntl ---- */
+
+static long set_status(struct file *f, int flags)
+{
+	const int changeable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
+	int now = (f->flags & ~changeable) | (flags & changeable);
+	int r = f->ops->set_flags ? f->ops->set_flags(f, now) : 0;
+
+	if (r == 0)
+		f->flags = now;
+	return r;
+}
+
+static long get_owner_ex(struct task *t, const struct file *f, uint64_t arg)
+{
+	struct f_owner_ex x = {.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, .pid = f->owner < 0 ? -f->owner : f->owner};
+
+	return guest_put(t, arg, &x);
+}
+
+static long set_owner_ex(struct task *t, struct file *f, uint64_t arg)
+{
+	struct f_owner_ex x;
+
+	if (guest_get(t, &x, arg) < 0)
+		return -EFAULT;
+	if (x.type != F_OWNER_TID && x.type != F_OWNER_PID && x.type != F_OWNER_PGRP)
+		return -EINVAL;
+	if (x.pid < 0)
+		return -EINVAL;
+	if (x.pid && x.type != F_OWNER_PGRP && !task_find(x.pid))
+		return -ESRCH;
+	f->owner = x.type == F_OWNER_PGRP ? -x.pid : x.pid;
+	return 0;
+}
+
+static long set_owner(struct file *f, int who)
+{
+	if (who == INT_MIN)
+		return -EINVAL;
+	if (who > 0 && !task_find(who))
+		return -ESRCH;
+	f->owner = who;
+	return 0;
+}
+
+/* Nobody but the caller may have it open, and the sentry cannot know that of the host. */
+static long set_lease(struct file *f, int type)
+{
+	if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK)
+		return -EINVAL;
+	if (!hostfile_is_regular(f))
+		return -EINVAL;
+	return type == F_UNLCK ? -EAGAIN : -ENOLCK;
+}
+
+static long fcntl_dup(struct task *t, struct file *f, uint64_t arg, bool cloexec)
+{
+	if (arg >= t->process->limits[RLIMIT_NOFILE].rlim_cur || arg > INT_MAX)
+		return -EINVAL;
+	return fd_install(t, file_ref(f), (int)arg, cloexec);
+}
+
+/* What works on O_PATH files as well; CALL_HOST stands for "not one of these". */
+static long fcntl_any(struct task *t, int fd, struct file *f, unsigned cmd, uint64_t arg)
+{
+	switch (cmd) {
+	case F_DUPFD:
+		return fcntl_dup(t, f, arg, false);
+	case F_DUPFD_CLOEXEC:
+		return fcntl_dup(t, f, arg, true);
+	case F_GETFD:
+		return fd_flags(t, fd);
+	case F_SETFD:
+		return fd_set_flags(t, fd, (int)arg);
+	case F_GETFL:
+		return f->flags;
+	default:
+		return f->flags & O_PATH ? -EBADF : CALL_HOST;
+	}
+}
+
+HANDLER(sys_fcntl)
+{
+	int fd = (int)c->args[0];
+	unsigned cmd = (unsigned)c->args[1];
+	uint64_t arg = c->args[2];
+	struct file *f = fd_get_any(t, fd);
+	long r;
+
+	if (!f)
+		return -EBADF;
+	r = fcntl_any(t, fd, f, cmd, arg);
+	if (r != CALL_HOST)
+		return r;
+	switch (cmd) {
+	case F_SETFL:
+		return set_status(f, (int)arg);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return lock_fcntl(t, c, f, cmd, arg);
+	case F_GETOWN:
+		return f->owner;
+	case F_SETOWN:
+		return set_owner(f, (int)arg);
+	case F_GETOWN_EX:
+		return get_owner_ex(t, f, arg);
+	case F_SETOWN_EX:
+		return set_owner_ex(t, f, arg);
+	case F_GETSIG:
+		return f->owner_signal;
+	case F_SETSIG:
+		if (arg > 64)
+			return -EINVAL;
+		f->owner_signal = (int)arg;
+		return 0;
+	case F_GETLEASE:
+		return F_UNLCK;
+	case F_SETLEASE:
+		return set_lease(f, (int)arg);
+	default:
+		return f->ops->fcntl ? f->ops->fcntl(f, t, cmd, arg) : -EINVAL;
+	}
+}

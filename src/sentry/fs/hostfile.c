@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Regular files and directories of the host's.
+ *
+ * The open file description is the host's: its position, O_APPEND and the
+ * directory's cursor are exact without a copy of ours.  Data goes through a
+ * bounded buffer of the worker's, a page cache's copy and one across processes
+ * away from the guest; the kernel's lock is let go meanwhile.
+ */
+#include "sentry/fs/hostfile.h"
+#include "sentry/fs/host.h"
+#include "sentry/task.h"
+
+#include <linux/fs.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+struct hostfile {
+	struct file file;
+	struct file_id id;
+};
+
+static const struct file_ops regular_ops, directory_ops, path_ops;
+
+static ssize_t read_part(struct file *f, char *buf, size_t n, int64_t pos, unsigned flags)
+{
+	if (flags & ~(unsigned)IO_NOWAIT) {
+		struct iovec one = {buf, n};
+
+		return host_call(preadv2(f->host_fd, &one, 1, pos, (int)(flags & ~(unsigned)IO_NOWAIT)));
+	}
+	return pos < 0 ? host_call(read(f->host_fd, buf, n)) : host_call(pread(f->host_fd, buf, n, pos));
+}
+
+static ssize_t write_part(struct file *f, const char *buf, size_t n, int64_t pos, unsigned flags)
+{
+	if (flags & ~(unsigned)IO_NOWAIT) {
+		struct iovec one = {(void *)(uintptr_t)buf, n};
+
+		return host_call(pwritev2(f->host_fd, &one, 1, pos, (int)(flags & ~(unsigned)IO_NOWAIT)));
+	}
+	return pos < 0 ? host_call(write(f->host_fd, buf, n)) : host_call(pwrite(f->host_fd, buf, n, pos));
+}
+
+static ssize_t regular_read(struct file *f, struct io *io)
+{
+	char *buf = xfer_buffer();
+	ssize_t total = 0;
+	ssize_t got, put = 0;
+	size_t want;
+
+	if (!buf)
+		return -ENOMEM;
+	if (!io->left) {
+		got = read_part(f, buf, 0, io->pos, io->flags);
+		return got;
+	}
+	do {
+		want = MIN_OF(io->left, (size_t)XFER_SIZE);
+		got = read_part(f, buf, want, io->pos, io->flags);
+		if (got <= 0)
+			break;
+		put = io_put(io, buf, (size_t)got);
+		/* What the guest could not take has not been read. */
+		if (put < got && io->pos < 0)
+			(void)lseek(f->host_fd, MAX_OF(put, (ssize_t)0) - got, SEEK_CUR);
+		if (put < 0)
+			break;
+		total += put;
+		if (io->pos >= 0)
+			io->pos += put;
+	} while (put == got && (size_t)got == want && io->left);
+	if (total)
+		return total;
+	return got < 0 ? got : put;
+}
+
+ssize_t file_size_limit(struct task *t, int64_t pos, size_t n)
+{
+	rlim_t limit = t->process->limits[RLIMIT_FSIZE].rlim_cur;
+
+	if (limit == RLIM_INFINITY || !n)
+		return (ssize_t)n;
+	if (pos < 0 || (rlim_t)pos >= limit) {
+		(void)task_signal(t, SIGXFSZ); /* a task that is gone needs none */
+		return -EFBIG;
+	}
+	return (ssize_t)MIN_OF((rlim_t)n, limit - (rlim_t)pos);
+}
+
+/* How much may be written, by the file size limit; most processes have none. */
+static ssize_t may_write(struct file *f, struct io *io)
+{
+	struct task *t = io->task;
+	int64_t pos = io->pos;
+
+	if (!t || t->process->limits[RLIMIT_FSIZE].rlim_cur == RLIM_INFINITY)
+		return (ssize_t)io->left;
+	if (f->flags & O_APPEND) {
+		struct stat st;
+
+		pos = fstat(f->host_fd, &st) < 0 ? 0 : st.st_size;
+	} else if (pos < 0) {
+		pos = lseek(f->host_fd, 0, SEEK_CUR);
+	}
+	return file_size_limit(t, pos, io->left);
+}
+
+static ssize_t regular_write(struct file *f, struct io *io)
+{
+	char *buf = xfer_buffer();
+	ssize_t total = 0, left = may_write(f, io), n = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	if (left < 0)
+		return left;
+	while (left) {
+		ssize_t got = io_get(io, buf, MIN_OF((size_t)left, (size_t)XFER_SIZE));
+
+		if (got <= 0) {
+			n = got;
+			break;
+		}
+		n = write_part(f, buf, (size_t)got, io->pos, io->flags);
+		if (n <= 0)
+			break;
+		total += n;
+		left -= n;
+		if (io->pos >= 0)
+			io->pos += n;
+		if (n < got)
+			break;
+	}
+	return total ? total : n;
+}
+
+static int64_t host_seek(struct file *f, int64_t offset, int whence)
+{
+	return host_call(lseek(f->host_fd, offset, whence));
+}
+
+static ssize_t host_getdents(struct file *f, void *buf, size_t n)
+{
+	return host_call(syscall(SYS_getdents64, f->host_fd, buf, n));
+}
+
+static int host_file_stat(struct file *f, struct statx *ret)
+{
+	struct stat st;
+	int r = (int)host_call(fstat(f->host_fd, &st));
+
+	if (r == 0)
+		statx_from_stat(&st, ret);
+	return r;
+}
+
+static int host_truncate(struct file *f, int64_t size)
+{
+	return (int)host_call(ftruncate(f->host_fd, size));
+}
+
+static int host_allocate(struct file *f, int mode, int64_t offset, int64_t len)
+{
+	return (int)host_call(fallocate(f->host_fd, mode, offset, len));
+}
+
+static int host_sync(struct file *f, bool data_only)
+{
+	return (int)host_call(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
+}
+
+/* The host checks the protection against how the descriptor was opened, which is how the guest has opened it. */
+static int host_map(struct file *f, int prot, int flags)
+{
+	(void)prot;
+	(void)flags;
+	return f->host_fd;
+}
+
+/* What the host need know of F_SETFL. */
+static int host_set_flags(struct file *f, int flags)
+{
+	const int passed = O_APPEND | O_DIRECT | O_NOATIME;
+	int now = fcntl(f->host_fd, F_GETFL);
+
+	if (now < 0)
+		return -errno;
+	return (int)host_quick(fcntl(f->host_fd, F_SETFL, (now & ~passed) | (flags & passed)));
+}
+
+/* Those that read or set what the file is; what reaches deeper into a file system is not for guests. */
+static long host_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
+{
+	struct stat st;
+	long value = 0;
+	int r, small;
+
+	switch (cmd) {
+	case FIONREAD:
+		if (fstat(f->host_fd, &st) < 0 || !S_ISREG(st.st_mode))
+			return -ENOTTY;
+		small = (int)(st.st_size - lseek(f->host_fd, 0, SEEK_CUR));
+		return guest_put(t, arg, &small);
+	case FIGETBSZ:
+		if (fstat(f->host_fd, &st) < 0)
+			return -EBADF;
+		small = (int)st.st_blksize;
+		return guest_put(t, arg, &small);
+	case FS_IOC_GETFLAGS:
+	case FS_IOC_GETVERSION:
+		r = (int)host_call(ioctl(f->host_fd, cmd, &value));
+		small = (int)value;
+		return r < 0 ? r : guest_put(t, arg, &small);
+	case FS_IOC_SETFLAGS:
+		r = guest_get(t, &small, arg);
+		value = small;
+		return r < 0 ? r : host_call(ioctl(f->host_fd, cmd, &value));
+	default:
+		return -ENOTTY;
+	}
+}
+
+static void host_release(struct file *f)
+{
+	place_unref(f->place); /* owns the descriptor */
+	free(container_of(f, struct hostfile, file));
+}
+
+static const struct file_ops regular_ops = {
+	.name = "file",
+	.read = regular_read,
+	.write = regular_write,
+	.seek = host_seek,
+	.ioctl = host_ioctl,
+	.stat = host_file_stat,
+	.truncate = host_truncate,
+	.allocate = host_allocate,
+	.sync = host_sync,
+	.map = host_map,
+	.set_flags = host_set_flags,
+	.release = host_release,
+};
+
+static const struct file_ops directory_ops = {
+	.name = "directory",
+	.seek = host_seek,
+	.getdents = host_getdents,
+	.ioctl = host_ioctl,
+	.stat = host_file_stat,
+	.sync = host_sync,
+	.release = host_release,
+};
+
+static const struct file_ops path_ops = {
+	.name = "path",
+	.release = host_release,
+};
+
+static int make(struct place *p, const struct file_ops *ops, int flags, struct file **ret)
+{
+	struct hostfile *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		place_unref(p);
+		return -ENOMEM;
+	}
+	file_init(&h->file, ops, flags);
+	h->file.place = p;
+	h->file.host_fd = p->fd;
+	*ret = &h->file;
+	return 0;
+}
+
+int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **ret)
+{
+	struct place *p = place_new_host(host_fd);
+	int r = p ? make(p, S_ISDIR(st->st_mode) ? &directory_ops : &regular_ops, flags, ret) : -ENOMEM;
+
+	if (r == 0)
+		container_of(*ret, struct hostfile, file)->id = (struct file_id){st->st_dev, st->st_ino};
+	return r;
+}
+
+int pathfile_new(struct place *p, int flags, struct file **ret)
+{
+	return make(place_ref(p), &path_ops, flags, ret);
+}
+
+bool hostfile_id(const struct file *f, struct file_id *ret)
+{
+	if (f->ops != &regular_ops && f->ops != &directory_ops)
+		return false;
+	*ret = container_of(f, struct hostfile, file)->id;
+	return true;
+}
+
+bool hostfile_is_regular(const struct file *f)
+{
+	return f->ops == &regular_ops;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Regular files and directories of the host's, and files opened with O_PATH. */
+#pragma once
+
+#include "sentry/file.h"
+
+/* Takes the descriptor over, also on failure.  st: its fstat.  flags: the guest's. */
+int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **ret);
+/* An O_PATH file: stands for its place, and can do nothing.  Takes a reference. */
+int pathfile_new(struct place *p, int flags, struct file **ret);
+/* What a file is, for locks: false = none (anonymous). */
+struct file_id {
+	dev_t dev;
+	ino_t ino;
+};
+bool hostfile_id(const struct file *f, struct file_id *ret);
+bool hostfile_is_regular(const struct file *f);
+/* Where a write of n bytes must stop for RLIMIT_FSIZE; SIGXFSZ and -EFBIG where it may not even begin. */
+ssize_t file_size_limit(struct task *t, int64_t pos, size_t n);
