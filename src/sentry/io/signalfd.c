@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * signalfd.
+ *
+ * Pending signals are the host's.  What is pending is read from
+ * /proc/PID/status; a read is a rt_sigtimedwait that the reading thread itself
+ * executes on the host.  Senders inside the sandbox tell of a signal that may
+ * have become pending (signalfd_recheck); what the host sends by itself
+ * (timers, terminals) is found by looking again at growing intervals, and only
+ * while somebody waits.
+ */
+#include "sentry/io/io.h"
+#include "sentry/platform/platform.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+
+enum { LOOK_FIRST = 5000000, LOOK_LAST = 80000000 /* ns */ };
+
+struct signalfd {
+	struct file file;
+	struct wait_queue queue;
+	uint64_t mask;		 /* of signals wanted; bit 0 = signal 1 */
+	struct process *process; /* whose signals poll tells of: who made it, or read it last; NULL = ended */
+	struct list_node of_process;
+	struct kernel_timer look;
+	int64_t interval;
+	uint64_t ino;
+};
+
+static struct signalfd *of(const struct file *f)
+{
+	return container_of(f, struct signalfd, file);
+}
+
+/* Bits of a line of /proc/PID/status. */
+static uint64_t status_bits(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	unsigned long long bits = 0;
+
+	return at && sscanf(at + strlen(key), " %llx", &bits) == 1 ? bits : 0;
+}
+
+static uint64_t pending(const struct task *t)
+{
+	char buf[4096];
+
+	if (!t || task_host_proc(t, "status", buf, sizeof(buf)) < 0)
+		return 0;
+	return status_bits(buf, "\nSigPnd:") | status_bits(buf, "\nShdPnd:");
+}
+
+static bool is_ready(const struct signalfd *x)
+{
+	return x->process && pending(process_task(x->process)) & x->mask;
+}
+
+static void look_again(struct kernel_timer *timer)
+{
+	struct signalfd *x = container_of(timer, struct signalfd, look);
+
+	if (list_empty(&x->queue.entries))
+		return;
+	if (is_ready(x)) {
+		wake(&x->queue, EPOLLIN | EPOLLRDNORM);
+		return;
+	}
+	x->interval = MIN_OF(x->interval * 2, (int64_t)LOOK_LAST);
+	(void)timer_arm(timer, now_monotonic() + x->interval); /* out of memory: senders still tell */
+}
+
+/* Somebody is about to wait. */
+static void begin_looking(struct signalfd *x)
+{
+	x->interval = LOOK_FIRST;
+	if (!x->look.armed)
+		(void)timer_arm(&x->look, now_monotonic() + x->interval); /* as above */
+}
+
+void signalfd_recheck(struct process *p)
+{
+	struct signalfd *x;
+
+	list_each(x, &p->signalfds, struct signalfd, of_process)
+	{
+		if (!list_empty(&x->queue.entries) && is_ready(x))
+			wake(&x->queue, EPOLLIN | EPOLLRDNORM);
+	}
+}
+
+void signalfd_released(struct process *p)
+{
+	struct signalfd *x;
+
+	list_each(x, &p->signalfds, struct signalfd, of_process)
+	{
+		list_remove(&x->of_process);
+		x->process = NULL;
+	}
+}
+
+static void belong_to(struct signalfd *x, struct process *p)
+{
+	if (x->process == p)
+		return;
+	list_remove(&x->of_process);
+	list_append(&p->signalfds, &x->of_process);
+	x->process = p;
+}
+
+static void convert(const siginfo_t *from, struct signalfd_siginfo *to)
+{
+	*to = (struct signalfd_siginfo){
+		.ssi_signo = (uint32_t)from->si_signo,
+		.ssi_errno = from->si_errno,
+		.ssi_code = from->si_code,
+		.ssi_pid = (uint32_t)from->si_pid,
+		.ssi_uid = from->si_uid,
+	};
+	if (from->si_code == SI_TIMER) {
+		to->ssi_tid = (uint32_t)from->si_timerid;
+		to->ssi_overrun = (uint32_t)from->si_overrun;
+		to->ssi_ptr = (uint64_t)(uintptr_t)from->si_ptr;
+		to->ssi_int = from->si_int;
+		to->ssi_pid = to->ssi_uid = 0;
+	} else if (from->si_code < 0) {
+		to->ssi_ptr = (uint64_t)(uintptr_t)from->si_ptr;
+		to->ssi_int = from->si_int;
+	} else if (from->si_signo == SIGCHLD) {
+		to->ssi_status = from->si_status;
+		to->ssi_utime = (uint64_t)from->si_utime;
+		to->ssi_stime = (uint64_t)from->si_stime;
+	} else if (from->si_signo == SIGIO) {
+		to->ssi_band = (uint32_t)from->si_band;
+		to->ssi_fd = from->si_fd;
+	}
+}
+
+/* What the thread uses for its rt_sigtimedwait, in its own memory. */
+struct scratch {
+	uint64_t mask;
+	struct timespec zero;
+	siginfo_t info;
+};
+
+static long give(struct task *t, struct call *c, long result, uint64_t at)
+{
+	struct signalfd_siginfo out;
+	siginfo_t info;
+
+	if (result < 0)
+		return result == -EAGAIN ? -EINTR : result; /* another thread was faster, or a handler */
+	if (guest_read(t, &info, at + offsetof(struct scratch, info), sizeof(info)) < 0)
+		return -EFAULT;
+	convert(&info, &out);
+	return guest_put(t, c->done, &out) < 0 ? -EFAULT : (long)sizeof(out);
+}
+
+static ssize_t signal_read(struct file *f, struct io *io)
+{
+	struct signalfd *x = of(f);
+	const struct scratch scratch = {.mask = x->mask};
+	uint64_t args[6] = {PLATFORM_SCRATCH + offsetof(struct scratch, mask), PLATFORM_SCRATCH + offsetof(struct scratch, info),
+			    PLATFORM_SCRATCH + offsetof(struct scratch, zero), sizeof(x->mask)};
+	struct task *t = io->task;
+
+	if (io->left < sizeof(struct signalfd_siginfo) || !t)
+		return -EINVAL;
+	belong_to(x, t->process);
+	if (!(pending(t) & x->mask)) {
+		begin_looking(x);
+		return -EAGAIN;
+	}
+	while (io->niov > 0 && io->iov->iov_len == 0) {
+		io->iov++;
+		io->niov--;
+	}
+	if (io->iov->iov_len < sizeof(struct signalfd_siginfo))
+		return -EFAULT; /* a record in pieces of a vector */
+	t->call.done = (uint64_t)(uintptr_t)io->iov->iov_base;
+	return platform_call(t, &t->call, SYS_rt_sigtimedwait, args, &scratch, sizeof(scratch), give);
+}
+
+static uint32_t signal_poll(struct file *f)
+{
+	if (is_ready(of(f)))
+		return EPOLLIN | EPOLLRDNORM;
+	begin_looking(of(f));
+	return 0;
+}
+
+static int signal_stat(struct file *f, struct statx *st)
+{
+	io_stat_anonymous(st, 0600, of(f)->ino, IO_DEV_ANON, 0, 0);
+	return 0;
+}
+
+static void signal_release(struct file *f)
+{
+	struct signalfd *x = of(f);
+
+	timer_disarm(&x->look);
+	list_remove(&x->of_process);
+	wait_queue_destroy(&x->queue);
+	free(x);
+}
+
+static const struct file_ops signalfd_ops = {
+	.name = "anon_inode:[signalfd]",
+	.read = signal_read,
+	.poll = signal_poll,
+	.stat = signal_stat,
+	.release = signal_release,
+};
+
+static long make(struct task *t, uint64_t mask, int flags)
+{
+	struct signalfd *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return -ENOMEM;
+	file_init(&x->file, &signalfd_ops, O_RDWR | (flags & SFD_NONBLOCK));
+	wait_queue_init(&x->queue);
+	list_init(&x->of_process);
+	x->file.queue = &x->queue;
+	x->look.fire = look_again;
+	x->mask = mask;
+	x->ino = io_new_inode();
+	belong_to(x, t->process);
+	return fd_install(t, &x->file, 0, flags & SFD_CLOEXEC);
+}
+
+static long make_or_change(struct task *t, const struct call *c, int flags)
+{
+	int fd = (int)c->args[0];
+	struct file *f;
+	uint64_t mask;
+
+	if (flags & ~(SFD_CLOEXEC | SFD_NONBLOCK) || c->args[2] != sizeof(mask))
+		return -EINVAL;
+	if (guest_get(t, &mask, c->args[1]) < 0)
+		return -EFAULT;
+	mask &= ~(UINT64_C(1) << (SIGKILL - 1) | UINT64_C(1) << (SIGSTOP - 1));
+	if (fd == -1)
+		return make(t, mask, flags);
+	f = fd_get(t, fd);
+	if (!f)
+		return -EBADF;
+	if (f->ops != &signalfd_ops)
+		return -EINVAL;
+	of(f)->mask = mask;
+	wake(&of(f)->queue, EPOLLIN | EPOLLRDNORM);
+	return fd;
+}
+
+HANDLER(sys_signalfd)
+{
+	return make_or_change(t, c, 0);
+}
+
+HANDLER(sys_signalfd4)
+{
+	return make_or_change(t, c, (int)c->args[3]);
+}
