@@ -70,7 +70,7 @@ enum call_state {
 struct task {
 	struct list_node all;	     /* kernel's list, and by hash of host_tid: task.c */
 	struct list_node in_process; /* process->threads */
-	struct task *hash_next;
+	struct task *hash_next, *tid_next;
 	pid_t tid, host_tid; /* as the guest sees it; as the sentry does */
 	struct process *process;
 	struct creds *creds;
@@ -89,6 +89,7 @@ struct task {
 /* A thread group. */
 struct process {
 	struct list_node all;
+	struct process *hash_next;
 	struct list_node threads; /* of tasks */
 	pid_t pid, host_pid;
 	bool exec_done;		 /* it has executed something since fork (setpgid's rule is the host's own) */
@@ -102,7 +103,8 @@ struct process {
 	struct list_node shm; /* attached System V segments */
 	struct list_node sem_undo;
 	struct list_node signalfds; /* to be looked at when a signal may have become pending */
-	void *epilogue;		    /* free for the owner of a family; see process_on_exit */
+	void (*on_exit)(void *data, int status); /* of platform_spawn */
+	void *on_exit_data;
 };
 
 /* By the guest's ids; NULL = none. */
@@ -115,6 +117,8 @@ struct task *process_task(const struct process *p);
 /* Called by task.c as a process's last thread has ended, before its parent can know: the families release what they
  * hold.  Add yours to the list in task.c. */
 void process_released(struct process *p);
+/* ... and here take over what `p`, new, has of `from`, its parent: -ENOMEM ends it. */
+int process_forked(struct process *p, const struct process *from);
 
 /*
  * Fields that only the host knows, from its /proc (by outer pid): the raw text of PID/<file> or

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * execve.
+ *
+ * The call stops in the tracer.  Everything that Linux checks before the
+ * point of no return is checked here; then the thread goes on natively, but
+ * into the stub's file instead of the guest's: the host copies the arguments,
+ * ends the other threads, lets go a parent in vfork, resets handlers and
+ * names, all as it does.  What the host refuses (E2BIG, EFAULT) the guest
+ * gets, with its old program intact.  Then the stub asks what to load
+ * (load.c).
+ */
+#include "sentry/platform/image.h"
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "oci/config.h"
+#include "sentry/file.h"
+#include "sentry/path.h"
+#include "sentry/platform/stub_x86_64.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+enum { STUB_FD = 0, SCRIPT_LINE = 256, SCRIPTS_MAX = 5 };
+
+void image_free(struct image *x)
+{
+	if (!x)
+		return;
+	fd_drop(&x->fd);
+	fd_drop(&x->interp_fd);
+	elf_free(&x->elf);
+	elf_free(&x->interp);
+	place_unref(x->place);
+	for (size_t i = 0; i < x->nargs; i++)
+		free(x->args[i]);
+	free(x->path);
+	free(x);
+}
+
+/* ---- scripts ---- */
+
+/* The `#!` line of the file: interpreter and at most one argument, in `line`.  0, or -ENOEXEC. */
+static int parse_script(char line[SCRIPT_LINE + 1], char **ret_interp, char **ret_arg)
+{
+	char *end = memchr(line, '\n', SCRIPT_LINE);
+	char *name = line + 2 + strspn(line + 2, " \t");
+	if (!end) {
+		/* Cut off: well if the name of the interpreter is whole all the same. */
+		end = line + SCRIPT_LINE;
+		*end = '\0';
+		if (!name[strcspn(name, " \t")] && strlen(line) >= SCRIPT_LINE)
+			return -ENOEXEC;
+	}
+	*end = '\0';
+	end = line + strlen(line);
+	while (end > name && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	if (!*name)
+		return -ENOEXEC;
+	char *arg = name + strcspn(name, " \t");
+	if (*arg) {
+		*arg++ = '\0';
+		arg += strspn(arg, " \t");
+	}
+	*ret_interp = name;
+	*ret_arg = *arg ? arg : NULL;
+	return 0;
+}
+
+/* In front of the arguments that are there, of which the first is the script's name, which `path` replaces. */
+static int put_args(struct image *x, const char *interp, const char *arg, const char *path)
+{
+	size_t n = arg ? 2 : 1;
+	size_t keep = x->nargs ? x->nargs - 1 : 0;
+	if (n + 1 + keep > SCRIPT_ARGS_MAX)
+		return -E2BIG;
+	if (x->nargs)
+		free(x->args[0]);
+	memmove(&x->args[n + 1], &x->args[x->nargs - keep], keep * sizeof(x->args[0]));
+	x->nargs = n + 1 + keep;
+	x->args[0] = strdup(interp);
+	if (arg)
+		x->args[1] = strdup(arg);
+	x->args[n] = strdup(path);
+	return x->args[0] && x->args[1] && x->args[n] ? 0 : -ENOMEM;
+}
+
+/* ---- the way to the program ---- */
+
+static int open_program(struct task *t, int dirfd, const char *path, unsigned flags, struct image *x)
+{
+	fd_drop(&x->fd);
+	place_unref(x->place);
+	x->place = NULL;
+	int r = path_open_exec(t, dirfd, path, flags, &x->place, &x->fd);
+	return r ? r : fstat(x->fd, &x->st) < 0 ? -errno : 0;
+}
+
+static int open_interp(struct task *t, struct image *x)
+{
+	struct place *place = NULL;
+	if (!x->elf.interp)
+		return 0;
+	int r = path_open_exec(t, AT_FDCWD, x->elf.interp, 0, &place, &x->interp_fd);
+	place_unref(place);
+	if (r)
+		return r;
+	Elf64_Ehdr h;
+	if (pread(x->interp_fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+		return -EIO;
+	r = elf_read(x->interp_fd, &x->interp);
+	return r == -ENOEXEC ? -ELIBBAD : r;
+}
+
+/* "/dev/fd/N" and "/dev/fd/N/path" are what a script or the auxiliary vector can be told of such a program. */
+static char *name_of(int dirfd, const char *path)
+{
+	char *name = NULL;
+	if (*path == '/' || dirfd == AT_FDCWD)
+		return strdup(path);
+	return asprintf(&name, *path ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, path) < 0 ? NULL : name;
+}
+
+static int follow_scripts(struct task *t, struct image *x, int dirfd, const char *path, unsigned flags)
+{
+	char line[SCRIPT_LINE + 1], next[SCRIPT_LINE + 1];
+	char *interp, *arg;
+	autofree char *name = name_of(dirfd, path);
+	if (!name)
+		return -ENOMEM;
+	for (int depth = 0;; depth++) {
+		int r = depth ? open_program(t, AT_FDCWD, next, 0, x) : open_program(t, dirfd, path, flags, x);
+		if (r)
+			return r;
+		memset(line, 0, sizeof(line));
+		if (pread(x->fd, line, SCRIPT_LINE, 0) < 0)
+			return -errno;
+		if (line[0] != '#' || line[1] != '!')
+			return 0;
+		if (depth == SCRIPTS_MAX)
+			return -ELOOP;
+		r = parse_script(line, &interp, &arg);
+		if (!r)
+			r = put_args(x, interp, arg, depth ? next : name);
+		if (r)
+			return r;
+		(void)snprintf(next, sizeof(next), "%s", interp);
+	}
+}
+
+int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, struct image **ret)
+{
+	struct image *x = calloc(1, sizeof(*x));
+	if (!x)
+		return -ENOMEM;
+	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = -1;
+	x->path = name_of(dirfd, path);
+	int r = x->path ? follow_scripts(t, x, dirfd, path, at_flags) : -ENOMEM;
+	if (!r)
+		r = elf_read(x->fd, &x->elf);
+	if (!r)
+		r = open_interp(t, x);
+	if (r)
+		image_free(x);
+	else
+		*ret = x;
+	return r;
+}
+
+/* ---- the call ---- */
+
+void image_exec_regs(struct user_regs_struct *regs, uint64_t empty, uint64_t argv, uint64_t envp)
+{
+	regs->rdi = STUB_FD;
+	regs->rsi = empty;
+	regs->rdx = argv;
+	regs->r10 = envp;
+	regs->r8 = AT_EMPTY_PATH;
+}
+
+long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t path, uint64_t argv, uint64_t envp,
+		   unsigned at_flags)
+{
+	struct platform_task *pt = t->platform;
+	char name[PATH_MAX];
+	struct image *image;
+	if (at_flags & ~(unsigned)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return -EINVAL;
+	ssize_t len = guest_string(t, name, path, sizeof(name));
+	if (len < 0)
+		return len;
+	if (len == 0 && !(at_flags & AT_EMPTY_PATH))
+		return -ENOENT;
+	unsigned flags = (at_flags & AT_EMPTY_PATH ? PATH_EMPTY : 0) | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW);
+	int r = image_open(t, dirfd, name, flags, &image);
+	if (r)
+		return r;
+	image_free(pt->image); /* of an attempt that the host refused */
+	pt->image = image;
+	pt->regs->orig_rax = SYS_execveat;
+	/* The path's end is an empty string.  If another thread changes it: there is nothing in the stub's root. */
+	image_exec_regs(pt->regs, path + (uint64_t)len, argv, envp);
+	return CALL_HOST;
+}
+
+HANDLER(sys_execve)
+{
+	return platform_exec(t, c, AT_FDCWD, c->args[0], c->args[1], c->args[2], 0);
+}
+
+HANDLER(sys_execveat)
+{
+	return platform_exec(t, c, (int)c->args[0], c->args[1], c->args[2], c->args[3], (unsigned)c->args[4]);
+}
+
+/* ---- behind the point of no return ---- */
+
+static void set_comm(struct task *t, const char *path)
+{
+	const char *base = strrchr(path, '/');
+	(void)snprintf(t->comm, sizeof(t->comm), "%s", base ? base + 1 : path); /* cut as the host does */
+}
+
+void exec_done(struct task *t)
+{
+	struct image *x = t->platform->image;
+	struct process *p = t->process;
+	if (!x || creds_exec(t, &x->st, &x->secure) < 0) {
+		platform_kill(p, SIGKILL);
+		return;
+	}
+	call_abandon(t);
+	t->platform->stage = STAGE_LOADING;
+	fd_close_on_exec(t);
+	set_comm(t, x->path);
+	place_unref(p->exe_place);
+	p->exe_place = x->place;
+	x->place = NULL;
+	char path[PATH_MAX];
+	free(p->exe);
+	ssize_t n = place_path(t, p->exe_place, path, sizeof(path));
+	p->exe = n < 0 ? NULL : strdup(path);
+	p->exec_done = true;
+}
+
+/*
+ * What a loading stub may do natively; it is alone in its process and runs our commands only.  SYS_close_range is its
+ * last: from then on the process is the guest's.
+ */
+static bool may_do(const struct seccomp_notif *n)
+{
+	switch (n->data.nr) {
+	case SYS_mmap:
+	case SYS_mprotect:
+	case SYS_setsid:
+	case SYS_close_range:
+		return true;
+	case SYS_prctl:
+		return n->data.args[0] == PR_SET_NAME || n->data.args[0] == PR_SET_MM;
+	default:
+		return false;
+	}
+}
+
+void exec_loading(struct task *t, const struct seccomp_notif *n)
+{
+	struct platform_task *pt = t->platform;
+	if (n->data.nr == STUB_CALL && pt->image) {
+		int r = image_load(t, n->id, n->data.args[0], n->data.args[1]);
+		if (r == 0)
+			notify_send(n->id, 0, 0);
+		else
+			platform_kill(t->process, r == -ENOMEM ? SIGKILL : SIGSEGV);
+		return;
+	}
+	if (!may_do(n)) {
+		kernel_log("process %d: the stub has gone astray", t->tid);
+		platform_kill(t->process, SIGKILL);
+		return;
+	}
+	if (n->data.nr == SYS_close_range) {
+		pt->stage = STAGE_GUEST;
+		image_free(pt->image);
+		pt->image = NULL;
+	}
+	notify_send(n->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The filter of the stubs: the boundary.  Built from the table, once.
+ *
+ * What is NATIVE passes; what is GUARDED passes with the arguments named here,
+ * which are looked at in registers only; what is REFUSED has its errno; a few
+ * go to the tracer, since they need other registers (exec.c, births.c);
+ * everything else is a notification.  Another architecture than x86-64, and
+ * x32, end the process.
+ *
+ * A binary search over ranges of numbers with the same answer.  For the
+ * NATIVE ones the host's own bitmap of constant answers makes it free.
+ */
+#include "sentry/platform/platform_int.h"
+
+#include "base/err.h"
+#include "sentry/call.h"
+
+#include <asm/prctl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+enum { PROGRAM_MAX = 4096, X32_BIT = 0x40000000 };
+
+#define TO_HANDLER SECCOMP_RET_USER_NOTIF
+
+struct program {
+	struct sock_filter insns[PROGRAM_MAX];
+	size_t n;
+	bool trap_all;
+};
+
+static void emit(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
+{
+	if (p->n < PROGRAM_MAX) /* more is found out at the end */
+		p->insns[p->n] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
+	p->n++;
+}
+
+static void emit_load(struct program *p, size_t offset)
+{
+	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void emit_return(struct program *p, uint32_t action)
+{
+	emit(p, BPF_RET | BPF_K, action, 0, 0);
+}
+
+static void load_arg(struct program *p, int i, bool high)
+{
+	emit_load(p, offsetof(struct seccomp_data, args) + (size_t)i * 8 + (high ? 4 : 0));
+}
+
+/* ---- guards ---- */
+
+/* Passes if argument i, of which the kernel reads 32 bits, has no bit but these; a = what to do otherwise. */
+static void guard_mask(struct program *p, int i, uint32_t mask, uint32_t otherwise)
+{
+	load_arg(p, i, false);
+	emit(p, BPF_JMP | BPF_JSET | BPF_K, ~mask, 0, 1);
+	emit_return(p, otherwise);
+}
+
+static void guard_has(struct program *p, int i, uint32_t bits)
+{
+	load_arg(p, i, false);
+	emit(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
+	emit_return(p, TO_HANDLER);
+}
+
+static void guard_high_zero(struct program *p, int i)
+{
+	load_arg(p, i, true);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+	emit_return(p, TO_HANDLER);
+}
+
+/* Passes if argument i (32 bits of it, and-ed with mask) is one of these. */
+static void guard_values(struct program *p, int i, uint32_t mask, const uint32_t *values, size_t n)
+{
+	load_arg(p, i, false);
+	if (mask != UINT32_MAX)
+		emit(p, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+	for (size_t k = 0; k < n; k++)
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, values[k], (uint8_t)(n - k), 0);
+	emit_return(p, TO_HANDLER);
+}
+
+#define GUARD_VALUES(p, i, mask, ...)                                                                          \
+	do {                                                                                                   \
+		static const uint32_t values_[] = {__VA_ARGS__};                                               \
+		guard_values(p, i, mask, values_, ARRAY_LEN(values_));                                         \
+	} while (0)
+
+enum {
+	MMAP_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |
+		     MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |
+		     MAP_FIXED_NOREPLACE,
+};
+
+/* No namespaces, no escape from the tracer, no pidfd (the guest's are the sentry's). */
+static const uint32_t clone_flags = CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |
+				    CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
+				    CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_CHILD_SETTID | CLONE_IO;
+
+static void emit_guarded(struct program *p, int nr)
+{
+	switch (nr) {
+	case SYS_mmap: /* anonymous memory only: with MAP_ANONYMOUS the host does not look at the descriptor */
+		guard_has(p, 3, MAP_ANONYMOUS);
+		guard_mask(p, 3, MMAP_FLAGS, TO_HANDLER);
+		guard_high_zero(p, 3);
+		break;
+	case SYS_madvise: /* no poisoning, no merging (it tells of other sandboxes' pages) */
+		GUARD_VALUES(p, 2, UINT32_MAX, MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
+			     MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+			     MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT,
+			     MADV_POPULATE_READ, MADV_POPULATE_WRITE);
+		break;
+	case SYS_futex: /* all but requeueing to PI futexes, which no C library has used for years */
+		GUARD_VALUES(p, 1, (uint32_t)~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), FUTEX_WAIT, FUTEX_WAKE,
+			     FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET,
+			     FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, 13 /* FUTEX_LOCK_PI2 */);
+		break;
+	case SYS_clone:
+		guard_mask(p, 0, clone_flags, SECCOMP_RET_TRACE);
+		break;
+	case SYS_arch_prctl: /* bases of segments; vector state that the processor has */
+		GUARD_VALUES(p, 0, UINT32_MAX, ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS, ARCH_GET_CPUID,
+			     0x1021 /* ARCH_GET_XCOMP_SUPP */, 0x1022 /* ..._GET_XCOMP_PERM */,
+			     0x1023 /* ..._REQ_XCOMP_PERM */);
+		break;
+	case SYS_waitid: /* pidfds are the sentry's */
+		GUARD_VALUES(p, 0, UINT32_MAX, P_ALL, P_PID, P_PGID);
+		break;
+	default: /* guarded, but by nothing that is known here: the handler sees to it */
+		emit_return(p, TO_HANDLER);
+		return;
+	}
+	emit_return(p, SECCOMP_RET_ALLOW);
+}
+
+/* ---- the search ---- */
+
+/* What is answered for a number; for GUARDED ones UINT32_MAX, which is no action. */
+static uint32_t action(const struct program *p, int nr)
+{
+	const struct call_row *row = call_row(nr);
+	if (nr == SYS_execve || nr == SYS_execveat || nr == SYS_clone3)
+		return SECCOMP_RET_TRACE;
+	if (!row)
+		return TO_HANDLER;
+	switch (row->route) {
+	case ROUTE_NATIVE:
+		return p->trap_all ? TO_HANDLER : SECCOMP_RET_ALLOW;
+	case ROUTE_GUARDED:
+		return UINT32_MAX;
+	case ROUTE_REFUSED:
+		return p->trap_all ? TO_HANDLER : SECCOMP_RET_ERRNO | (uint32_t)row->error;
+	case ROUTE_TRAP:
+		break;
+	}
+	return TO_HANDLER;
+}
+
+/* first .. last, the accumulator has the number. */
+static void emit_search(struct program *p, int first, int last)
+{
+	int end = first;
+	while (end < last && action(p, end + 1) == action(p, first) && action(p, first) != UINT32_MAX)
+		end++;
+	if (end == last) {
+		if (action(p, first) == UINT32_MAX)
+			emit_guarded(p, first);
+		else
+			emit_return(p, action(p, first));
+		return;
+	}
+	int middle = first + (last - first + 1) / 2;
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)middle, 0, 1);
+	size_t jump = p->n;
+	emit(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	emit_search(p, first, middle - 1);
+	if (jump < PROGRAM_MAX)
+		p->insns[jump].k = (uint32_t)(p->n - jump - 1);
+	emit_search(p, middle, last);
+}
+
+int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
+{
+	struct program *p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_oom(err);
+	p->trap_all = trap_all;
+	emit_load(p, offsetof(struct seccomp_data, arch));
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	emit_return(p, SECCOMP_RET_KILL_PROCESS);
+	emit_load(p, offsetof(struct seccomp_data, nr));
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3);
+	/* -1 is no x32 call, but a number like any other that does not exist. */
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 0, 1);
+	emit_return(p, TO_HANDLER);
+	emit_return(p, SECCOMP_RET_KILL_PROCESS);
+	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);
+	emit_return(p, TO_HANDLER);
+	emit_search(p, 0, call_count() - 1);
+	if (p->n > PROGRAM_MAX) {
+		free(p);
+		return err_set(err, E2BIG, "the filter of the guest's system calls has %zu instructions, at most 4096 fit",
+			       p->n);
+	}
+	struct sock_filter *exact = malloc(p->n * sizeof(*exact));
+	if (exact) {
+		memcpy(exact, p->insns, p->n * sizeof(*exact));
+		*ret = (struct sock_fprog){.len = (unsigned short)p->n, .filter = exact};
+	}
+	free(p);
+	return exact ? 0 : err_oom(err);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System calls: from notification to answer.
+ *
+ * Workers wait in the listener's RECV.  A notification is matched with its
+ * task, the handler runs with the lock held, and its result is sent before
+ * the lock goes, so that a task is RUNNING beyond the lock only while its
+ * handler has let it go for a slow host call.
+ *
+ * The host may interrupt a notified call at any time (a signal, a stop) and
+ * restart it, which looks like a new notification of the same call; the
+ * answer to the first one cannot be sent any more (ENOENT).  Nothing may be
+ * done twice or be lost:
+ *
+ *   state     interrupted, then              what happens
+ *   PARKED    restarted                      waits on, under the new id, with its deadline
+ *   PARKED    a handler runs                 settled by the tracer (trace.c)
+ *   RUNNING   restarted                      goes on; answered under the new id
+ *   RUNNING   a signal stop                  the stop is held until the handler has ended
+ *   done, not sent (`undelivered`)           the tracer puts the result into the register at a
+ *                                            signal stop; a restart gets it at once
+ */
+#include "sentry/platform/platform_int.h"
+
+#include "base/err.h"
+#include "sentry/boot.h"
+
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
+enum { WORKERS_MIN = 2, WORKERS_MAX = 8, WORKER_STACK = 256 << 10 };
+
+static struct list_node woken = {&woken, &woken};
+
+void notify_send(uint64_t id, long result, uint32_t flags)
+{
+	struct seccomp_notif_resp answer = {.id = id, .flags = flags};
+	if (result < 0 && result >= -4095)
+		answer.error = (int)result;
+	else
+		answer.val = result;
+	(void)ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer); /* gone: the host asks again */
+}
+
+int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec)
+{
+	struct seccomp_notif_addfd x = {.id = id,
+					.flags = at >= 0 ? SECCOMP_ADDFD_FLAG_SETFD : 0,
+					.srcfd = (__u32)host_fd,
+					.newfd = at >= 0 ? (__u32)at : 0,
+					.newfd_flags = cloexec ? O_CLOEXEC : 0};
+	int r = ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &x);
+	return r < 0 ? -errno : r;
+}
+
+static void release_data(struct task *t)
+{
+	struct call *c = &t->call;
+	if (c->release)
+		c->release(t, c->data);
+	c->release = NULL;
+	c->data = NULL;
+}
+
+void call_abandon(struct task *t)
+{
+	task_unpark(t);
+	release_data(t);
+	t->state = CALL_IDLE;
+	t->platform->undelivered = false;
+}
+
+/* Sends the answer; where the thread does not wait any more, the result is kept. */
+static void answer(struct task *t, long result)
+{
+	struct platform_task *pt = t->platform;
+	struct seccomp_notif_resp x = {.id = t->call.id};
+	if (result == CALL_HOST)
+		x.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	else if (result < 0 && result >= -4095)
+		x.error = (int)result;
+	else
+		x.val = result;
+	pt->undelivered = false;
+	pt->result = result;
+	pt->answered = result != CALL_HOST;
+	if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &x) < 0) {
+		pt->answered = false;
+		pt->undelivered = result != CALL_HOST;
+	}
+}
+
+static void end_call(struct task *t, long result)
+{
+	task_unpark(t);
+	release_data(t);
+	call_trace(t, &t->call, result);
+	if (result != CALL_GONE)
+		answer(t, result);
+	t->state = CALL_IDLE;
+}
+
+/* What the handler said. */
+static void settle(struct task *t, long result)
+{
+	struct platform_task *pt = t->platform;
+	if (result == CALL_PARK && !pt->dead) {
+		t->state = CALL_PARKED;
+		if (t->call.deadline != INT64_MAX && timer_arm(&pt->deadline, t->call.deadline) < 0)
+			end_call(t, -ENOMEM);
+	} else {
+		end_call(t, result == CALL_PARK ? -EINTR : result);
+	}
+	if (pt->held || pt->dead)
+		trace_call_ended(t);
+}
+
+/* A call that the host could answer comes only in order to be traced. */
+static bool is_native(const struct call *c)
+{
+	const struct call_row *row = call_row(c->nr);
+	return row && row->route == ROUTE_NATIVE;
+}
+
+static void run_call(struct task *t)
+{
+	t->state = CALL_RUNNING;
+	settle(t, is_native(&t->call) ? CALL_HOST : call_dispatch(t));
+}
+
+void task_wake(struct task *t)
+{
+	if (t->state != CALL_PARKED || !list_empty(&t->runnable))
+		return;
+	task_unpark(t);
+	list_append(&woken, &t->runnable);
+}
+
+void run_woken(void)
+{
+	while (!list_empty(&woken)) {
+		struct task *t = container_of(woken.next, struct task, runnable);
+		list_remove(&t->runnable);
+		t->call.resumed = true;
+		run_call(t);
+	}
+}
+
+static bool same_call(const struct call *c, const struct seccomp_notif *n)
+{
+	return c->nr == n->data.nr && c->ip == n->data.instruction_pointer &&
+	       memcmp(c->args, n->data.args, sizeof(c->args)) == 0;
+}
+
+/* The host has restarted the call that it had interrupted: true = nothing more to do. */
+static bool restarted(struct task *t, const struct seccomp_notif *n)
+{
+	struct platform_task *pt = t->platform;
+	struct call *c = &t->call;
+	bool same = same_call(c, n);
+
+	if (t->state != CALL_IDLE) {
+		if (same) {
+			c->id = n->id;
+			return true;
+		}
+		if (t->state == CALL_RUNNING) { /* cannot be: it would have been held */
+			kernel_log("thread %d: a call within a call", t->tid);
+			platform_kill(t->process, SIGKILL);
+			return true;
+		}
+		call_abandon(t);
+	}
+	if (pt->undelivered && same) {
+		c->id = n->id;
+		answer(t, pt->result);
+		return true;
+	}
+	return false;
+}
+
+void notify_receive(const struct seccomp_notif *n)
+{
+	struct task *t = task_by_host((pid_t)n->pid);
+	if (!t)
+		return; /* the zygote, which waits for ever */
+	if (t->platform->stage == STAGE_LOADING) {
+		exec_loading(t, n);
+		return;
+	}
+	if (t->platform->remote) {
+		remote_notified(t, n);
+		return;
+	}
+	if (!restarted(t, n)) {
+		t->platform->undelivered = false;
+		t->call = (struct call){.id = n->id,
+					.nr = n->data.nr,
+					.ip = n->data.instruction_pointer,
+					.deadline = INT64_MAX};
+		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
+		run_call(t);
+	}
+	run_woken();
+}
+
+static void *work(void *data unused)
+{
+	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
+	if (unshare(CLONE_FS) < 0 || fchdir(kernel.self_fd_fd) < 0)
+		kernel_log("a worker cannot enter /proc/self/fd: %s", err_text(errno));
+	for (;;) {
+		struct seccomp_notif n = {0};
+		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
+			if (errno == EINTR || errno == ENOENT)
+				continue;
+			kernel_log("no more notifications: %s", err_text(errno));
+			return NULL;
+		}
+		kernel_lock();
+		notify_receive(&n);
+		kernel_unlock();
+	}
+}
+
+int notify_start(struct err *err)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long count = MIN_OF(MAX_OF(cpus, (long)WORKERS_MIN), (long)WORKERS_MAX);
+	int r = pthread_attr_init(&attr);
+
+	if (!r)
+		r = pthread_attr_setstacksize(&attr, WORKER_STACK);
+	for (long i = 0; !r && i < count; i++)
+		r = pthread_create(&thread, &attr, work, NULL);
+	return r ? err_num(err, r, "cannot start the sentry's workers") : 0;
+}

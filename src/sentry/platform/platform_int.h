@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the files of the platform, task.c and wait.c.
+ */
+#pragma once
+
+#include "sentry/platform/platform.h"
+
+#include <linux/seccomp.h>
+#include <sys/user.h>
+
+struct err;
+struct image;
+struct remote;
+
+/* What a stub thread runs. */
+enum task_stage {
+	STAGE_GUEST,   /* the guest's code */
+	STAGE_LOADING, /* the stub, which loads the program: nothing of the guest's runs in this process */
+};
+
+/* The platform's part of a task. */
+struct platform_task {
+	struct task *task;
+	struct kernel_timer deadline; /* of a parked call */
+	enum task_stage stage;
+	bool awaited;	    /* its first stop has not been seen */
+	bool answered;	    /* the last call's answer was sent, `result`: whether it arrived the next stop shows */
+	bool undelivered;   /* the call is done, but the thread was interrupted before it could be told `result` */
+	long result;
+	bool held;	    /* in a signal stop that waits until its handler has come to an end */
+	int held_signal;
+	bool dead;	    /* it has ended while its handler ran; status */
+	int status;
+	struct image *image;		/* to be loaded; exec.c */
+	struct remote *remote;		/* platform_call under way; remote.c */
+	struct user_regs_struct *regs;	/* while a handler runs for a call that traps to the tracer */
+};
+
+/* ---- task.c ---- */
+
+struct task *task_by_host(pid_t host_tid);
+/* A thread of `process`, or where that is NULL of a new one; takes its own references.  NULL = ENOMEM. */
+struct task *task_new(struct process *process, pid_t host_tid, pid_t tid);
+/* What clone makes of it; flags are CLONE_*. */
+struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid_t tid);
+void task_hash(struct task *t, pid_t host_tid, pid_t tid); /* it has (other) ids now */
+/* The thread is gone; with the last one goes the process, whose parent knows nothing yet. */
+void task_end(struct task *t, int status);
+
+/* ---- wait.c ---- */
+
+/* Off all queues, no deadline. */
+void task_unpark(struct task *t);
+
+/* ---- notify.c ---- */
+
+int notify_start(struct err *err);
+/* To be run again by run_woken(). */
+void task_wake(struct task *t);
+/* Handlers of all tasks that were woken; lock held.  Whoever may have woken somebody calls it before letting the lock
+ * go. */
+void run_woken(void);
+/* Forgets the call of a task: queues, data. */
+void call_abandon(struct task *t);
+void notify_send(uint64_t id, long result, uint32_t flags);
+/* Gives a descriptor to the process of a waiting notification: the number, or -errno.  at < 0: the lowest. */
+int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
+/* While no worker runs yet. */
+void notify_receive(const struct seccomp_notif *n);
+
+/* ---- events.c ---- */
+
+/* Before anything may be watched or timed; then the thread. */
+int events_init(struct err *err);
+int events_start(struct err *err);
+
+/* ---- zygote.c ---- */
+
+struct zygote {
+	pid_t pid;
+	int pidns_fd;	    /* of the guest's pid namespace; -1 until there is one */
+	uint64_t stub_base; /* where its stub is */
+};
+extern struct zygote zygote;
+int zygote_start(struct err *err);
+/* A new process in the guest's pid namespace, stopped before its first instruction; main thread only. */
+pid_t zygote_fork(struct err *err);
+/* A sentry's pid as the guest sees it, by any thread's outer id; -errno. */
+pid_t guest_pid(pid_t host_pid);
+
+/* ---- filter.c ---- */
+
+struct sock_fprog;
+/* The stubs' filter; the caller frees ret->filter. */
+int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err);
+
+/* ---- trace.c ---- */
+
+int trace_ptrace(int request, pid_t pid, uintptr_t data);
+/* Runs `run` on the main thread, soon; lock held. */
+struct trace_request {
+	void (*run)(struct trace_request *q);
+	struct trace_request *next;
+	bool queued;
+};
+void trace_request(struct trace_request *q);
+bool trace_is_main(void);
+/* The handler of a task that is held, or has died, has come to its end. */
+void trace_call_ended(struct task *t);
+
+/* ---- exec.c ---- */
+
+/* The sandbox's exec event: the stub's image is in place of the old program. */
+void exec_done(struct task *t);
+/* A notification of a stub that is loading. */
+void exec_loading(struct task *t, const struct seccomp_notif *n);
+void image_free(struct image *image);
+
+/* ---- remote.c ---- */
+
+/* A stop or a notification of a task with a platform_call under way: true = it was part of it. */
+bool remote_stopped(struct task *t, int event, int sig);
+void remote_notified(struct task *t, const struct seccomp_notif *n);

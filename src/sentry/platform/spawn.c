@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes that come from outside: the container's first, and those of exec.
+ *
+ * The zygote forks; the child executes the stub with arguments that are
+ * written onto its stack, which is a copy of the zygote's and fresh.
+ */
+#include "sentry/platform/image.h"
+
+#include "base/err.h"
+#include "oci/config.h"
+#include "sentry/file.h"
+#include "sentry/guest.h"
+#include "sentry/path.h"
+#include "sentry/platform/stub_x86_64.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+enum { ARGS_MAX = 120 << 10, NOT_FOUND = 127, NOT_EXECUTABLE = 126, RED_ZONE = 128 };
+
+struct spawn {
+	struct trace_request request;
+	const struct oci_process *spec;
+	struct task *task;
+	struct err *err;
+	int result;
+	bool done;
+};
+
+/* ---- the program ---- */
+
+static const char *path_variable(const struct oci_process *spec)
+{
+	for (size_t i = 0; i < spec->env.n; i++)
+		if (str_starts(spec->env.v[i], "PATH="))
+			return spec->env.v[i] + strlen("PATH=");
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+static int find_program(struct task *t, const struct oci_process *spec, struct image **ret)
+{
+	const char *name = spec->args.v[0];
+	char path[PATH_MAX];
+	int result = -ENOENT;
+	if (strchr(name, '/'))
+		return image_open(t, AT_FDCWD, name, PATH_FOLLOW, ret);
+	for (const char *dir = path_variable(spec); dir; dir = strchr(dir, ':') ? strchr(dir, ':') + 1 : NULL) {
+		int len = (int)strcspn(dir, ":");
+		int n = snprintf(path, sizeof(path), "%.*s/%s", len ? len : 1, len ? dir : ".", name);
+		if (n < 0 || (size_t)n >= sizeof(path))
+			continue;
+		int r = image_open(t, AT_FDCWD, path, PATH_FOLLOW, ret);
+		if (r == 0 || (r != -ENOENT && r != -ENOTDIR && r != -EACCES))
+			return r;
+		if (r == -EACCES)
+			result = r;
+	}
+	return result;
+}
+
+/* ---- its arguments ---- */
+
+/* Strings and vectors of pointers to them, as one block that ends at `top` in the child. */
+struct block {
+	uint64_t top, argv, envp, empty;
+	size_t size;
+	char *bytes; /* of size */
+};
+
+static void put_list(struct block *b, const str_list *list, uint64_t start, size_t *strings, size_t *words)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		size_t n = strlen(list->v[i]) + 1;
+		uint64_t at = start + *strings;
+		memcpy(b->bytes + *strings, list->v[i], n);
+		memcpy(b->bytes + *words, &at, sizeof(at));
+		*strings += n;
+		*words += 8;
+	}
+	*words += 8; /* NULL */
+}
+
+static int make_block(const struct oci_process *spec, uint64_t top, struct block *ret)
+{
+	struct block b = {.top = top};
+	size_t words = (spec->args.n + spec->env.n + 2) * 8, strings = 0;
+	for (size_t i = 0; i < spec->args.n; i++)
+		strings += strlen(spec->args.v[i]) + 1;
+	for (size_t i = 0; i < spec->env.n; i++)
+		strings += strlen(spec->env.v[i]) + 1;
+	b.size = (words + strings + 1 + 15) & ~(size_t)15;
+	if (b.size > ARGS_MAX)
+		return -E2BIG;
+	b.bytes = calloc(1, b.size);
+	if (!b.bytes)
+		return -ENOMEM;
+	uint64_t start = (top - b.size) & ~UINT64_C(15);
+	size_t string = words, word = 0;
+	b.argv = start;
+	put_list(&b, &spec->args, start, &string, &word);
+	b.envp = start + word;
+	put_list(&b, &spec->env, start, &string, &word);
+	b.empty = start + string;
+	b.top = start;
+	*ret = b;
+	return 0;
+}
+
+/* The child stands behind its fork, in the zygote's image. */
+static int give_arguments(struct task *t, const struct oci_process *spec)
+{
+	struct user_regs_struct regs;
+	struct block b;
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0)
+		return -errno;
+	int r = make_block(spec, regs.rsp - RED_ZONE, &b);
+	if (r)
+		return r;
+	r = guest_write(t, b.top, b.bytes, b.size);
+	free(b.bytes);
+	if (r)
+		return r;
+	regs.rip = zygote.stub_base + (uint64_t)(stub_syscall - stub_image);
+	regs.orig_rax = (uint64_t)-1;
+	regs.rax = SYS_execveat;
+	image_exec_regs(&regs, b.empty, b.argv, b.envp);
+	return ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs) < 0 ? -errno : 0;
+}
+
+/* ---- on the main thread ---- */
+
+static int launch(struct task *t, const struct oci_process *spec, struct err *err)
+{
+	int r = find_program(t, spec, &t->platform->image);
+	if (r) {
+		(void)err_num(err, r, "cannot execute \"%s\"", spec->args.v[0]);
+		err->exit_status = r == -ENOENT || r == -ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
+		return r;
+	}
+	t->platform->image->new_session = true;
+	t->platform->stage = STAGE_LOADING;
+	pid_t pid = zygote_fork(err);
+	if (pid < 0)
+		return pid;
+	pid_t inner = guest_pid(pid);
+	if (inner < 0) {
+		(void)kill(pid, SIGKILL);
+		return err_num(err, inner, "cannot read the pid of a new process");
+	}
+	process_set_ids(t->process, pid, inner);
+	task_hash(t, pid, inner);
+	r = give_arguments(t, spec);
+	if (r) {
+		(void)kill(pid, SIGKILL); /* its end is heard of, and finds the task */
+		return err_num(err, r, "cannot give the program its arguments");
+	}
+	(void)trace_ptrace(PTRACE_CONT, pid, 0); /* killed: its end is heard of */
+	return 0;
+}
+
+static void run_spawn(struct trace_request *q)
+{
+	struct spawn *x = container_of(q, struct spawn, request);
+	x->result = launch(x->task, x->spec, x->err);
+	x->done = true;
+	tell_all();
+}
+
+int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs, struct creds *creds,
+		   void (*on_exit)(void *data, int status), void *data, struct task **ret, struct err *err)
+{
+	struct task *t = spec->args.n ? task_new(NULL, 0, 0) : NULL;
+	if (!t) {
+		fd_table_unref(NULL, files);
+		fs_unref(fs);
+		creds_unref(creds);
+		return spec->args.n ? err_oom(err) : err_set(err, EINVAL, "there is no program to run");
+	}
+	t->files = files;
+	t->fs = fs;
+	t->creds = creds;
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		(void)getrlimit((__rlimit_resource_t)i, &t->process->limits[i]); /* the container's, as for `ns` */
+	struct spawn x = {.request.run = run_spawn, .spec = spec, .task = t, .err = err};
+	if (trace_is_main())
+		run_spawn(&x.request);
+	else
+		trace_request(&x.request);
+	while (!x.done)
+		wait_told();
+	if (x.result < 0) {
+		if (t->host_tid == 0)
+			task_end(t, 0);
+		return x.result;
+	}
+	t->process->on_exit = on_exit;
+	t->process->on_exit_data = data;
+	*ret = t;
+	return 0;
+}

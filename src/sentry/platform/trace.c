@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tracer: the main thread, asleep in waitid.
+ *
+ * It hears of births, execs, ends, of each signal just before its delivery,
+ * and of calls that need other registers (SECCOMP_RET_TRACE).  Nothing else
+ * stops a guest's thread.  Events are looked at before they are taken
+ * (WNOWAIT): an end must be dealt with before the guest's own parent can see
+ * it, and that it can as soon as we have taken it.  A stop is taken only
+ * where the thread stays in it.
+ *
+ * Other threads reach the tracer by trace_request(), which signals the
+ * zygote: its stop is an event like any other.  Waiting in waitid instead of
+ * a poll matters: the host wakes the waiter on the processor of the stopping
+ * thread, which is cheap.
+ */
+#include "sentry/platform/platform_int.h"
+
+#include "base/err.h"
+#include "sentry/boot.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static struct {
+	pid_t main_tid;
+	struct trace_request *requests;
+	pid_t *orphans; /* stopped at birth, and their parents have not told of them yet */
+	size_t norphans, orphans_size;
+	bool ended;
+	int status; /* of the guest's first process */
+} tracer;
+
+int trace_ptrace(int request, pid_t pid, uintptr_t data)
+{
+	return ptrace(request, pid, NULL, data) < 0 ? -errno : 0; /* ESRCH: killed; its end is heard of */
+}
+
+bool trace_is_main(void)
+{
+	return syscall(SYS_gettid) == tracer.main_tid;
+}
+
+static void go_on(pid_t pid, int sig)
+{
+	(void)trace_ptrace(PTRACE_CONT, pid, (uintptr_t)sig);
+}
+
+/* It stays stopped: the event is taken, so that the next one can be seen. */
+static void hold(pid_t pid)
+{
+	int status;
+	(void)waitpid(pid, &status, __WALL | WNOHANG | WSTOPPED);
+}
+
+/* ---- requests of other threads ---- */
+
+void trace_request(struct trace_request *q)
+{
+	if (q->queued)
+		return;
+	q->queued = true;
+	q->next = NULL;
+	struct trace_request **end = &tracer.requests;
+	bool ring = !*end;
+	while (*end)
+		end = &(*end)->next;
+	*end = q;
+	if (ring && !trace_is_main())
+		(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
+}
+
+static void run_requests(void)
+{
+	while (tracer.requests) {
+		struct trace_request *q = tracer.requests;
+		tracer.requests = q->next;
+		q->queued = false;
+		q->run(q);
+	}
+}
+
+/* ---- births ---- */
+
+static bool orphan_take(pid_t pid)
+{
+	for (size_t i = 0; i < tracer.norphans; i++) {
+		if (tracer.orphans[i] == pid) {
+			tracer.orphans[i] = tracer.orphans[--tracer.norphans];
+			return true;
+		}
+	}
+	return false;
+}
+
+static void orphan_add(pid_t pid)
+{
+	if (tracer.norphans == tracer.orphans_size) {
+		size_t size = tracer.orphans_size + 64;
+		pid_t *more = realloc(tracer.orphans, size * sizeof(*more));
+		if (!more) {
+			(void)kill(pid, SIGKILL);
+			return;
+		}
+		tracer.orphans = more;
+		tracer.orphans_size = size;
+	}
+	tracer.orphans[tracer.norphans++] = pid;
+}
+
+/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just before. */
+static void orphans_kill(void)
+{
+	for (size_t i = tracer.norphans; i-- > 0;)
+		(void)kill(tracer.orphans[i], SIGKILL);
+	tracer.norphans = 0;
+}
+
+static uint64_t clone_flags_of(const struct user_regs_struct *regs)
+{
+	switch ((long)regs->orig_rax) {
+	case SYS_clone:
+		return (uint32_t)regs->rdi;
+	case SYS_vfork:
+		return CLONE_VFORK | CLONE_VM | SIGCHLD;
+	default:
+		return SIGCHLD;
+	}
+}
+
+static void on_birth(struct task *parent)
+{
+	unsigned long pid = 0;
+	struct user_regs_struct regs;
+	if (ptrace(PTRACE_GETEVENTMSG, parent->host_tid, NULL, &pid) < 0 ||
+	    ptrace(PTRACE_GETREGS, parent->host_tid, NULL, &regs) < 0)
+		return; /* killed */
+	pid_t child = (pid_t)pid, inner = guest_pid(child);
+	struct task *t = inner > 0 ? task_clone(parent, clone_flags_of(&regs), child, inner) : NULL;
+	if (!t)
+		(void)kill(child, SIGKILL); /* no memory for it: as if it had been the OOM killer's choice */
+	if (orphan_take(child))
+		go_on(child, 0);
+	go_on(parent->host_tid, 0);
+}
+
+/* ---- signals ---- */
+
+static bool signal_caught(const struct task *t, int sig)
+{
+	char text[4096];
+	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
+		return true;
+	const char *line = strstr(text, "\nSigCgt:");
+	return !line || strtoull(line + strlen("\nSigCgt:"), NULL, 16) >> (sig - 1) & 1;
+}
+
+/* The host shows an interrupted notification as this call having returned -ERESTARTSYS. */
+static bool shows_interrupted(const struct task *t, const struct user_regs_struct *regs)
+{
+	return (long)regs->rax == RESTART_SYS && (int)regs->orig_rax == t->call.nr;
+}
+
+static void set_result(struct task *t, struct user_regs_struct *regs, long result)
+{
+	regs->rax = (uint64_t)result;
+	if (result > RESTART_SYS || result < RESTART_NOHAND)
+		regs->orig_rax = (uint64_t)-1; /* nothing to restart */
+	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, regs); /* killed: no matter */
+}
+
+/* A signal is about to be delivered to a thread whose call waits. */
+static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int sig)
+{
+	struct call *c = &t->call;
+	/* No handler: the host restarts the call, and it must find its deadline and what it has done. */
+	bool matters = c->deadline != INT64_MAX || c->done || c->data;
+	if (matters && !signal_caught(t, sig))
+		return;
+	const struct call_row *row = call_row(c->nr);
+	long result = c->done ? (long)c->done : row && row->interrupted ? row->interrupted : RESTART_SYS;
+	call_abandon(t);
+	call_trace(t, c, result);
+	set_result(t, regs, result);
+}
+
+static void deliver(struct task *t, int sig)
+{
+	struct platform_task *pt = t->platform;
+	struct user_regs_struct regs;
+	if ((t->state == CALL_PARKED || pt->undelivered) &&
+	    ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && shows_interrupted(t, &regs)) {
+		if (t->state == CALL_PARKED) {
+			interrupt_parked(t, &regs, sig);
+		} else {
+			pt->undelivered = false;
+			set_result(t, &regs, pt->result);
+		}
+	}
+	go_on(t->host_tid, sig);
+}
+
+static void on_signal(struct task *t, int sig)
+{
+	if (t->platform->remote && remote_stopped(t, 0, sig))
+		return;
+	if (t->state != CALL_RUNNING) {
+		deliver(t, sig);
+		return;
+	}
+	t->platform->held = true;
+	t->platform->held_signal = sig;
+	hold(t->host_tid);
+}
+
+struct ended_call {
+	struct trace_request request;
+	pid_t host_tid;
+};
+
+static void deliver_held(struct trace_request *q)
+{
+	struct ended_call *x = container_of(q, struct ended_call, request);
+	struct task *t = task_by_host(x->host_tid);
+	if (t && t->platform->held && t->state != CALL_RUNNING) {
+		t->platform->held = false;
+		deliver(t, t->platform->held_signal);
+	}
+	free(x);
+}
+
+void trace_call_ended(struct task *t)
+{
+	if (t->platform->dead) {
+		task_end(t, t->platform->status);
+		return;
+	}
+	struct ended_call *x = calloc(1, sizeof(*x));
+	if (!x) {
+		platform_kill(t->process, SIGKILL); /* it would stay stopped for ever */
+		return;
+	}
+	x->request.run = deliver_held;
+	x->host_tid = t->host_tid;
+	trace_request(&x->request);
+}
+
+/* ---- calls that need other registers ---- */
+
+static void on_traced_call(struct task *t)
+{
+	struct user_regs_struct regs;
+	struct platform_task *pt = t->platform;
+	if (pt->stage == STAGE_LOADING) { /* the very exec that we asked for */
+		go_on(t->host_tid, 0);
+		return;
+	}
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0)
+		return; /* killed */
+	t->call = (struct call){.nr = (int)regs.orig_rax, .ip = regs.rip, .deadline = INT64_MAX,
+				.args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
+	t->state = CALL_RUNNING;
+	pt->undelivered = pt->answered = false;
+	pt->regs = &regs;
+	long result = call_dispatch(t);
+	pt->regs = NULL;
+	t->state = CALL_IDLE;
+	call_trace(t, &t->call, result);
+	if (result != CALL_HOST) {
+		regs.orig_rax = (uint64_t)-1; /* no call */
+		regs.rax = (uint64_t)result;
+	}
+	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	go_on(t->host_tid, 0);
+}
+
+/* ---- exec and exit ---- */
+
+static void on_exec(pid_t pid)
+{
+	unsigned long former = 0;
+	if (ptrace(PTRACE_GETEVENTMSG, pid, NULL, &former) < 0)
+		return;
+	struct task *t = task_by_host((pid_t)former);
+	if (t && (pid_t)former != pid) { /* a thread that has become its process */
+		struct task *leader = task_by_host(pid);
+		if (leader)
+			task_end(leader, 0);
+		task_hash(t, pid, t->process->pid);
+	}
+	if (t)
+		exec_done(t);
+	go_on(pid, 0);
+}
+
+static void on_end(pid_t pid, int status)
+{
+	struct task *t = task_by_host(pid);
+	if (pid == zygote.pid && !tracer.ended) {
+		tracer.ended = true;
+		tracer.status = SIGKILL;
+	}
+	if (t && t->tid == 1) {
+		tracer.ended = true;
+		tracer.status = status;
+	}
+	if (t && t->state == CALL_RUNNING) {
+		/* A worker is using it; nobody may find it by its number, which may soon be another's. */
+		t->platform->dead = true;
+		t->platform->status = status;
+		task_hash(t, -t->host_tid, -t->tid);
+	} else if (t) {
+		task_end(t, status);
+	}
+	(void)orphan_take(pid);
+	if (tracer.norphans && WIFSIGNALED(status))
+		orphans_kill();
+	(void)waitpid(pid, &status, __WALL | WNOHANG);
+}
+
+static void on_stop(pid_t pid, int code)
+{
+	int event = code >> 8, sig = code & 0x7f;
+	struct task *t = task_by_host(pid);
+	if (!t && pid == zygote.pid) {
+		go_on(pid, 0); /* requests are run in any case */
+	} else if (!t) {
+		orphan_add(pid);
+		hold(pid);
+	} else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK) {
+		on_birth(t);
+	} else if (event == PTRACE_EVENT_SECCOMP) {
+		on_traced_call(t);
+	} else if (event == PTRACE_EVENT_EXEC) {
+		on_exec(pid);
+	} else if (event == 0) {
+		on_signal(t, sig);
+	} else if (t->platform->remote && remote_stopped(t, event, sig)) {
+		return;
+	} else if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
+		(void)trace_ptrace(PTRACE_LISTEN, pid, 0);
+	} else {
+		go_on(pid, 0);
+	}
+}
+
+void platform_kill(struct process *p, int sig)
+{
+	(void)process_signal(p, sig); /* it has ended: fine */
+}
+
+int platform_init(const struct boot *boot, struct err *err)
+{
+	tracer.main_tid = (pid_t)syscall(SYS_gettid);
+	kernel.boot = boot;
+	int r = events_init(err);
+	return r ? r : zygote_start(err);
+}
+
+int platform_run(struct err *err)
+{
+	int r = events_start(err);
+	if (!r)
+		r = notify_start(err);
+	if (!r && fchdir(kernel.self_fd_fd) < 0)
+		return err_sys(err, "cannot enter /proc/self/fd");
+	return r;
+}
+
+int platform_loop(void)
+{
+	while (!tracer.ended) {
+		siginfo_t info = {0};
+		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT) < 0) {
+			if (errno == EINTR)
+				continue;
+			break; /* no child is left */
+		}
+		kernel_lock();
+		if (info.si_code == CLD_EXITED)
+			on_end(info.si_pid, (info.si_status & 0xff) << 8);
+		else if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
+			on_end(info.si_pid, info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0));
+		else
+			on_stop(info.si_pid, info.si_status);
+		run_requests();
+		run_woken();
+		kernel_unlock();
+	}
+	return tracer.status;
+}
