@@ -68,18 +68,9 @@ struct creds *creds_edit(struct task *t)
 
 bool creds_has_group(const struct creds *c, gid_t gid)
 {
-	size_t low = 0, high = c->ngroups;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (c->groups[mid] == gid)
+	for (size_t i = 0; i < c->ngroups; i++)
+		if (c->groups[i] == gid)
 			return true;
-		if (c->groups[mid] < gid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	return false;
 }
 

@@ -20,7 +20,7 @@ static inline bool task_capable(const struct task *t, int cap)
 	return creds_capable(t->creds, cap);
 }
 
-/* Supplementary groups alone; they are kept sorted. */
+/* Supplementary groups alone. */
 bool creds_has_group(const struct creds *c, gid_t gid);
 /* Capabilities after a change of user ids from `old` (capabilities(7), "Effect of user ID changes"). */
 void creds_fix_caps(struct creds *c, const struct creds *old);

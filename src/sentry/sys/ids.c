@@ -43,25 +43,21 @@ static void ids_changed(struct task *t, const struct creds *old)
 
 HANDLER(sys_getuid)
 {
-	(void)c;
 	return t->creds->uid;
 }
 
 HANDLER(sys_geteuid)
 {
-	(void)c;
 	return t->creds->euid;
 }
 
 HANDLER(sys_getgid)
 {
-	(void)c;
 	return t->creds->gid;
 }
 
 HANDLER(sys_getegid)
 {
-	(void)c;
 	return t->creds->egid;
 }
 
@@ -310,6 +306,7 @@ HANDLER(sys_setgroups)
 		for (int i = 0; i < count; i++)
 			if (groups[i] == NO_ID)
 				return -EINVAL;
+		/* In the order in which Linux tells of them. */
 		qsort(groups, (size_t)count, sizeof(*groups), compare_gids);
 	}
 	now = creds_edit(t);

@@ -11,8 +11,6 @@
  * no right to raise it again for a guest that may.  Core dumps of stubs never
  * are: they would be the host's business and would show it a guest's memory.
  */
-#include "sentry/sys/limits.h"
-#include "oci/config.h"
 #include "sentry/guest.h"
 #include "sentry/sys/creds_int.h"
 
@@ -47,35 +45,14 @@ static void enforce(const struct process *p, int resource)
 		kernel_log("cannot set limit %d of process %d: %s", resource, p->pid, strerror(errno));
 }
 
-void limits_enforce(const struct process *p)
+int process_limit(struct process *p, int resource, const struct rlimit *limit)
 {
-	for (int i = 0; i < RLIM_NLIMITS; i++)
-		if (host_enforces(i))
-			enforce(p, i);
-}
-
-/* As /proc/PID/limits orders them; the configuration's names. */
-static const char *const limit_names[RLIM_NLIMITS] = {
-	[RLIMIT_CPU] = "CPU",		[RLIMIT_FSIZE] = "FSIZE",	  [RLIMIT_DATA] = "DATA",
-	[RLIMIT_STACK] = "STACK",	[RLIMIT_CORE] = "CORE",		  [RLIMIT_RSS] = "RSS",
-	[RLIMIT_NPROC] = "NPROC",	[RLIMIT_NOFILE] = "NOFILE",	  [RLIMIT_MEMLOCK] = "MEMLOCK",
-	[RLIMIT_AS] = "AS",		[RLIMIT_LOCKS] = "LOCKS",	  [RLIMIT_SIGPENDING] = "SIGPENDING",
-	[RLIMIT_MSGQUEUE] = "MSGQUEUE", [RLIMIT_NICE] = "NICE",		  [RLIMIT_RTPRIO] = "RTPRIO",
-	[RLIMIT_RTTIME] = "RTTIME",
-};
-
-void limits_from_config(const struct oci_process *spec, struct rlimit limits[RLIM_NLIMITS])
-{
-	for (int i = 0; i < RLIM_NLIMITS; i++)
-		if (prlimit(0, i, NULL, &limits[i]) < 0)
-			limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
-	for (size_t k = 0; k < spec->rlimits.n; k++) {
-		const struct oci_rlimit *r = &spec->rlimits.v[k];
-
-		for (int i = 0; i < RLIM_NLIMITS; i++)
-			if (str_starts(r->type, "RLIMIT_") && streq(r->type + strlen("RLIMIT_"), limit_names[i]))
-				limits[i] = (struct rlimit){r->soft, r->hard};
-	}
+	if (resource < 0 || resource >= RLIM_NLIMITS || limit->rlim_cur > limit->rlim_max)
+		return -EINVAL;
+	p->limits[resource] = *limit;
+	if (host_enforces(resource))
+		enforce(p, resource);
+	return 0;
 }
 
 static bool may_limit(const struct task *t, const struct task *other)
@@ -90,7 +67,7 @@ static bool may_limit(const struct task *t, const struct task *other)
 
 static long limit_set(struct task *t, struct process *p, unsigned resource, const struct rlimit *want)
 {
-	struct rlimit *have = &p->limits[resource];
+	const struct rlimit *have = &p->limits[resource];
 
 	if (want->rlim_cur > want->rlim_max)
 		return -EINVAL;
@@ -98,10 +75,7 @@ static long limit_set(struct task *t, struct process *p, unsigned resource, cons
 		return -EPERM;
 	if (want->rlim_max > have->rlim_max && !task_capable(t, CAP_SYS_RESOURCE))
 		return -EPERM;
-	*have = *want;
-	if (host_enforces((int)resource))
-		enforce(p, (int)resource);
-	return 0;
+	return process_limit(p, (int)resource, want);
 }
 
 HANDLER(sys_prlimit64)

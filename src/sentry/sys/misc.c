@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls that fit nowhere else: namespaces, personality, another process's memory, comparing, the kernel's log. */
+#include "sentry/task.h"
 #include "sentry/file.h"
 #include "sentry/guest.h"
 #include "sentry/sys/creds_int.h"
@@ -63,7 +64,6 @@ HANDLER(sys_personality)
 			       FDPIC_FUNCPTRS | UNAME26;
 	unsigned persona = (unsigned)c->args[0];
 
-	(void)t;
 	if (persona != 0xffffffff && (persona & ~flags) != PER_LINUX && (persona & ~flags) != PER_LINUX32)
 		return -EINVAL;
 	return CALL_HOST;
@@ -227,7 +227,6 @@ HANDLER(sys_mbind)
 {
 	unsigned mode = (unsigned)c->args[2] & ~(unsigned)MPOL_MODE_FLAGS;
 
-	(void)t;
 	if (c->args[0] & 4095 || mode >= MPOL_MAX || c->args[5] & ~(uint64_t)MPOL_MF_VALID)
 		return -EINVAL;
 	return 0;

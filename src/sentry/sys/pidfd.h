@@ -2,8 +2,8 @@
 /* Descriptors of processes (pidfd.c). */
 #pragma once
 
-#include "sentry/file.h"
 #include "sentry/task.h"
+#include "sentry/file.h"
 
 /* A descriptor of the process in t's table (clone's CLONE_PIDFD, pidfd_open): its number or -errno. */
 int pidfd_install(struct task *t, struct process *p, int flags);

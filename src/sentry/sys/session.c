@@ -5,7 +5,6 @@
 /* The leader of a new session has no terminal; the host knows whether it may lead one (EPERM for a group's leader). */
 HANDLER(sys_setsid)
 {
-	(void)c;
 	if (getpgid(t->process->host_pid) == t->process->host_pid)
 		return -EPERM;
 	t->process->tty = NULL;

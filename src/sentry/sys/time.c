@@ -9,6 +9,7 @@
 
 #include <sys/time.h>
 #include <sys/timex.h>
+#include <time.h>
 
 HANDLER(sys_settimeofday)
 {
