@@ -58,7 +58,7 @@ static struct fd_table *make_files(const struct start_request *q, const struct c
 		if (flags >= 0) {
 			/* A terminal belongs to who uses it; a pipe or a file of the host's is not ours to give. */
 			if (isatty(q->fds[i]))
-				(void)fchown(q->fds[i], creds->uid, (gid_t)-1); /* as far as ids reach */
+				ignore_result(fchown(q->fds[i], creds->uid, (gid_t)-1)); /* as far as ids reach */
 			f = file_from_host(q->fds[i], flags, &code);
 		} else {
 			code = errno;
