@@ -5,7 +5,7 @@
 
 struct run_flags {
 	struct create_flags create; /* first: its table's offsets are this struct's */
-	bool detach, sig_proxy;
+	bool detach, sig_proxy, trace;
 	const char *detach_keys;
 };
 
@@ -14,6 +14,7 @@ static const struct opt run_options[] = {
 	O_BOOL(RUN, detach, "detach", 'd', "Run the container in the background and print its id"),
 	O_BOOL(RUN, sig_proxy, "sig-proxy", 0, "Hand signals on to the process (default true)"),
 	O_STR(RUN, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
+	O_BOOL(RUN, trace, "trace", 0, "Print its system calls to standard error (--isolation=kernel)"),
 };
 
 static const struct run_flags run_defaults = {
@@ -86,6 +87,26 @@ static int run_settle(struct call *call, struct create_flags *flags, bool detach
 	return r;
 }
 
+/*
+ * The level opens what the environment names (docs/kernel.md); who makes the
+ * container is a fork of ours, and we outlive its opening.
+ */
+static int settle_trace(const struct run_flags *f, const struct config *c, struct err *err)
+{
+	const char *given = f->create.q.isolation, *level = given && *given ? given : c->containers.isolation;
+	char path[40];
+
+	if (!f->trace)
+		return 0;
+	err->exit_status = 125;
+	if (!level || !streq(level, "kernel"))
+		return err_set(err, EINVAL, "--trace needs --isolation=kernel: other levels' system calls are the host's");
+	if (f->detach)
+		return err_set(err, EINVAL, "--trace prints to standard error: it does not go with --detach");
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/2", (int)getpid()); /* fits */
+	return setenv("COFFER_SENTRY_TRACE", path, 1) < 0 ? err_sys(err, "cannot set the environment") : 0;
+}
+
 static int run_run(struct call *call, struct err *err)
 {
 	struct run_flags *f = call->options;
@@ -94,8 +115,13 @@ static int run_run(struct call *call, struct err *err)
 	autofree char *id = NULL;
 	struct engine *e;
 	const char *keys = NULL;
+	const struct config *config;
 	int r = run_settle(call, &f->create, f->detach, err);
 
+	if (r == 0)
+		r = cli_config(call, &config, err);
+	if (r == 0)
+		r = settle_trace(f, config, err);
 	if (r == 0)
 		r = check_tty(q->tty, q->attach_stdin, err);
 	if (r == 0)

@@ -45,7 +45,7 @@ static int open_log(const char *variable, struct err *err)
 
 	if (!path || path[0] != '/')
 		return -1;
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
 	return fd < 0 ? err_sys(err, "cannot open %s (%s)", path, variable) : fd;
 }
 
