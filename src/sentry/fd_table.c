@@ -42,7 +42,7 @@ struct fd_table *fd_table_ref(struct fd_table *x)
 }
 
 /* Makes room for the number. */
-static int grow(struct fd_table *x, unsigned fd)
+static int table_grow(struct fd_table *x, unsigned fd)
 {
 	unsigned size = MAX_OF((fd + FD_CHUNK) / FD_CHUNK * FD_CHUNK, MIN_OF(x->size * 2, (unsigned)FD_LIMIT));
 	struct fd_slot *slots;
@@ -73,7 +73,7 @@ struct fd_table *fd_table_copy(struct fd_table *x)
 		return NULL;
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1))
 		last = (unsigned)fd;
-	if (x->size && grow(copy, last) < 0) {
+	if (x->size && table_grow(copy, last) < 0) {
 		free(copy->slots);
 		free(copy);
 		return NULL;
@@ -173,6 +173,16 @@ static void set_slot(struct fd_table *x, unsigned fd, struct file *f, bool cloex
 	x->used[fd / FD_CHUNK] |= UINT64_C(1) << fd % FD_CHUNK;
 }
 
+void fd_table_put(struct fd_table *x, int fd, struct file *f, bool cloexec)
+{
+	if (fd < 0 || table_grow(x, (unsigned)fd) < 0) {
+		file_unref(f);
+		return;
+	}
+	set_slot(x, (unsigned)fd, f, cloexec);
+	x->lowest = lowest_free(x, 0);
+}
+
 static unsigned fd_limit(const struct task *t)
 {
 	rlim_t limit = t->process->limits[RLIMIT_NOFILE].rlim_cur;
@@ -184,7 +194,7 @@ int fd_install(struct task *t, struct file *f, int min, bool cloexec)
 {
 	struct fd_table *x = t->files;
 	unsigned fd = lowest_free(x, (unsigned)min);
-	int r = fd < fd_limit(t) ? grow(x, fd) : -EMFILE;
+	int r = fd < fd_limit(t) ? table_grow(x, fd) : -EMFILE;
 
 	if (r < 0) {
 		file_unref(f);
@@ -204,7 +214,7 @@ int fd_check_room(const struct task *t)
 int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec)
 {
 	struct fd_table *x = t->files;
-	int r = fd >= 0 && (unsigned)fd < fd_limit(t) ? grow(x, (unsigned)fd) : -EBADF;
+	int r = fd >= 0 && (unsigned)fd < fd_limit(t) ? table_grow(x, (unsigned)fd) : -EBADF;
 
 	if (r < 0) {
 		file_unref(f);

@@ -42,9 +42,7 @@ struct file_ops {
 	int (*sync)(struct file *f, bool data_only);			 /* EINVAL */
 	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV */
 	int (*map)(struct file *f, int prot, int flags);
-	/* Commands that only this kind knows: F_SETPIPE_SZ, F_ADD_SEALS ...  EINVAL */
-	long (*fcntl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg);
-	int (*set_flags)(struct file *f, int flags); /* after F_SETFL; NULL = nothing to do */
+	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
 	void (*release)(struct file *f);	       /* the last reference has gone; frees f */
 };

@@ -71,7 +71,7 @@ static int begin_relative(struct way *w, int dirfd)
 	return 0;
 }
 
-static int begin(struct way *w, int dirfd)
+static int way_start(struct way *w, int dirfd)
 {
 	bool scoped = w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
 	int r;
@@ -93,7 +93,7 @@ static int begin(struct way *w, int dirfd)
 
 static int begin_or_end(struct way *w, int dirfd)
 {
-	int r = begin(w, dirfd);
+	int r = way_start(w, dirfd);
 
 	if (r < 0)
 		way_end(w);

@@ -30,7 +30,7 @@ struct packing {
 	int64_t next;
 };
 
-static bool pack(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next)
+static bool pack_entry(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next)
 {
 	struct packing *k = data;
 	size_t n = strlen(name), head = k->old ? offsetof(struct dirent_old, name) : offsetof(struct dirent64, name);
@@ -69,14 +69,14 @@ static long repack(char *buf, size_t n, size_t size)
 
 		memcpy(&d, buf + at, sizeof(d));
 		(void)snprintf(name, sizeof(name), "%s", buf + at + offsetof(struct dirent64, name));
-		if (!pack(&k, name, d.ino, d.type, d.next))
+		if (!pack_entry(&k, name, d.ino, d.type, d.next))
 			return -EINVAL; /* cannot be: one byte more for the type is the padding's */
 		at += d.size;
 	}
 	return (long)k.used;
 }
 
-static long list(struct task *t, struct file *f, char *buf, size_t n, bool old)
+static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool old)
 {
 	struct packing k = {.buf = buf, .size = n, .old = old, .next = f->pos};
 	long r;
@@ -112,7 +112,7 @@ static long list_call(struct task *t, struct call *c, bool old)
 		return -ENOTDIR;
 	file_ref(f);
 	before = f->pos;
-	r = list(t, f, buf, n, old);
+	r = list_files(t, f, buf, n, old);
 	if (r > 0 && guest_write(t, c->args[1], buf, (size_t)r) < 0) {
 		f->pos = before;
 		r = -EFAULT;

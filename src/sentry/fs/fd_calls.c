@@ -2,7 +2,7 @@
 /* close, dup, fcntl and their kin. */
 #include "sentry/fs/host.h"
 #include "sentry/fs/lock.h"
-#include "sentry/platform/platform.h"
+#include "sentry/io/io.h"
 #include "sentry/task.h"
 
 #include <linux/close_range.h>
@@ -201,7 +201,15 @@ HANDLER(sys_fcntl)
 		return F_UNLCK;
 	case F_SETLEASE:
 		return set_lease(f, (int)arg);
+	case F_GETPIPE_SZ:
+		return pipe_size(f);
+	case F_SETPIPE_SZ:
+		return pipe_resize(t, f, arg);
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		/* Of a memfd, which is the host's; other files are told EINVAL by the host, too. */
+		return hostfile_is_regular(f) ? host_quick(fcntl(f->host_fd, (int)cmd, (int)arg)) : -EINVAL;
 	default:
-		return f->ops->fcntl ? f->ops->fcntl(f, t, cmd, arg) : -EINVAL;
+		return -EINVAL;
 	}
 }

@@ -44,7 +44,7 @@ static ssize_t write_part(struct file *f, const char *buf, size_t n, int64_t pos
 	return pos < 0 ? host_call(write(f->host_fd, buf, n)) : host_call(pwrite(f->host_fd, buf, n, pos));
 }
 
-static ssize_t regular_read(struct file *f, struct io *io)
+static ssize_t hostfile_read(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
 	ssize_t total = 0;
@@ -108,7 +108,7 @@ static ssize_t may_write(struct file *f, struct io *io)
 	return file_size_limit(t, pos, io->left);
 }
 
-static ssize_t regular_write(struct file *f, struct io *io)
+static ssize_t hostfile_write(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
 	ssize_t total = 0, left = may_write(f, io), n = 0;
@@ -137,7 +137,7 @@ static ssize_t regular_write(struct file *f, struct io *io)
 	return total ? total : n;
 }
 
-static int64_t host_seek(struct file *f, int64_t offset, int whence)
+static int64_t hostfile_seek(struct file *f, int64_t offset, int whence)
 {
 	return host_call(lseek(f->host_fd, offset, whence));
 }
@@ -167,13 +167,14 @@ static int host_allocate(struct file *f, int mode, int64_t offset, int64_t len)
 	return (int)host_call(fallocate(f->host_fd, mode, offset, len));
 }
 
-static int host_sync(struct file *f, bool data_only)
+static int hostfile_sync(struct file *f, bool data_only)
 {
 	return (int)host_call(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
 }
 
-/* The host checks the protection against how the descriptor was opened, which is how the guest has opened it. */
-static int host_map(struct file *f, int prot, int flags)
+/* The host checks the protection against how the descriptor was opened, which is how the guest has opened it.
+ */
+static int hostfile_map(struct file *f, int prot, int flags)
 {
 	(void)prot;
 	(void)flags;
@@ -192,7 +193,7 @@ static int host_set_flags(struct file *f, int flags)
 }
 
 /* Those that read or set what the file is; what reaches deeper into a file system is not for guests. */
-static long host_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
+static long hostfile_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	struct stat st;
 	long value = 0;
@@ -223,7 +224,7 @@ static long host_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t ar
 	}
 }
 
-static void host_release(struct file *f)
+static void hostfile_release(struct file *f)
 {
 	place_unref(f->place); /* owns the descriptor */
 	free(container_of(f, struct hostfile, file));
@@ -231,35 +232,35 @@ static void host_release(struct file *f)
 
 static const struct file_ops regular_ops = {
 	.name = "file",
-	.read = regular_read,
-	.write = regular_write,
-	.seek = host_seek,
-	.ioctl = host_ioctl,
+	.read = hostfile_read,
+	.write = hostfile_write,
+	.seek = hostfile_seek,
+	.ioctl = hostfile_ioctl,
 	.stat = host_file_stat,
 	.truncate = host_truncate,
 	.allocate = host_allocate,
-	.sync = host_sync,
-	.map = host_map,
+	.sync = hostfile_sync,
+	.map = hostfile_map,
 	.set_flags = host_set_flags,
-	.release = host_release,
+	.release = hostfile_release,
 };
 
 static const struct file_ops directory_ops = {
 	.name = "directory",
-	.seek = host_seek,
+	.seek = hostfile_seek,
 	.getdents = host_getdents,
-	.ioctl = host_ioctl,
+	.ioctl = hostfile_ioctl,
 	.stat = host_file_stat,
-	.sync = host_sync,
-	.release = host_release,
+	.sync = hostfile_sync,
+	.release = hostfile_release,
 };
 
 static const struct file_ops path_ops = {
 	.name = "path",
-	.release = host_release,
+	.release = hostfile_release,
 };
 
-static int make(struct place *p, const struct file_ops *ops, int flags, struct file **ret)
+static int hostfile_make(struct place *p, const struct file_ops *ops, int flags, struct file **ret)
 {
 	struct hostfile *h = calloc(1, sizeof(*h));
 
@@ -277,7 +278,8 @@ static int make(struct place *p, const struct file_ops *ops, int flags, struct f
 int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **ret)
 {
 	struct place *p = place_new_host(host_fd);
-	int r = p ? make(p, S_ISDIR(st->st_mode) ? &directory_ops : &regular_ops, flags, ret) : -ENOMEM;
+	int r = p ? hostfile_make(p, S_ISDIR(st->st_mode) ? &directory_ops : &regular_ops, flags, ret)
+		  : -ENOMEM;
 
 	if (r == 0)
 		container_of(*ret, struct hostfile, file)->id = (struct file_id){st->st_dev, st->st_ino};
@@ -286,7 +288,7 @@ int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **re
 
 int pathfile_new(struct place *p, int flags, struct file **ret)
 {
-	return make(place_ref(p), &path_ops, flags, ret);
+	return hostfile_make(place_ref(p), &path_ops, flags, ret);
 }
 
 bool hostfile_id(const struct file *f, struct file_id *ret)

@@ -41,7 +41,8 @@ static int note_wait(struct call *c, const struct lock *want, const struct lock 
 }
 
 /* Sets the lock, or waits for it. */
-static long acquire(struct task *t, struct call *c, const struct file_id *id, const struct lock *want, bool may_wait)
+static long take_lock(struct task *t, struct call *c, const struct file_id *id, const struct lock *want,
+		      bool may_wait)
 {
 	struct lock_inode *i = lock_get(id);
 	const struct lock *holder;
@@ -63,7 +64,7 @@ static long acquire(struct task *t, struct call *c, const struct file_id *id, co
 	return r;
 }
 
-static long release(const struct file_id *id, const struct lock *range)
+static long give_up(const struct file_id *id, const struct lock *range)
 {
 	struct lock_inode *i = lock_get(id);
 	long r;
@@ -117,7 +118,8 @@ static int range_of(struct file *f, const struct flock *from, struct lock *ret)
 	return 0;
 }
 
-static long tell(struct task *t, const struct file_id *id, const struct lock *want, struct flock *fl, uint64_t arg)
+static long tell_holder(struct task *t, const struct file_id *id, const struct lock *want, struct flock *fl,
+			uint64_t arg)
 {
 	struct lock_inode *i = lock_get(id);
 	const struct lock *holder;
@@ -167,13 +169,13 @@ long lock_fcntl(struct task *t, struct call *c, struct file *f, unsigned cmd, ui
 	if (r < 0)
 		return r;
 	if (get)
-		return tell(t, &id, &want, &fl, arg);
+		return tell_holder(t, &id, &want, &fl, arg);
 	if (fl.l_type == F_UNLCK)
-		return release(&id, &want);
+		return give_up(&id, &want);
 	if (want.write ? !file_can_write(f) : !file_can_read(f))
 		return -EBADF;
 	f->locked |= ofd;
-	return acquire(t, c, &id, &want, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
+	return take_lock(t, c, &id, &want, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
 }
 
 /* ---- flock ---- */
@@ -194,11 +196,11 @@ HANDLER(sys_flock)
 	if (r < 0)
 		return r;
 	if (what == LOCK_UN)
-		return release(&id, &want);
+		return give_up(&id, &want);
 	want.write = what == LOCK_EX;
 	f->locked = true;
 	/* A change of mode gives up the old lock first, and may lose it: flock(2). */
 	if (c->data == NULL && !c->resumed)
-		(void)release(&id, &want); /* ENOLCK comes again below */
-	return acquire(t, c, &id, &want, !(op & LOCK_NB));
+		(void)give_up(&id, &want); /* ENOLCK comes again below */
+	return take_lock(t, c, &id, &want, !(op & LOCK_NB));
 }

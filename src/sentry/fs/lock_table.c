@@ -17,7 +17,7 @@ enum { BUCKETS = 64, DEADLOCK_STEPS = 1000 };
 static struct list_node table[BUCKETS], waits;
 static size_t posix_locks; /* all of them: none, and close() has nothing to look for */
 
-static struct list_node *bucket(const struct file_id *id)
+static struct list_node *lock_bucket(const struct file_id *id)
 {
 	struct list_node *b = &table[(id->ino ^ id->dev) % BUCKETS];
 
@@ -26,11 +26,11 @@ static struct list_node *bucket(const struct file_id *id)
 	return b;
 }
 
-static struct lock_inode *find(const struct file_id *id)
+static struct lock_inode *find_inode(const struct file_id *id)
 {
 	struct lock_inode *i;
 
-	list_each(i, bucket(id), struct lock_inode, node)
+	list_each(i, lock_bucket(id), struct lock_inode, node)
 	{
 		if (i->id.dev == id->dev && i->id.ino == id->ino)
 			return i;
@@ -40,7 +40,7 @@ static struct lock_inode *find(const struct file_id *id)
 
 struct lock_inode *lock_get(const struct file_id *id)
 {
-	struct lock_inode *i = find(id);
+	struct lock_inode *i = find_inode(id);
 
 	if (!i) {
 		i = calloc(1, sizeof(*i));
@@ -50,7 +50,7 @@ struct lock_inode *lock_get(const struct file_id *id)
 		list_init(&i->ranges);
 		list_init(&i->flocks);
 		wait_queue_init(&i->queue);
-		list_append(bucket(id), &i->node);
+		list_append(lock_bucket(id), &i->node);
 	}
 	i->users++;
 	return i;
@@ -88,13 +88,13 @@ const struct lock *lock_conflict(const struct lock_inode *i, const struct lock *
 	return NULL;
 }
 
-static void add(struct lock_inode *i, struct lock *l)
+static void add_lock(struct lock_inode *i, struct lock *l)
 {
 	list_append((struct list_node *)(uintptr_t)locks_of(i, l->kind), &l->node);
 	posix_locks += l->kind == LOCK_POSIX;
 }
 
-static void drop(struct lock *l)
+static void drop_lock(struct lock *l)
 {
 	posix_locks -= l->kind == LOCK_POSIX;
 	list_remove(&l->node);
@@ -112,8 +112,9 @@ static struct lock *copy_of(const struct lock *from)
 	return l;
 }
 
-/* Takes the range out of the owner's locks; a lock around it becomes two, the second in `spare`, which is used then. */
-static void cut(struct lock_inode *i, const struct lock *range, struct lock **spare)
+/* Takes the range out of the owner's locks; a lock around it becomes two, the second in `spare`, which is
+ * used then. */
+static void cut_range(struct lock_inode *i, const struct lock *range, struct lock **spare)
 {
 	const struct list_node *head = locks_of(i, range->kind);
 	struct lock *l;
@@ -129,11 +130,11 @@ static void cut(struct lock_inode *i, const struct lock *range, struct lock **sp
 			list_init(&behind->node);
 			behind->start = range->end + 1;
 			l->end = range->start - 1;
-			add(i, behind);
+			add_lock(i, behind);
 			return; /* the owner's locks do not overlap: nothing else is touched */
 		}
 		if (l->start >= range->start && l->end <= range->end)
-			drop(l);
+			drop_lock(l);
 		else if (l->start < range->start)
 			l->end = range->start - 1;
 		else
@@ -142,7 +143,7 @@ static void cut(struct lock_inode *i, const struct lock *range, struct lock **sp
 }
 
 /* Joins the owner's neighbours of the same mode into `l`, which is not in the list yet. */
-static void join(struct lock_inode *i, struct lock *l)
+static void join_locks(struct lock_inode *i, struct lock *l)
 {
 	const struct list_node *head = locks_of(i, l->kind);
 	struct lock *other;
@@ -153,10 +154,10 @@ static void join(struct lock_inode *i, struct lock *l)
 			continue;
 		if (other->end != INT64_MAX && other->end + 1 == l->start) {
 			l->start = other->start;
-			drop(other);
+			drop_lock(other);
 		} else if (l->end != INT64_MAX && l->end + 1 == other->start) {
 			l->end = other->end;
-			drop(other);
+			drop_lock(other);
 		}
 	}
 }
@@ -170,9 +171,9 @@ int lock_set(struct lock_inode *i, const struct lock *want)
 		free(spare);
 		return -ENOMEM;
 	}
-	cut(i, want, &spare);
-	join(i, l);
-	add(i, l);
+	cut_range(i, want, &spare);
+	join_locks(i, l);
+	add_lock(i, l);
 	free(spare);
 	wake(&i->queue, 0); /* it may have become weaker */
 	return 0;
@@ -184,7 +185,7 @@ int lock_clear(struct lock_inode *i, const struct lock *range)
 
 	if (!spare)
 		return -ENOMEM;
-	cut(i, range, &spare);
+	cut_range(i, range, &spare);
 	free(spare);
 	wake(&i->queue, 0);
 	return 0;
@@ -192,7 +193,7 @@ int lock_clear(struct lock_inode *i, const struct lock *range)
 
 void lock_clear_owner(const struct file_id *id, enum lock_kind kind, const void *owner)
 {
-	struct lock_inode *i = find(id);
+	struct lock_inode *i = find_inode(id);
 	bool some = false;
 	struct lock *l;
 
@@ -202,7 +203,7 @@ void lock_clear_owner(const struct file_id *id, enum lock_kind kind, const void 
 	list_each(l, locks_of(i, kind), struct lock, node)
 	{
 		if (l->kind == kind && l->owner == owner) {
-			drop(l);
+			drop_lock(l);
 			some = true;
 		}
 	}

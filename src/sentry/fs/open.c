@@ -11,6 +11,7 @@
  */
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/way.h"
+#include "sentry/io/io.h"
 #include "sentry/task.h"
 
 #include <sys/syscall.h>
@@ -250,6 +251,14 @@ static int check_flags(int flags)
 	return 0;
 }
 
+static long install(struct task *t, struct call *c, struct file *f, int flags)
+{
+	bool tty = file_is_tty(f) && !(flags & (O_NOCTTY | O_PATH));
+	int fd = fd_install(t, f, 0, flags & O_CLOEXEC);
+
+	return fd >= 0 && tty ? tty_opened(t, c, f, fd, flags) : fd;
+}
+
 static long open_call(struct task *t, struct call *c, int dirfd, uint64_t path, int flags, mode_t mode,
 		      unsigned resolve)
 {
@@ -266,7 +275,7 @@ static long open_call(struct task *t, struct call *c, int dirfd, uint64_t path, 
 	if (r == 0)
 		r = open_way(&o, &f);
 	way_end(&o.way);
-	return r < 0 ? r : fd_install(t, f, 0, flags & O_CLOEXEC);
+	return r < 0 ? r : install(t, c, f, flags);
 }
 
 HANDLER(sys_open)

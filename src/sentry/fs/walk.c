@@ -65,7 +65,7 @@ bool synth_is_placeholder(dev_t dev)
 	return false;
 }
 
-static int enter(struct walk *k, const char *name, struct synth_node *ret)
+static int look_up(struct walk *k, const char *name, struct synth_node *ret)
 {
 	const struct synth_type *type = k->node.type;
 	int r;
@@ -104,7 +104,7 @@ static int locate(struct walk *k)
 			return -ENAMETOOLONG;
 		memcpy(name, k->text + at + 1, n);
 		name[n] = '\0';
-		r = enter(k, name, &child);
+		r = look_up(k, name, &child);
 		if (r < 0)
 			return r;
 		k->node = child;
@@ -224,7 +224,7 @@ static int step_synth(struct walk *k, const char *name, bool last)
 {
 	bool follow = !last || (!(k->w->flags & PATH_PARENT) && (k->w->flags & PATH_FOLLOW || k->w->slashes));
 	struct synth_node child;
-	int r = enter(k, name, &child);
+	int r = look_up(k, name, &child);
 	ssize_t n;
 
 	if (r == -ENOENT && last && k->w->flags & PATH_PARENT) {
@@ -265,7 +265,7 @@ static int step_host(struct walk *k, bool last)
 }
 
 /* One component, taken from the rest. */
-static int step(struct walk *k)
+static int walk_step(struct walk *k)
 {
 	char name[NAME_MAX + 1];
 	size_t skip = strspn(k->rest, "/"), n = strcspn(k->rest + skip, "/");
@@ -300,7 +300,7 @@ static int step(struct walk *k)
 }
 
 /* Where the path begins: root, or what the way holds as its base. */
-static int start(struct walk *k)
+static int walk_start(struct walk *k)
 {
 	struct way *w = k->w;
 	ssize_t n = place_host_path(k->t->fs->root, k->root, sizeof(k->root));
@@ -318,7 +318,7 @@ static int start(struct walk *k)
 }
 
 /* Hands the end of the walk to the way. */
-static int finish(struct walk *k)
+static int walk_finish(struct walk *k)
 {
 	struct way *w = k->w;
 
@@ -355,11 +355,11 @@ int way_walk(struct way *w)
 	k->links = 0;
 	k->synth = false;
 	k->len = 0;
-	r = start(k);
+	r = walk_start(k);
 	while (r == 0 && k->rest[0] && w->kind != WAY_FILE && !w->at_hand)
-		r = step(k);
+		r = walk_step(k);
 	if (r == 0)
-		r = finish(k);
+		r = walk_finish(k);
 	free(k);
 	return r;
 }
