@@ -87,7 +87,7 @@ static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool
 	}
 	if (!f->ops->readdir)
 		return -ENOTDIR;
-	r = f->ops->readdir(f, t, pack, &k);
+	r = f->ops->readdir(f, t, pack_entry, &k);
 	if (r < 0)
 		return r;
 	if (!k.used && k.full)

@@ -64,7 +64,7 @@ static long take_lock(struct task *t, struct call *c, const struct file_id *id, 
 	return r;
 }
 
-static long give_up(const struct file_id *id, const struct lock *range)
+static long unlock_range(const struct file_id *id, const struct lock *range)
 {
 	struct lock_inode *i = lock_get(id);
 	long r;
@@ -171,7 +171,7 @@ long lock_fcntl(struct task *t, struct call *c, struct file *f, unsigned cmd, ui
 	if (get)
 		return tell_holder(t, &id, &want, &fl, arg);
 	if (fl.l_type == F_UNLCK)
-		return give_up(&id, &want);
+		return unlock_range(&id, &want);
 	if (want.write ? !file_can_write(f) : !file_can_read(f))
 		return -EBADF;
 	f->locked |= ofd;
@@ -196,11 +196,11 @@ HANDLER(sys_flock)
 	if (r < 0)
 		return r;
 	if (what == LOCK_UN)
-		return give_up(&id, &want);
+		return unlock_range(&id, &want);
 	want.write = what == LOCK_EX;
 	f->locked = true;
 	/* A change of mode gives up the old lock first, and may lose it: flock(2). */
 	if (c->data == NULL && !c->resumed)
-		(void)give_up(&id, &want); /* ENOLCK comes again below */
+		(void)unlock_range(&id, &want); /* ENOLCK comes again below */
 	return take_lock(t, c, &id, &want, !(op & LOCK_NB));
 }

@@ -39,7 +39,7 @@ static int write_offset(struct task *t, const struct end *e)
 }
 
 /* Of the end that made the transfer stop; the other runs of the call go on from call.done. */
-static long wait_for(struct task *t, struct call *c, const struct end *e, uint32_t events, bool nowait)
+static long splice_wait(struct task *t, struct call *c, const struct end *e, uint32_t events, bool nowait)
 {
 	if (c->done)
 		return (long)c->done;
@@ -48,7 +48,7 @@ static long wait_for(struct task *t, struct call *c, const struct end *e, uint32
 	return park(t, e->file->queue, events | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
 }
 
-static ssize_t get_piece(struct end *e, char *buf, size_t n)
+static ssize_t splice_get(struct end *e, char *buf, size_t n)
 {
 	struct io io;
 	ssize_t r;
@@ -62,7 +62,7 @@ static ssize_t get_piece(struct end *e, char *buf, size_t n)
 	return r;
 }
 
-static ssize_t put_piece(struct task *t, struct end *e, char *buf, size_t n)
+static ssize_t splice_put(struct task *t, struct end *e, char *buf, size_t n)
 {
 	struct io io;
 	ssize_t r;
@@ -94,7 +94,7 @@ static void settle_offsets(struct end *from, struct end *to, size_t moved)
 }
 
 /* What the source gave and the target did not take goes back, where that can be. */
-static void give_back(struct end *from, size_t n)
+static void unread(struct end *from, size_t n)
 {
 	if (n && !from->pipe && from->pos < 0 && from->file->ops->seek)
 		(void)from->file->ops->seek(from->file, -(int64_t)n, SEEK_CUR);
@@ -118,18 +118,18 @@ static long move_pieces(struct task *t, struct call *c, struct transfer *x, char
 			size_t room = pipe_room(x->to.file);
 
 			if (!room && !(file_poll(x->to.file) & EPOLLERR))
-				return wait_for(t, c, &x->to, EPOLLOUT, x->nowait);
+				return splice_wait(t, c, &x->to, EPOLLOUT, x->nowait);
 			n = room ? MIN_OF(n, room) : 1;
 		}
-		got = get_piece(&x->from, buf, n);
+		got = splice_get(&x->from, buf, n);
 		if (got == -EAGAIN)
-			return wait_for(t, c, &x->from, EPOLLIN, x->nowait);
+			return splice_wait(t, c, &x->from, EPOLLIN, x->nowait);
 		if (got <= 0)
 			return c->done ? (long)c->done : got;
-		put = put_piece(t, &x->to, buf, (size_t)got);
-		give_back(&x->from, (size_t)(got - MAX_OF(put, (ssize_t)0)));
+		put = splice_put(t, &x->to, buf, (size_t)got);
+		unread(&x->from, (size_t)(got - MAX_OF(put, (ssize_t)0)));
 		if (put == -EAGAIN)
-			return wait_for(t, c, &x->to, EPOLLOUT, x->nowait);
+			return splice_wait(t, c, &x->to, EPOLLOUT, x->nowait);
 		if (put <= 0)
 			return c->done ? (long)c->done : put;
 		if (!x->keep)
@@ -274,11 +274,11 @@ static int send_end(struct task *t, struct end *e)
 static long send_all(struct task *t, struct call *c, struct transfer *x, char *buf)
 {
 	while (c->done < x->len) {
-		ssize_t got = get_piece(&x->from, buf, MIN_OF(x->len - (size_t)c->done, (size_t)PIECE)), put;
+		ssize_t got = splice_get(&x->from, buf, MIN_OF(x->len - (size_t)c->done, (size_t)PIECE)), put;
 
 		if (got <= 0)
 			return c->done ? (long)c->done : got;
-		put = put_piece(t, &x->to, buf, (size_t)got);
+		put = splice_put(t, &x->to, buf, (size_t)got);
 		if (put == -EAGAIN && x->to.file->queue && !(x->to.file->flags & O_NONBLOCK))
 			return park(t, x->to.file->queue, EPOLLOUT | EPOLLERR | EPOLLHUP);
 		if (put <= 0)
