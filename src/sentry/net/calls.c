@@ -271,7 +271,8 @@ HANDLER(sys_setsockopt)
 		return -EINVAL;
 	if (len > OPTION_MAX) {
 		if (level != SOL_SOCKET) {
-			kernel_log("setsockopt: level %d, option %d: %d bytes are too many", level, name, len);
+			kernel_log("setsockopt: level %d, option %d: %d bytes are too many", level, name,
+				   len);
 			return -ENOBUFS;
 		}
 		len = OPTION_MAX;

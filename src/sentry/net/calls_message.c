@@ -37,7 +37,8 @@ static void message_end(struct message *m)
 	free(m->control);
 }
 
-static long send_message(struct task *t, struct call *c, struct socket *s, struct message *m, uint64_t *progress)
+static long send_message(struct task *t, struct call *c, struct socket *s, struct message *m,
+			 uint64_t *progress)
 {
 	io_skip(&m->io, *progress);
 	m->continued = *progress > 0;
@@ -65,7 +66,8 @@ static long send_message(struct task *t, struct call *c, struct socket *s, struc
 	}
 }
 
-static long receive_message(struct task *t, struct call *c, struct socket *s, struct message *m, uint64_t *progress)
+static long receive_message(struct task *t, struct call *c, struct socket *s, struct message *m,
+			    uint64_t *progress)
 {
 	size_t whole = m->io.left, low = MIN_OF((size_t)s->receive_low, whole);
 	size_t target = m->flags & MSG_WAITALL ? whole : MAX_OF(low, (size_t)1);
@@ -75,6 +77,7 @@ static long receive_message(struct task *t, struct call *c, struct socket *s, st
 		ssize_t r = s->ops->receive(t, s, m);
 		if (r >= 0) {
 			*progress += (uint64_t)r;
+			m->continued = true;
 			if (!s->stream || r == 0 || *progress >= target || m->boundary ||
 			    m->flags & (MSG_PEEK | MSG_OOB))
 				return (long)*progress;
@@ -175,7 +178,8 @@ static int message_begin(struct task *t, struct message *m, struct guest_header 
 	return 0;
 }
 
-static long send_one(struct task *t, struct call *c, struct socket *s, uint64_t at, unsigned flags, uint64_t *progress)
+static long send_one(struct task *t, struct call *c, struct socket *s, uint64_t at, unsigned flags,
+		     uint64_t *progress)
 {
 	struct guest_header h;
 	struct message m;
@@ -190,7 +194,8 @@ static long send_one(struct task *t, struct call *c, struct socket *s, uint64_t 
 }
 
 /* What a receive tells besides the data: where from, control messages, flags. */
-static int header_back(struct task *t, const struct message *m, const struct guest_header *h, uint64_t at, unsigned flags)
+static int header_back(struct task *t, const struct message *m, const struct guest_header *h, uint64_t at,
+		       unsigned flags)
 {
 	uint64_t control_len = m->control_len;
 	uint32_t result = m->result | (flags & MSG_CMSG_CLOEXEC);

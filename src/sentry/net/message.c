@@ -10,8 +10,8 @@
  */
 #include "sentry/net/socket.h"
 
-bool control_next(const uint8_t *control, size_t len, size_t *at, struct cmsghdr *ret, const uint8_t **ret_data,
-		  size_t *ret_len, int *error)
+bool control_next(const uint8_t *control, size_t len, size_t *at, struct cmsghdr *ret,
+		  const uint8_t **ret_data, size_t *ret_len, int *error)
 {
 	if (*at > len || len - *at < sizeof(*ret))
 		return false;

@@ -121,3 +121,68 @@ int socket_option_get(struct socket *s, int name, void *value, int *len)
 		return 1;
 	}
 }
+
+/* Booleans that mean nothing to a family without a wire, but are remembered. */
+static const int plain_names[] = {
+	SO_REUSEADDR, SO_REUSEPORT, SO_KEEPALIVE,   SO_BROADCAST, SO_OOBINLINE,	       SO_DONTROUTE,
+	SO_NO_CHECK,  SO_TIMESTAMP, SO_TIMESTAMPNS, SO_RXQ_OVFL,  SO_SELECT_ERR_QUEUE, SO_WIFI_STATUS,
+};
+
+static int plain_bit(int name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(plain_names); i++)
+		if (plain_names[i] == name)
+			return (int)i;
+	return -1;
+}
+
+static int no_option(const char *what, const struct socket *s, int name)
+{
+	kernel_log("%s: SOL_SOCKET option %d of address family %d is not there", what, name, s->domain);
+	return -ENOPROTOOPT;
+}
+
+int socket_plain_set(struct task *t, struct socket *s, int name, const void *value, int len)
+{
+	int v, bit = plain_bit(name);
+
+	memcpy(&v, value, sizeof(v));
+	if (bit >= 0) {
+		s->plain = v ? s->plain | 1u << bit : s->plain & ~(1u << bit);
+		return 0;
+	}
+	switch (name) {
+	case SO_LINGER:
+		if ((size_t)len < sizeof(s->linger))
+			return -EINVAL;
+		memcpy(&s->linger, value, sizeof(s->linger));
+		return 0;
+	case SO_PRIORITY:
+		if ((v < 0 || v > 6) && !creds_capable(t->creds, CAP_NET_ADMIN))
+			return -EPERM;
+		s->priority = v;
+		return 0;
+	case SO_MARK:
+		return creds_capable(t->creds, CAP_NET_ADMIN) ? 0 : -EPERM;
+	default:
+		return no_option("setsockopt", s, name);
+	}
+}
+
+int socket_plain_get(struct task *t unused, struct socket *s, int name, void *value, int *len)
+{
+	int bit = plain_bit(name);
+
+	if (bit >= 0)
+		return option_int(s->plain >> bit & 1, value, len);
+	switch (name) {
+	case SO_LINGER:
+		return option_bytes(&s->linger, sizeof(s->linger), value, len);
+	case SO_PRIORITY:
+		return option_int(s->priority, value, len);
+	case SO_MARK:
+		return option_int(0, value, len);
+	default:
+		return no_option("getsockopt", s, name);
+	}
+}

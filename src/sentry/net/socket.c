@@ -15,7 +15,8 @@ static void io_follow(struct io *io, const struct message *m)
 	io->left = m->io.left;
 }
 
-/* SO_RCVTIMEO and SO_SNDTIMEO hold for read and write too: a wait that has ended is one that may not begin. */
+/* SO_RCVTIMEO and SO_SNDTIMEO hold for read and write too: a wait that has ended is one that may not begin.
+ */
 static ssize_t file_result(struct io *io, ssize_t r, int64_t timeout, int flags)
 {
 	if (r == -EAGAIN && timeout >= 0 && io->task && !(flags & O_NONBLOCK) &&
@@ -122,8 +123,11 @@ struct socket *socket_new(size_t size, const struct socket_ops *ops, int domain,
 
 void socket_put(struct socket *s)
 {
-	if (--s->holds == 0)
-		free(s);
+	if (--s->holds > 0)
+		return;
+	if (s->ops->destroy)
+		s->ops->destroy(s);
+	free(s);
 }
 
 struct socket *socket_of(struct file *f)

@@ -26,13 +26,13 @@
 #include <sys/socket.h>
 
 enum {
-	CONTROL_ROOM = 4096,	    /* what we write of control messages: more than any family makes */
-	CONTROL_MAX = 128 << 10,    /* net.core.optmem_max */
-	RIGHTS_MAX = 253,	    /* SCM_MAX_FD */
-	SOCKET_BUFFER = 212992,	    /* net.core.[rw]mem_default and _max */
-	SOCKET_SEND_MIN = 4608,	    /* SOCK_MIN_SNDBUF */
-	SOCKET_RECEIVE_MIN = 2304,  /* SOCK_MIN_RCVBUF */
-	BACKLOG_MAX = 4096,	    /* net.core.somaxconn */
+	CONTROL_ROOM = 4096,	   /* what we write of control messages: more than any family makes */
+	CONTROL_MAX = 128 << 10,   /* net.core.optmem_max */
+	RIGHTS_MAX = 253,	   /* SCM_MAX_FD */
+	SOCKET_BUFFER = 212992,	   /* net.core.[rw]mem_default and _max */
+	SOCKET_SEND_MIN = 4608,	   /* SOCK_MIN_SNDBUF */
+	SOCKET_RECEIVE_MIN = 2304, /* SOCK_MIN_RCVBUF */
+	BACKLOG_MAX = 4096,	   /* net.core.somaxconn */
 };
 
 struct socket;
@@ -49,7 +49,7 @@ struct message {
 	size_t control_room; /* receive: of the guest's buffer */
 	unsigned result;     /* receive: MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE */
 	bool boundary;	     /* receive: what follows belongs to another message; MSG_WAITALL ends here */
-	bool continued;	     /* send: the first part has gone, with the control messages */
+	bool continued;	     /* a part has gone, or come, with the control messages */
 };
 
 struct socket_ops {
@@ -63,7 +63,8 @@ struct socket_ops {
 	int (*shutdown)(struct socket *s, int how);
 	/* The length, or -errno. */
 	int (*name)(struct socket *s, bool peer, struct sockaddr_storage *ret);
-	/* Bytes moved of io, or -errno (-EAGAIN also where a part is all that went).  -EPIPE makes SIGPIPE. */
+	/* Bytes moved of io, or -errno (-EAGAIN also where a part is all that went).  -EPIPE makes SIGPIPE.
+	 */
 	ssize_t (*send)(struct task *t, struct socket *s, struct message *m);
 	/* Stream: bytes moved, 0 = end.  Others: the message's length as recv returns it. */
 	ssize_t (*receive)(struct task *t, struct socket *s, struct message *m);
@@ -77,6 +78,8 @@ struct socket_ops {
 	uint32_t (*poll)(struct socket *s);
 	/* No descriptor is left: ends connections, drops what it holds.  The memory goes with socket_put. */
 	void (*release)(struct socket *s);
+	/* What release left for peers to see; nobody holds it any more. */
+	void (*destroy)(struct socket *s);
 };
 
 struct socket {
@@ -92,9 +95,14 @@ struct socket {
 	int send_size, receive_size;	       /* SO_SNDBUF, SO_RCVBUF */
 	bool stream;			       /* no boundaries of messages */
 	bool listening;
+	/* Options that are remembered only, where no host socket is behind (options.c). */
+	uint32_t plain;
+	struct linger linger;
+	int priority;
 };
 
-/* Zeroed memory of `size` with the common part set up: one file reference, one hold.  NULL = out of memory. */
+/* Zeroed memory of `size` with the common part set up: one file reference, one hold.  NULL = out of memory.
+ */
 struct socket *socket_new(size_t size, const struct socket_ops *ops, int domain, int type, int protocol);
 static inline struct socket *socket_hold(struct socket *s)
 {
@@ -116,8 +124,8 @@ int netlink_create(struct task *t, int type, int protocol, struct socket **ret);
 /* ---- message.c: control messages and addresses ---- */
 
 /* The next header of control messages at *at; false = no more.  -EINVAL in *error where one is malformed. */
-bool control_next(const uint8_t *control, size_t len, size_t *at, struct cmsghdr *ret, const uint8_t **ret_data,
-		  size_t *ret_len, int *error);
+bool control_next(const uint8_t *control, size_t len, size_t *at, struct cmsghdr *ret,
+		  const uint8_t **ret_data, size_t *ret_len, int *error);
 /* Adds one to what the guest will get; MSG_CTRUNC where it does not fit. */
 void control_put(struct message *m, int level, int type, const void *data, size_t len);
 /* Moves on without moving data. */
@@ -128,6 +136,9 @@ void io_skip(struct io *io, size_t n);
 /* SOL_SOCKET options that are the same in each family: 1 = not one of them, 0, or -errno. */
 int socket_option_set(struct task *t, struct socket *s, int name, const void *value, int len);
 int socket_option_get(struct socket *s, int name, void *value, int *len);
+/* ... and those that are only remembered, for families without a host socket: 0 or -errno. */
+int socket_plain_set(struct task *t, struct socket *s, int name, const void *value, int len);
+int socket_plain_get(struct task *t, struct socket *s, int name, void *value, int *len);
 /* Gives an int as getsockopt does: cut to *len. */
 int option_int(int v, void *value, int *len);
 int option_bytes(const void *v, size_t n, void *value, int *len);

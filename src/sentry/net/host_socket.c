@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What inet and netlink sockets have in common: moving data through the host's socket. */
+#include "sentry/net/host_socket.h"
+#include "sentry/net/inet.h"
+
+#include <poll.h>
+
+enum {
+	SEND_FLAGS = MSG_OOB | MSG_DONTROUTE | MSG_MORE | MSG_CONFIRM | MSG_EOR | MSG_FASTOPEN,
+	RECEIVE_FLAGS = MSG_OOB | MSG_PEEK | MSG_TRUNC | MSG_ERRQUEUE,
+	RESULT_FLAGS = MSG_OOB | MSG_TRUNC | MSG_CTRUNC | MSG_EOR | MSG_ERRQUEUE,
+	MARKED = 16,
+	CONTROL_HOST = 1024, /* of control messages from the host: some hundred bytes at most */
+};
+
+uint8_t *host_buffer(void)
+{
+	static uint8_t buffer[HOST_BUFFER]; /* pages come as they are touched */
+
+	return buffer;
+}
+
+int host_socket_new(int fd, const struct socket_ops *ops, int domain, int type, int protocol,
+		    struct socket **ret)
+{
+	struct stat st;
+	struct socket *s = socket_new(sizeof(struct host_socket), ops, domain, type, protocol);
+
+	if (!s) {
+		ignore_result(close(fd)); /* nothing was sent */
+		return -ENOMEM;
+	}
+	s->file.host_fd = fd;
+	if (fstat(fd, &st) == 0)
+		s->ino = st.st_ino; /* as /proc/net/tcp tells it */
+	*ret = s;
+	return 0;
+}
+
+int host_socket_watch(struct socket *s)
+{
+	struct host_socket *h = host_socket_of(s);
+
+	if (h->watched)
+		return 0;
+	h->watch = (struct host_watch){.fd = s->file.host_fd, .queue = &s->queue};
+	int r = host_watch_add(&h->watch);
+	h->watched = r == 0;
+	return r;
+}
+
+int host_socket_error(struct socket *s)
+{
+	int e = errno;
+
+	if (e != EAGAIN && e != EINPROGRESS && e != EALREADY)
+		return -e;
+	int r = host_socket_watch(s);
+	return r < 0 ? r : -e;
+}
+
+uint32_t host_socket_poll(struct socket *s)
+{
+	struct pollfd p = {s->file.host_fd,
+			   POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLRDBAND |
+				   POLLWRBAND,
+			   0};
+
+	if (host_socket_watch(s) < 0 || poll(&p, 1, 0) < 0)
+		return EPOLLERR;
+	return (uint16_t)p.revents;
+}
+
+int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret)
+{
+	socklen_t len = sizeof(*ret);
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	if (peer)
+		r = getpeername(s->file.host_fd, (struct sockaddr *)ret, &len);
+	else
+		r = getsockname(s->file.host_fd, (struct sockaddr *)ret, &len);
+	return r < 0 ? -errno : (int)MIN_OF((size_t)len, sizeof(*ret));
+}
+
+int host_socket_shutdown(struct socket *s, int how)
+{
+	if (shutdown(s->file.host_fd, how) < 0)
+		return -errno;
+	wake(&s->queue, 0);
+	return 0;
+}
+
+/* Where the io stands, so that what the host did not take can be given back. */
+struct mark {
+	struct iovec *iov, saved[MARKED];
+	size_t niov, left, n, bytes;
+};
+
+static void mark_set(struct mark *k, const struct io *io)
+{
+	k->iov = io->iov;
+	k->niov = io->niov;
+	k->left = io->left;
+	k->n = MIN_OF(io->niov, (size_t)MARKED);
+	k->bytes = 0;
+	for (size_t i = 0; i < k->n; i++) {
+		k->saved[i] = io->iov[i];
+		k->bytes += io->iov[i].iov_len;
+	}
+	k->bytes = MIN_OF(k->bytes, io->left);
+}
+
+static void mark_back(const struct mark *k, struct io *io, size_t taken)
+{
+	memcpy(k->iov, k->saved, k->n * sizeof(k->saved[0]));
+	io->iov = k->iov;
+	io->niov = k->niov;
+	io->left = k->left;
+	io_skip(io, taken);
+}
+
+/* One host call for the n bytes in the buffer. */
+static ssize_t send_once(struct socket *s, struct message *m, size_t n, bool more, const uint8_t *control,
+			 size_t control_len)
+{
+	int fd = s->file.host_fd;
+	int flags = (int)(m->flags & SEND_FLAGS) | MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
+
+	if (control_len == 0 && m->address_len == 0)
+		return send(fd, host_buffer(), n, flags);
+	struct iovec v = {host_buffer(), n};
+	struct msghdr h = {
+		.msg_name = m->address_len ? &m->address : NULL,
+		.msg_namelen = m->address_len,
+		.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = control_len ? (void *)(uintptr_t)control : NULL, /* only read */
+		.msg_controllen = control_len,
+	};
+	return sendmsg(fd, &h, flags);
+}
+
+ssize_t host_socket_send(struct socket *s, struct message *m, const uint8_t *control, size_t control_len)
+{
+	size_t done = 0, n;
+	struct mark k;
+
+	if (!s->stream && m->io.left > HOST_BUFFER)
+		return -EMSGSIZE;
+	do {
+		mark_set(&k, &m->io);
+		n = s->stream ? MIN_OF(k.bytes, (size_t)HOST_BUFFER) : m->io.left;
+		ssize_t got = io_get(&m->io, host_buffer(), n);
+		if (got < 0 || (size_t)got < n) {
+			if (s->stream && got > 0)
+				n = (size_t)got;
+			else
+				return done > 0 ? (ssize_t)done : -EFAULT;
+		}
+		ssize_t r = send_once(s, m, n, m->io.left > 0, control, control_len);
+		if (r < 0) {
+			r = host_socket_error(s);
+			mark_back(&k, &m->io, 0);
+			return done > 0 ? (ssize_t)done : r;
+		}
+		done += (size_t)r;
+		control_len = 0;
+		if ((size_t)r < n) {
+			mark_back(&k, &m->io, (size_t)r);
+			break;
+		}
+	} while (s->stream && m->io.left > 0);
+	return (ssize_t)done;
+}
+
+/* All that recvmsg can tell. */
+static ssize_t receive_whole(struct socket *s, struct message *m, size_t n, int flags)
+{
+	_Alignas(8) uint8_t control[CONTROL_HOST];
+	struct iovec v = {host_buffer(), n};
+	struct msghdr h = {
+		.msg_name = &m->address,
+		.msg_namelen = sizeof(m->address),
+		.msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t r = recvmsg(s->file.host_fd, &h, flags | MSG_CMSG_CLOEXEC);
+
+	if (r < 0)
+		return r;
+	m->address_len = (socklen_t)MIN_OF((size_t)h.msg_namelen, sizeof(m->address));
+	m->result |= (unsigned)h.msg_flags & RESULT_FLAGS;
+	if (h.msg_controllen > 0)
+		inet_control_give(m, control, h.msg_controllen);
+	return r;
+}
+
+ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct message *m)
+{
+	size_t n = MIN_OF(m->io.left, (size_t)HOST_BUFFER);
+	int flags = (int)(m->flags & RECEIVE_FLAGS) | MSG_DONTWAIT;
+	ssize_t r;
+
+	if (s->stream && !m->control && !(m->flags & MSG_ERRQUEUE))
+		r = recv(s->file.host_fd, host_buffer(), n, flags);
+	else
+		r = receive_whole(s, m, n, flags);
+	if (r < 0)
+		return host_socket_error(s);
+	size_t copied = MIN_OF((size_t)r, n);
+	if (s->stream && m->flags & MSG_TRUNC) {
+		io_skip(&m->io, copied); /* thrown away unread, as asked */
+		return r;
+	}
+	if (copied > 0 && io_put(&m->io, host_buffer(), copied) < (ssize_t)copied)
+		return -EFAULT;
+	return r;
+}
+
+void host_socket_release(struct socket *s)
+{
+	struct host_socket *h = host_socket_of(s);
+
+	if (h->watched)
+		host_watch_remove(&h->watch);
+	ignore_result(close(s->file.host_fd)); /* its errors have been told by the calls before */
+	s->file.host_fd = -1;
+	free(h->answers);
+	h->answers = NULL;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sockets that have one of the host's behind them: inet and netlink.
+ *
+ * Theory of operation
+ *
+ * The host socket is of the same kind, non-blocking, in the container's
+ * network namespace, which is the sentry's.  A guest chooses no descriptor,
+ * pointer or raw option of a host call: addresses are rebuilt, options come
+ * from a list with their sizes (inet_options.c), control messages likewise
+ * (inet_control.c).
+ *
+ * A call tries the host first; the socket is watched (host_watch, edges) from
+ * the first EAGAIN or poll on, so that a socket that always has data costs one
+ * host call a message and nothing else.  Data goes through one buffer that the
+ * kernel's lock guards.
+ */
+#pragma once
+
+#include "sentry/net/socket.h"
+
+struct host_socket {
+	struct socket s; /* first; s.file.host_fd is the host's */
+	struct host_watch watch;
+	bool watched;
+	bool linger_reset; /* SO_LINGER of 0 s is the host's to do */
+	/* netlink.c: answers of our own, before the host's. */
+	uint8_t *answers;
+	size_t answers_len;
+};
+
+static inline struct host_socket *host_socket_of(struct socket *s)
+{
+	return container_of(s, struct host_socket, s);
+}
+
+enum { HOST_BUFFER = 128 << 10 };
+uint8_t *host_buffer(void); /* of HOST_BUFFER bytes; contents last as long as the lock is held */
+
+/* Takes over the host descriptor, also where it fails. */
+int host_socket_new(int fd, const struct socket_ops *ops, int domain, int type, int protocol,
+		    struct socket **ret);
+/* From here on readiness wakes the queue. */
+int host_socket_watch(struct socket *s);
+uint32_t host_socket_poll(struct socket *s);
+int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret);
+int host_socket_shutdown(struct socket *s, int how);
+ssize_t host_socket_send(struct socket *s, struct message *m, const uint8_t *control, size_t control_len);
+ssize_t host_socket_receive(struct task *t, struct socket *s, struct message *m);
+void host_socket_release(struct socket *s);
+/* -errno of the host call that has just failed; EAGAIN watches. */
+int host_socket_error(struct socket *s);
