@@ -87,7 +87,10 @@ static void answer(struct task *t, long result)
 	pt->undelivered = false;
 	pt->result = result;
 	pt->answered = result != CALL_HOST;
-	if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &x) < 0) {
+	if (mask_answers(t)) {
+		pt->answered = false;
+		pt->undelivered = true;
+	} else if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &x) < 0) {
 		pt->answered = false;
 		pt->undelivered = result != CALL_HOST;
 	}

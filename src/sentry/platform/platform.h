@@ -57,6 +57,12 @@ typedef long platform_finish(struct task *t, struct call *c, long result, uint64
 long platform_call(struct task *t, struct call *c, int nr, const uint64_t args[6], const void *scratch,
 		   size_t scratch_size, platform_finish *finish);
 
+/*
+ * The thread of a call that is about to be parked waits with this signal mask, and has its own again when the call
+ * returns or a handler does.  0, -ENOMEM.
+ */
+int platform_mask(struct task *t, uint64_t bits);
+
 /* Ends a process's thread group at once, as a fatal signal does. */
 void platform_kill(struct process *p, int sig);
 /* The number of processes and threads now. */

@@ -19,6 +19,18 @@ enum task_stage {
 	STAGE_LOADING, /* the stub, which loads the program: nothing of the guest's runs in this process */
 };
 
+/* mask.c */
+struct mask_wait {
+	enum {
+		MASK_OWN,
+		MASK_ASKED,	/* to be lent */
+		MASK_LENT,
+		MASK_RETURNING, /* the call has its result; to be given back */
+		MASK_ENTERING,	/* a handler is about to run */
+	} state;
+	uint64_t bits, own;
+};
+
 /* The platform's part of a task. */
 struct platform_task {
 	struct task *task;
@@ -32,6 +44,7 @@ struct platform_task {
 	int held_signal;
 	bool dead;	    /* it has ended while its handler ran; status */
 	int status;
+	struct mask_wait mask;
 	struct image *image;		/* to be loaded; exec.c */
 	struct remote *remote;		/* platform_call under way; remote.c */
 	struct user_regs_struct *regs;	/* while a handler runs for a call that traps to the tracer */
@@ -108,6 +121,21 @@ void trace_request(struct trace_request *q);
 bool trace_is_main(void);
 /* The handler of a task that is held, or has died, has come to its end. */
 void trace_call_ended(struct task *t);
+
+/* ---- mask.c ---- */
+
+/* A call has its result: true = it gets to the thread by a stop, as an undelivered one. */
+bool mask_answers(struct task *t);
+/* In the stop that was asked for: true = the result may be put into the register now. */
+bool mask_stopped(struct task *t);
+/* The thread has its own mask again; in a stop. */
+void mask_return(struct task *t);
+/* Does the thread, whose wait is over, have another's mask? */
+bool mask_is_lent(struct task *t);
+/* Delivers a signal that has a handler under the lent mask, with another stop at the handler's begin. */
+void mask_delivers(struct task *t, int sig);
+/* In a stop by SIGTRAP: true = it was that one. */
+bool mask_entered(struct task *t);
 
 /* ---- exec.c ---- */
 

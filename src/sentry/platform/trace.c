@@ -178,7 +178,7 @@ static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int 
 {
 	struct call *c = &t->call;
 	/* No handler: the host restarts the call, and it must find its deadline and what it has done. */
-	bool matters = c->deadline != INT64_MAX || c->done || c->data;
+	bool matters = c->deadline != INT64_MAX || c->done || c->data || t->platform->mask.state != MASK_OWN;
 	if (matters && !signal_caught(t, sig))
 		return;
 	const struct call_row *row = call_row(c->nr);
@@ -201,11 +201,33 @@ static void deliver(struct task *t, int sig)
 			set_result(t, &regs, pt->result);
 		}
 	}
+	if (t->state != CALL_PARKED && mask_is_lent(t)) {
+		if (signal_caught(t, sig)) {
+			mask_delivers(t, sig);
+			return;
+		}
+		mask_return(t);
+	}
 	go_on(t->host_tid, sig);
+}
+
+/* A stop that was asked for, or nothing of note. */
+static void on_interrupt(struct task *t)
+{
+	struct platform_task *pt = t->platform;
+	struct user_regs_struct regs;
+	if (mask_stopped(t) && pt->undelivered && ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 &&
+	    shows_interrupted(t, &regs)) {
+		pt->undelivered = false;
+		set_result(t, &regs, pt->result);
+	}
+	go_on(t->host_tid, 0);
 }
 
 static void on_signal(struct task *t, int sig)
 {
+	if (sig == SIGTRAP && mask_entered(t))
+		return;
 	if (t->platform->remote && remote_stopped(t, 0, sig))
 		return;
 	if (t->state != CALL_RUNNING) {
@@ -344,7 +366,7 @@ static void on_stop(pid_t pid, int code)
 	} else if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
 		(void)trace_ptrace(PTRACE_LISTEN, pid, 0);
 	} else {
-		go_on(pid, 0);
+		on_interrupt(t);
 	}
 }
 

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A signal mask for the time of a wait: ppoll, pselect6, epoll_pwait.
+ *
+ * The mask is lent to the thread by the tracer, in a stop that it asks for,
+ * after which the host restarts the call and the wait goes on.  The call's
+ * answer goes the same way: the thread is stopped, gets its own mask back and
+ * the result in its register, so that no signal comes between.
+ *
+ * A signal that the lent mask lets in must be delivered under it, or the host
+ * would hold it back; but its handler must return to the thread's own mask.
+ * So the thread is stopped again at the handler's first instruction, and the
+ * mask that the handler's frame keeps is replaced.
+ */
+#include "sentry/platform/platform_int.h"
+
+#include "sentry/guest.h"
+
+#include <signal.h>
+#include <sys/ptrace.h>
+
+/* In struct rt_sigframe of x86_64: the return address, then ucontext's flags, link, stack and registers. */
+enum { FRAME_MASK = 8 + 8 + 8 + 24 + 256 };
+
+struct interruption {
+	struct trace_request request;
+	pid_t host_tid;
+};
+
+static void interrupt(struct trace_request *q)
+{
+	struct interruption *x = container_of(q, struct interruption, request);
+	struct task *t = task_by_host(x->host_tid);
+
+	if (t && (t->platform->mask.state == MASK_ASKED || t->platform->mask.state == MASK_RETURNING))
+		(void)ptrace(PTRACE_INTERRUPT, x->host_tid, NULL, NULL); /* killed: no matter */
+	free(x);
+}
+
+static int ask_for_stop(struct task *t)
+{
+	struct interruption *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return -ENOMEM;
+	x->request.run = interrupt;
+	x->host_tid = t->host_tid;
+	trace_request(&x->request);
+	return 0;
+}
+
+int platform_mask(struct task *t, uint64_t bits)
+{
+	struct mask_wait *m = &t->platform->mask;
+	char text[4096];
+	const char *line;
+	int r;
+
+	if (m->state != MASK_OWN)
+		return 0;
+	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
+		return -ESRCH;
+	line = strstr(text, "\nSigBlk:");
+	if (line && strtoull(line + strlen("\nSigBlk:"), NULL, 16) == bits)
+		return 0;
+	r = ask_for_stop(t);
+	if (r < 0)
+		return r;
+	m->bits = bits;
+	m->state = MASK_ASKED;
+	return 0;
+}
+
+static void set_mask(const struct task *t, uint64_t bits)
+{
+	(void)ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(bits), &bits); /* killed: no matter */
+}
+
+bool mask_answers(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+
+	if (m->state == MASK_ASKED)
+		m->state = MASK_OWN; /* not yet lent */
+	if (m->state != MASK_LENT && m->state != MASK_RETURNING)
+		return false;
+	m->state = MASK_RETURNING;
+	if (ask_for_stop(t) < 0)
+		platform_kill(t->process, SIGKILL); /* it would wait for ever */
+	return true;
+}
+
+bool mask_stopped(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+
+	switch (m->state) {
+	case MASK_ASKED:
+		m->state = MASK_OWN;
+		if (t->state == CALL_IDLE || ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(m->own), &m->own) < 0)
+			return false;
+		set_mask(t, m->bits);
+		m->state = MASK_LENT;
+		return false;
+	case MASK_RETURNING:
+		mask_return(t);
+		return true;
+	case MASK_OWN:
+	case MASK_LENT:
+	case MASK_ENTERING:
+		break;
+	}
+	return false;
+}
+
+void mask_return(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+
+	if (m->state != MASK_OWN && m->state != MASK_ASKED)
+		set_mask(t, m->own);
+	m->state = MASK_OWN;
+}
+
+bool mask_is_lent(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+
+	if (m->state == MASK_ASKED)
+		m->state = MASK_OWN; /* it was for a wait that is over */
+	return m->state != MASK_OWN;
+}
+
+void mask_delivers(struct task *t, int sig)
+{
+	t->platform->mask.state = MASK_ENTERING;
+	(void)ptrace(PTRACE_SINGLESTEP, t->host_tid, NULL, sig); /* killed: no matter */
+}
+
+bool mask_entered(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+	struct user_regs_struct regs;
+	uint64_t kept;
+
+	if (m->state != MASK_ENTERING)
+		return false;
+	m->state = MASK_OWN;
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && guest_get(t, &kept, regs.rsp + FRAME_MASK) == 0 &&
+	    kept == m->bits)
+		(void)guest_put(t, regs.rsp + FRAME_MASK, &m->own); /* it has just been read there */
+	else
+		set_mask(t, m->own); /* the handler went away meanwhile */
+	(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
+	return true;
+}
