@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * POSIX message queues.
+ *
+ * Queues are known by name here, not in a file system: /dev/mqueue shows none.
+ */
+#include "base/clock.h"
+#include "sentry/io/clock_math.h"
+#include "sentry/io/io.h"
+#include "sentry/ipc/ipc_int.h"
+
+#include <linux/capability.h>
+#include <mqueue.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+enum {
+	MQ_QUEUES = 256,
+	MQ_MESSAGES = 10,
+	MQ_SIZE = 8192,
+	MQ_MESSAGES_HARD = 65536,
+	MQ_SIZE_HARD = 16 << 20,
+	MQ_PRIORITIES = 32768,
+	MQ_DEV = 19, /* of the file system that shows them, st_dev */
+};
+
+struct mq_message {
+	struct list_node in_queue;
+	unsigned priority;
+	size_t size;
+	char text[];
+};
+
+struct mq {
+	struct list_node all;
+	struct wait_queue queue;
+	struct list_node messages; /* in the order in which they are received */
+	unsigned refs, count, receivers; /* receivers: of those that wait */
+	long max_messages, max_size;
+	uint64_t ino;
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+	struct process *notified; /* NULL = nobody */
+	struct sigevent event;
+	char name[NAME_MAX + 1]; /* "" = unlinked */
+};
+
+struct mq_file {
+	struct file file;
+	struct mq *mq;
+};
+
+static struct {
+	struct list_node list;
+	unsigned count;
+} queues = {.list = {&queues.list, &queues.list}};
+
+static struct mq *find(const char *name)
+{
+	struct mq *q;
+
+	list_each(q, &queues.list, struct mq, all)
+	{
+		if (streq(q->name, name))
+			return q;
+	}
+	return NULL;
+}
+
+static void unref(struct mq *q)
+{
+	if (--q->refs > 0)
+		return;
+	while (!list_empty(&q->messages)) {
+		struct mq_message *m = container_of(q->messages.next, struct mq_message, in_queue);
+
+		list_remove(&m->in_queue);
+		free(m);
+	}
+	list_remove(&q->all);
+	wait_queue_destroy(&q->queue);
+	queues.count--;
+	free(q);
+}
+
+void mq_released(struct process *p)
+{
+	struct mq *q;
+
+	list_each(q, &queues.list, struct mq, all)
+	{
+		if (q->notified == p)
+			q->notified = NULL;
+	}
+}
+
+/* ---- files ---- */
+
+static struct mq *of(const struct file *f)
+{
+	return container_of(f, const struct mq_file, file)->mq;
+}
+
+static uint32_t mq_poll(struct file *f)
+{
+	const struct mq *q = of(f);
+
+	return (q->count > 0 ? EPOLLIN | EPOLLRDNORM : 0U) |
+	       (q->count < (unsigned long)q->max_messages ? EPOLLOUT | EPOLLWRNORM : 0U);
+}
+
+static int mq_stat(struct file *f, struct statx *st)
+{
+	const struct mq *q = of(f);
+
+	io_stat_anonymous(st, S_IFREG | q->mode, q->ino, MQ_DEV, q->uid, q->gid);
+	st->stx_nlink = q->name[0] != '\0';
+	st->stx_size = 80; /* as Linux' */
+	return 0;
+}
+
+/* A process that closes a queue is not told of its messages any more. */
+static void mq_flush(struct file *f, struct task *t)
+{
+	if (of(f)->notified == t->process)
+		of(f)->notified = NULL;
+}
+
+static void mq_release(struct file *f)
+{
+	unref(of(f));
+	free(container_of(f, struct mq_file, file));
+}
+
+static const struct file_ops mq_ops = {
+	.name = "mqueue", .poll = mq_poll, .stat = mq_stat, .flush = mq_flush, .release = mq_release};
+
+static struct mq *queue_at(const struct task *t, int fd, struct file **ret_file)
+{
+	struct file *f = fd_get(t, fd);
+
+	if (!f || f->ops != &mq_ops)
+		return NULL;
+	*ret_file = f;
+	return of(f);
+}
+
+/* ---- mq_open, mq_unlink ---- */
+
+static int name_get(struct task *t, char *name, uint64_t at)
+{
+	char path[PATH_MAX];
+	ssize_t n = guest_path(t, path, at);
+
+	if (n < 0)
+		return (int)n;
+	if (strchr(path, '/') || streq(path, ".") || streq(path, ".."))
+		return -EACCES;
+	if (n > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, path, (size_t)n + 1);
+	return 0;
+}
+
+static int may_open(const struct creds *creds, const struct mq *q, int flags)
+{
+	unsigned wanted = (flags & O_ACCMODE) == O_RDONLY ? 4 : (flags & O_ACCMODE) == O_WRONLY ? 2 : 6;
+	unsigned granted = q->mode;
+
+	if (creds->fsuid == q->uid)
+		granted >>= 6;
+	else if (creds_in_group(creds, q->gid))
+		granted >>= 3;
+	return !(wanted & ~granted) || creds_capable(creds, CAP_DAC_OVERRIDE) ? 0 : -EACCES;
+}
+
+static int make(struct task *t, const char *name, mode_t mode, const struct mq_attr *attr, struct mq **ret)
+{
+	bool privileged = creds_capable(t->creds, CAP_SYS_RESOURCE);
+	long messages = attr ? attr->mq_maxmsg : MQ_MESSAGES, size = attr ? attr->mq_msgsize : MQ_SIZE;
+	struct mq *q;
+
+	if (messages <= 0 || size <= 0 || messages > (privileged ? MQ_MESSAGES_HARD : MQ_MESSAGES) ||
+	    size > (privileged ? MQ_SIZE_HARD : MQ_SIZE))
+		return -EINVAL;
+	if (queues.count >= MQ_QUEUES && !privileged)
+		return -ENOSPC;
+	if ((uint64_t)messages * ((uint64_t)size + sizeof(struct mq_message)) >
+	    t->process->limits[RLIMIT_MSGQUEUE].rlim_cur)
+		return -EMFILE;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return -ENOMEM;
+	wait_queue_init(&q->queue);
+	list_init(&q->messages);
+	list_append(&queues.list, &q->all);
+	queues.count++;
+	q->refs = 1; /* the name's */
+	q->max_messages = messages;
+	q->max_size = size;
+	q->ino = io_new_inode();
+	q->uid = t->creds->fsuid;
+	q->gid = t->creds->fsgid;
+	q->mode = mode & ~t->fs->umask & 0777;
+	memcpy(q->name, name, strlen(name) + 1);
+	*ret = q;
+	return 0;
+}
+
+static long open_queue(struct task *t, struct mq *q, int flags)
+{
+	struct mq_file *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return -ENOMEM;
+	file_init(&x->file, &mq_ops, flags & (O_ACCMODE | O_NONBLOCK));
+	x->file.queue = &q->queue;
+	x->mq = q;
+	q->refs++;
+	return fd_install(t, &x->file, 0, flags & O_CLOEXEC);
+}
+
+HANDLER(sys_mq_open)
+{
+	int flags = (int)c->args[1], r;
+	char name[NAME_MAX + 1];
+	struct mq_attr attr;
+	bool has_attr = c->args[3] != 0;
+	struct mq *q;
+
+	if (has_attr && guest_get(t, &attr, c->args[3]) < 0)
+		return -EFAULT;
+	r = name_get(t, name, c->args[0]);
+	if (r < 0)
+		return r;
+	q = find(name);
+	if (q && (flags & O_CREAT) && (flags & O_EXCL))
+		return -EEXIST;
+	if (q) {
+		if ((flags & O_ACCMODE) == (O_RDWR | O_WRONLY))
+			return -EINVAL;
+		r = may_open(t->creds, q, flags);
+		return r < 0 ? r : open_queue(t, q, flags);
+	}
+	if (!(flags & O_CREAT))
+		return -ENOENT;
+	r = make(t, name, (mode_t)c->args[2], has_attr ? &attr : NULL, &q);
+	if (r < 0)
+		return r;
+	return open_queue(t, q, flags);
+}
+
+HANDLER(sys_mq_unlink)
+{
+	char name[NAME_MAX + 1];
+	int r = name_get(t, name, c->args[0]);
+	struct mq *q;
+
+	if (r < 0)
+		return r;
+	q = find(name);
+	if (!q)
+		return -ENOENT;
+	if (t->creds->fsuid != q->uid && !creds_capable(t->creds, CAP_FOWNER))
+		return -EPERM;
+	q->name[0] = '\0';
+	unref(q);
+	return 0;
+}
+
+/* ---- messages ---- */
+
+/* abs_timeout of CLOCK_REALTIME: ns from now, -1 = none. */
+static int limit_get(struct task *t, uint64_t at, int64_t *ret)
+{
+	struct timespec limit;
+	int64_t left;
+
+	*ret = -1;
+	if (!at)
+		return 0;
+	if (guest_get(t, &limit, at) < 0)
+		return -EFAULT;
+	if (!timespec_valid(&limit))
+		return -EINVAL;
+	left = timespec_ns(&limit) - clock_ns(CLOCK_REALTIME);
+	*ret = MAX_OF(left, INT64_C(0));
+	return 0;
+}
+
+static void insert(struct mq *q, struct mq_message *m)
+{
+	struct list_node *at = q->messages.prev;
+
+	while (at != &q->messages && container_of(at, struct mq_message, in_queue)->priority < m->priority)
+		at = at->prev;
+	list_append(at->next, &m->in_queue); /* before what follows */
+	q->count++;
+}
+
+/* The first message in an empty queue that nobody waits for is told of, once. */
+static void notify(struct mq *q, const struct task *sender)
+{
+	struct process *p = q->notified;
+	siginfo_t info = {.si_code = SI_MESGQ};
+
+	if (!p || q->count != 1 || q->receivers > 0)
+		return;
+	q->notified = NULL;
+	if (q->event.sigev_notify != SIGEV_SIGNAL || q->event.sigev_signo == 0)
+		return;
+	info.si_signo = q->event.sigev_signo;
+	info.si_value = q->event.sigev_value;
+	info.si_pid = sender->process->pid;
+	info.si_uid = sender->creds->uid;
+	if (syscall(SYS_rt_sigqueueinfo, p->host_pid, info.si_signo, &info) < 0)
+		kernel_log("mq_notify: process %d: %s", p->pid, strerror(errno));
+	signalfd_recheck(p);
+}
+
+HANDLER(sys_mq_timedsend)
+{
+	size_t size = c->args[2];
+	struct mq_message *m;
+	struct file *f;
+	struct mq *q;
+	int64_t ns;
+	int r = limit_get(t, c->args[4], &ns);
+
+	if (r < 0)
+		return r;
+	if ((unsigned)c->args[3] >= MQ_PRIORITIES)
+		return -EINVAL;
+	q = queue_at(t, (int)c->args[0], &f);
+	if (!q || !file_can_write(f))
+		return -EBADF;
+	if (size > (size_t)q->max_size)
+		return -EMSGSIZE;
+	m = malloc(sizeof(*m) + size);
+	if (!m)
+		return -ENOMEM;
+	if (guest_read(t, m->text, c->args[1], size) < 0)
+		r = -EFAULT;
+	else if (q->count >= (unsigned long)q->max_messages)
+		r = f->flags & O_NONBLOCK	 ? -EAGAIN
+		    : park_deadline(t, ns) ? -ETIMEDOUT
+					   : (int)park(t, &q->queue, EPOLLOUT);
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	m->size = size;
+	m->priority = (unsigned)c->args[3];
+	insert(q, m);
+	notify(q, t);
+	wake(&q->queue, EPOLLIN | EPOLLRDNORM);
+	return 0;
+}
+
+static void stop_receiving(struct task *t, void *data)
+{
+	struct file *f = data;
+
+	(void)t; /* counted on the queue */
+	of(f)->receivers--;
+	file_unref(f);
+}
+
+HANDLER(sys_mq_timedreceive)
+{
+	struct mq_message *m;
+	struct file *f;
+	struct mq *q;
+	unsigned priority;
+	int64_t ns;
+	long r = limit_get(t, c->args[4], &ns);
+
+	if (r < 0)
+		return r;
+	q = queue_at(t, (int)c->args[0], &f);
+	if (!q || !file_can_read(f))
+		return -EBADF;
+	if (c->args[2] < (size_t)q->max_size)
+		return -EMSGSIZE;
+	if (q->count == 0) {
+		if (f->flags & O_NONBLOCK)
+			return -EAGAIN;
+		if (park_deadline(t, ns))
+			return -ETIMEDOUT;
+		if (!c->data) {
+			q->receivers++;
+			c->data = file_ref(f);
+			c->release = stop_receiving;
+		}
+		return park(t, &q->queue, EPOLLIN);
+	}
+	m = container_of(q->messages.next, struct mq_message, in_queue);
+	priority = m->priority;
+	list_remove(&m->in_queue);
+	q->count--;
+	r = (long)m->size;
+	if (guest_write(t, c->args[1], m->text, m->size) < 0 || (c->args[3] && guest_put(t, c->args[3], &priority) < 0))
+		r = -EFAULT;
+	free(m);
+	wake(&q->queue, EPOLLOUT | EPOLLWRNORM);
+	return r;
+}
+
+HANDLER(sys_mq_notify)
+{
+	struct sigevent event = {0};
+	struct file *f;
+	struct mq *q;
+
+	if (c->args[1]) {
+		if (guest_get(t, &event, c->args[1]) < 0)
+			return -EFAULT;
+		if (event.sigev_notify != SIGEV_NONE && event.sigev_notify != SIGEV_SIGNAL)
+			return event.sigev_notify == SIGEV_THREAD ? -ENOSYS : -EINVAL;
+		if (event.sigev_notify == SIGEV_SIGNAL && (event.sigev_signo < 0 || event.sigev_signo > SIGRTMAX))
+			return -EINVAL;
+	}
+	q = queue_at(t, (int)c->args[0], &f);
+	if (!q)
+		return -EBADF;
+	if (!c->args[1]) {
+		if (q->notified == t->process)
+			q->notified = NULL;
+		return 0;
+	}
+	if (q->notified)
+		return -EBUSY;
+	q->notified = t->process;
+	q->event = event;
+	return 0;
+}
+
+HANDLER(sys_mq_getsetattr)
+{
+	struct mq_attr fresh, old = {0};
+	struct file *f;
+	struct mq *q;
+
+	if (c->args[1] && guest_get(t, &fresh, c->args[1]) < 0)
+		return -EFAULT;
+	if (c->args[1] && (fresh.mq_flags & ~(long)O_NONBLOCK))
+		return -EINVAL;
+	q = queue_at(t, (int)c->args[0], &f);
+	if (!q)
+		return -EBADF;
+	old.mq_flags = f->flags & O_NONBLOCK;
+	old.mq_maxmsg = q->max_messages;
+	old.mq_msgsize = q->max_size;
+	old.mq_curmsgs = (long)q->count;
+	if (c->args[1])
+		f->flags = (f->flags & ~O_NONBLOCK) | (int)(fresh.mq_flags & O_NONBLOCK);
+	return c->args[2] ? guest_put(t, c->args[2], &old) : 0;
+}
