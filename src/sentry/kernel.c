@@ -19,6 +19,7 @@ enum { LOG_LINE_MAX = 512, LOG_BURST = 200, LOG_PERIOD_S = 10 };
 struct kernel kernel = {.root_fd = -1, .proc_fd = -1, .self_fd_fd = -1, .memory_fd = -1, .cpu_fd = -1, .notify_fd = -1};
 
 static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
 
 void kernel_lock(void)
 {
@@ -28,6 +29,16 @@ void kernel_lock(void)
 void kernel_unlock(void)
 {
 	pthread_mutex_unlock(&lock);
+}
+
+void kernel_wait(void)
+{
+	pthread_cond_wait(&told, &lock);
+}
+
+void kernel_tell(void)
+{
+	pthread_cond_broadcast(&told);
 }
 
 /* At most LOG_BURST lines in LOG_PERIOD_S; atomically, for lines come from places without the lock. */

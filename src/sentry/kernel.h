@@ -68,6 +68,9 @@ extern struct kernel kernel;
 /* The lock of all state.  Not recursive. */
 void kernel_lock(void);
 void kernel_unlock(void);
+/* For threads that are no workers: lets the lock go until kernel_tell() of any other; look again then. */
+void kernel_wait(void);
+void kernel_tell(void);
 
 /* A line in the sandbox's debug log (--debug-log of the runtime; dropped where there is none).
  * Rate-limited: a guest cannot flood it. */

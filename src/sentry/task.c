@@ -7,6 +7,7 @@
 #include "sentry/file.h"
 #include "sentry/path.h"
 #include "sentry/platform/platform_int.h"
+#include "sentry/sys/pidfd.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -117,6 +118,15 @@ void task_hash(struct task *t, pid_t host_tid, pid_t tid)
 	all.by_tid[bucket(tid)] = t;
 }
 
+void process_set_ids(struct process *p, pid_t host_pid, pid_t pid)
+{
+	unhash_process(p);
+	p->host_pid = host_pid;
+	p->pid = pid;
+	p->hash_next = all.by_pid[bucket(pid)];
+	all.by_pid[bucket(pid)] = p;
+}
+
 /* ---- making ---- */
 
 static struct process *process_new(pid_t host_pid, pid_t pid)
@@ -129,11 +139,8 @@ static struct process *process_new(pid_t host_pid, pid_t pid)
 	list_init(&p->sem_undo);
 	list_init(&p->signalfds);
 	list_append(&all.processes, &p->all);
-	p->pid = pid;
-	p->host_pid = host_pid;
 	p->dumpable = true;
-	p->hash_next = all.by_pid[bucket(pid)];
-	all.by_pid[bucket(pid)] = p;
+	process_set_ids(p, host_pid, pid);
 	all.nprocesses++;
 	return p;
 }
@@ -220,11 +227,24 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 
 /* ---- the end ---- */
 
+/* What the families hold for a process. */
+void process_released(struct process *p)
+{
+	pidfd_process_released(p);
+}
+
+int process_forked(struct process *p unused, const struct process *from unused)
+{
+	return 0;
+}
+
 void task_end(struct task *t, int status)
 {
 	struct process *p = t->process;
 	bool last = p->threads.next == &t->in_process && p->threads.prev == &t->in_process;
 	call_abandon(t);
+	remote_free(t);
+	trace_request_drop(&t->platform->start);
 	if (t->files)
 		fd_table_unref(t, t->files);
 	t->files = NULL;
@@ -236,7 +256,6 @@ void task_end(struct task *t, int status)
 		creds_unref(t->creds);
 	if (t->platform->image)
 		image_free(t->platform->image);
-	free(t->platform->remote);
 	unhash(t);
 	list_remove(&t->in_process);
 	all.nthreads--;

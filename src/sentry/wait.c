@@ -35,6 +35,8 @@ static bool interested(const struct wait_entry *e, uint32_t events)
  * by an entry of its own, which nobody else removes and all others pass over,
  * and ends at another: what is added meanwhile stands behind it.
  */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer" /* the compiler does not see that they are taken off again */
 static void wake_some(struct wait_queue *q, uint32_t events, unsigned exclusive)
 {
 	struct wait_entry mark = {0}, last = {0};
@@ -53,6 +55,7 @@ static void wake_some(struct wait_queue *q, uint32_t events, unsigned exclusive)
 	list_remove(&mark.node);
 	list_remove(&last.node);
 }
+#pragma GCC diagnostic pop
 
 void wake(struct wait_queue *q, uint32_t events)
 {

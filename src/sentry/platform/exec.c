@@ -19,12 +19,13 @@
 #include "sentry/path.h"
 #include "sentry/platform/stub_x86_64.h"
 
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-enum { STUB_FD = 0, SCRIPT_LINE = 256, SCRIPTS_MAX = 5 };
+enum { SCRIPT_LINE = 256, SCRIPTS_MAX = 5 };
 
 void image_free(struct image *x)
 {
@@ -266,26 +267,37 @@ static bool may_do(const struct seccomp_notif *n)
 	}
 }
 
-void exec_loading(struct task *t, const struct seccomp_notif *n)
+bool exec_loading(struct task *t, const struct seccomp_notif *n)
 {
 	struct platform_task *pt = t->platform;
+	if (pt->stage == STAGE_LOADED) {
+		/* Interrupted and restarted by the host: the same call of the stub's once more. */
+		if (n->data.nr == SYS_close_range && n->data.instruction_pointer == pt->last_ip) {
+			notify_send(n->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+			return true;
+		}
+		pt->stage = STAGE_GUEST;
+		return false;
+	}
 	if (n->data.nr == STUB_CALL && pt->image) {
 		int r = image_load(t, n->id, n->data.args[0], n->data.args[1]);
 		if (r == 0)
 			notify_send(n->id, 0, 0);
 		else
 			platform_kill(t->process, r == -ENOMEM ? SIGKILL : SIGSEGV);
-		return;
+		return true;
 	}
 	if (!may_do(n)) {
 		kernel_log("process %d: the stub has gone astray", t->tid);
 		platform_kill(t->process, SIGKILL);
-		return;
+		return true;
 	}
 	if (n->data.nr == SYS_close_range) {
-		pt->stage = STAGE_GUEST;
+		pt->stage = STAGE_LOADED;
+		pt->last_ip = n->data.instruction_pointer;
 		image_free(pt->image);
 		pt->image = NULL;
 	}
 	notify_send(n->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+	return true;
 }

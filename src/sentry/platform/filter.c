@@ -194,7 +194,7 @@ static void emit_search(struct program *p, int first, int last)
 
 int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
 {
-	struct program *p = calloc(1, sizeof(*p));
+	autofree struct program *p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_oom(err);
 	p->trap_all = trap_all;
@@ -210,16 +210,13 @@ int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
 	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);
 	emit_return(p, TO_HANDLER);
 	emit_search(p, 0, call_count() - 1);
-	if (p->n > PROGRAM_MAX) {
-		free(p);
+	if (p->n > PROGRAM_MAX)
 		return err_set(err, E2BIG, "the filter of the guest's system calls has %zu instructions, at most 4096 fit",
 			       p->n);
-	}
 	struct sock_filter *exact = malloc(p->n * sizeof(*exact));
-	if (exact) {
-		memcpy(exact, p->insns, p->n * sizeof(*exact));
-		*ret = (struct sock_fprog){.len = (unsigned short)p->n, .filter = exact};
-	}
-	free(p);
-	return exact ? 0 : err_oom(err);
+	if (!exact)
+		return err_oom(err);
+	memcpy(exact, p->insns, p->n * sizeof(*exact));
+	*ret = (struct sock_fprog){.len = (unsigned short)p->n, .filter = exact};
+	return 0;
 }

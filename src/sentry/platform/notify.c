@@ -177,6 +177,14 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 		}
 		call_abandon(t);
 	}
+	if (pt->resume && same) {
+		pt->resume = false;
+		c->id = n->id;
+		c->resumed = true;
+		run_call(t);
+		return true;
+	}
+	pt->resume = false;
 	if (pt->undelivered && same) {
 		c->id = n->id;
 		answer(t, pt->result);
@@ -190,10 +198,8 @@ void notify_receive(const struct seccomp_notif *n)
 	struct task *t = task_by_host((pid_t)n->pid);
 	if (!t)
 		return; /* the zygote, which waits for ever */
-	if (t->platform->stage == STAGE_LOADING) {
-		exec_loading(t, n);
+	if (t->platform->stage != STAGE_GUEST && exec_loading(t, n))
 		return;
-	}
 	if (t->platform->remote) {
 		remote_notified(t, n);
 		return;

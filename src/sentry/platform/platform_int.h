@@ -9,14 +9,24 @@
 #include <linux/seccomp.h>
 #include <sys/user.h>
 
+enum { STUB_FD = 63 }; /* the stub's file in each stub: the last number that needs no bigger table */
+
 struct err;
 struct image;
 struct remote;
+
+/* Something for the main thread to do; trace_request(). */
+struct trace_request {
+	void (*run)(struct trace_request *q);
+	struct trace_request *next;
+	bool queued;
+};
 
 /* What a stub thread runs. */
 enum task_stage {
 	STAGE_GUEST,   /* the guest's code */
 	STAGE_LOADING, /* the stub, which loads the program: nothing of the guest's runs in this process */
+	STAGE_LOADED,  /* the stub's last call has been let through */
 };
 
 /* mask.c */
@@ -36,10 +46,12 @@ struct platform_task {
 	struct task *task;
 	struct kernel_timer deadline; /* of a parked call */
 	enum task_stage stage;
+	uint64_t last_ip; /* of the stub's last call */
 	bool awaited;	    /* its first stop has not been seen */
 	bool answered;	    /* the last call's answer was sent, `result`: whether it arrived the next stop shows */
 	bool undelivered;   /* the call is done, but the thread was interrupted before it could be told `result` */
 	long result;
+	bool resume;	    /* the call is made again on our behalf: it goes on */
 	bool held;	    /* in a signal stop that waits until its handler has come to an end */
 	int held_signal;
 	bool dead;	    /* it has ended while its handler ran; status */
@@ -47,6 +59,7 @@ struct platform_task {
 	struct mask_wait mask;
 	struct image *image;		/* to be loaded; exec.c */
 	struct remote *remote;		/* platform_call under way; remote.c */
+	struct trace_request start;	/* of a new process, once it is wholly set up */
 	struct user_regs_struct *regs;	/* while a handler runs for a call that traps to the tracer */
 };
 
@@ -58,6 +71,7 @@ struct task *task_new(struct process *process, pid_t host_tid, pid_t tid);
 /* What clone makes of it; flags are CLONE_*. */
 struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid_t tid);
 void task_hash(struct task *t, pid_t host_tid, pid_t tid); /* it has (other) ids now */
+void process_set_ids(struct process *p, pid_t host_pid, pid_t pid);
 /* The thread is gone; with the last one goes the process, whose parent knows nothing yet. */
 void task_end(struct task *t, int status);
 
@@ -112,12 +126,8 @@ int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err);
 
 int trace_ptrace(int request, pid_t pid, uintptr_t data);
 /* Runs `run` on the main thread, soon; lock held. */
-struct trace_request {
-	void (*run)(struct trace_request *q);
-	struct trace_request *next;
-	bool queued;
-};
 void trace_request(struct trace_request *q);
+void trace_request_drop(struct trace_request *q);
 bool trace_is_main(void);
 /* The handler of a task that is held, or has died, has come to its end. */
 void trace_call_ended(struct task *t);
@@ -141,12 +151,13 @@ bool mask_entered(struct task *t);
 
 /* The sandbox's exec event: the stub's image is in place of the old program. */
 void exec_done(struct task *t);
-/* A notification of a stub that is loading. */
-void exec_loading(struct task *t, const struct seccomp_notif *n);
+/* A notification of a stub that is loading; false: it is the program's first call. */
+bool exec_loading(struct task *t, const struct seccomp_notif *n);
 void image_free(struct image *image);
 
 /* ---- remote.c ---- */
 
 /* A stop or a notification of a task with a platform_call under way: true = it was part of it. */
+void remote_free(struct task *t);
 bool remote_stopped(struct task *t, int event, int sig);
 void remote_notified(struct task *t, const struct seccomp_notif *n);

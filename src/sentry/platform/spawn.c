@@ -15,6 +15,7 @@
 #include "sentry/platform/stub_x86_64.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -158,8 +159,13 @@ static int launch(struct task *t, const struct oci_process *spec, struct err *er
 		(void)kill(pid, SIGKILL); /* its end is heard of, and finds the task */
 		return err_num(err, r, "cannot give the program its arguments");
 	}
-	(void)trace_ptrace(PTRACE_CONT, pid, 0); /* killed: its end is heard of */
 	return 0;
+}
+
+static void start(struct trace_request *q)
+{
+	const struct platform_task *pt = container_of(q, struct platform_task, start);
+	(void)trace_ptrace(PTRACE_CONT, pt->task->host_tid, 0); /* killed: its end is heard of */
 }
 
 static void run_spawn(struct trace_request *q)
@@ -167,7 +173,7 @@ static void run_spawn(struct trace_request *q)
 	struct spawn *x = container_of(q, struct spawn, request);
 	x->result = launch(x->task, x->spec, x->err);
 	x->done = true;
-	tell_all();
+	kernel_tell();
 }
 
 int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs, struct creds *creds,
@@ -191,7 +197,7 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	else
 		trace_request(&x.request);
 	while (!x.done)
-		wait_told();
+		kernel_wait();
 	if (x.result < 0) {
 		if (t->host_tid == 0)
 			task_end(t, 0);
@@ -199,6 +205,9 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	}
 	t->process->on_exit = on_exit;
 	t->process->on_exit_data = data;
+	/* It runs when the caller has set it up and lets the lock go. */
+	t->platform->start.run = start;
+	trace_request(&t->platform->start);
 	*ret = t;
 	return 0;
 }

@@ -23,7 +23,7 @@
 struct stub_command {
 	int64_t nr; /* of a system call, or STUB_* */
 	uint64_t args[6];
-	uint64_t unused;
+	uint64_t reserved;
 };
 _Static_assert(sizeof(struct stub_command) == STUB_COMMAND_SIZE, "the assembly counts on it");
 

@@ -26,11 +26,20 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+static const int64_t orphan_patience = INT64_C(2000000000);
+
+/* Stopped at birth, and its parent has not told of it yet. */
+struct orphan {
+	pid_t pid;
+	int64_t since;
+};
+
 static struct {
 	pid_t main_tid;
 	struct trace_request *requests;
-	pid_t *orphans; /* stopped at birth, and their parents have not told of them yet */
+	struct orphan *orphans;
 	size_t norphans, orphans_size;
+	struct kernel_timer orphan_timer;
 	bool ended;
 	int status; /* of the guest's first process */
 } tracer;
@@ -74,6 +83,17 @@ void trace_request(struct trace_request *q)
 		(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
 }
 
+void trace_request_drop(struct trace_request *q)
+{
+	if (!q->queued)
+		return;
+	struct trace_request **at = &tracer.requests;
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+	q->queued = false;
+}
+
 static void run_requests(void)
 {
 	while (tracer.requests) {
@@ -89,7 +109,7 @@ static void run_requests(void)
 static bool orphan_take(pid_t pid)
 {
 	for (size_t i = 0; i < tracer.norphans; i++) {
-		if (tracer.orphans[i] == pid) {
+		if (tracer.orphans[i].pid == pid) {
 			tracer.orphans[i] = tracer.orphans[--tracer.norphans];
 			return true;
 		}
@@ -97,11 +117,26 @@ static bool orphan_take(pid_t pid)
 	return false;
 }
 
+/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just before. */
+static void orphans_kill(struct kernel_timer *timer unused)
+{
+	int64_t now = now_monotonic(), next = INT64_MAX;
+	for (size_t i = 0; i < tracer.norphans; i++) {
+		int64_t until = tracer.orphans[i].since + orphan_patience;
+		if (until <= now)
+			(void)kill(tracer.orphans[i].pid, SIGKILL); /* its end is heard of */
+		else
+			next = MIN_OF(next, until);
+	}
+	if (next != INT64_MAX && timer_arm(&tracer.orphan_timer, next) < 0)
+		kernel_log("no memory for a timer");
+}
+
 static void orphan_add(pid_t pid)
 {
 	if (tracer.norphans == tracer.orphans_size) {
 		size_t size = tracer.orphans_size + 64;
-		pid_t *more = realloc(tracer.orphans, size * sizeof(*more));
+		struct orphan *more = realloc(tracer.orphans, size * sizeof(*more));
 		if (!more) {
 			(void)kill(pid, SIGKILL);
 			return;
@@ -109,15 +144,10 @@ static void orphan_add(pid_t pid)
 		tracer.orphans = more;
 		tracer.orphans_size = size;
 	}
-	tracer.orphans[tracer.norphans++] = pid;
-}
-
-/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just before. */
-static void orphans_kill(void)
-{
-	for (size_t i = tracer.norphans; i-- > 0;)
-		(void)kill(tracer.orphans[i], SIGKILL);
-	tracer.norphans = 0;
+	tracer.orphans[tracer.norphans++] = (struct orphan){pid, now_monotonic()};
+	tracer.orphan_timer.fire = orphans_kill;
+	if (!tracer.orphan_timer.armed && timer_arm(&tracer.orphan_timer, now_monotonic() + orphan_patience) < 0)
+		kernel_log("no memory for a timer");
 }
 
 static uint64_t clone_flags_of(const struct user_regs_struct *regs)
@@ -339,14 +369,12 @@ static void on_end(pid_t pid, int status)
 		task_end(t, status);
 	}
 	(void)orphan_take(pid);
-	if (tracer.norphans && WIFSIGNALED(status))
-		orphans_kill();
 	(void)waitpid(pid, &status, __WALL | WNOHANG);
 }
 
 static void on_stop(pid_t pid, int code)
 {
-	int event = code >> 8, sig = code & 0x7f;
+	int event = code >> 8, sig = code & 0xff;
 	struct task *t = task_by_host(pid);
 	if (!t && pid == zygote.pid) {
 		go_on(pid, 0); /* requests are run in any case */
@@ -395,6 +423,9 @@ int platform_run(struct err *err)
 
 int platform_loop(void)
 {
+	kernel_lock();
+	run_requests();
+	kernel_unlock();
 	while (!tracer.ended) {
 		siginfo_t info = {0};
 		if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | __WALL | WNOWAIT) < 0) {

@@ -40,11 +40,12 @@
 #define NS_GET_PID_IN_PIDNS _IOR(0xb7, 0x8, int)
 #endif
 
-enum { OOM_SCORE_ABOVE = 100, OOM_SCORE_MAX = 1000, STUB_FD = 0 };
+enum { OOM_SCORE_ABOVE = 100, OOM_SCORE_MAX = 1000, REPORT_FD = STUB_FD - 1 };
 
 struct zygote zygote = {.pid = -1, .pidns_fd = -1};
 
-static const unsigned long ptrace_options = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+static const unsigned long ptrace_options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
+					    PTRACE_O_TRACEFORK |
 					    PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
 
 /* ---- in the zygote ---- */
@@ -120,7 +121,7 @@ static int drop_rights(struct err *err)
 /* The first to be killed where memory is short shall be a process of the guest, not its kernel. */
 static int raise_oom_score(struct err *err)
 {
-	char text[16] = {0};
+	char text[32] = {0};
 	autoclose int fd = openat(kernel.proc_fd, "self/oom_score_adj", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
 		return err_sys(err, "cannot read oom_score_adj");
@@ -182,10 +183,11 @@ static _Noreturn void become_zygote(const struct plan *x)
 {
 	static const char *const argv[] = {"coffer-guest", NULL}, *const envp[] = {NULL};
 	struct err err = {0};
-	int keep[] = {STUB_FD, x->report_fd};
+	const int keep[] = {REPORT_FD, STUB_FD};
 	int r = undress(x, &err);
 	reap_nobody();
-	if (!r && dup2(x->stub_fd, STUB_FD) < 0)
+	/* Above what is open yet: neither number is the other's source. */
+	if (!r && (dup3(x->report_fd, REPORT_FD, O_CLOEXEC) < 0 || dup2(x->stub_fd, STUB_FD) < 0))
 		r = err_sys(&err, "cannot move a descriptor");
 	if (!r)
 		r = fd_close_from(0, keep, 2, false);
@@ -198,7 +200,7 @@ static _Noreturn void become_zygote(const struct plan *x)
 	}
 	if (!err.code)
 		(void)err_sys(&err, "cannot execute the stub");
-	ignore_result(write(x->report_fd, &err, sizeof(err)));
+	ignore_result(write(r ? x->report_fd : REPORT_FD, &err, sizeof(err)));
 	_exit(1);
 }
 

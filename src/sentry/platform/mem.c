@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory: what the filter does not let pass by itself.
+ *
+ * Files are mapped by the host: the stub is given a descriptor of the file
+ * under the number that the guest uses, and then makes the very call that it
+ * has made.  Nothing else in the stub can use that number: mmap with a
+ * descriptor always comes here first.
+ */
+#include "sentry/file.h"
+#include "sentry/platform/platform_int.h"
+
+#include <asm/prctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+enum { PAGE = 4096 };
+
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
+
+int platform_inject(struct task *t, int host_fd, int as)
+{
+	if (as == STUB_FD)
+		return -EBUSY;
+	int r = notify_add_fd(t->call.id, host_fd, as, true);
+	if (r < 0)
+		return r;
+	fd_mark_injected(t, as);
+	return 0;
+}
+
+static int check_access(const struct file *f, int prot, int type)
+{
+	if (type == MAP_SHARED && prot & PROT_WRITE && !file_can_write(f))
+		return -EACCES;
+	if (!file_can_read(f))
+		return -EACCES;
+	return f->ops->map ? 0 : -ENODEV;
+}
+
+/* The number is the stub's own program's: another one is taken, and closed again by the mapping's end. */
+static long map_elsewhere(struct task *t, struct call *c, int host_fd)
+{
+	int number = notify_add_fd(c->id, host_fd, -1, true);
+	if (number < 0)
+		return number;
+	uint64_t args[6];
+	memcpy(args, c->args, sizeof(args));
+	args[4] = (uint64_t)number;
+	return platform_call(t, c, SYS_mmap, args, NULL, 0, NULL);
+}
+
+static long map_file(struct task *t, struct call *c)
+{
+	uint64_t len = c->args[1], offset = c->args[5], end;
+	int prot = (int)c->args[2], flags = (int)c->args[3], fd = (int)c->args[4], type = flags & MAP_TYPE;
+	if (offset % PAGE)
+		return -EINVAL;
+	struct file *f = fd_get(t, fd);
+	if (!f)
+		return -EBADF;
+	if (flags & MAP_HUGETLB || len == 0)
+		return -EINVAL;
+	if (len > UINT64_MAX - PAGE + 1)
+		return -ENOMEM;
+	len = (len + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	if (__builtin_add_overflow(offset, len, &end))
+		return -EOVERFLOW;
+	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
+		return -EINVAL;
+	int r = check_access(f, prot, type == MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED);
+	if (r)
+		return r;
+	int host_fd = f->ops->map(f, prot, flags);
+	if (host_fd < 0)
+		return host_fd;
+	if (fd == STUB_FD)
+		return map_elsewhere(t, c, host_fd);
+	r = platform_inject(t, host_fd, fd);
+	return r ? r : CALL_HOST;
+}
+
+HANDLER(sys_mmap)
+{
+	int flags = (int)c->args[3];
+	if (!(flags & MAP_ANONYMOUS))
+		return map_file(t, c);
+	if (c->args[5] % PAGE)
+		return -EINVAL;
+	return flags & MAP_HUGETLB ? -ENOMEM /* none are reserved */ : CALL_HOST;
+}
+
+HANDLER(sys_madvise)
+{
+	(void)t;
+	switch ((int)c->args[2]) {
+	case MADV_HWPOISON:
+	case MADV_SOFT_OFFLINE:
+		return -EPERM;
+	default:
+		return -EINVAL;
+	}
+}
+
+HANDLER(sys_futex)
+{
+	(void)t;
+	(void)c;
+	return -ENOSYS;
+}
+
+HANDLER(sys_arch_prctl)
+{
+	(void)t;
+	return c->args[0] == ARCH_SET_CPUID ? -ENODEV : -EINVAL;
+}
