@@ -103,7 +103,7 @@ struct process {
 	struct list_node shm; /* attached System V segments */
 	struct list_node sem_undo;
 	struct list_node signalfds; /* to be looked at when a signal may have become pending */
-	void *epilogue;		    /* pidfd.c's: who waits for its end */
+	struct pidfds *epilogue; /* of pidfds that refer to it: sys/pidfd.c */
 	void (*on_exit)(void *data, int status); /* of platform_spawn */
 	void *on_exit_data;
 };
