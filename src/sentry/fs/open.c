@@ -20,6 +20,7 @@ enum {
 	OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC |
 		     O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE,
 	KERNEL_O_LARGEFILE = 0100000,
+	TMPFILE_BIT = 020000000, /* of O_TMPFILE, without O_DIRECTORY */
 	/* What F_GETFL tells of: all but what was for the opening itself. */
 	FORGOTTEN = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC,
 	RESOLVE_KNOWN = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |
@@ -115,7 +116,7 @@ static long open_host(struct opening *o, struct stat *st)
 	struct way *w = &o->way;
 	struct open_how how = {
 		.flags = (uint64_t)o->flags | O_CLOEXEC,
-		.mode = o->flags & (O_CREAT | __O_TMPFILE) ? o->mode : 0,
+		.mode = o->flags & (O_CREAT | TMPFILE_BIT) ? o->mode : 0,
 		.resolve = w->resolve | (w->at_hand ? 0 : RESOLVE_NO_MAGICLINKS),
 	};
 	long r;
@@ -150,7 +151,7 @@ static long open_synth(struct opening *o, struct file **ret)
 		return -ELOOP;
 	if (o->flags & O_DIRECTORY && !S_ISDIR(type->mode))
 		return -ENOTDIR;
-	if ((o->flags & __O_TMPFILE) == __O_TMPFILE)
+	if ((o->flags & TMPFILE_BIT) == TMPFILE_BIT)
 		return -EOPNOTSUPP;
 	r = way_place(w, 0, &p);
 	if (r < 0)
@@ -243,7 +244,7 @@ static int check_flags(int flags)
 	if ((flags & O_TMPFILE) == O_TMPFILE) {
 		if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_ACCMODE) == 3 || flags & O_CREAT)
 			return -EINVAL;
-	} else if (flags & __O_TMPFILE) {
+	} else if (flags & TMPFILE_BIT) {
 		return -EINVAL;
 	} else if ((flags & (O_DIRECTORY | O_CREAT)) == (O_DIRECTORY | O_CREAT)) {
 		return -EINVAL;
@@ -329,13 +330,13 @@ HANDLER(sys_openat2)
 		return -EINVAL;
 	if ((how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 		return -EINVAL;
-	if (how.mode && (!(how.flags & (O_CREAT | __O_TMPFILE)) || how.mode & ~UINT64_C(07777)))
+	if (how.mode && (!(how.flags & (O_CREAT | TMPFILE_BIT)) || how.mode & ~UINT64_C(07777)))
 		return -EINVAL;
 	flags = (int)how.flags & ~KERNEL_O_LARGEFILE;
 	if (flags & O_PATH && flags & ~(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))
 		return -EINVAL;
 	if (how.resolve & RESOLVE_CACHED) {
-		if (flags & (O_TRUNC | O_CREAT | __O_TMPFILE))
+		if (flags & (O_TRUNC | O_CREAT | TMPFILE_BIT))
 			return -EAGAIN;
 		how.resolve &= ~(uint64_t)RESOLVE_CACHED; /* it may always take longer than that; it need not */
 	}

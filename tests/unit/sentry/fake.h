@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A sentry without a platform: one task, whose memory is the test program's own
+ * (process_vm_readv reaches oneself), and rooms that say what was asked of
+ * them.  Handlers are called as functions: `call(sys_openat, AT_FDCWD, path, …)`.
+ */
+#pragma once
+
+#include "../test.h"
+#include "sentry/file.h"
+#include "sentry/io/io.h"
+#include "sentry/path.h"
+#include "sentry/synth.h"
+#include "sentry/task.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct kernel kernel;
+static struct creds fake_creds = {.refs = 1, .cap_effective = ~UINT64_C(0), .cap_permitted = ~UINT64_C(0)};
+static struct process fake_process = {.pid = 1, .dumpable = true};
+static struct task fake_task = {.tid = 1, .process = &fake_process, .creds = &fake_creds};
+static int fake_signal, fake_parks, fake_wakes; /* the last signal sent; how often it parked and woke */
+struct synth_mount *synth_mounts;
+
+void kernel_lock(void)
+{
+}
+
+void kernel_unlock(void)
+{
+}
+
+void creds_assume(const struct creds *c)
+{
+	(void)c;
+}
+
+bool creds_in_group(const struct creds *c, gid_t gid)
+{
+	return c->fsgid == gid;
+}
+
+struct task *task_find(pid_t tid)
+{
+	return tid == 1 ? &fake_task : NULL;
+}
+
+struct process *process_find(pid_t pid)
+{
+	return pid == 1 ? &fake_process : NULL;
+}
+
+struct task *process_task(const struct process *p)
+{
+	(void)p;
+	return &fake_task;
+}
+
+int task_signal(const struct task *t, int sig)
+{
+	(void)t;
+	fake_signal = sig;
+	return 0;
+}
+
+void wait_queue_init(struct wait_queue *q)
+{
+	list_init(&q->entries);
+}
+
+void wait_queue_destroy(struct wait_queue *q)
+{
+	(void)q;
+}
+
+void wake(struct wait_queue *q, uint32_t events)
+{
+	(void)q;
+	(void)events;
+	fake_wakes++;
+}
+
+long park(struct task *t, struct wait_queue *q, uint32_t events)
+{
+	(void)t;
+	(void)q;
+	(void)events;
+	fake_parks++;
+	return CALL_PARK;
+}
+
+int host_watch_add(struct host_watch *w)
+{
+	(void)w;
+	return 0;
+}
+
+void host_watch_remove(struct host_watch *w)
+{
+	(void)w;
+}
+
+uint32_t io_host_poll(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+void epoll_forget(struct file *f)
+{
+	(void)f;
+}
+
+int device_open(struct task *t, dev_t dev, struct place *where, int flags, struct file **ret)
+{
+	(void)t;
+	(void)dev;
+	(void)where;
+	(void)flags;
+	(void)ret;
+	return -ENXIO;
+}
+
+int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags, struct file **ret)
+{
+	(void)t;
+	(void)c;
+	(void)where;
+	(void)st;
+	(void)flags;
+	(void)ret;
+	return CALL_PARK;
+}
+
+bool file_is_tty(const struct file *f)
+{
+	(void)f;
+	return false;
+}
+
+long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flags)
+{
+	(void)t;
+	(void)c;
+	(void)f;
+	(void)flags;
+	return fd;
+}
+
+bool file_is_pipe(const struct file *f)
+{
+	(void)f;
+	return false;
+}
+
+bool pipe_same(const struct file *a, const struct file *b)
+{
+	return a == b;
+}
+
+long pipe_size(const struct file *f)
+{
+	(void)f;
+	return -EBADF;
+}
+
+long pipe_resize(struct task *t, struct file *f, uint64_t size)
+{
+	(void)t;
+	(void)f;
+	(void)size;
+	return -EBADF;
+}
+
+ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip)
+{
+	(void)f;
+	(void)buf;
+	(void)n;
+	(void)skip;
+	return -EAGAIN;
+}
+
+void pipe_discard(struct file *f, size_t n)
+{
+	(void)f;
+	(void)n;
+}
+
+size_t pipe_room(const struct file *f)
+{
+	(void)f;
+	return 0;
+}
+
+/* ---- for tests ---- */
+
+static struct fs_context *fake_fs;
+
+/* The sentry's world: the process's own "/", the worker's directory of magic links. */
+static bool fake_start(void)
+{
+	kernel.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	kernel.self_fd_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0 || fchdir(kernel.self_fd_fd) < 0)
+		return false;
+	(void)umask(0);
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		fake_process.limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
+	fake_process.limits[RLIMIT_NOFILE] = (struct rlimit){64, 64};
+	fake_task.host_tid = getpid();
+	fake_task.files = fd_table_new();
+	fake_task.fs = fake_fs = fs_new();
+	return fake_task.files && fake_task.fs;
+}
+
+#define ARG(x)	   ((uint64_t)(uintptr_t)(x))
+#define call(...) fake_call(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define fake_call(handler, a, b, c, d, e, f, ...)                                                                  \
+	({                                                                                                         \
+		fake_task.call = (struct call){.args = {ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f)}};          \
+		handler(&fake_task, &fake_task.call);                                                              \
+	})
