@@ -21,8 +21,6 @@
 
 #include <linux/seccomp.h>
 
-enum { SENTRY_FILTERS = 1 }; /* what each stub has from its beginning */
-
 /* The host would let every stub do it: they all have no_new_privs.  The guest's own state decides. */
 static bool may_filter(const struct task *t)
 {
@@ -62,5 +60,6 @@ long seccomp_mode(const struct task *t)
 
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return SECCOMP_MODE_DISABLED;
-	return status_number(text, "Seccomp_filters") > SENTRY_FILTERS ? SECCOMP_MODE_FILTER : SECCOMP_MODE_DISABLED;
+	return status_number(text, "Seccomp_filters") > SECCOMP_SENTRY_FILTERS ? SECCOMP_MODE_FILTER
+								       : SECCOMP_MODE_DISABLED;
 }

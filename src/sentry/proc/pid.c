@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PID/ and PID/task/TID/: the entries, and those files that need few lines. */
+#include "sentry/file.h"
+#include "sentry/guest.h"
+#include "sentry/proc/proc.h"
+#include "sentry/sys/creds_int.h"
+#include "sentry/sys/proc_text.h"
+#include "sentry/sys/seccomp.h"
+#include "base/file.h"
+
+/* ---- what the host says ---- */
+
+/* A file of the host's /proc/PID under the entry's own name. */
+static int show_own_name(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	autofree char *data = NULL;
+	size_t len;
+	int r = proc_host_text(node, proc_entry_of(node)->name, &data, &len);
+
+	(void)t;
+	if (r == 0)
+		synth_write(text, data, len);
+	return r;
+}
+
+/* ... of those that only who may inspect the process may read. */
+static int show_inspected(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct task *of = proc_task(node);
+
+	if (!of)
+		return -ESRCH;
+	return may_inspect(t, of) ? show_own_name(t, node, text) : -EACCES;
+}
+
+/* ---- the sentry's own ---- */
+
+static int show_comm(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct task *of = proc_task(node);
+
+	(void)t;
+	if (!of)
+		return -ESRCH;
+	synth_printf(text, "%s\n", of->comm);
+	return 0;
+}
+
+static ssize_t store_comm(struct task *t, const struct synth_node *node, const char *data, size_t n)
+{
+	struct task *of = proc_task(node);
+	size_t len = strcspn(data, "\n");
+
+	if (!of)
+		return -ESRCH;
+	if (of->process != t->process)
+		return -EINVAL;
+	len = MIN_OF(MIN_OF(len, n), (size_t)TASK_COMM_LEN - 1);
+	memset(of->comm, 0, sizeof(of->comm));
+	memcpy(of->comm, data, len);
+	return (ssize_t)n;
+}
+
+static int show_cgroup(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	/* A container's cgroup namespace begins at its own cgroup. */
+	synth_printf(text, "0::/\n");
+	return 0;
+}
+
+static int show_id_map(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	char path[32];
+	autofree char *data = NULL;
+	size_t len;
+	int r;
+
+	(void)t;
+	(void)snprintf(path, sizeof(path), "self/%s", proc_entry_of(node)->name);
+	r = file_read_at(kernel.proc_fd, path, 1 << 20, &data, &len);
+	if (r == 0)
+		synth_write(text, data, len);
+	return r;
+}
+
+static int show_setgroups(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	synth_printf(text, "allow\n");
+	return 0;
+}
+
+static int show_unset_id(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	synth_printf(text, "4294967295");
+	return 0;
+}
+
+static int show_children(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct task *of = proc_task(node);
+	autofree char *data = NULL;
+	char path[64];
+	int r;
+
+	(void)t;
+	if (!of)
+		return -ESRCH;
+	(void)snprintf(path, sizeof(path), "%d/task/%d/children", of->process->host_pid, of->host_tid);
+	r = file_read_at(kernel.proc_fd, path, 1 << 20, &data, NULL);
+	if (r < 0)
+		return r;
+	for (char *at = data, *end;; at = end) {
+		long child = strtol(at, &end, 10);
+		pid_t pid = end == at ? 0 : proc_guest_pid((pid_t)child);
+
+		if (end == at)
+			break;
+		if (pid)
+			synth_printf(text, "%d ", pid);
+	}
+	return 0;
+}
+
+/*
+ * How likely the host kills this one for lack of memory: the host's own value, but for what stubs have above the sentry
+ * (platform/zygote.c), so that they go first.
+ */
+enum { STUB_OOM_SCORE = 100, OOM_SCORE_WORST = 1000 };
+
+static int oom_score_adj(const struct synth_node *node, int *ret)
+{
+	autofree char *data = NULL;
+	int r = proc_host_text(node, "oom_score_adj", &data, NULL);
+	int64_t value;
+
+	if (r < 0)
+		return r;
+	data[strcspn(data, "\n")] = '\0';
+	r = str_to_i64(data, &value);
+	if (r == 0)
+		*ret = (int)(value >= OOM_SCORE_WORST ? OOM_SCORE_WORST : value - STUB_OOM_SCORE);
+	return r;
+}
+
+static int show_oom_score_adj(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	int value, r = oom_score_adj(node, &value);
+
+	(void)t;
+	if (r == 0)
+		synth_printf(text, "%d\n", value);
+	return r;
+}
+
+static ssize_t store_oom_score_adj(struct task *t, const struct synth_node *node, const char *data, size_t n)
+{
+	const struct process *p = proc_process(node);
+	char path[48], text[16], *end;
+	long value = strtol(data, &end, 10);
+	int now, r = oom_score_adj(node, &now);
+
+	if (!p || r < 0)
+		return -ESRCH;
+	if (end == data || value < -OOM_SCORE_WORST || value > OOM_SCORE_WORST)
+		return -EINVAL;
+	if (value < now && !task_capable(t, CAP_SYS_RESOURCE))
+		return -EACCES;
+	(void)snprintf(path, sizeof(path), "%d/oom_score_adj", p->host_pid);
+	(void)snprintf(text, sizeof(text), "%ld", MIN_OF(value + STUB_OOM_SCORE, (long)OOM_SCORE_WORST));
+	r = file_write_at(kernel.proc_fd, path, text);
+	return r < 0 ? r : (ssize_t)n;
+}
+
+/* Settings that have no effect here, and are remembered by nobody. */
+static int show_zero(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	synth_printf(text, "0\n");
+	return 0;
+}
+
+/*
+ * The auxiliary vector, as the program found it above its environment: the host's own copy is that of the stub
+ * (platform/exec.c).  From stat: where the stack began, with argc; NULL ends arguments and environment each.
+ */
+static int show_auxv(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct task *of = proc_task(node);
+	autofree char *stat = NULL;
+	unsigned long long stack = 0;
+	uint64_t word[2];
+	const char *rest;
+	int r, nulls = 0;
+
+	if (!of)
+		return -ESRCH;
+	if (!may_inspect(t, of))
+		return -EACCES;
+	r = proc_host_text(node, "stat", &stat, NULL);
+	if (r < 0)
+		return r;
+	rest = strrchr(stat, ')');
+	/* The 28th field; the text behind the name begins with the third. */
+	for (int field = 2; rest && field < 28; field++)
+		rest = strchr(rest + 1, ' ');
+	if (!rest || sscanf(rest, " %llu", &stack) != 1 || !stack)
+		return 0;
+	stack += sizeof(*word);
+	for (uint64_t end = stack + (8 << 20); nulls < 2 && stack < end; stack += sizeof(*word)) {
+		if (guest_read(of, word, stack, sizeof(*word)))
+			return 0;
+		nulls += !word[0];
+	}
+	for (int i = 0; i < 64; i++, stack += sizeof(word)) {
+		if (guest_read(of, word, stack, sizeof(word)))
+			return 0;
+		synth_write(text, word, sizeof(word));
+		if (!word[0])
+			break;
+	}
+	return 0;
+}
+
+/* ---- links ---- */
+
+static struct place *place_of(const struct task *of, const char *name)
+{
+	if (streq(name, "exe"))
+		return of->process->exe_place;
+	return streq(name, "cwd") ? of->fs->cwd : of->fs->root;
+}
+
+static int find_place(struct task *t, const struct synth_node *node, struct place **ret)
+{
+	const struct task *of = proc_task(node);
+
+	if (!of)
+		return -ESRCH;
+	if (!may_inspect(t, of))
+		return -EACCES;
+	*ret = place_of(of, proc_entry_of(node)->name);
+	return *ret ? 0 : -ENOENT;
+}
+
+static ssize_t read_place(struct task *t, const struct synth_node *node, char *buf, size_t size)
+{
+	struct place *place;
+	int r = find_place(t, node, &place);
+
+	if (r < 0)
+		return r;
+	if (streq(proc_entry_of(node)->name, "root"))
+		return snprintf(buf, size, "/");
+	return place_path(t, place, buf, size);
+}
+
+static int follow_place(struct task *t, const struct synth_node *node, struct place **ret)
+{
+	struct place *place;
+	int r = find_place(t, node, &place);
+
+	if (r < 0)
+		return r;
+	*ret = place_ref(place);
+	return 0;
+}
+
+/* Namespaces: one of each, with the numbers of the sentry's own, which no guest can open. */
+static ssize_t read_namespace(struct task *t, const struct synth_node *node, char *buf, size_t size)
+{
+	const struct task *of = proc_task(node);
+	char path[64];
+	ssize_t n;
+
+	if (!of)
+		return -ESRCH;
+	if (!may_inspect(t, of))
+		return -EACCES;
+	(void)snprintf(path, sizeof(path), "self/ns/%s", proc_entry_of(node)->name);
+	n = readlinkat(kernel.proc_fd, path, buf, size);
+	return n < 0 ? -errno : n;
+}
+
+static int follow_namespace(struct task *t, const struct synth_node *node, struct place **ret)
+{
+	(void)t;
+	(void)node;
+	(void)ret;
+	return -EACCES;
+}
+
+#define NAMESPACE(called) PROC_LINK(called, read_namespace, follow_namespace)
+
+static const struct proc_entry ns_entries[] = {
+	NAMESPACE("cgroup"), NAMESPACE("ipc"), NAMESPACE("mnt"), NAMESPACE("net"),
+	NAMESPACE("pid"),    NAMESPACE("time"), NAMESPACE("user"), NAMESPACE("uts"),
+	{.name = NULL},
+};
+
+/* ---- the entries ---- */
+
+#define STORED_FILE(called, bits, shown, stored)                                                       \
+	{                                                                                              \
+		.name = (called), .type = {.mode = S_IFREG | (bits), .show = (shown), .store = (stored)} \
+	}
+
+#define FUNCTION_DIR(called, bits, look, names)                                                       \
+	{                                                                                             \
+		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names)} \
+	}
+
+/* What a thread's directory has as well as a process's. */
+#define COMMON_ENTRIES                                                                                       \
+	PROC_FILE_MODE("auxv", 0400, show_auxv), PROC_FILE("cgroup", show_cgroup),                           \
+		PROC_FILE("cmdline", show_own_name), STORED_FILE("comm", 0644, show_comm, store_comm),       \
+		PROC_LINK("cwd", read_place, follow_place), PROC_FILE_MODE("environ", 0400, show_inspected), \
+		PROC_LINK("exe", read_place, follow_place),                                                  \
+		FUNCTION_DIR("fd", 0500, proc_fd_lookup, proc_fd_list),                                      \
+		FUNCTION_DIR("fdinfo", 0555, proc_fdinfo_lookup, proc_fdinfo_list),                          \
+		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
+		PROC_FILE("limits", proc_show_limits), PROC_FILE("loginuid", show_unset_id),                 \
+		PROC_FILE("maps", proc_show_maps), PROC_FILE("mountinfo", proc_show_mountinfo),              \
+		PROC_FILE("mounts", proc_show_mounts),                                                       \
+		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", ns_entries),       \
+		PROC_FILE("oom_score", show_own_name),                                                       \
+		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \
+		PROC_FILE_MODE("personality", 0400, show_inspected),                                         \
+		PROC_LINK("root", read_place, follow_place), PROC_FILE("schedstat", show_own_name),          \
+		PROC_FILE("sessionid", show_unset_id), PROC_FILE("setgroups", show_setgroups),               \
+		PROC_FILE("smaps", proc_show_smaps), PROC_FILE("smaps_rollup", proc_show_smaps_rollup),      \
+		PROC_FILE("stat", proc_show_stat), PROC_FILE("statm", proc_show_statm),                      \
+		PROC_FILE("status", proc_show_status), PROC_FILE("uid_map", show_id_map),                    \
+		PROC_FILE("wchan", show_zero)
+
+const struct proc_entry proc_tid_entries[] = {
+	COMMON_ENTRIES,
+	PROC_FILE("children", show_children),
+	{.name = NULL},
+};
+
+const struct proc_entry proc_pid_entries[] = {
+	COMMON_ENTRIES,
+	PROC_FILE_MODE("mountstats", 0400, proc_show_mountstats),
+	FUNCTION_DIR("task", 0555, proc_task_lookup, proc_task_list),
+	PROC_FILE("timerslack_ns", show_own_name),
+	{.name = NULL},
+};
