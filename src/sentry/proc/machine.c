@@ -20,7 +20,8 @@ static int read_host(const char *file, char **ret)
 int meminfo_limit(const char *host, const struct memory_view *m, struct str *out)
 {
 	uint64_t cached = m->cached - MIN_OF(m->cached, m->shmem);
-	/* What can be had without swapping: what is free, and half of what files hold (as the host estimates). */
+	/* What can be had without swapping: what is free, and half of what files hold (as the host
+	 * estimates). */
 	uint64_t available = m->free + m->inactive_file + m->active_file / 2;
 	const struct {
 		const char *key;

@@ -16,7 +16,8 @@ PROC_LOOKUP(proc_net_lookup)
 	(void)t;
 	for (uint64_t i = 0; proc_net_names[i]; i++)
 		if (streq(proc_net_names[i], called)) {
-			*ret = (struct synth_node){.type = &net_file, .pid = dir->pid, .tid = dir->tid, .arg = i};
+			*ret = (struct synth_node){
+				.type = &net_file, .pid = dir->pid, .tid = dir->tid, .arg = i};
 			return 0;
 		}
 	return -ENOENT;

@@ -128,8 +128,8 @@ static int show_children(struct task *t, const struct synth_node *node, struct s
 }
 
 /*
- * How likely the host kills this one for lack of memory: the host's own value, but for what stubs have above the sentry
- * (platform/zygote.c), so that they go first.
+ * How likely the host kills this one for lack of memory: the host's own value, but for what stubs have above
+ * the sentry (platform/zygote.c), so that they go first.
  */
 enum { STUB_OOM_SCORE = 100, OOM_SCORE_WORST = 1000 };
 
@@ -187,8 +187,9 @@ static int show_zero(struct task *t, const struct synth_node *node, struct synth
 }
 
 /*
- * The auxiliary vector, as the program found it above its environment: the host's own copy is that of the stub
- * (platform/exec.c).  From stat: where the stack began, with argc; NULL ends arguments and environment each.
+ * The auxiliary vector, as the program found it above its environment: the host's own copy is that of the
+ * stub (platform/exec.c).  From stat: where the stack began, with argc; NULL ends arguments and environment
+ * each.
  */
 static int show_auxv(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
@@ -299,21 +300,20 @@ static int follow_namespace(struct task *t, const struct synth_node *node, struc
 #define NAMESPACE(called) PROC_LINK(called, read_namespace, follow_namespace)
 
 static const struct proc_entry ns_entries[] = {
-	NAMESPACE("cgroup"), NAMESPACE("ipc"), NAMESPACE("mnt"), NAMESPACE("net"),
-	NAMESPACE("pid"),    NAMESPACE("time"), NAMESPACE("user"), NAMESPACE("uts"),
-	{.name = NULL},
+	NAMESPACE("cgroup"), NAMESPACE("ipc"),	NAMESPACE("mnt"), NAMESPACE("net"), NAMESPACE("pid"),
+	NAMESPACE("time"),   NAMESPACE("user"), NAMESPACE("uts"), {.name = NULL},
 };
 
 /* ---- the entries ---- */
 
-#define STORED_FILE(called, bits, shown, stored)                                                       \
-	{                                                                                              \
-		.name = (called), .type = {.mode = S_IFREG | (bits), .show = (shown), .store = (stored)} \
+#define STORED_FILE(called, bits, shown, stored)                                                             \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | (bits), .show = (shown), .store = (stored) }    \
 	}
 
-#define FUNCTION_DIR(called, bits, look, names)                                                       \
-	{                                                                                             \
-		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names)} \
+#define FUNCTION_DIR(called, bits, look, names)                                                              \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names) }     \
 	}
 
 /* What a thread's directory has as well as a process's. */

@@ -99,10 +99,10 @@ static bool gone_fd(const struct synth_node *node)
 }
 
 /* Its permissions tell what it was opened for. */
-#define FD_LINK(bits)                                                                                       \
-	{                                                                                                   \
-		.mode = S_IFLNK | (bits), .readlink = read_fd, .follow = follow_fd, .open = open_fd,        \
-		.owner = owner_fd, .gone = gone_fd                                                          \
+#define FD_LINK(bits)                                                                                        \
+	{                                                                                                    \
+		.mode = S_IFLNK | (bits), .readlink = read_fd, .follow = follow_fd, .open = open_fd,         \
+		.owner = owner_fd, .gone = gone_fd                                                           \
 	}
 
 static const struct synth_type fd_links[] = {FD_LINK(0000), FD_LINK(0500), FD_LINK(0300), FD_LINK(0700)};
@@ -135,7 +135,8 @@ static const struct synth_type *link_type(const struct file *f)
 	return &fd_links[(file_can_read(f) ? 1 : 0) | (file_can_write(f) ? 2 : 0)];
 }
 
-static int lookup(struct task *t, const struct synth_node *dir, const char *name, bool info, struct synth_node *ret)
+static int lookup(struct task *t, const struct synth_node *dir, const char *name, bool info,
+		  struct synth_node *ret)
 {
 	struct synth_node node = *dir;
 	struct file *f;
@@ -151,7 +152,8 @@ static int lookup(struct task *t, const struct synth_node *dir, const char *name
 	return 0;
 }
 
-static int list(struct task *t, const struct synth_node *dir, uint64_t from, bool info, synth_list *each, void *data)
+static int list(struct task *t, const struct synth_node *dir, uint64_t from, bool info, synth_list *each,
+		void *data)
 {
 	const struct task *of = proc_task(dir);
 	uint64_t i = 0;

@@ -7,7 +7,8 @@
 #include "sentry/proc/rewrite.h"
 #include "sentry/sys/creds_int.h"
 
-static int show_map_lines(struct task *t, const struct synth_node *node, const char *file, struct synth_text *text)
+static int show_map_lines(struct task *t, const struct synth_node *node, const char *file,
+			  struct synth_text *text)
 {
 	const struct task *of = proc_task(node);
 	autofree char *maps = NULL;

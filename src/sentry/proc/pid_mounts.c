@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PID/mounts, mountinfo, mountstats: the sentry's mount namespace is the container's; all processes share it. */
+/* PID/mounts, mountinfo, mountstats: the sentry's mount namespace is the container's; all processes share it.
+ */
 #include "base/file.h"
 #include "sentry/proc/proc.h"
 #include "sentry/proc/rewrite.h"
@@ -21,7 +22,8 @@ static int read_mountinfo(struct str *out)
 	if (!views)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		views[i] = (struct mount_view){synth_mounts[i].dest, synth_mounts[i].fstype, synth_mounts[i].read_only};
+		views[i] = (struct mount_view){synth_mounts[i].dest, synth_mounts[i].fstype,
+					       synth_mounts[i].read_only};
 	return rewrite_mountinfo(text, views, out);
 }
 

@@ -10,10 +10,9 @@
 
 static unsigned count_threads(const struct process *p)
 {
-	const struct task *thread;
 	unsigned n = 0;
 
-	list_each(thread, &p->threads, struct task, in_process)
+	for (const struct list_node *at = p->threads.next; at != &p->threads; at = at->next)
 		n++;
 	return n;
 }

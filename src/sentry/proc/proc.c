@@ -38,7 +38,8 @@ static const struct proc_entry proc_root_dir;
 static void make_node(const struct synth_node *dir, const struct proc_entry *e, struct synth_node *ret)
 {
 	*ret = (struct synth_node){.type = &e->type, .pid = dir->pid, .tid = dir->tid};
-	/* What masks is configured for the tree's first level and for /proc/sys, /proc/bus and the like as a whole. */
+	/* What masks is configured for the tree's first level and for /proc/sys, /proc/bus and the like as a
+	 * whole. */
 	if (dir->type == &proc_root_dir.type) {
 		char path[64];
 
@@ -175,9 +176,9 @@ static ssize_t read_text(struct task *t, const struct synth_node *node, char *bu
 	return snprintf(buf, size, "%s", proc_entry_of(node)->host);
 }
 
-#define FIXED_LINK(called, to)                                                                             \
-	{                                                                                                  \
-		.name = (called), .type = {.mode = S_IFLNK | 0777, .readlink = read_text}, .host = (to) \
+#define FIXED_LINK(called, to)                                                                               \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFLNK | 0777, .readlink = read_text}, .host = (to)      \
 	}
 
 /* An entry that says its host member, as it stands. */
@@ -190,9 +191,9 @@ static int show_fixed(struct task *t, const struct synth_node *node, struct synt
 	return 0;
 }
 
-#define FIXED_FILE(called, says)                                                                          \
-	{                                                                                                 \
-		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says) \
+#define FIXED_FILE(called, says)                                                                             \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says)       \
 	}
 
 static const struct proc_entry tty_entries[] = {
@@ -213,8 +214,9 @@ static const struct proc_entry root_entries[] = {
 	/* What the boot loader told the machine is nothing of the container's. */
 	FIXED_FILE("cmdline", "\n"),
 	PROC_FILE("cpuinfo", proc_show_cpuinfo),
-	FIXED_FILE("devices", "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 ptm\n"
-			      "136 pts\n\nBlock devices:\n"),
+	FIXED_FILE("devices",
+		   "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n128 ptm\n"
+		   "136 pts\n\nBlock devices:\n"),
 	FIXED_FILE("diskstats", ""),
 	FIXED_FILE("filesystems",
 		   "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\nnodev\tsockfs\n"
@@ -227,7 +229,6 @@ static const struct proc_entry root_entries[] = {
 	PROC_FILE("stat", proc_show_machine_stat),
 	FIXED_FILE("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
 	PROC_DIR("sys", proc_sys_entries),
-	PROC_DIR("sysvipc", proc_sysvipc_entries),
 	PROC_DIR("tty", tty_entries),
 	PROC_HOST("uptime", "uptime"),
 	PROC_HOST("version", "version"),
@@ -294,7 +295,8 @@ static int list_pid(struct process *p, void *data)
 	return !l->each(l->data, name, &node);
 }
 
-static int root_list(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data)
+static int root_list(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each,
+		     void *data)
 {
 	const uint64_t fixed = ARRAY_LEN(root_entries) - 1;
 	struct pid_lister l = {.at = fixed, .from = from, .each = each, .data = data};
@@ -348,7 +350,8 @@ int proc_task_list(struct task *t, const struct synth_node *dir, uint64_t from, 
 	(void)t;
 	if (!p)
 		return -ENOENT;
-	list_each(thread, &p->threads, struct task, in_process) {
+	list_each(thread, &p->threads, struct task, in_process)
+	{
 		struct synth_node node = {.type = &tid_dir.type, .pid = p->pid, .tid = thread->tid};
 		char name[16];
 

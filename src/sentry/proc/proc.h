@@ -33,21 +33,22 @@ struct proc_entry {
 
 #define PROC_DIR(called, kids)                                                                               \
 	{                                                                                                    \
-		.name = (called), .type = {.mode = S_IFDIR | 0555, .lookup = proc_lookup, .list = proc_list}, \
+		.name = (called),                                                                            \
+		.type = {.mode = S_IFDIR | 0555, .lookup = proc_lookup, .list = proc_list},                  \
 		.children = (kids)                                                                           \
 	}
-#define PROC_FILE(called, shown)     PROC_FILE_MODE(called, 0444, shown)
-#define PROC_FILE_MODE(called, bits, shown)                                    \
-	{                                                                      \
-		.name = (called), .type = {.mode = S_IFREG | (bits), .show = (shown)} \
+#define PROC_FILE(called, shown) PROC_FILE_MODE(called, 0444, shown)
+#define PROC_FILE_MODE(called, bits, shown)                                                                  \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | (bits), .show = (shown) }                       \
 	}
-#define PROC_HOST(called, file)                                                                     \
-	{                                                                                           \
-		.name = (called), .type = {.mode = S_IFREG | 0444, .show = proc_show_host}, .host = (file) \
+#define PROC_HOST(called, file)                                                                              \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = proc_show_host}, .host = (file)   \
 	}
-#define PROC_LINK(called, read, place)                                                                          \
-	{                                                                                                       \
-		.name = (called), .type = {.mode = S_IFLNK | 0777, .readlink = (read), .follow = (place)} \
+#define PROC_LINK(called, read, place)                                                                       \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFLNK | 0777, .readlink = (read), .follow = (place) }   \
 	}
 
 static inline const struct proc_entry *proc_entry_of(const struct synth_node *node)
@@ -64,7 +65,8 @@ int proc_show_host(struct task *t, const struct synth_node *node, struct synth_t
 /* The process and thread that a node is about; NULL = it has ended. */
 struct process *proc_process(const struct synth_node *node);
 struct task *proc_task(const struct synth_node *node);
-/* A file of the host's /proc/PID, or of /proc/PID/task/TID for a node of a thread, whole; the caller frees. */
+/* A file of the host's /proc/PID, or of /proc/PID/task/TID for a node of a thread, whole; the caller frees.
+ */
 int proc_host_text(const struct synth_node *node, const char *file, char **ret, size_t *ret_len);
 /* The guest's pid of an outer one; 0 where it is none of the guest's. */
 pid_t proc_guest_pid(pid_t host_pid);
@@ -74,11 +76,12 @@ int proc_finish(struct str *from, struct synth_text *text);
 /* Tables of this room's files, by what they are below /proc. */
 extern const struct proc_entry proc_pid_entries[], proc_tid_entries[]; /* PID/, PID/task/TID/ */
 extern const struct proc_entry proc_sys_entries[];		       /* sys/ */
-extern const struct proc_entry proc_sysvipc_entries[];		       /* sysvipc/ */
 
 /* Directories by function. */
-#define PROC_LOOKUP(name) int name(struct task *t, const struct synth_node *dir, const char *called, struct synth_node *ret)
-#define PROC_LIST(name)   int name(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data)
+#define PROC_LOOKUP(name)                                                                                    \
+	int name(struct task *t, const struct synth_node *dir, const char *called, struct synth_node *ret)
+#define PROC_LIST(name)                                                                                      \
+	int name(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data)
 PROC_LOOKUP(proc_task_lookup);
 PROC_LIST(proc_task_list);
 PROC_LOOKUP(proc_fd_lookup);

@@ -2,7 +2,8 @@
 /* stat, status and maps (rewrite.h). */
 #include "sentry/proc/rewrite.h"
 
-/* The image that each process runs before the guest's program (platform/zygote.c); what is left of it is no guest's. */
+/* The image that each process runs before the guest's program (platform/zygote.c); what is left of it is no
+ * guest's. */
 #define STUB_MAP_NAME "/memfd:program (deleted)"
 
 /* Names may hold anything but NUL; stat shows them raw, status with line ends and backslashes escaped. */
@@ -17,18 +18,19 @@ static void put_escaped(struct str *out, const char *comm)
 			str_put_n(out, comm, 1);
 }
 
-/* The host's fields behind the name, which may hold blanks and parentheses: state, ppid, pgrp, session, tty, tpgid. */
+/* The host's fields behind the name, which may hold blanks and parentheses: state, ppid, pgrp, session, tty,
+ * tpgid. */
 int rewrite_stat(const char *host, const struct process_view *v, struct str *out)
 {
 	const char *rest = strrchr(host, ')');
 	int parent, pgrp, session, tty, foreground, used = 0;
 	char state;
 
-	if (!rest ||
-	    sscanf(rest, ") %c %d %d %d %d %d%n", &state, &parent, &pgrp, &session, &tty, &foreground, &used) != 6)
+	if (!rest || sscanf(rest, ") %c %d %d %d %d %d%n", &state, &parent, &pgrp, &session, &tty,
+			    &foreground, &used) != 6)
 		return -EINVAL;
-	str_putf(out, "%d (%s) %c %d %d %d %d %d%s", v->tid, v->comm, v->state ? v->state : state, v->parent, v->pgrp,
-		 v->session, tty, tty ? v->foreground : -1, rest + used);
+	str_putf(out, "%d (%s) %c %d %d %d %d %d%s", v->tid, v->comm, v->state ? v->state : state, v->parent,
+		 v->pgrp, v->session, tty, tty ? v->foreground : -1, rest + used);
 	return out->failed ? -ENOMEM : 0;
 }
 
@@ -128,7 +130,8 @@ static void put_status_line(const char *line, size_t n, const struct process_vie
 		if (streq(key, "Seccomp_filters")) {
 			unsigned long filters = strtoul(colon + 1, NULL, 10);
 
-			str_putf(out, "%s:\t%lu\n", key, filters - MIN_OF(filters, (unsigned long)v->filters_below));
+			str_putf(out, "%s:\t%lu\n", key,
+				 filters - MIN_OF(filters, (unsigned long)v->filters_below));
 			return;
 		}
 		str_put_n(out, line, len + 1);
@@ -160,7 +163,8 @@ bool is_map_line(const char *line, size_t n)
 {
 	const char *dash = memchr(line, '-', n), *blank = memchr(line, ' ', n);
 
-	return dash && blank && dash < blank && dash > line && strspn(line, "0123456789abcdef") == (size_t)(dash - line);
+	return dash && blank && dash < blank && dash > line &&
+	       strspn(line, "0123456789abcdef") == (size_t)(dash - line);
 }
 
 /* The sixth field: the name, behind address, permissions, offset, device and inode, aligned by blanks. */

@@ -17,7 +17,7 @@ struct process_view {
 	const struct creds *creds;
 	mode_t umask;
 	size_t fd_size;
-	bool filtered;	       /* it has seccomp filters of its own */
+	bool filtered; /* it has seccomp filters of its own */
 	unsigned threads;
 	unsigned filters_below; /* the sandbox's seccomp filters, which are not the guest's business */
 };
@@ -28,8 +28,8 @@ int rewrite_stat(const char *host, const struct process_view *v, struct str *out
 int rewrite_status(const char *host, const struct process_view *v, struct str *out);
 
 /*
- * A line of maps or smaps' heads: false = it is the sandbox's own and not shown.  What stands behind the addresses is
- * copied; names of memory files that stand for System V segments become "/SYSV…".
+ * A line of maps or smaps' heads: false = it is the sandbox's own and not shown.  What stands behind the
+ * addresses is copied; names of memory files that stand for System V segments become "/SYSV…".
  */
 bool rewrite_map_line(const char *line, size_t n, struct str *out);
 /* Is it such a head ("start-end perms …"), rather than one of smaps' figures? */
@@ -40,7 +40,8 @@ struct mount_view {
 	const char *dest, *fstype;
 	bool read_only;
 };
-/* mountinfo (proc(5)) to itself, with synthetic mounts named as what they are. `mounts` ends with dest = NULL. */
+/* mountinfo (proc(5)) to itself, with synthetic mounts named as what they are. `mounts` ends with dest =
+ * NULL. */
 int rewrite_mountinfo(const char *host, const struct mount_view *mounts, struct str *out);
 /* mountinfo to the format of /proc/mounts, or of mountstats. */
 int mountinfo_to_mounts(const char *mountinfo, struct str *out);

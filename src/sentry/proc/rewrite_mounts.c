@@ -32,8 +32,9 @@ static bool mount_parse(const char *line, size_t n, struct mount_line *m)
 	const char *at = line, *end = line + n;
 	struct field tag;
 
-	if (!next_field(&at, end, &m->id) || !next_field(&at, end, &m->parent) || !next_field(&at, end, &m->device) ||
-	    !next_field(&at, end, &m->root) || !next_field(&at, end, &m->dest) || !next_field(&at, end, &m->options))
+	if (!next_field(&at, end, &m->id) || !next_field(&at, end, &m->parent) ||
+	    !next_field(&at, end, &m->device) || !next_field(&at, end, &m->root) ||
+	    !next_field(&at, end, &m->dest) || !next_field(&at, end, &m->options))
 		return false;
 	m->tags.at = at;
 	m->tags.n = 0;
@@ -47,7 +48,8 @@ static bool mount_parse(const char *line, size_t n, struct mount_line *m)
 			break;
 		}
 	}
-	return next_field(&at, end, &m->fstype) && next_field(&at, end, &m->source) && next_field(&at, end, &m->super);
+	return next_field(&at, end, &m->fstype) && next_field(&at, end, &m->source) &&
+	       next_field(&at, end, &m->super);
 }
 
 static void put_field(struct str *out, struct field f)
@@ -87,7 +89,8 @@ static void put_mountinfo(struct mount_line *m, const void *data, struct str *ou
 			continue;
 		m->fstype = m->source = field_of(v->fstype);
 		m->root = field_of("/");
-		m->options = field_of(v->read_only ? "ro,nosuid,nodev,noexec,relatime" : "rw,nosuid,nodev,noexec,relatime");
+		m->options = field_of(v->read_only ? "ro,nosuid,nodev,noexec,relatime"
+						   : "rw,nosuid,nodev,noexec,relatime");
 		m->super = field_of(v->read_only ? "ro" : "rw");
 	}
 	const struct field before[] = {m->id, m->parent, m->device, m->root, m->dest, m->options};
@@ -112,7 +115,8 @@ int rewrite_mountinfo(const char *host, const struct mount_view *mounts, struct 
 	return each_mount(host, put_mountinfo, mounts, out);
 }
 
-/* Options of the mount and of its file system are one list here: the file system's behind, without its rw or ro. */
+/* Options of the mount and of its file system are one list here: the file system's behind, without its rw or
+ * ro. */
 static void put_mounts(struct mount_line *m, const void *data, struct str *out)
 {
 	bool read_only = m->super.n >= 2 && memcmp(m->super.at, "ro", 2) == 0;

@@ -11,11 +11,12 @@
  */
 #include "base/file.h"
 #include "sentry/proc/proc.h"
+#include "sentry/proc/sysctl.h"
 #include "sentry/sys/creds_int.h"
 
 #include <sys/random.h>
 
-static bool tree_read_only(void)
+bool sysctl_read_only(void)
 {
 	const struct oci_linux *linux_config = &kernel.boot->config->linux;
 
@@ -25,7 +26,7 @@ static bool tree_read_only(void)
 	return false;
 }
 
-static ssize_t store_host(const char *path, const char *data, size_t n)
+ssize_t sysctl_store(const char *path, const char *data, size_t n)
 {
 	autofree char *text = strndup(data, n);
 	int r;
@@ -38,11 +39,11 @@ static ssize_t store_host(const char *path, const char *data, size_t n)
 
 static ssize_t store_name(struct task *t, const struct synth_node *node, const char *data, size_t n)
 {
-	if (tree_read_only())
+	if (sysctl_read_only())
 		return -EROFS;
 	if (!task_capable(t, CAP_SYS_ADMIN))
 		return -EPERM;
-	return store_host(proc_entry_of(node)->host, data, n);
+	return sysctl_store(proc_entry_of(node)->host, data, n);
 }
 
 static int show_fixed(struct task *t, const struct synth_node *node, struct synth_text *text)
@@ -68,14 +69,15 @@ static int show_uuid(struct task *t, const struct synth_node *node, struct synth
 	return 0;
 }
 
-#define FIXED(called, says)                                                                               \
-	{                                                                                                 \
-		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says) \
+#define FIXED(called, says)                                                                                  \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says)       \
 	}
-#define NAMED(called)                                                                                                 \
-	{                                                                                                             \
-		.name = (called), .type = {.mode = S_IFREG | 0644, .show = proc_show_host, .store = store_name}, \
-		.host = "sys/kernel/" called                                                                          \
+#define NAMED(called)                                                                                        \
+	{                                                                                                    \
+		.name = (called),                                                                            \
+		.type = {.mode = S_IFREG | 0644, .show = proc_show_host, .store = store_name},               \
+		.host = "sys/kernel/" called                                                                 \
 	}
 #define KERNEL(called) PROC_HOST(called, "sys/kernel/" called)
 #define VM(called)     PROC_HOST(called, "sys/vm/" called)
@@ -132,15 +134,27 @@ static const struct proc_entry kernel_entries[] = {
 };
 
 static const struct proc_entry vm_entries[] = {
-	VM("dirty_background_ratio"), VM("dirty_ratio"), VM("max_map_count"), VM("min_free_kbytes"),
-	VM("mmap_min_addr"), VM("nr_hugepages"), VM("overcommit_kbytes"), VM("overcommit_memory"),
-	VM("overcommit_ratio"), FIXED("panic_on_oom", "0"), VM("swappiness"), VM("vfs_cache_pressure"),
-	FIXED("unprivileged_userfaultfd", "0"), FIXED("zone_reclaim_mode", "0"),
+	VM("dirty_background_ratio"),
+	VM("dirty_ratio"),
+	VM("max_map_count"),
+	VM("min_free_kbytes"),
+	VM("mmap_min_addr"),
+	VM("nr_hugepages"),
+	VM("overcommit_kbytes"),
+	VM("overcommit_memory"),
+	VM("overcommit_ratio"),
+	FIXED("panic_on_oom", "0"),
+	VM("swappiness"),
+	VM("vfs_cache_pressure"),
+	FIXED("unprivileged_userfaultfd", "0"),
+	FIXED("zone_reclaim_mode", "0"),
 	{.name = NULL},
 };
 
 static const struct proc_entry inotify_entries[] = {
-	FS("inotify/max_queued_events"), FS("inotify/max_user_instances"), FS("inotify/max_user_watches"),
+	FS("inotify/max_queued_events"),
+	FS("inotify/max_user_instances"),
+	FS("inotify/max_user_watches"),
 	{.name = NULL},
 };
 
@@ -150,65 +164,52 @@ static const struct proc_entry epoll_entries[] = {
 };
 
 static const struct proc_entry mqueue_entries[] = {
-	FIXED("msg_default", "10"), FIXED("msg_max", "10"), FIXED("msgsize_default", "8192"),
-	FIXED("msgsize_max", "8192"), FIXED("queues_max", "256"),
-	{.name = NULL},
+	FIXED("msg_default", "10"),   FIXED("msg_max", "10"),	  FIXED("msgsize_default", "8192"),
+	FIXED("msgsize_max", "8192"), FIXED("queues_max", "256"), {.name = NULL},
 };
 
 static const struct proc_entry fs_entries[] = {
-	FS("aio-max-nr"), FIXED("aio-nr", "0"), PROC_DIR("epoll", epoll_entries), FS("file-max"), FS("file-nr"),
-	PROC_DIR("inotify", inotify_entries), FIXED("lease-break-time", "45"), FIXED("leases-enable", "1"),
-	PROC_DIR("mqueue", mqueue_entries), FIXED("nr_open", "1048576"), FIXED("overflowgid", "65534"),
-	FIXED("overflowuid", "65534"), FIXED("pipe-max-size", "1048576"), FIXED("pipe-user-pages-hard", "0"),
-	FIXED("pipe-user-pages-soft", "16384"), FS("protected_fifos"), FS("protected_hardlinks"),
-	FS("protected_regular"), FS("protected_symlinks"), FIXED("suid_dumpable", "0"),
+	FS("aio-max-nr"),
+	FIXED("aio-nr", "0"),
+	PROC_DIR("epoll", epoll_entries),
+	FS("file-max"),
+	FS("file-nr"),
+	PROC_DIR("inotify", inotify_entries),
+	FIXED("lease-break-time", "45"),
+	FIXED("leases-enable", "1"),
+	PROC_DIR("mqueue", mqueue_entries),
+	FIXED("nr_open", "1048576"),
+	FIXED("overflowgid", "65534"),
+	FIXED("overflowuid", "65534"),
+	FIXED("pipe-max-size", "1048576"),
+	FIXED("pipe-user-pages-hard", "0"),
+	FIXED("pipe-user-pages-soft", "16384"),
+	FS("protected_fifos"),
+	FS("protected_hardlinks"),
+	FS("protected_regular"),
+	FS("protected_symlinks"),
+	FIXED("suid_dumpable", "0"),
 	{.name = NULL},
 };
 
 static const struct proc_entry user_entries[] = {
-	FIXED("max_cgroup_namespaces", "0"), FIXED("max_ipc_namespaces", "0"), FIXED("max_mnt_namespaces", "0"),
-	FIXED("max_net_namespaces", "0"), FIXED("max_pid_namespaces", "0"), FIXED("max_time_namespaces", "0"),
-	FIXED("max_user_namespaces", "0"), FIXED("max_uts_namespaces", "0"),
+	FIXED("max_cgroup_namespaces", "0"),
+	FIXED("max_ipc_namespaces", "0"),
+	FIXED("max_mnt_namespaces", "0"),
+	FIXED("max_net_namespaces", "0"),
+	FIXED("max_pid_namespaces", "0"),
+	FIXED("max_time_namespaces", "0"),
+	FIXED("max_user_namespaces", "0"),
+	FIXED("max_uts_namespaces", "0"),
 	{.name = NULL},
 };
 
 const struct proc_entry proc_sys_entries[] = {
 	PROC_DIR("fs", fs_entries),
 	PROC_DIR("kernel", kernel_entries),
-	{.name = "net", .type = {.mode = S_IFDIR | 0555, .lookup = proc_sysctl_net_lookup, .list = proc_sysctl_net_list}},
+	{.name = "net",
+	 .type = {.mode = S_IFDIR | 0555, .lookup = proc_sysctl_net_lookup, .list = proc_sysctl_net_list}},
 	PROC_DIR("user", user_entries),
 	PROC_DIR("vm", vm_entries),
 	{.name = NULL},
 };
-
-/* ---- net: the host's own tree, in the sentry's network namespace ---- */
-
-/*
- * Nodes have no text of their own: paths of this tree that were looked up are kept, and a node has the number of its
- * own.  Only what the host has becomes one, so that there are no more than it has.
- */
-static struct {
-	char **paths; /* "sys/net/ipv4/ip_forward" */
-	size_t n;
-} known;
-
-static int path_number(const char *path, uint64_t *ret)
-{
-	char **bigger, *copy;
-
-	for (size_t i = 0; i < known.n; i++)
-		if (streq(known.paths[i], path)) {
-			*ret = i;
-			return 0;
-		}
-	copy = strdup(path);
-	bigger = copy ? realloc(known.paths, (known.n + 1) * sizeof(*bigger)) : NULL;
-	if (!bigger) {
-		free(copy);
-		return -ENOMEM;
-	}
-	known.paths = bigger;
-	known.paths[known.n] = copy;
-	*ret = known.n++;
-	return 0;
-}

@@ -61,5 +61,5 @@ long seccomp_mode(const struct task *t)
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return SECCOMP_MODE_DISABLED;
 	return status_number(text, "Seccomp_filters") > SECCOMP_SENTRY_FILTERS ? SECCOMP_MODE_FILTER
-								       : SECCOMP_MODE_DISABLED;
+									       : SECCOMP_MODE_DISABLED;
 }
