@@ -5,6 +5,8 @@
 #include "sentry/task.h"
 
 #include "sentry/file.h"
+#include "sentry/io/io.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/sys/pidfd.h"
@@ -231,11 +233,13 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 void process_released(struct process *p)
 {
 	pidfd_process_released(p);
+	signalfd_released(p);
+	ipc_released(p);
 }
 
-int process_forked(struct process *p unused, const struct process *from unused)
+int process_forked(struct process *p, const struct process *from)
 {
-	return 0;
+	return ipc_forked(p, from);
 }
 
 void task_end(struct task *t, int status)

@@ -85,10 +85,7 @@ static long lend(struct file *f, struct task *t)
 	int fd = (int)t->call.args[0];
 	int r = platform_inject(t, f->host_fd, fd);
 
-	if (r < 0)
-		return r;
-	fd_mark_injected(t, fd);
-	return CALL_HOST;
+	return r < 0 ? r : CALL_HOST;
 }
 
 /* The slave of a master, by the master alone. */
@@ -151,7 +148,6 @@ long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flag
 		return fd;
 	if (platform_inject(t, f->host_fd, fd) < 0)
 		return fd;
-	fd_mark_injected(t, fd);
 	c->done = (uint64_t)fd;
 	return platform_call(t, c, SYS_ioctl, args, NULL, 0, give_fd);
 }

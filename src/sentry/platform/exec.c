@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "oci/config.h"
 #include "sentry/file.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
 #include "sentry/platform/stub_x86_64.h"
 
@@ -237,6 +238,7 @@ void exec_done(struct task *t)
 	call_abandon(t);
 	t->platform->stage = STAGE_LOADING;
 	fd_close_on_exec(t);
+	ipc_executed(p);
 	set_comm(t, x->path);
 	place_unref(p->exe_place);
 	p->exe_place = x->place;

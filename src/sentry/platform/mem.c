@@ -31,6 +31,11 @@ int platform_inject(struct task *t, int host_fd, int as)
 	return 0;
 }
 
+int platform_lend(struct task *t, int host_fd)
+{
+	return notify_add_fd(t->call.id, host_fd, -1, true);
+}
+
 static int check_access(const struct file *f, int prot, int type)
 {
 	if (type == MAP_SHARED && prot & PROT_WRITE && !file_can_write(f))
@@ -43,7 +48,7 @@ static int check_access(const struct file *f, int prot, int type)
 /* The number is the stub's own program's: another one is taken, and closed again by the mapping's end. */
 static long map_elsewhere(struct task *t, struct call *c, int host_fd)
 {
-	int number = notify_add_fd(c->id, host_fd, -1, true);
+	int number = platform_lend(t, host_fd);
 	if (number < 0)
 		return number;
 	uint64_t args[6];

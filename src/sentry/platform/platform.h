@@ -43,6 +43,8 @@ long platform_exec(struct task *t, struct call *c, int dirfd, uint64_t path, uin
  * registers already; nothing else may reach that number natively.
  */
 int platform_inject(struct task *t, int host_fd, int as);
+/* ... under a number that is free in the stub, which is returned: for calls that platform_call makes, SYS_close last. */
+int platform_lend(struct task *t, int host_fd);
 
 /*
  * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value), then the
