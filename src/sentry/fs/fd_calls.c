@@ -28,7 +28,7 @@ static int unshare_table(struct task *t)
 	return 0;
 }
 
-HANDLER(sys_close_range)
+HANDLER(call_close_range)
 {
 	unsigned first = (unsigned)c->args[0], last = (unsigned)c->args[1], flags = (unsigned)c->args[2];
 	int r;

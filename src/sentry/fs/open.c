@@ -318,7 +318,7 @@ static int read_how(struct task *t, uint64_t from, size_t n, struct open_how *re
 	return 0;
 }
 
-HANDLER(sys_openat2)
+HANDLER(call_openat2)
 {
 	struct open_how how;
 	int r = read_how(t, c->args[2], c->args[3], &how);

@@ -22,7 +22,7 @@ HANDLER(sys_clone)
 	return CALL_HOST;
 }
 
-HANDLER(sys_clone3)
+HANDLER(call_clone3)
 {
 	(void)t;
 	(void)c;

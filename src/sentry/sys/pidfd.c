@@ -7,9 +7,12 @@
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
+#include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #ifndef PIDFD_NONBLOCK
 #define PIDFD_NONBLOCK O_NONBLOCK
@@ -112,7 +115,7 @@ void pidfd_process_released(struct process *p)
 	pidfds_unref(of);
 }
 
-HANDLER(sys_pidfd_open)
+HANDLER(call_pidfd_open)
 {
 	pid_t pid = (pid_t)c->args[0];
 	unsigned flags = (unsigned)c->args[1];
@@ -140,7 +143,7 @@ static struct process *pidfd_process(const struct task *t, int fd, long *error)
 	return p && process_task(p) ? p : NULL;
 }
 
-HANDLER(sys_pidfd_send_signal)
+HANDLER(call_pidfd_send_signal)
 {
 	int sig = (int)c->args[1];
 	siginfo_t info;
@@ -165,6 +168,20 @@ HANDLER(sys_pidfd_send_signal)
 	if (!may_signal(t, process_task(p), sig))
 		return -EPERM;
 	return process_signal(p, sig);
+}
+
+/* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
+HANDLER(sys_waitid)
+{
+	struct file *f = fd_get(t, (int)c->args[1]);
+
+	if ((int)c->args[0] != P_PIDFD)
+		return -EINVAL;
+	if (!f || f->ops != &pidfd_ops)
+		return -EBADF;
+	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid, c->args[2], c->args[3],
+				  c->args[4]};
+	return platform_call(t, c, SYS_waitid, args, NULL, 0, NULL);
 }
 
 HANDLER(sys_pidfd_getfd)
