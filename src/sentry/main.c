@@ -122,6 +122,9 @@ static int start_first(const struct arguments *a, const struct boot *boot, struc
 	/* The carrier went to the process's directory already: it may have made it. */
 	if (!getcwd(cwd, sizeof(cwd)))
 		return err_sys(err, "cannot read the current working directory");
+	/* From here on "17" is descriptor 17 to the main thread as well (kernel.h). */
+	if (fchdir(kernel.self_fd_fd) < 0)
+		return err_sys(err, "cannot enter /proc/self/fd");
 	while (environ[envc])
 		envc++;
 	process.cwd = cwd;
