@@ -107,7 +107,7 @@ static int open_interp(struct task *t, struct image *x)
 	struct place *place = NULL;
 	if (!x->elf.interp)
 		return 0;
-	int r = path_open_exec(t, AT_FDCWD, x->elf.interp, 0, &place, &x->interp_fd);
+	int r = path_open_exec(t, AT_FDCWD, x->elf.interp, PATH_FOLLOW, &place, &x->interp_fd);
 	place_unref(place);
 	if (r)
 		return r;
