@@ -27,6 +27,7 @@ struct arguments {
 	int config, control, proc, log, trace, request;
 	int argc;
 	char **argv; /* the guest's */
+	char cwd[PATH_MAX]; /* likewise: the carrier went there, and made it where it lacked */
 };
 
 static int parse(int argc, char **argv, struct arguments *a, struct err *err)
@@ -55,6 +56,8 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 	if (i + 1 >= argc || a->control < 0)
 		return err_set(err, EINVAL, "coffer-sentry is started by coffer, with descriptors that nobody else has; "
 					    "type `coffer run --isolation=kernel IMAGE`");
+	if (!getcwd(a->cwd, sizeof(a->cwd)))
+		return err_sys(err, "cannot read the current working directory");
 	a->argc = argc - i - 1;
 	a->argv = argv + i + 1;
 	return 0;
@@ -104,7 +107,7 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 	kernel.boot_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 	kernel.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	kernel.self_fd_fd = openat(kernel.proc_fd, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0)
+	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0 || fchdir(kernel.self_fd_fd) < 0)
 		return err_sys(err, "cannot open the container's root and the sentry's procfs");
 	int r = tame_mounts(err);
 	return r < 0 ? r : start_synth_mounts(boot->config, err);
@@ -113,21 +116,14 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 /* The first process takes over our standard streams and what else the runtime handed on. */
 static int start_first(const struct arguments *a, const struct boot *boot, struct err *err)
 {
-	char cwd[PATH_MAX];
 	struct oci_process process = *boot->config->process;
 	struct task *first;
 	int fds[3];
 	size_t envc = 0;
 
-	/* The carrier went to the process's directory already: it may have made it. */
-	if (!getcwd(cwd, sizeof(cwd)))
-		return err_sys(err, "cannot read the current working directory");
-	/* From here on "17" is descriptor 17 to the main thread as well (kernel.h). */
-	if (fchdir(kernel.self_fd_fd) < 0)
-		return err_sys(err, "cannot enter /proc/self/fd");
 	while (environ[envc])
 		envc++;
-	process.cwd = cwd;
+	process.cwd = a->cwd;
 	process.args = (str_list){.v = (const char **)a->argv, .n = (size_t)a->argc};
 	process.env = (str_list){.v = (const char **)environ, .n = envc};
 	for (int i = 0; i < 3; i++) {
