@@ -96,7 +96,8 @@ static int64_t random_seek(struct file *f, int64_t offset, int whence)
 
 int device_host_open(const char *name, dev_t dev, mode_t type, int flags)
 {
-	int fd = kernel.dev_fd < 0 ? -1 : openat(kernel.dev_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = kernel.dev_fd < 0 ? -1
+				   : openat(kernel.dev_fd, name, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0)
@@ -134,8 +135,11 @@ static const struct file_ops zero_ops = {.name = "zero",
 					 .release = device_release};
 static const struct file_ops full_ops = {
 	.name = "full", .read = zero_read, .write = full_write, .seek = stay_seek, .release = device_release};
-static const struct file_ops random_ops = {
-	.name = "random", .read = random_read, .write = random_write, .seek = random_seek, .release = device_release};
+static const struct file_ops random_ops = {.name = "random",
+					   .read = random_read,
+					   .write = random_write,
+					   .seek = random_seek,
+					   .release = device_release};
 
 /* ---- the host's nodes ---- */
 
@@ -218,7 +222,8 @@ static const char *listed(dev_t dev, bool block)
 	for (size_t i = 0; i < config->linux.devices.n; i++) {
 		const struct oci_device *d = &config->linux.devices.v[i];
 
-		if (d->major == (int64_t)major(dev) && d->minor == (int64_t)minor(dev) && (d->type == 'b') == block)
+		if (d->major == (int64_t)major(dev) && d->minor == (int64_t)minor(dev) &&
+		    (d->type == 'b') == block)
 			return str_starts(d->path, "/dev/") ? d->path + strlen("/dev/") : NULL;
 	}
 	return NULL;
@@ -232,7 +237,8 @@ static int node_open(dev_t dev, bool block, struct place *where, int flags, stru
 
 	if (!name)
 		return -ENXIO;
-	fd = device_host_open(name, dev, block ? S_IFBLK : S_IFCHR, flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_EXCL));
+	fd = device_host_open(name, dev, block ? S_IFBLK : S_IFCHR,
+			      flags & (O_ACCMODE | O_DIRECT | O_SYNC | O_EXCL));
 	if (fd < 0)
 		return fd;
 	x = calloc(1, sizeof(*x));

@@ -9,8 +9,8 @@ struct epoll_item {
 	struct epoll *ep;
 	struct file *target;
 	int fd;
-	bool queued;	    /* its entry is on the file's queue */
-	uint32_t events;    /* wanted, with EPOLLET and its kin */
+	bool queued;	 /* its entry is on the file's queue */
+	uint32_t events; /* wanted, with EPOLLET and its kin */
 	uint64_t data;
 	struct wait_entry entry;
 	struct list_node of_target, ready;

@@ -17,7 +17,8 @@ static void report(struct epoll *ep, struct epoll_item *i, uint32_t events, stru
 		list_append(&ep->ready, &i->ready);
 }
 
-/* Up to max items from the front of the list; what stays ready goes behind those that have not been looked at. */
+/* Up to max items from the front of the list; what stays ready goes behind those that have not been looked
+ * at. */
 static int collect(struct epoll *ep, struct epoll_event *to, int max, const struct epoll_item **first_again)
 {
 	int n = 0;
@@ -50,7 +51,8 @@ static long deliver(struct task *t, struct epoll *ep, uint64_t to, int max)
 
 	do {
 		n = collect(ep, batch, MIN_OF(max - (int)sum, (int)BATCH), &again);
-		if (n > 0 && guest_write(t, to + (uint64_t)sum * sizeof(batch[0]), batch, (size_t)n * sizeof(batch[0])) < 0)
+		if (n > 0 && guest_write(t, to + (uint64_t)sum * sizeof(batch[0]), batch,
+					 (size_t)n * sizeof(batch[0])) < 0)
 			return sum > 0 ? sum : -EFAULT;
 		sum += n;
 	} while (n == BATCH && sum < max);

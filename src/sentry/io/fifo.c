@@ -85,7 +85,8 @@ static bool partner_came(const struct pipe_file *x)
 	}
 }
 
-int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags, struct file **ret)
+int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags,
+	      struct file **ret)
 {
 	struct pipe_file *x = c->resumed && c->release == drop_waiting ? c->data : NULL;
 	int r;

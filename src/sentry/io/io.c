@@ -62,7 +62,10 @@ struct mark {
 
 static int mark(struct mark *m, const struct io *io)
 {
-	*m = (struct mark){.iov = io->iov, .niov = io->niov, .left = io->left, .copy = calloc(io->niov, sizeof(*io->iov))};
+	*m = (struct mark){.iov = io->iov,
+			   .niov = io->niov,
+			   .left = io->left,
+			   .copy = calloc(io->niov, sizeof(*io->iov))};
 	if (!m->copy)
 		return -ENOMEM;
 	memcpy(m->copy, io->iov, io->niov * sizeof(*io->iov));
@@ -111,7 +114,8 @@ ssize_t io_to_host(struct io *io, io_host_call *move, void *data)
 
 uint32_t io_host_poll(int fd)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM};
+	struct pollfd p = {.fd = fd,
+			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM};
 
 	return poll(&p, 1, 0) > 0 ? (uint32_t)p.revents : 0;
 }

@@ -23,7 +23,7 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size);
  */
 ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip); /* 0 = empty and no writer; -EAGAIN */
 void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked at */
-size_t pipe_room(const struct file *f);				     /* bytes that a write takes now, at least */
+size_t pipe_room(const struct file *f); /* bytes that a write takes now, at least */
 
 /* ---- signalfd (signalfd.c) ---- */
 
@@ -40,8 +40,8 @@ int device_host_open(const char *name, dev_t dev, mode_t type, int flags);
 
 bool file_is_tty(const struct file *f);
 /*
- * What open(2) without O_NOCTTY does after the descriptor is there: a session leader without a terminal gets this one.
- * Returns what the handler returns: fd, or CALL_GONE with the fd to come.
+ * What open(2) without O_NOCTTY does after the descriptor is there: a session leader without a terminal gets
+ * this one. Returns what the handler returns: fd, or CALL_GONE with the fd to come.
  */
 long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flags);
 
@@ -54,7 +54,8 @@ enum { IO_DEV_ANON = 13, IO_DEV_PIPE = 14 };
 void io_stat_anonymous(struct statx *st, mode_t mode, uint64_t ino, unsigned dev_minor, uid_t uid, gid_t gid);
 /* An answer of an ioctl that is an int. */
 long io_put_int(struct task *t, uint64_t to, int value);
-/* Reads and writes of host descriptors: from and to the guest through a buffer, by `move`, which is one host call. */
+/* Reads and writes of host descriptors: from and to the guest through a buffer, by `move`, which is one host
+ * call. */
 typedef ssize_t io_host_call(void *data, void *buf, size_t n);
 ssize_t io_from_host(struct io *io, io_host_call *move, void *data);
 ssize_t io_to_host(struct io *io, io_host_call *move, void *data);
@@ -71,7 +72,7 @@ struct wait_mask {
 /* -EINVAL, -EFAULT. */
 int wait_mask_get(struct task *t, struct wait_mask *ret, uint64_t at, uint64_t size);
 /*
- * What a handler of a waiting call returns instead of CALL_PARK, its task being on the queues: as park, but signals
- * are let in by this mask while it waits.
+ * What a handler of a waiting call returns instead of CALL_PARK, its task being on the queues: as park, but
+ * signals are let in by this mask while it waits.
  */
 long wait_mask_park(struct task *t, struct call *c, const struct wait_mask *mask);

@@ -22,14 +22,15 @@ struct pipe {
 struct pipe_file {
 	struct file file;
 	struct pipe *pipe;
-	/* How often the other side had been opened before: a FIFO's opener waits for more, and a reader who came before
-	 * any writer is not told of a hang-up until there was one. */
+	/* How often the other side had been opened before: a FIFO's opener waits for more, and a reader who
+	 * came before any writer is not told of a hang-up until there was one. */
 	unsigned readers_seen, writers_seen;
 };
 
 extern const struct file_ops pipe_ops;
 
-struct pipe *pipe_new(void);			       /* NULL = ENOMEM */
-struct pipe_file *pipe_open_end(struct pipe *p, int flags); /* takes a reference to p, also where it fails (NULL) */
+struct pipe *pipe_new(void); /* NULL = ENOMEM */
+struct pipe_file *pipe_open_end(struct pipe *p,
+				int flags); /* takes a reference to p, also where it fails (NULL) */
 void pipe_unref(struct pipe *p);
 void fifo_forget(struct pipe *p); /* the last end has gone */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* poll, ppoll, select and pselect6: each look asks every file anew; only a look that finds nothing goes on queues. */
+/* poll, ppoll, select and pselect6: each look asks every file anew; only a look that finds nothing goes on
+ * queues. */
 #include "sentry/io/clock_math.h"
 #include "sentry/io/io.h"
 
@@ -12,7 +13,8 @@ enum {
 	WANT_EXCEPT = POLLPRI,
 };
 
-/* What is there of what is wanted; where nothing is, and `wait`, the task goes on the file's queue.  -ENOMEM. */
+/* What is there of what is wanted; where nothing is, and `wait`, the task goes on the file's queue.  -ENOMEM.
+ */
 static int look(struct task *t, struct file *f, uint32_t wanted, bool wait)
 {
 	uint32_t events;
@@ -105,7 +107,8 @@ static int64_t time_left(const struct call *c)
 	return c->deadline == INT64_MAX ? 0 : MAX_OF(c->deadline - now_monotonic(), INT64_C(0));
 }
 
-/* What is left of the limit is told to the guest, as far as its memory lets us, which is Linux' rule as well. */
+/* What is left of the limit is told to the guest, as far as its memory lets us, which is Linux' rule as well.
+ */
 static long limit_put(struct task *t, const struct call *c, uint64_t at, int64_t ns, long result)
 {
 	struct timespec left;

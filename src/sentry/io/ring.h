@@ -18,8 +18,8 @@ struct ring_slot {
 
 struct ring {
 	struct ring_slot *slots;
-	unsigned size;	     /* of slots; a power of two */
-	unsigned head, tail; /* free-running: next to be written, next to be read */
+	unsigned size;	      /* of slots; a power of two */
+	unsigned head, tail;  /* free-running: next to be written, next to be read */
 	unsigned char *spare; /* one page kept from the last slot that was emptied */
 };
 

@@ -163,7 +163,8 @@ static ssize_t signal_read(struct file *f, struct io *io)
 {
 	struct signalfd *x = of(f);
 	const struct scratch scratch = {.mask = x->mask};
-	uint64_t args[6] = {PLATFORM_SCRATCH + offsetof(struct scratch, mask), PLATFORM_SCRATCH + offsetof(struct scratch, info),
+	uint64_t args[6] = {PLATFORM_SCRATCH + offsetof(struct scratch, mask),
+			    PLATFORM_SCRATCH + offsetof(struct scratch, info),
 			    PLATFORM_SCRATCH + offsetof(struct scratch, zero), sizeof(x->mask)};
 	struct task *t = io->task;
 

@@ -148,7 +148,8 @@ static int arm_host(int fd)
 {
 	const struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
 
-	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno : 0;
+	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) < 0 ? -errno
+												  : 0;
 }
 
 static void clock_was_set(struct host_watch *w, uint32_t events)
@@ -205,7 +206,8 @@ HANDLER(sys_timerfd_create)
 
 	if (flags & ~(TFD_CLOEXEC | TFD_NONBLOCK))
 		return -EINVAL;
-	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME && clock != CLOCK_BOOTTIME && !is_alarm(clock))
+	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME && clock != CLOCK_BOOTTIME &&
+	    !is_alarm(clock))
 		return -EINVAL;
 	if (is_alarm(clock) && !creds_capable(t->creds, CAP_WAKE_ALARM))
 		return -EPERM;

@@ -167,7 +167,8 @@ static bool same_file(int a, int b)
 	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* The terminal behind a descriptor or an O_PATH one, opened anew: its node in the container's /dev, where it has one. */
+/* The terminal behind a descriptor or an O_PATH one, opened anew: its node in the container's /dev, where it
+ * has one. */
 static int open_anew(int fd, int flags)
 {
 	int access = flags & O_ACCMODE, r;

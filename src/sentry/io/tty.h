@@ -36,7 +36,7 @@ struct tty_job {
 };
 int tty_job_of(const struct task *t, struct tty_job *ret);
 /*
- * A background process reads (SIGTTIN) or changes (SIGTTOU) its controlling terminal: 0 = go on, -EIO, or CALL_PARK
- * after the signal has been sent to its group.
+ * A background process reads (SIGTTIN) or changes (SIGTTOU) its controlling terminal: 0 = go on, -EIO, or
+ * CALL_PARK after the signal has been sent to its group.
  */
 long tty_job_check(struct task *t, struct tty_file *x, int sig);

@@ -10,7 +10,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-/* PID (comm) S ppid pgrp session tty_nr tpgid ...; the name may hold anything, so from its last parenthesis. */
+/* PID (comm) S ppid pgrp session tty_nr tpgid ...; the name may hold anything, so from its last parenthesis.
+ */
 int tty_job_of(const struct task *t, struct tty_job *ret)
 {
 	char buf[512];
@@ -23,7 +24,8 @@ int tty_job_of(const struct task *t, struct tty_job *ret)
 	if (n < 0)
 		return (int)n;
 	after = strrchr(buf, ')');
-	if (!after || sscanf(after + 1, " %c %d %d %d %u %d", &state, &parent, &pgrp, &session, &tty, &foreground) != 6)
+	if (!after ||
+	    sscanf(after + 1, " %c %d %d %d %u %d", &state, &parent, &pgrp, &session, &tty, &foreground) != 6)
 		return -EIO;
 	*ret = (struct tty_job){.pid = t->process->host_pid,
 				.parent = parent,
@@ -100,7 +102,8 @@ long tty_job_check(struct task *t, struct tty_file *x, int sig)
 {
 	struct tty_job job;
 
-	if (tty_job_of(t, &job) < 0 || job.tty != x->rdev || job.foreground <= 0 || job.pgrp == job.foreground)
+	if (tty_job_of(t, &job) < 0 || job.tty != x->rdev || job.foreground <= 0 ||
+	    job.pgrp == job.foreground)
 		return 0;
 	if (is_deaf(t, sig))
 		return sig == SIGTTIN ? -EIO : 0;

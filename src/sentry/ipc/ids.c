@@ -97,7 +97,9 @@ int ipc_may(const struct creds *creds, const struct ipc_object *o, unsigned want
 
 int ipc_may_control(const struct creds *creds, const struct ipc_object *o)
 {
-	return creds->euid == o->cuid || creds->euid == o->uid || creds_capable(creds, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return creds->euid == o->cuid || creds->euid == o->uid || creds_capable(creds, CAP_SYS_ADMIN)
+		       ? 0
+		       : -EPERM;
 }
 
 void ipc_perm_out(const struct ipc_object *o, struct ipc_perm *ret)

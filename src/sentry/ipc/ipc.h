@@ -5,7 +5,8 @@
 #include "sentry/synth.h"
 #include "sentry/task.h"
 
-/* A process has ended: what it has attached is detached, its undo values are applied, its notifications go. */
+/* A process has ended: what it has attached is detached, its undo values are applied, its notifications go.
+ */
 void ipc_released(struct process *p);
 /* `p`, new, has attached what `from`, its parent, has.  -ENOMEM. */
 int ipc_forked(struct process *p, const struct process *from);

@@ -34,7 +34,7 @@ struct mq_message {
 struct mq {
 	struct list_node all;
 	struct wait_queue queue;
-	struct list_node messages; /* in the order in which they are received */
+	struct list_node messages;	 /* in the order in which they are received */
 	unsigned refs, count, receivers; /* receivers: of those that wait */
 	long max_messages, max_size;
 	uint64_t ino;
@@ -343,7 +343,7 @@ HANDLER(sys_mq_timedsend)
 	if (guest_read(t, m->text, c->args[1], size) < 0)
 		r = -EFAULT;
 	else if (q->count >= (unsigned long)q->max_messages)
-		r = f->flags & O_NONBLOCK	 ? -EAGAIN
+		r = f->flags & O_NONBLOCK  ? -EAGAIN
 		    : park_deadline(t, ns) ? -ETIMEDOUT
 					   : (int)park(t, &q->queue, EPOLLOUT);
 	if (r < 0) {
@@ -400,7 +400,8 @@ HANDLER(sys_mq_timedreceive)
 	list_remove(&m->in_queue);
 	q->count--;
 	r = (long)m->size;
-	if (guest_write(t, c->args[1], m->text, m->size) < 0 || (c->args[3] && guest_put(t, c->args[3], &priority) < 0))
+	if (guest_write(t, c->args[1], m->text, m->size) < 0 ||
+	    (c->args[3] && guest_put(t, c->args[3], &priority) < 0))
 		r = -EFAULT;
 	free(m);
 	wake(&q->queue, EPOLLOUT | EPOLLWRNORM);
@@ -418,7 +419,8 @@ HANDLER(sys_mq_notify)
 			return -EFAULT;
 		if (event.sigev_notify != SIGEV_NONE && event.sigev_notify != SIGEV_SIGNAL)
 			return event.sigev_notify == SIGEV_THREAD ? -ENOSYS : -EINVAL;
-		if (event.sigev_notify == SIGEV_SIGNAL && (event.sigev_signo < 0 || event.sigev_signo > SIGRTMAX))
+		if (event.sigev_notify == SIGEV_SIGNAL &&
+		    (event.sigev_signo < 0 || event.sigev_signo > SIGRTMAX))
 			return -EINVAL;
 	}
 	q = queue_at(t, (int)c->args[0], &f);

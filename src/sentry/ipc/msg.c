@@ -145,7 +145,8 @@ static bool matches(const struct message *m, long type, int flags)
 {
 	if (type == 0)
 		return true;
-	return type < 0 ? m->type <= (type == LONG_MIN ? LONG_MAX : -type) : (m->type == type) != !!(flags & MSG_EXCEPT);
+	return type < 0 ? m->type <= (type == LONG_MIN ? LONG_MAX : -type)
+			: (m->type == type) != !!(flags & MSG_EXCEPT);
 }
 
 /* The message that a receiver gets: the first that matches; of a negative type the one of the lowest type. */
@@ -291,16 +292,19 @@ HANDLER(sys_msgctl)
 
 void ipc_show_msg(struct synth_text *text)
 {
-	synth_printf(text, "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime   "
+	synth_printf(text, "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid "
+			   " cgid      stime   "
 			   "   rtime      ctime\n");
 	for (unsigned i = 0; i < msgs.ids.size; i++) {
 		const struct ipc_object *o = msgs.ids.slots[i];
 		const struct queue *q = o ? container_of(o, const struct queue, object) : NULL;
 
 		if (q)
-			synth_printf(text, "%10d %10d  %4o  %10zu %10zu %5d %5d %5u %5u %5u %5u %10ld %10ld %10ld\n", o->key,
-				     o->id, o->mode, q->bytes, q->count, q->last_sender, q->last_receiver, o->uid,
-				     o->gid, o->cuid, o->cgid, (long)q->send_time, (long)q->receive_time,
-				     (long)q->change_time);
+			synth_printf(
+				text,
+				"%10d %10d  %4o  %10zu %10zu %5d %5d %5u %5u %5u %5u %10ld %10ld %10ld\n",
+				o->key, o->id, o->mode, q->bytes, q->count, q->last_sender, q->last_receiver,
+				o->uid, o->gid, o->cuid, o->cgid, (long)q->send_time, (long)q->receive_time,
+				(long)q->change_time);
 	}
 }

@@ -45,8 +45,8 @@ struct sem_table {
 extern struct sem_table sems;
 
 /*
- * All operations or none: 0; > 0 = it must wait, for operation (result - 1); -EAGAIN, -ERANGE.  `adjust`: the undo
- * values, NULL where no operation has SEM_UNDO.
+ * All operations or none: 0; > 0 = it must wait, for operation (result - 1); -EAGAIN, -ERANGE.  `adjust`: the
+ * undo values, NULL where no operation has SEM_UNDO.
  */
 int sem_perform(struct sem_set *s, const struct sembuf *ops, size_t n, int *adjust, pid_t pid);
 void sem_remove(struct sem_set *s);

@@ -179,13 +179,16 @@ HANDLER(sys_semctl)
 
 void ipc_show_sem(struct synth_text *text)
 {
-	synth_printf(text, "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n");
+	synth_printf(
+		text,
+		"       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n");
 	for (unsigned i = 0; i < sems.ids.size; i++) {
 		const struct ipc_object *o = sems.ids.slots[i];
 		const struct sem_set *s = o ? container_of(o, const struct sem_set, object) : NULL;
 
 		if (s)
-			synth_printf(text, "%10d %10d  %4o %10d %5u %5u %5u %5u %10ld %10ld\n", o->key, o->id, o->mode,
-				     s->n, o->uid, o->gid, o->cuid, o->cgid, (long)s->otime, (long)s->ctime);
+			synth_printf(text, "%10d %10d  %4o %10d %5u %5u %5u %5u %10ld %10ld\n", o->key, o->id,
+				     o->mode, s->n, o->uid, o->gid, o->cuid, o->cgid, (long)s->otime,
+				     (long)s->ctime);
 	}
 }

@@ -160,7 +160,8 @@ struct lent {
 
 static void drop_lent(struct task *t, void *data)
 {
-	(void)t; /* it has the descriptor until it ends or executes something, should it have been interrupted */
+	(void)t; /* it has the descriptor until it ends or executes something, should it have been interrupted
+		  */
 	free(data);
 }
 
@@ -228,9 +229,10 @@ static long map(struct task *t, struct call *c, const struct segment *s, uint64_
 	}
 	c->data = l;
 	c->release = drop_lent;
-	return platform_call(t, c, SYS_mmap,
-			     (const uint64_t[6]){addr, pages_of(s) * PAGE, prot, MAP_SHARED | how, (uint64_t)l->fd, 0},
-			     NULL, 0, mapped);
+	return platform_call(
+		t, c, SYS_mmap,
+		(const uint64_t[6]){addr, pages_of(s) * PAGE, prot, MAP_SHARED | how, (uint64_t)l->fd, 0},
+		NULL, 0, mapped);
 }
 
 /* Where: 0 and the address (0 = anywhere), or -EINVAL. */
@@ -287,7 +289,8 @@ HANDLER(sys_shmdt)
 	list_each(a, &t->process->shm, struct attachment, of_process)
 	{
 		if (a->addr == c->args[0])
-			return platform_call(t, c, SYS_munmap, (const uint64_t[6]){a->addr, a->len}, NULL, 0, detached);
+			return platform_call(t, c, SYS_munmap, (const uint64_t[6]){a->addr, a->len}, NULL, 0,
+					     detached);
 	}
 	return -EINVAL;
 }
@@ -327,7 +330,8 @@ static long info(struct task *t, int cmd, uint64_t arg)
 		for (unsigned i = 0; i < shm.ids.size; i++) {
 			struct stat st;
 
-			if (shm.ids.slots[i] && fstat(container_of(shm.ids.slots[i], struct segment, object)->fd, &st) == 0)
+			if (shm.ids.slots[i] &&
+			    fstat(container_of(shm.ids.slots[i], struct segment, object)->fd, &st) == 0)
 				now.shm_rss += (unsigned long)st.st_blocks / (PAGE / 512);
 		}
 	}
@@ -357,7 +361,8 @@ static long control(struct task *t, struct segment *s, int cmd, uint64_t arg)
 	return 0;
 }
 
-/* Memory of the sandbox is not swapped apart from the rest of it; the rights are checked as for the real thing. */
+/* Memory of the sandbox is not swapped apart from the rest of it; the rights are checked as for the real
+ * thing. */
 static long lock(const struct task *t, struct segment *s, int cmd)
 {
 	bool owner = t->creds->euid == s->object.uid || t->creds->euid == s->object.cuid;
@@ -368,7 +373,8 @@ static long lock(const struct task *t, struct segment *s, int cmd)
 		if (cmd == SHM_LOCK && t->process->limits[RLIMIT_MEMLOCK].rlim_cur == 0)
 			return -EPERM;
 	}
-	s->object.mode = cmd == SHM_LOCK ? s->object.mode | SHM_LOCKED : s->object.mode & ~(unsigned)SHM_LOCKED;
+	s->object.mode =
+		cmd == SHM_LOCK ? s->object.mode | SHM_LOCKED : s->object.mode & ~(unsigned)SHM_LOCKED;
 	return 0;
 }
 
@@ -384,7 +390,8 @@ HANDLER(sys_shmctl)
 		return info(t, cmd, c->args[2]);
 	if (cmd == SHM_STAT || cmd == SHM_STAT_ANY_) {
 		o = ipc_slot(&shm.ids, id);
-		return o ? stat_segment(t, container_of(o, struct segment, object), cmd, c->args[2]) : -EINVAL;
+		return o ? stat_segment(t, container_of(o, struct segment, object), cmd, c->args[2])
+			 : -EINVAL;
 	}
 	if (cmd != IPC_STAT && cmd != IPC_SET && cmd != IPC_RMID && cmd != SHM_LOCK && cmd != SHM_UNLOCK)
 		return -EINVAL;
@@ -399,7 +406,8 @@ HANDLER(sys_shmctl)
 
 void ipc_show_shm(struct synth_text *text)
 {
-	synth_printf(text, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid "
+	synth_printf(text, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid "
+			   " cuid  cgid "
 			   "     atime      dtime      ctime                   rss                  swap\n");
 	for (unsigned i = 0; i < shm.ids.size; i++) {
 		const struct ipc_object *o = shm.ids.slots[i];
@@ -408,10 +416,11 @@ void ipc_show_shm(struct synth_text *text)
 
 		if (!s || fstat(s->fd, &st) < 0)
 			continue;
-		synth_printf(text,
-			     "%10d %10d  %4o %21llu %5d %5d  %5u %5u %5u %5u %5u %10ld %10ld %10ld %21lld %21d\n",
-			     o->key, o->id, o->mode, (unsigned long long)s->size, s->creator, s->last, s->attached,
-			     o->uid, o->gid, o->cuid, o->cgid, (long)s->attach_time, (long)s->detach_time,
-			     (long)s->change_time, (long long)st.st_blocks * 512, 0);
+		synth_printf(
+			text,
+			"%10d %10d  %4o %21llu %5d %5d  %5u %5u %5u %5u %5u %10ld %10ld %10ld %21lld %21d\n",
+			o->key, o->id, o->mode, (unsigned long long)s->size, s->creator, s->last, s->attached,
+			o->uid, o->gid, o->cuid, o->cgid, (long)s->attach_time, (long)s->detach_time,
+			(long)s->change_time, (long long)st.st_blocks * 512, 0);
 	}
 }

@@ -97,7 +97,8 @@ bool mask_stopped(struct task *t)
 	switch (m->state) {
 	case MASK_ASKED:
 		m->state = MASK_OWN;
-		if (t->state == CALL_IDLE || ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(m->own), &m->own) < 0)
+		if (t->state == CALL_IDLE ||
+		    ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(m->own), &m->own) < 0)
 			return false;
 		set_mask(t, m->bits);
 		m->state = MASK_LENT;
@@ -146,8 +147,8 @@ bool mask_entered(struct task *t)
 	if (m->state != MASK_ENTERING)
 		return false;
 	m->state = MASK_OWN;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && guest_get(t, &kept, regs.rsp + FRAME_MASK) == 0 &&
-	    kept == m->bits)
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 &&
+	    guest_get(t, &kept, regs.rsp + FRAME_MASK) == 0 && kept == m->bits)
 		(void)guest_put(t, regs.rsp + FRAME_MASK, &m->own); /* it has just been read there */
 	else
 		set_mask(t, m->own); /* the handler went away meanwhile */
