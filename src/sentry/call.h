@@ -88,6 +88,7 @@ void call_trace(struct task *t, const struct call *c, long result);
 /* The table as Markdown: docs/kernel-calls.md; written by trace.c.  0 or -errno. */
 int call_table_print(FILE *to);
 
-#define HANDLER(name)                                                                                          \
-	call_handler name;                                                                                     \
-	long name(struct task *t __attribute__((__unused__)), struct call *c __attribute__((__unused__)))
+/* The rows' `sys_read` is handle_sys_read() in C: base/sys.h has functions of such names. */
+#define HANDLER(name)                                                                                        \
+	call_handler handle_##name;                                                                          \
+	long handle_##name(struct task *t __attribute__((__unused__)), struct call *c __attribute__((__unused__)))

@@ -9,8 +9,8 @@
 #include <errno.h>
 
 /* Handlers first: a row's handler needs no other declaration. */
-#define CALL(name, handler, support, reason, returns, types)	call_handler handler;
-#define GUARDED(name, handler, reason, returns, types)		call_handler handler;
+#define CALL(name, handler, support, reason, returns, types) call_handler handle_##handler;
+#define GUARDED(name, handler, reason, returns, types)	     call_handler handle_##handler;
 #define NATIVE(name, reason, returns, types)
 #define REFUSED(name, error, reason, returns, types)
 #include "sentry/calls_all.h"
@@ -39,14 +39,16 @@
 #define PICK(...)		SECOND(__VA_ARGS__, RESTART_SYS, 0)
 #define INTERRUPTED(name)	PICK(INTERRUPTED_##name)
 
-#define ROW(name, handler, route, support, error, reason, returns, types)                                        \
-	[SYS_##name] = {#name, handler, route, support, error, reason, (returns)[0], types, INTERRUPTED(name)},
-#define CALL(name, handler, support, reason, returns, types)                                                     \
-	ROW(name, handler, ROUTE_TRAP, support, 0, reason, returns, types)
-#define GUARDED(name, handler, reason, returns, types)                                                           \
-	ROW(name, handler, ROUTE_GUARDED, FULL, 0, reason, returns, types)
-#define NATIVE(name, reason, returns, types)	     ROW(name, NULL, ROUTE_NATIVE, FULL, 0, reason, returns, types)
-#define REFUSED(name, error, reason, returns, types) ROW(name, NULL, ROUTE_REFUSED, FULL, error, reason, returns, types)
+#define ROW(name, handler, route, support, error, reason, returns, types)                                    \
+	[SYS_##name] = {#name,	handler,      route, support,	       error,                                \
+			reason, (returns)[0], types, INTERRUPTED(name)},
+#define CALL(name, handler, support, reason, returns, types)                                                 \
+	ROW(name, handle_##handler, ROUTE_TRAP, support, 0, reason, returns, types)
+#define GUARDED(name, handler, reason, returns, types)                                                       \
+	ROW(name, handle_##handler, ROUTE_GUARDED, FULL, 0, reason, returns, types)
+#define NATIVE(name, reason, returns, types) ROW(name, NULL, ROUTE_NATIVE, FULL, 0, reason, returns, types)
+#define REFUSED(name, error, reason, returns, types)                                                         \
+	ROW(name, NULL, ROUTE_REFUSED, FULL, error, reason, returns, types)
 
 static const struct call_row rows[] = {
 #include "sentry/calls_all.h"

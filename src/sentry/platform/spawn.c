@@ -136,6 +136,8 @@ static int give_arguments(struct task *t, const struct oci_process *spec)
 
 static int launch(struct task *t, const struct oci_process *spec, struct err *err)
 {
+	if (fchdir(kernel.self_fd_fd) < 0) /* before the first process nobody has gone there yet */
+		return err_sys(err, "cannot enter /proc/self/fd");
 	int r = find_program(t, spec, &t->platform->image);
 	if (r) {
 		(void)err_num(err, r, "cannot execute \"%s\"", spec->args.v[0]);
