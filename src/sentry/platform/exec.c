@@ -135,7 +135,7 @@ static int follow_scripts(struct task *t, struct image *x, int dirfd, const char
 	if (!name)
 		return -ENOMEM;
 	for (int depth = 0;; depth++) {
-		int r = depth ? open_program(t, AT_FDCWD, next, 0, x) : open_program(t, dirfd, path, flags, x);
+		int r = depth ? open_program(t, AT_FDCWD, next, PATH_FOLLOW, x) : open_program(t, dirfd, path, flags, x);
 		if (r)
 			return r;
 		memset(line, 0, sizeof(line));
