@@ -259,6 +259,7 @@ static bool may_do(const struct seccomp_notif *n)
 	switch (n->data.nr) {
 	case SYS_mmap:
 	case SYS_mprotect:
+	case SYS_rt_sigaction:
 	case SYS_setsid:
 	case SYS_close_range:
 		return true;

@@ -17,6 +17,7 @@
 #include "sentry/platform/stub_x86_64.h"
 
 #include <linux/prctl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -297,7 +298,7 @@ static int write_list(struct loader *l, uint64_t sp)
 	const struct image *x = l->x;
 	char tail[PAGE] = {0};
 	uint64_t tail_at = l->list_at + LIST_ROOM;
-	size_t map_at = TASK_COMM_LEN;
+	size_t map_at = TASK_COMM_LEN, action_at = map_at + sizeof(l->map), end = action_at + 4 * sizeof(uint64_t);
 	memcpy(tail, l->t->comm, TASK_COMM_LEN);
 	fill_map(l);
 	memcpy(tail + map_at, &l->map, sizeof(l->map));
@@ -309,15 +310,18 @@ static int write_list(struct loader *l, uint64_t sp)
 		add(l, SYS_mprotect, page_down(sp), PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN, 0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
-	if (x->new_session)
+	if (x->new_session) {
 		add(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
+		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
+		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
+	}
 	add(l, SYS_close_range, (uint64_t)x->in_stub,
 	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
 	add(l, STUB_END, l->sp, x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry, 0, 0, 0, 0);
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));
-	return r ? r : guest_write(l->t, tail_at, tail, map_at + sizeof(l->map));
+	return r ? r : guest_write(l->t, tail_at, tail, end);
 }
 
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)
