@@ -122,7 +122,8 @@ int device_open(struct task *t, dev_t dev, struct place *where, int flags, struc
 	return -ENXIO;
 }
 
-int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags, struct file **ret)
+int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags,
+	      struct file **ret)
 {
 	(void)t;
 	(void)c;
@@ -215,10 +216,10 @@ static bool fake_start(void)
 	return fake_task.files && fake_task.fs;
 }
 
-#define ARG(x)	   ((uint64_t)(uintptr_t)(x))
+#define ARG(x)	  ((uint64_t)(uintptr_t)(x))
 #define call(...) fake_call(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
-#define fake_call(handler, a, b, c, d, e, f, ...)                                                                  \
-	({                                                                                                         \
-		fake_task.call = (struct call){.args = {ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f)}};          \
-		handler(&fake_task, &fake_task.call);                                                              \
+#define fake_call(handler, a, b, c, d, e, f, ...)                                                            \
+	({                                                                                                   \
+		fake_task.call = (struct call){.args = {ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f)}};    \
+		handler(&fake_task, &fake_task.call);                                                        \
 	})

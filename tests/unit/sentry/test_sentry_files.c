@@ -8,8 +8,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-#define CALL(name, handler, support, reason, returns, types)	call_handler handler;
-#define GUARDED(name, handler, reason, returns, types)		call_handler handler;
+#define CALL(name, handler, support, reason, returns, types) call_handler handler;
+#define GUARDED(name, handler, reason, returns, types)	     call_handler handler;
 #define NATIVE(name, reason, returns, types)
 #define REFUSED(name, error, reason, returns, types)
 #include "sentry/calls_file.def"
@@ -24,8 +24,11 @@ static int dir_lookup(struct task *t, const struct synth_node *dir, const char *
 	static const struct {
 		const char *name;
 		const struct synth_type *type;
-	} entries[] = {
-		{"text", &text_type}, {"link", &link_type}, {"out", &out_type}, {"magic", &magic_type}, {"dir", &dir_type}};
+	} entries[] = {{"text", &text_type},
+		       {"link", &link_type},
+		       {"out", &out_type},
+		       {"magic", &magic_type},
+		       {"dir", &dir_type}};
 
 	(void)t;
 	(void)dir;
@@ -93,7 +96,8 @@ static const struct synth_type dir_type = {.mode = S_IFDIR | 0555, .lookup = dir
 static const struct synth_type text_type = {.mode = S_IFREG | 0444, .show = text_show};
 static const struct synth_type link_type = {.mode = S_IFLNK | 0777, .readlink = link_text};
 static const struct synth_type out_type = {.mode = S_IFLNK | 0777, .readlink = out_text};
-static const struct synth_type magic_type = {.mode = S_IFLNK | 0777, .readlink = out_text, .follow = magic_follow};
+static const struct synth_type magic_type = {
+	.mode = S_IFLNK | 0777, .readlink = out_text, .follow = magic_follow};
 
 /* ---- the tests ---- */
 
@@ -122,7 +126,8 @@ static bool make_tree(void)
 	if (stat("/dev/shm", &st) < 0)
 		return false;
 	(void)snprintf(dest, sizeof(dest), "%s/fake", base);
-	mounts[0] = (struct synth_mount){.fstype = "proc", .dest = dest, .root = {.type = &dir_type}, .dev = st.st_dev};
+	mounts[0] = (struct synth_mount){
+		.fstype = "proc", .dest = dest, .root = {.type = &dir_type}, .dev = st.st_dev};
 	synth_mounts = mounts;
 	return symlink("fake", in_base("/to-fake")) == 0 && symlink("real/x", in_base("/to-x")) == 0 &&
 	       symlink("/dev/shm", in_base("/to-placeholder")) == 0;
