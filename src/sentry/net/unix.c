@@ -154,16 +154,16 @@ static int connect_stream(struct task *t, struct unix_socket *u, const struct so
 		r = unix_find(t, a, len, u->s.type, &listener);
 	if (r < 0)
 		return r;
-	if (u->state == UNIX_CONNECTED)
-		return -EISCONN;
-	if (u->state == UNIX_LISTENING)
-		return -EINVAL;
 	if (listener->state != UNIX_LISTENING || listener->shutdown & SHUT_RECEIVE)
 		return -ECONNREFUSED;
 	if (listener->nembryos > listener->backlog) {
 		*ret_queue = &listener->space;
 		return -EAGAIN;
 	}
+	if (u->state == UNIX_CONNECTED)
+		return -EISCONN;
+	if (u->state == UNIX_LISTENING)
+		return -EINVAL;
 	n = embryo_new(t, listener, u);
 	if (!n)
 		return -ENOMEM;

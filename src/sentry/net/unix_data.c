@@ -309,8 +309,6 @@ ssize_t unix_receive(struct task *t, struct socket *s, struct message *m)
 		return -ENOTCONN;
 	if (m->flags & MSG_OOB)
 		return s->stream ? -EINVAL : -EOPNOTSUPP;
-	if (s->stream && m->io.left == 0)
-		return 0;
 	if (!list_empty(&u->packets))
 		return s->stream ? receive_stream(t, u, m) : receive_datagram(t, u, m);
 	if (s->error)

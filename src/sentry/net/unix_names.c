@@ -60,6 +60,7 @@ static struct unix_socket **bucket_of_inode(uint64_t dev, uint64_t ino)
 	return &buckets[(ino ^ dev) % BUCKETS];
 }
 
+/* Abstract names are apart by type. */
 static struct unix_socket *find_abstract(const struct unix_address *a, int type)
 {
 	for (struct unix_socket *u = *bucket_of_name(a); u; u = u->next_bound)
@@ -153,7 +154,7 @@ int unix_autobind(struct unix_socket *u)
 		struct unix_address *x = address_new(&a, UNIX_PATH_AT + 6);
 		if (!x)
 			return -ENOMEM;
-		if (!find_abstract(x, -1)) {
+		if (!find_abstract(x, u->s.type)) {
 			enter(u, x, bucket_of_name(x));
 			return 0;
 		}
@@ -177,7 +178,7 @@ int unix_bind(struct task *t, struct socket *s, const struct sockaddr_storage *a
 	if (u->address)
 		r = -EINVAL;
 	else if (is_abstract(&x->sun))
-		r = find_abstract(x, -1) ? -EADDRINUSE : 0;
+		r = find_abstract(x, s->type) ? -EADDRINUSE : 0;
 	else
 		r = bind_path(t, u, x->sun.sun_path);
 	if (r < 0)
@@ -225,7 +226,7 @@ int unix_find(struct task *t, const struct sockaddr_storage *a, socklen_t len, i
 	} else {
 		*ret = find_abstract(x, type);
 		if (!*ret)
-			r = find_abstract(x, -1) ? -EPROTOTYPE : -ECONNREFUSED;
+			r = -ECONNREFUSED;
 	}
 	unix_address_unref(x);
 	return r;
