@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_INET and AF_INET6 over the loopback, at their edges. */
+#define _GNU_SOURCE
+#include "facts.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <unistd.h>
+
+static int pipes;
+static void on_pipe(int sig)
+{
+	(void)sig;
+	pipes++;
+}
+
+static struct sockaddr_in loopback(int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
+static int events(int fd, int want, int wait)
+{
+	struct pollfd p = {fd, (short)want, 0};
+	return poll(&p, 1, wait) < 0 ? -1 : p.revents;
+}
+
+/* A listener on a port of the kernel's choice. */
+static int listener(struct sockaddr_in *a, int flags)
+{
+	socklen_t len = sizeof(*a);
+	int l = socket(AF_INET, SOCK_STREAM | flags, 0);
+
+	*a = loopback(0);
+	if (bind(l, (void *)a, sizeof(*a)) < 0 || listen(l, 5) < 0 || getsockname(l, (void *)a, &len) < 0)
+		return -1;
+	return l;
+}
+
+static void connection(int s[2])
+{
+	struct sockaddr_in a;
+	int l = listener(&a, 0);
+
+	s[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(s[0], (void *)&a, sizeof(a)) < 0)
+		perror("connect");
+	s[1] = accept(l, NULL, NULL);
+	close(l);
+}
+
+static void making(void)
+{
+	FAILS("bad type", socket(AF_INET, 9, 0), ESOCKTNOSUPPORT);
+	FAILS("bad protocol", socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), EPROTONOSUPPORT);
+	FAILS("protocol out of range", socket(AF_INET, SOCK_STREAM, 9999), EINVAL);
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a = loopback(0);
+	FAILS("short address", bind(s, (void *)&a, 4), EINVAL);
+	a.sin_family = AF_INET6;
+	FAILS("another family", bind(s, (void *)&a, sizeof(a)), EAFNOSUPPORT);
+	a = loopback(0);
+	a.sin_addr.s_addr = htonl(0x08080808);
+	FAILS("not our address", bind(s, (void *)&a, sizeof(a)), EADDRNOTAVAIL);
+	FAILS("send unconnected", send(s, "x", 1, MSG_NOSIGNAL), EPIPE);
+	FAILS("receive unconnected", recv(s, &a, 1, 0), ENOTCONN);
+	FAILS("accept without listen", accept(s, NULL, NULL), EINVAL);
+	FAILS("no peer", getpeername(s, (void *)&a, &(socklen_t){16}), ENOTCONN);
+	IS("unbound name", getsockname(s, (void *)&a, &(socklen_t){16}) == 0 && a.sin_port == 0, 1);
+	IS("unconnected polls", events(s, POLLIN | POLLOUT, 0), POLLOUT | POLLHUP);
+	close(s);
+}
+
+static void tcp(void)
+{
+	struct sockaddr_in a, got;
+	socklen_t len = sizeof(got);
+	int l = listener(&a, SOCK_NONBLOCK), c, n, v;
+	char buf[64];
+
+	FAILS("nobody to accept", accept(l, NULL, NULL), EAGAIN);
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	IS("connect", connect(c, (void *)&a, sizeof(a)), 0);
+	FAILS("connect again", connect(c, (void *)&a, sizeof(a)), EISCONN);
+	IS("acceptable", events(l, POLLIN, 1000), POLLIN);
+	n = accept4(l, (void *)&got, &len, SOCK_CLOEXEC);
+	IS("accept", n >= 0, 1);
+	IS("whence", len == sizeof(got) && got.sin_family == AF_INET && got.sin_addr.s_addr == a.sin_addr.s_addr, 1);
+	IS("close-on-exec", fcntl(n, F_GETFD), FD_CLOEXEC);
+	IS("blocks", fcntl(n, F_GETFL) & O_NONBLOCK, 0);
+	IS("peer", getpeername(n, (void *)&got, &len) == 0 && got.sin_port != a.sin_port, 1);
+	IS("send", send(c, "hello", 5, 0), 5);
+	IS("readable", events(n, POLLIN | POLLOUT, 1000), POLLIN | POLLOUT);
+	IS("waiting bytes", ioctl(n, FIONREAD, &v) == 0 && v == 5, 1);
+	IS("peek", recv(n, buf, 3, MSG_PEEK), 3);
+	len = sizeof(got);
+	IS("receive", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &len) == 5 && !memcmp(buf, "hello", 5), 1);
+	IS("no address with a stream", len, 0);
+	FAILS("nothing there", recv(n, buf, 1, MSG_DONTWAIT), EAGAIN);
+	struct iovec out[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
+	IS("writev", writev(n, out, 3), 5);
+	struct iovec in[2] = {{buf, 1}, {buf + 10, 30}};
+	IS("readv", readv(c, in, 2), 5);
+	IS("spread", buf[0] == 'a' && !memcmp(buf + 10, "bcde", 4), 1);
+	FAILS("bad buffer", send(c, (void *)8, 10, 0), EFAULT);
+	IS("half closed", shutdown(c, SHUT_WR), 0);
+	IS("end", read(n, buf, 1), 0);
+	IS("still talks", write(n, "z", 1), 1);
+	IS("heard", read(c, buf, 4), 1);
+	pipes = 0;
+	FAILS("write after shutdown", write(c, "x", 1), EPIPE);
+	IS("signal", pipes, 1);
+	FAILS("not a stream of packets", setsockopt(c, SOL_SOCKET, SO_TYPE, &v, 4), ENOPROTOOPT);
+	close(n);
+	close(c);
+	close(l);
+	c = socket(AF_INET, SOCK_STREAM, 0);
+	FAILS("refused", connect(c, (void *)&a, sizeof(a)), ECONNREFUSED);
+	close(c);
+	c = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	int r = connect(c, (void *)&a, sizeof(a)), e = errno;
+	IS("refused later", r == -1 && (e == EINPROGRESS || e == ECONNREFUSED), 1);
+	if (e == EINPROGRESS) {
+		events(c, POLLOUT, 1000);
+		len = sizeof(v);
+		getsockopt(c, SOL_SOCKET, SO_ERROR, &v, &len);
+		e = v;
+	}
+	IS("with its error", e, ECONNREFUSED);
+	close(c);
+}
+
+static void options(void)
+{
+	int s[2], v = 1;
+	socklen_t len = sizeof(v);
+	struct linger lg = {1, 0};
+	struct tcp_info info;
+
+	connection(s);
+	IS("nodelay", setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &v, sizeof(v)), 0);
+	v = 0;
+	IS("is on", getsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &v, &len) == 0 && v == 1, 1);
+	FAILS("short value", setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &v, 2), EINVAL);
+	FAILS("no such option", setsockopt(s[0], IPPROTO_TCP, 222, &v, sizeof(v)), ENOPROTOOPT);
+	FAILS("no such level", setsockopt(s[0], 222, 2, &v, sizeof(v)), ENOPROTOOPT);
+	len = sizeof(info);
+	IS("info", getsockopt(s[0], IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	IS("established", info.tcpi_state, 1);
+	v = 5;
+	len = sizeof(v);
+	IS("ttl", setsockopt(s[0], IPPROTO_IP, IP_TTL, &v, sizeof(v)), 0);
+	IS("error", getsockopt(s[0], SOL_SOCKET, SO_ERROR, &v, &len) == 0 && v == 0, 1);
+	IS("type", getsockopt(s[0], SOL_SOCKET, SO_TYPE, &v, &len) == 0 && v == SOCK_STREAM, 1);
+	IS("protocol", getsockopt(s[0], SOL_SOCKET, SO_PROTOCOL, &v, &len) == 0 && v == IPPROTO_TCP, 1);
+	IS("reset on close", setsockopt(s[0], SOL_SOCKET, SO_LINGER, &lg, sizeof(lg)), 0);
+	lg = (struct linger){0};
+	len = sizeof(lg);
+	IS("is remembered", getsockopt(s[0], SOL_SOCKET, SO_LINGER, &lg, &len) == 0 && lg.l_onoff == 1, 1);
+	close(s[0]);
+	char c;
+	FAILS("reset", read(s[1], &c, 1), ECONNRESET);
+	close(s[1]);
+}
+
+static void udp(void)
+{
+	struct sockaddr_in a = loopback(0), got;
+	socklen_t len = sizeof(a);
+	int s = socket(AF_INET, SOCK_DGRAM, 0), c = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), on = 1;
+	char buf[16];
+
+	bind(s, (void *)&a, sizeof(a));
+	getsockname(s, (void *)&a, &len);
+	FAILS("no destination", send(c, "x", 1, 0), EDESTADDRREQ);
+	IS("sendto", sendto(c, "datagram", 8, 0, (void *)&a, sizeof(a)), 8);
+	len = sizeof(got);
+	IS("cut, whole length", recvfrom(s, buf, 3, MSG_TRUNC, (void *)&got, &len), 8);
+	IS("whence", len == sizeof(got) && got.sin_addr.s_addr == a.sin_addr.s_addr, 1);
+	IS("empty", sendto(c, "", 0, 0, (void *)&a, sizeof(a)), 0);
+	IS("comes", recv(s, buf, sizeof(buf), 0), 0);
+	FAILS("too long", sendto(c, buf, 70000, 0, (void *)&a, sizeof(a)), EMSGSIZE);
+	IS("want to know where to", setsockopt(s, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)), 0);
+	IS("connected", connect(c, (void *)&a, sizeof(a)), 0);
+	IS("send", send(c, "info", 4, 0), 4);
+	char control[128];
+	struct iovec v = {buf, sizeof(buf)};
+	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	IS("recvmsg", recvmsg(s, &m, 0), 4);
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+	IS("knows", h && h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO, 1);
+	IS("it was here", ((struct in_pktinfo *)CMSG_DATA(h))->ipi_addr.s_addr, a.sin_addr.s_addr);
+	FAILS("no more", recv(c, buf, 1, 0), EAGAIN);
+	close(s);
+	send(c, "x", 1, 0);
+	usleep(10000);
+	FAILS("nobody there", send(c, "x", 1, 0) == 1 ? recv(c, buf, 1, 0) : -1, ECONNREFUSED);
+	close(c);
+}
+
+static void *late(void *arg)
+{
+	usleep(30000);
+	return send(*(int *)arg, "late", 4, 0) == 4 ? NULL : arg;
+}
+
+static void waiting(void)
+{
+	int s[2];
+	char buf[8];
+	pthread_t w;
+	struct timeval tv = {0, 40000};
+	void *r;
+
+	connection(s);
+	pthread_create(&w, NULL, late, &s[0]);
+	IS("waits", recv(s[1], buf, sizeof(buf), 0), 4);
+	pthread_join(w, &r);
+	setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	FAILS("not for ever", recv(s[1], buf, 1, 0), EAGAIN);
+	FAILS("nor in read", read(s[1], buf, 1), EAGAIN);
+	IS("none", events(s[1], POLLIN, 20), 0);
+	pthread_create(&w, NULL, late, &s[0]);
+	IS("polled", events(s[1], POLLIN, 1000), POLLIN);
+	pthread_join(w, &r);
+	IS("read", read(s[1], buf, 8), 4);
+	int ep = epoll_create1(0);
+	struct epoll_event e = {EPOLLIN | EPOLLET, {.fd = s[1]}}, got;
+	IS("watched", epoll_ctl(ep, EPOLL_CTL_ADD, s[1], &e), 0);
+	IS("quiet", epoll_wait(ep, &got, 1, 10), 0);
+	pthread_create(&w, NULL, late, &s[0]);
+	IS("edge", epoll_wait(ep, &got, 1, 1000), 1);
+	IS("once", epoll_wait(ep, &got, 1, 10), 0);
+	pthread_join(w, &r);
+	close(ep);
+	close(s[0]);
+	close(s[1]);
+}
+
+/* More than any buffer holds, one way; the sums must agree. */
+static void *sink(void *arg)
+{
+	static char buf[30000];
+	long sum = 0, n;
+
+	while ((n = read(*(int *)arg, buf, sizeof(buf))) > 0)
+		for (long i = 0; i < n; i++)
+			sum = sum * 31 + buf[i];
+	return (void *)sum;
+}
+
+static void bulk(void)
+{
+	int s[2];
+	static char data[1 << 20];
+	struct iovec v[20];
+	pthread_t w;
+	void *got;
+	long sum = 0;
+
+	connection(s);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (char)(i * 7 + i / 251);
+	for (int round = 0; round < 8; round++)
+		for (size_t i = 0; i < sizeof(data); i++)
+			sum = sum * 31 + data[i];
+	pthread_create(&w, NULL, sink, &s[1]);
+	IS("a megabyte", write(s[0], data, sizeof(data)), sizeof(data));
+	for (int round = 0; round < 7; round++) {
+		size_t at = 0;
+		for (int i = 0; i < 20; i++) {
+			size_t n = i == 19 ? sizeof(data) - at : (size_t)(i * 5000 + 1);
+			v[i] = (struct iovec){data + at, n};
+			at += n;
+		}
+		if (writev(s[0], v, 20) != (ssize_t)sizeof(data))
+			fact("writev of a megabyte", 0, round);
+	}
+	close(s[0]);
+	pthread_join(w, &got);
+	IS("in order", (long)got, sum);
+	close(s[1]);
+}
+
+static void six(void)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	socklen_t len = sizeof(a);
+	int s = socket(AF_INET6, SOCK_DGRAM, 0), on = 1;
+
+	if (s < 0 || bind(s, (void *)&a, sizeof(a)) < 0) {
+		printf("skip six: no IPv6 here\n");
+		return;
+	}
+	IS("v6only", setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0 || errno == EINVAL, 1);
+	IS("name", getsockname(s, (void *)&a, &len) == 0 && len == sizeof(a), 1);
+	IS("to itself", sendto(s, "six", 3, 0, (void *)&a, sizeof(a)), 3);
+	char buf[8];
+	IS("back", recv(s, buf, sizeof(buf), 0), 3);
+	close(s);
+}
+
+static void interfaces(void)
+{
+	struct ifreq r = {.ifr_name = "lo"};
+	struct ifaddrs *all = NULL;
+	int s = socket(AF_INET, SOCK_DGRAM, 0), found = 0;
+
+	IS("flags", ioctl(s, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_LOOPBACK, 1);
+	IS("index", ioctl(s, SIOCGIFINDEX, &r) == 0 && r.ifr_ifindex == 1, 1);
+	struct ifreq none = {.ifr_name = "nothing"};
+	FAILS("no such device", ioctl(s, SIOCGIFMTU, &none), ENODEV);
+	IS("index by name", if_nametoindex("lo"), 1);
+	IS("all addresses", getifaddrs(&all), 0);
+	for (struct ifaddrs *i = all; i; i = i->ifa_next)
+		found |= !strcmp(i->ifa_name, "lo");
+	IS("with lo", found, 1);
+	freeifaddrs(all);
+	close(s);
+}
+
+static void netlink(void)
+{
+	struct sockaddr_nl me = {.nl_family = AF_NETLINK}, got;
+	socklen_t len = sizeof(got);
+	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg i;
+	} q = {{sizeof(q), RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 77, 0}, {0}};
+	static char buf[32768];
+
+	FAILS("bad protocol", socket(AF_NETLINK, SOCK_RAW, 99), EPROTONOSUPPORT);
+	FAILS("bad type", socket(AF_NETLINK, SOCK_STREAM, 0), ESOCKTNOSUPPORT);
+	IS("bind", bind(s, (void *)&me, sizeof(me)), 0);
+	IS("port", getsockname(s, (void *)&got, &len) == 0 && got.nl_pid != 0, 1);
+	IS("ask", send(s, &q, sizeof(q), 0), sizeof(q));
+	long n = recv(s, buf, sizeof(buf), 0);
+	struct nlmsghdr *h = (void *)buf;
+	IS("told of links", n > 0 && h->nlmsg_type == RTM_NEWLINK && h->nlmsg_seq == 77, 1);
+	IS("to this port", h->nlmsg_pid, got.nl_pid);
+	while (n > 0) {
+		h = (void *)buf;
+		if (h->nlmsg_type == NLMSG_DONE)
+			break;
+		n = recv(s, buf, sizeof(buf), MSG_DONTWAIT);
+	}
+	close(s);
+}
+
+int main(void)
+{
+	signal(SIGPIPE, on_pipe);
+	making();
+	tcp();
+	options();
+	udp();
+	waiting();
+	bulk();
+	six();
+	interfaces();
+	netlink();
+	return facts_wrong;
+}
