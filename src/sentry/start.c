@@ -8,6 +8,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 static struct creds *make_creds(const struct oci_process *process, struct err *err)
 {
@@ -145,14 +146,26 @@ int start_process(const struct start_request *q, struct task **ret, struct err *
 
 struct synth_mount *synth_mounts;
 
+/* st_dev of what is mounted within a synthetic tree, where the host has no placeholder (/sys/fs/cgroup). */
+enum { WITHIN_DEV = 0xffffe };
+
+static bool within_synthetic(const char *dest)
+{
+	for (const struct synth_mount *m = synth_mounts; m->dest; m++)
+		if (str_starts(dest, m->dest) && dest[strlen(m->dest)] == '/')
+			return true;
+	return false;
+}
+
 static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*root)(struct synth_node *), struct err *err)
 {
-	struct stat st;
+	struct stat st = {.st_dev = makedev(0, WITHIN_DEV)};
+	const char *type = root == cgroupfs_root ? "cgroup2" : from->type;
 
 	/* The placeholder, which the carrier mounted; what the image has in its place was resolved there. */
-	if (stat(from->destination, &st) < 0)
+	if (!within_synthetic(from->destination) && stat(from->destination, &st) < 0)
 		return err_sys(err, "cannot find the mount point %s", from->destination);
-	*m = (struct synth_mount){.fstype = from->type, .dest = from->destination, .dev = st.st_dev};
+	*m = (struct synth_mount){.fstype = type, .dest = from->destination, .dev = st.st_dev};
 	for (size_t i = 0; i < from->options.n; i++)
 		m->read_only |= streq(from->options.v[i], "ro");
 	int r = root(&m->root);
@@ -176,7 +189,8 @@ int start_synth_mounts(const struct oci_config *config, struct err *err)
 	for (size_t i = 0; i < config->mounts.n; i++) {
 		const struct oci_mount *m = &config->mounts.v[i];
 		for (size_t k = 0; m->type && k < ARRAY_LEN(known); k++) {
-			if (!streq(m->type, known[k].type) || access(m->destination, F_OK) < 0)
+			if (!streq(m->type, known[k].type) ||
+			    (!within_synthetic(m->destination) && access(m->destination, F_OK) < 0))
 				continue;
 			int r = add_mount(&synth_mounts[n++], m, known[k].root, err);
 			if (r < 0)

@@ -173,14 +173,17 @@ int unix_bind(struct task *t, struct socket *s, const struct sockaddr_storage *a
 	if (r < 0)
 		return r;
 	struct unix_address *x = address_new(a, len);
+	struct place *taken = NULL;
 	if (!x)
 		return -ENOMEM;
-	if (u->address)
-		r = -EINVAL;
+	if (u->address) /* that a path is taken is found out first */
+		r = is_abstract(&x->sun) || path_find(t, AT_FDCWD, x->sun.sun_path, 0, &taken) < 0 ? -EINVAL
+												   : -EADDRINUSE;
 	else if (is_abstract(&x->sun))
 		r = find_abstract(x, s->type) ? -EADDRINUSE : 0;
 	else
 		r = bind_path(t, u, x->sun.sun_path);
+	place_unref(taken);
 	if (r < 0)
 		unix_address_unref(x);
 	else
