@@ -22,8 +22,11 @@ static int read_mountinfo(struct str *out)
 	if (!views)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		views[i] = (struct mount_view){synth_mounts[i].dest, synth_mounts[i].fstype,
-					       synth_mounts[i].read_only};
+		/* Whatever the host has: one unified cgroup is what is shown there. */
+		views[i] = (struct mount_view){
+			synth_mounts[i].dest,
+			streq(synth_mounts[i].fstype, "cgroup") ? "cgroup2" : synth_mounts[i].fstype,
+			synth_mounts[i].read_only};
 	return rewrite_mountinfo(text, views, out);
 }
 

@@ -2,17 +2,28 @@
 /* Lines and numbers of /proc's texts. */
 #include "sentry/sys/proc_text.h"
 
-const char *status_line(const char *text, const char *key)
+static const char *find_line(const char *text, const char *key, char separator)
 {
 	size_t n = strlen(key);
 
-	for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-		if (strncmp(line, key, n) != 0 || line[n] != ':')
+	for (const char *line = text; line && *line;
+	     line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+		if (strncmp(line, key, n) != 0 || line[n] != separator)
 			continue;
 		line += n + 1;
 		return line + strspn(line, " \t");
 	}
 	return NULL;
+}
+
+const char *status_line(const char *text, const char *key)
+{
+	return find_line(text, key, ':');
+}
+
+const char *word_line(const char *text, const char *key)
+{
+	return find_line(text, key, ' ');
 }
 
 long long status_number(const char *text, const char *key)

@@ -6,6 +6,8 @@
 
 /* The value of the line "KEY:\tvalue" in a text of lines, without leading blanks; it ends at '\n'. NULL = no such. */
 const char *status_line(const char *text, const char *key);
+/* The value of the line "KEY value": what stands behind the blank; NULL = no such. */
+const char *word_line(const char *text, const char *key);
 /* The last / first number of that line; -1 where there is none. */
 long long status_last_number(const char *text, const char *key);
 long long status_number(const char *text, const char *key);

@@ -6,6 +6,7 @@
 #include "sentry/guest.h"
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
+#include "sentry/sys/proc_text.h"
 #include "base/file.h"
 
 #include <sched.h>
@@ -67,14 +68,12 @@ static uint64_t cgroup_number(const char *file, uint64_t missing)
 static uint64_t cgroup_stat(const char *key)
 {
 	autofree char *text = NULL;
-	size_t len, n = strlen(key);
+	const char *value;
 
-	if (kernel.memory_fd < 0 || file_read_at(kernel.memory_fd, "memory.stat", 1 << 16, &text, &len) < 0)
+	if (kernel.memory_fd < 0 || file_read_at(kernel.memory_fd, "memory.stat", 1 << 16, &text, NULL) < 0)
 		return 0;
-	for (const char *line = text; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
-		if (strncmp(line, key, n) == 0 && line[n] == ' ')
-			return strtoull(line + n + 1, NULL, 10);
-	return 0;
+	value = word_line(text, key);
+	return value ? strtoull(value, NULL, 10) : 0;
 }
 
 void memory_view(struct memory_view *ret)
