@@ -206,7 +206,7 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size)
 
 	if (!file_is_pipe(f))
 		return -EBADF;
-	if (size == 0 || size > 1U << 31)
+	if (size > 1U << 31)
 		return -EINVAL;
 	while ((uint64_t)slots * RING_PAGE < size)
 		slots *= 2;

@@ -50,8 +50,8 @@ int platform_lend(struct task *t, int host_fd);
  * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value), then the
  * original call returns what `finish` makes of it.  The handler returns the value of this function (CALL_GONE).  For
  * the rare: shmat (mmap of an injected descriptor), signalfd reads (rt_sigtimedwait), where the sentry cannot act for
- * another process.  `scratch`: bytes at a guest address that the call may use, below the stack's red zone; args that
- * equal PLATFORM_SCRATCH are replaced by its address.
+ * another process.  `scratch`: bytes at a guest address that the call may use, below the stack's red zone; args from
+ * PLATFORM_SCRATCH on point into it.
  */
 #define PLATFORM_SCRATCH UINT64_C(0xc0ffee5c7a7c4000)
 enum { PLATFORM_SCRATCH_SIZE = 1024 };

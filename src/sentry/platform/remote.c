@@ -77,8 +77,8 @@ static bool begin(struct task *t, struct remote *x)
 	if (x->scratch_size && guest_write(t, x->scratch_at, x->scratch, x->scratch_size) < 0)
 		return false;
 	for (int i = 0; i < 6; i++)
-		if (x->args[i] == PLATFORM_SCRATCH)
-			x->args[i] = x->scratch_at;
+		if (x->args[i] - PLATFORM_SCRATCH < PLATFORM_SCRATCH_SIZE)
+			x->args[i] += x->scratch_at - PLATFORM_SCRATCH;
 	regs.rip -= SYSCALL_SIZE;
 	regs.orig_rax = (uint64_t)-1;
 	regs.rax = (uint64_t)x->nr;
