@@ -298,7 +298,7 @@ static int write_list(struct loader *l, uint64_t sp)
 	const struct image *x = l->x;
 	char tail[PAGE] = {0};
 	uint64_t tail_at = l->list_at + LIST_ROOM;
-	size_t map_at = TASK_COMM_LEN, action_at = map_at + sizeof(l->map), end = action_at + 4 * sizeof(uint64_t);
+	size_t map_at = TASK_COMM_LEN, action_at = map_at + sizeof(l->map), action_size = 32; /* all of it 0: SIG_DFL */
 	memcpy(tail, l->t->comm, TASK_COMM_LEN);
 	fill_map(l);
 	memcpy(tail + map_at, &l->map, sizeof(l->map));
@@ -311,9 +311,9 @@ static int write_list(struct loader *l, uint64_t sp)
 	add(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
 	if (x->new_session) {
+		/* It has no session yet, and the zygote's way with children (zygote.c, reap_nobody). */
 		add(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
-		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
-		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
+		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, 8, 0, 0);
 	}
 	add(l, SYS_close_range, (uint64_t)x->in_stub,
 	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
@@ -321,7 +321,7 @@ static int write_list(struct loader *l, uint64_t sp)
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));
-	return r ? r : guest_write(l->t, tail_at, tail, end);
+	return r ? r : guest_write(l->t, tail_at, tail, action_at + action_size);
 }
 
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PID/ and PID/task/TID/: the entries, and those files that need few lines. */
 #include "sentry/file.h"
-#include "sentry/guest.h"
 #include "sentry/proc/proc.h"
 #include "sentry/sys/creds_int.h"
-#include "sentry/sys/proc_text.h"
-#include "sentry/sys/seccomp.h"
 #include "base/file.h"
 
 /* ---- what the host says ---- */
@@ -186,49 +183,6 @@ static int show_zero(struct task *t, const struct synth_node *node, struct synth
 	return 0;
 }
 
-/*
- * The auxiliary vector, as the program found it above its environment: the host's own copy is that of the
- * stub (platform/exec.c).  From stat: where the stack began, with argc; NULL ends arguments and environment
- * each.
- */
-static int show_auxv(struct task *t, const struct synth_node *node, struct synth_text *text)
-{
-	const struct task *of = proc_task(node);
-	autofree char *stat = NULL;
-	unsigned long long stack = 0;
-	uint64_t word[2];
-	const char *rest;
-	int r, nulls = 0;
-
-	if (!of)
-		return -ESRCH;
-	if (!may_inspect(t, of))
-		return -EACCES;
-	r = proc_host_text(node, "stat", &stat, NULL);
-	if (r < 0)
-		return r;
-	rest = strrchr(stat, ')');
-	/* The 28th field; the text behind the name begins with the third. */
-	for (int field = 2; rest && field < 28; field++)
-		rest = strchr(rest + 1, ' ');
-	if (!rest || sscanf(rest, " %llu", &stack) != 1 || !stack)
-		return 0;
-	stack += sizeof(*word);
-	for (uint64_t end = stack + (8 << 20); nulls < 2 && stack < end; stack += sizeof(*word)) {
-		if (guest_read(of, word, stack, sizeof(*word)))
-			return 0;
-		nulls += !word[0];
-	}
-	for (int i = 0; i < 64; i++, stack += sizeof(word)) {
-		if (guest_read(of, word, stack, sizeof(word)))
-			return 0;
-		synth_write(text, word, sizeof(word));
-		if (!word[0])
-			break;
-	}
-	return 0;
-}
-
 /* ---- links ---- */
 
 static struct place *place_of(const struct task *of, const char *name)
@@ -318,7 +272,7 @@ static const struct proc_entry ns_entries[] = {
 
 /* What a thread's directory has as well as a process's. */
 #define COMMON_ENTRIES                                                                                       \
-	PROC_FILE_MODE("auxv", 0400, show_auxv), PROC_FILE("cgroup", show_cgroup),                           \
+	PROC_FILE_MODE("auxv", 0400, show_inspected), PROC_FILE("cgroup", show_cgroup),                      \
 		PROC_FILE("cmdline", show_own_name), STORED_FILE("comm", 0644, show_comm, store_comm),       \
 		PROC_LINK("cwd", read_place, follow_place), PROC_FILE_MODE("environ", 0400, show_inspected), \
 		PROC_LINK("exe", read_place, follow_place),                                                  \
