@@ -16,6 +16,7 @@
 #include "sentry/start.h"
 
 #include <sched.h>
+#include <sys/stat.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -97,6 +98,7 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 {
 	struct timespec now;
 
+	(void)umask(0); /* each guest has its own, and we apply it */
 	kernel.boot = boot;
 	kernel.proc_fd = a->proc;
 	kernel.memory_fd = boot->memory_fd;

@@ -218,10 +218,29 @@ static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int 
 	set_result(t, regs, result);
 }
 
+/*
+ * The signal came before the call reached us.  On Linux it would have come before or after the call: calls that do not
+ * wait know no EINTR, and those that do wait from now on.
+ */
+static void begin_again(const struct task *t)
+{
+	struct user_regs_struct regs;
+	const struct call_row *row;
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0 || (long)regs.rax != RESTART_SYS)
+		return;
+	row = call_row((int)regs.orig_rax);
+	if (!row || row->route != ROUTE_TRAP)
+		return;
+	regs.rax = (uint64_t)RESTART_NOINTR;
+	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+}
+
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct user_regs_struct regs;
+	if (t->state == CALL_IDLE && !pt->undelivered)
+		begin_again(t);
 	if ((t->state == CALL_PARKED || pt->undelivered) &&
 	    ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && shows_interrupted(t, &regs)) {
 		if (t->state == CALL_PARKED) {

@@ -252,6 +252,11 @@ static const struct proc_entry tid_dir = {
 	.children = proc_tid_entries,
 };
 
+bool proc_is_pid_dir(const struct synth_node *node)
+{
+	return node->type == &pid_dir.type;
+}
+
 /* A pid as a name: digits without a leading zero. */
 static pid_t pid_of_name(const char *name)
 {

@@ -62,6 +62,8 @@ int proc_list(struct task *t, const struct synth_node *dir, uint64_t from, synth
 /* The text of entry->host. */
 int proc_show_host(struct task *t, const struct synth_node *node, struct synth_text *text);
 
+/* Is it a /proc/PID itself?  Such a directory stands for its process where a pidfd does. */
+bool proc_is_pid_dir(const struct synth_node *node);
 /* The process and thread that a node is about; NULL = it has ended. */
 struct process *proc_process(const struct synth_node *node);
 struct task *proc_task(const struct synth_node *node);

@@ -7,6 +7,7 @@
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
+#include "sentry/proc/proc.h"
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
@@ -129,17 +130,22 @@ HANDLER(call_pidfd_open)
 	return pidfd_install(t, p, (int)flags);
 }
 
-/* The process behind a guest's descriptor, or the error. */
-static struct process *pidfd_process(const struct task *t, int fd, long *error)
+/* The process behind a guest's descriptor, which may be its /proc/PID for `directories`, or the error. */
+static struct process *pidfd_process(const struct task *t, int fd, bool directories, long *error)
 {
 	struct file *f = fd_get(t, fd);
 	struct process *p;
 
 	*error = -EBADF;
-	if (!f || f->ops != &pidfd_ops)
+	if (!f)
+		return NULL;
+	if (f->ops == &pidfd_ops)
+		p = container_of(f, struct pidfd, file)->process;
+	else if (directories && f->place && proc_is_pid_dir(&f->place->synth))
+		p = process_find(f->place->synth.pid);
+	else
 		return NULL;
 	*error = -ESRCH;
-	p = container_of(f, struct pidfd, file)->process;
 	return p && process_task(p) ? p : NULL;
 }
 
@@ -152,7 +158,7 @@ HANDLER(call_pidfd_send_signal)
 
 	if (c->args[3])
 		return -EINVAL;
-	p = pidfd_process(t, (int)c->args[0], &error);
+	p = pidfd_process(t, (int)c->args[0], true, &error);
 	if (!p)
 		return error;
 	if (c->args[2]) {
@@ -193,7 +199,7 @@ HANDLER(sys_pidfd_getfd)
 
 	if (c->args[2])
 		return -EINVAL;
-	p = pidfd_process(t, (int)c->args[0], &error);
+	p = pidfd_process(t, (int)c->args[0], false, &error);
 	if (!p)
 		return error;
 	other = process_task(p);
