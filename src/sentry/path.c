@@ -199,6 +199,11 @@ int way_refuse_change(const struct way *w, bool creates)
 	return synth_permission(w->t, &w->node, W_OK) < 0 ? -EACCES : -EPERM;
 }
 
+bool way_is_mount(const struct way *w)
+{
+	return w->kind == WAY_SYNTH && !w->missing && w->text && synth_mount_at(w->text, strlen(w->text));
+}
+
 /* ---- for other rooms ---- */
 
 static long open_path_only(struct way *w, unsigned flags, struct stat *st)

@@ -18,6 +18,20 @@ struct change {
 
 typedef int change_host(int dirfd, const char *path, const struct change *x);
 
+/* Neither made nor removed in a synthetic tree: which of Linux' reasons comes first. */
+static long refuse_name(const struct way *w, bool creates, const struct change *x)
+{
+	bool dir = S_ISDIR(w->node.type->mode), wants_dir = x->flags & AT_REMOVEDIR;
+	long r;
+
+	if (!creates && way_is_mount(w))
+		return wants_dir ? -EBUSY : -EISDIR;
+	r = way_refuse_change(w, creates);
+	if (r == -EPERM && !creates && dir != wants_dir)
+		return dir ? -EISDIR : -ENOTDIR;
+	return r;
+}
+
 static long change_name(struct task *t, int dirfd, uint64_t path, bool creates, change_host *call,
 			const struct change *x)
 {
@@ -27,7 +41,7 @@ static long change_name(struct task *t, int dirfd, uint64_t path, bool creates, 
 	if (r < 0)
 		return r;
 	do
-		r = w.kind == WAY_HOST ? host_call(call(w.dirfd, w.path, x)) : way_refuse_change(&w, creates);
+		r = w.kind == WAY_HOST ? host_call(call(w.dirfd, w.path, x)) : refuse_name(&w, creates, x);
 	while (w.kind == WAY_HOST && way_again(&w, &r, 0));
 	way_end(&w);
 	return r;

@@ -71,6 +71,8 @@ static inline int way_nofollow(const struct way *w)
 long way_place(struct way *w, unsigned flags, struct place **ret);
 /* What a change in a synthetic tree comes to: -EEXIST, -ENOENT, -EROFS, -EPERM or -EACCES. */
 int way_refuse_change(const struct way *w, bool creates);
+/* Whether it is the root of a synthetic mount. */
+bool way_is_mount(const struct way *w);
 
 /* ---- the walk, fs/walk.c ---- */
 
