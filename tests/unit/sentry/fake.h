@@ -221,5 +221,5 @@ static bool fake_start(void)
 #define fake_call(handler, a, b, c, d, e, f, ...)                                                            \
 	({                                                                                                   \
 		fake_task.call = (struct call){.args = {ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f)}};    \
-		handler(&fake_task, &fake_task.call);                                                        \
+		handle_##handler(&fake_task, &fake_task.call);                                               \
 	})
