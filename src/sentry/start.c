@@ -8,7 +8,6 @@
 
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 static struct creds *make_creds(const struct oci_process *process, struct err *err)
 {
@@ -146,9 +145,6 @@ int start_process(const struct start_request *q, struct task **ret, struct err *
 
 struct synth_mount *synth_mounts;
 
-/* st_dev of what is mounted within a synthetic tree, where the host has no placeholder (/sys/fs/cgroup). */
-enum { WITHIN_DEV = 0xffffe };
-
 static bool within_synthetic(const char *dest)
 {
 	for (const struct synth_mount *m = synth_mounts; m->dest; m++)
@@ -159,7 +155,7 @@ static bool within_synthetic(const char *dest)
 
 static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*root)(struct synth_node *), struct err *err)
 {
-	struct stat st = {.st_dev = makedev(0, WITHIN_DEV)};
+	struct stat st = {.st_dev = SYNTH_WITHIN_DEV};
 	const char *type = root == cgroupfs_root ? "cgroup2" : from->type;
 
 	/* The placeholder, which the carrier mounted; what the image has in its place was resolved there. */

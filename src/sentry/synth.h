@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 
 struct task;
@@ -69,6 +70,8 @@ struct synth_mount {
 	bool read_only;
 	uint64_t dev; /* st_dev that its files show; the placeholder's */
 };
+/* `dev` of a mount within another synthetic tree, where the host has no placeholder: /sys/fs/cgroup. */
+#define SYNTH_WITHIN_DEV makedev(0, 0xffffe)
 /* From boot's list, at start; ended by dest = NULL. */
 extern struct synth_mount *synth_mounts;
 /* t may be NULL, here and for a type's owner(). */

@@ -5,7 +5,7 @@
 #include "sentry/proc/proc.h"
 #include "sentry/proc/rewrite.h"
 
-enum { MOUNTS_MAX = 16 << 20 };
+enum { MOUNTS_MAX = 16 << 20, WITHIN_ID = 1000000 /* above any id of the host's */ };
 
 static int read_mountinfo(struct str *out)
 {
@@ -22,12 +22,16 @@ static int read_mountinfo(struct str *out)
 	if (!views)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		/* Whatever the host has: one unified cgroup is what is shown there. */
-		views[i] = (struct mount_view){
-			synth_mounts[i].dest,
-			streq(synth_mounts[i].fstype, "cgroup") ? "cgroup2" : synth_mounts[i].fstype,
-			synth_mounts[i].read_only};
-	return rewrite_mountinfo(text, views, out);
+		views[i] = (struct mount_view){synth_mounts[i].dest, synth_mounts[i].fstype,
+					       synth_mounts[i].read_only};
+	r = rewrite_mountinfo(text, views, out);
+	/* Of these the host knows nothing. */
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (synth_mounts[i].dev == SYNTH_WITHIN_DEV)
+			str_putf(out, "%zu 1 0:%u / %s %s,nosuid,nodev,noexec,relatime - %s %s %s\n", WITHIN_ID + i,
+				 minor(SYNTH_WITHIN_DEV), views[i].dest, views[i].read_only ? "ro" : "rw", views[i].fstype,
+				 views[i].fstype, views[i].read_only ? "ro" : "rw");
+	return r < 0 ? r : out->failed ? -ENOMEM : 0;
 }
 
 static int show_mounts(int (*format)(const char *mountinfo, struct str *out), struct synth_text *text)
