@@ -214,7 +214,7 @@ static void addresses(void)
 	len = sizeof(got);
 	IS("peer name", getpeername(c, (void *)&got, &len) == 0 && !strcmp(got.sun_path, "./sock-a"), 1);
 	close(l);
-	FAILS("not accepted: reset", read(d, &n, 1), ECONNRESET);
+	FAILS("reset where not accepted", read(d, &n, 1), ECONNRESET);
 	close(d);
 	d = socket(AF_UNIX, SOCK_STREAM, 0);
 	FAILS("server gone", connect(d, (void *)&a, sizeof(a)), ECONNREFUSED);
