@@ -76,6 +76,7 @@ struct isolate_stdio {
 struct isolate_supervisor {
 	int exe;	   /* what is executed; borrowed */
 	char *const *argv; /* NULL-terminated */
+	const struct oci_process *user; /* what it stands in for: HOME is that user's */
 	const int *fds;	   /* what it keeps, under the same numbers; borrowed */
 	size_t nfds;	   /* at most ISOLATE_SUPERVISOR_FDS */
 	int proc_fd;	   /* one of fds, of any file: becomes a procfs of the container, mounted nowhere; -1 = none */

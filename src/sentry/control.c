@@ -156,7 +156,7 @@ static int exec_process(struct connection *c, const struct sentry_request *q, in
 	autofree const char **strings = NULL;
 	size_t len = 0;
 
-	if (nfds != SENTRY_FDS_MAX || c->process || q->argc == 0)
+	if (nfds < SENTRY_FDS_MAX || c->process || q->argc == 0)
 		return err_set(err, EBADMSG, "the runtime sent a malformed EXEC");
 	int r = lseek(fds[0], 0, SEEK_SET) < 0 ? -errno : fd_read_all(fds[0], OCI_CONFIG_MAX, &json, &len);
 	if (r < 0)
@@ -168,9 +168,11 @@ static int exec_process(struct connection *c, const struct sentry_request *q, in
 		process.args = (str_list){.v = strings, .n = q->argc};
 		process.env = (str_list){.v = strings + q->argc, .n = q->envc};
 		process.cwd = strings[q->argc + q->envc];
-		const int stdio[] = {take_fd(&fds[2]), take_fd(&fds[3]), take_fd(&fds[4])};
+		int kept[3 + SENTRY_KEPT_MAX];
+		for (size_t i = 2; i < nfds; i++)
+			kept[i - 2] = take_fd(&fds[i]);
 		const struct start_request start = {
-			.process = &process, .fds = stdio, .nfds = 3, .on_exit = process_ended, .data = c};
+			.process = &process, .fds = kept, .nfds = nfds - 2, .on_exit = process_ended, .data = c};
 		r = start_process(&start, &t, err);
 	}
 	oci_document_free(doc);
@@ -208,7 +210,7 @@ static void connection_ready(struct host_watch *w, uint32_t events)
 	(void)events;
 	for (;;) {
 		struct sentry_request q;
-		int fds[SENTRY_FDS_MAX] = {-1, -1, -1, -1, -1};
+		int fds[SENTRY_FDS_MAX + SENTRY_KEPT_MAX];
 		size_t nfds = 0;
 		ssize_t n = fd_recv(w->fd, &q, sizeof(q), fds, ARRAY_LEN(fds), &nfds);
 

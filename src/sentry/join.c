@@ -44,7 +44,7 @@ static int write_strings(int argc, char **argv, uint32_t *ret_envc, struct err *
 	return take_fd(&fd);
 }
 
-static int ask(int control, int request, int argc, char **argv, struct err *err)
+static int ask(int control, int request, int keep, int argc, char **argv, struct err *err)
 {
 	struct sentry_request q = {.kind = SENTRY_EXEC, .argc = (uint32_t)argc};
 	struct sentry_reply reply;
@@ -52,8 +52,13 @@ static int ask(int control, int request, int argc, char **argv, struct err *err)
 
 	if (strings < 0)
 		return strings;
-	const int fds[SENTRY_FDS_MAX] = {request, strings, 0, 1, 2};
-	int r = sentry_send(control, &q, fds, ARRAY_LEN(fds), err);
+	int fds[SENTRY_FDS_MAX + SENTRY_KEPT_MAX] = {request, strings, 0, 1, 2};
+	if (keep > SENTRY_KEPT_MAX)
+		return err_set(err, E2BIG, "at most %d descriptors can be handed on to a further process at level kernel",
+			       SENTRY_KEPT_MAX);
+	for (int i = 0; i < keep; i++)
+		fds[SENTRY_FDS_MAX + i] = 3 + i;
+	int r = sentry_send(control, &q, fds, SENTRY_FDS_MAX + (size_t)keep, err);
 	if (r == 0)
 		r = sentry_receive(control, &reply, err);
 	if (r < 0)
@@ -110,7 +115,7 @@ static int wait_for_end(int control, int signals, struct err *err)
 	}
 }
 
-int join_main(int control, int request, int argc, char **argv, struct err *err)
+int join_main(int control, int request, int keep, int argc, char **argv, struct err *err)
 {
 	sigset_t all;
 
@@ -125,11 +130,10 @@ int join_main(int control, int request, int argc, char **argv, struct err *err)
 	struct signalfd_siginfo info;
 	while (read(signals, &info, sizeof(info)) > 0)
 		; /* the hang-up that giving up the terminal is */
-	int r = ask(control, request, argc, argv, err);
+	int r = ask(control, request, keep, argc, argv, err);
 	if (r < 0)
 		return r;
-	(void)close(0);
-	(void)close(1);
-	(void)close(2);
+	for (int fd = 0; fd < 3 + keep; fd++)
+		(void)close(fd);
 	return wait_for_end(control, signals, err);
 }

@@ -26,6 +26,7 @@
 
 struct arguments {
 	int config, control, proc, log, trace, request;
+	int keep; /* descriptors behind the standard ones that are the guest's */
 	int argc;
 	char **argv; /* the guest's */
 	char cwd[PATH_MAX]; /* likewise: the carrier went there, and made it where it lacked */
@@ -38,18 +39,20 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 		int *to;
 	} keys[] = {{"config=", &a->config}, {"control=", &a->control}, {"proc=", &a->proc},
 		    {"log=", &a->log},	     {"trace=", &a->trace},	{"request=", &a->request}};
+	uint64_t n;
 	int i = 2;
 
 	for (; i < argc && !streq(argv[i], "--"); i++) {
-		bool known = false;
+		bool known = str_starts(argv[i], "keep=") && str_to_u64(argv[i] + 5, 10, &n) == 0 && n <= INT_MAX;
+		if (known)
+			a->keep = (int)n;
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
 			if (!str_starts(argv[i], keys[k].name))
 				continue;
-			uint64_t fd;
-			known = str_to_u64(argv[i] + strlen(keys[k].name), 10, &fd) == 0 && fd <= INT_MAX &&
-				fd_set_cloexec((int)fd, true) == 0;
+			known = str_to_u64(argv[i] + strlen(keys[k].name), 10, &n) == 0 && n <= INT_MAX &&
+				fd_set_cloexec((int)n, true) == 0;
 			if (known)
-				*keys[k].to = (int)fd;
+				*keys[k].to = (int)n;
 		}
 		if (!known)
 			return err_set(err, EINVAL, "coffer-sentry: \"%s\" is no descriptor of its", argv[i]);
@@ -73,6 +76,9 @@ static int tame_mounts(struct err *err)
 	kernel.dev_fd = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr) < 0)
 		return err_sys(err, "cannot make the container's mounts nodev");
+	/* A further process's terminal is opened there by the runtime, as at any level. */
+	attr = (struct mount_attr){.attr_clr = MOUNT_ATTR_NODEV};
+	(void)sys_mount_setattr(AT_FDCWD, "/dev/pts", 0, &attr); /* none: no terminals */
 	return 0;
 }
 
@@ -120,20 +126,24 @@ static int start_first(const struct arguments *a, const struct boot *boot, struc
 {
 	struct oci_process process = *boot->config->process;
 	struct task *first;
-	int fds[3];
-	size_t envc = 0;
+	size_t envc = 0, nfds = 3 + (size_t)a->keep;
 
 	while (environ[envc])
 		envc++;
 	process.cwd = a->cwd;
 	process.args = (str_list){.v = (const char **)a->argv, .n = (size_t)a->argc};
 	process.env = (str_list){.v = (const char **)environ, .n = envc};
-	for (int i = 0; i < 3; i++) {
-		fds[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
+	autofree int *fds = calloc(nfds, sizeof(*fds));
+	if (!fds)
+		return err_oom(err);
+	for (size_t i = 0; i < nfds; i++) {
+		fds[i] = fcntl((int)i, F_DUPFD_CLOEXEC, (int)nfds);
 		if (fds[i] < 0)
-			return err_sys(err, "cannot duplicate standard stream %d", i);
+			return err_sys(err, "cannot duplicate descriptor %zu", i);
+		if (i >= 3)
+			(void)close((int)i);
 	}
-	const struct start_request q = {.process = &process, .fds = fds, .nfds = 3};
+	const struct start_request q = {.process = &process, .fds = fds, .nfds = nfds};
 	kernel_lock();
 	int r = start_process(&q, &first, err);
 	kernel_unlock();
@@ -184,6 +194,8 @@ static int run_main(const struct arguments *a, struct err *err)
 	if (r == 0)
 		r = platform_run(err);
 	control_begun(begun, r < 0 ? err : NULL);
+	if (r < 0)
+		err->msg[0] = '\0'; /* the runtime says it */
 	return r < 0 ? r : platform_loop();
 }
 
@@ -205,12 +217,13 @@ int main(int argc, char **argv)
 		if (r >= 0)
 			return end(r);
 	} else if (r == 0 && streq(argv[1], "join")) {
-		r = join_main(a.control, a.request, a.argc, a.argv, &err);
+		r = join_main(a.control, a.request, a.keep, a.argc, a.argv, &err);
 		if (r >= 0)
 			return r;
 	} else if (r == 0) {
 		(void)err_set(&err, EINVAL, "coffer-sentry: unknown verb \"%s\"", argv[1]); /* told below */
 	}
-	(void)fprintf(stderr, "%s\n", err.msg);
+	if (err.msg[0])
+		(void)fprintf(stderr, "%s\n", err.msg);
 	return err.exit_status ? err.exit_status : 1;
 }

@@ -14,6 +14,18 @@ static void address(int state_dirfd, struct sockaddr_un *ret)
 	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control.sock", state_dirfd); /* fits */
 }
 
+unsigned sentry_workers(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 2 ? 2 : cpus > 8 ? 8 : (unsigned)cpus;
+}
+
+unsigned sentry_own_tasks(void)
+{
+	return sentry_workers() + 3; /* tracer, events, zygote */
+}
+
 int sentry_listen(int state_dirfd, struct err *err)
 {
 	struct sockaddr_un sa;

@@ -4,8 +4,10 @@
  *
  * The command line of `coffer-sentry`, whose descriptors are open in it:
  *
- *	coffer-sentry run  config=N control=N proc=N [log=N] [trace=N] -- ARGS...
- *	coffer-sentry join control=N request=N -- ARGS...
+ *	coffer-sentry run  config=N control=N proc=N [log=N] [trace=N] keep=COUNT -- ARGS...
+ *	coffer-sentry join control=N request=N keep=COUNT -- ARGS...
+ *
+ * keep: descriptors 3, 4 ... are the user's program's.
  *
  * `run` is the sandbox: first process of the container's namespaces.  `join`
  * is a further process's proxy there: it hands its standard streams over,
@@ -48,7 +50,11 @@ struct sentry_reply {
 	char text[ERR_MSG_MAX]; /* FAILED */
 };
 
-enum { SENTRY_FDS_MAX = 5 };
+enum { SENTRY_FDS_MAX = 5, SENTRY_KEPT_MAX = 59 /* more, for EXEC: descriptors 3, 4 ... */ };
+
+/* The sentry's own threads and processes, which count against the container's pids limit, and its workers among them. */
+unsigned sentry_workers(void);
+unsigned sentry_own_tasks(void);
 
 /* "control.sock" in the container's state directory. */
 must_use int sentry_listen(int state_dirfd, struct err *err);

@@ -82,8 +82,8 @@ int kernel_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 	struct oci_process process;
 	struct isolate_exec carried = *x;
 	struct oci_config config = *x->sandbox.config;
-	char control_arg[32], request_arg[32];
-	char *argv[] = {name, verb, control_arg, request_arg, end, NULL};
+	char control_arg[32], request_arg[32], keep_arg[32];
+	char *argv[] = {name, verb, control_arg, request_arg, keep_arg, end, NULL};
 	autoclose int exe = kernel_open_sentry(err);
 	autoclose int control = exe < 0 ? -1 : sentry_connect(x->sandbox.state_dirfd, err);
 	autoclose int request = control < 0 ? -1 : write_request(x->process, err);
@@ -92,9 +92,10 @@ int kernel_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 		return -err->code;
 	(void)snprintf(control_arg, sizeof(control_arg), "control=%d", control); /* fits */
 	(void)snprintf(request_arg, sizeof(request_arg), "request=%d", request); /* fits */
+	(void)snprintf(keep_arg, sizeof(keep_arg), "keep=%d", x->stdio.listen_fds + x->stdio.preserve_fds); /* fits */
 	const int fds[] = {control, request};
 	const struct isolate_supervisor supervisor = {
-		.exe = exe, .argv = argv, .fds = fds, .nfds = ARRAY_LEN(fds), .proc_fd = -1};
+		.exe = exe, .argv = argv, .user = x->process, .fds = fds, .nfds = ARRAY_LEN(fds), .proc_fd = -1};
 	kernel_plan_process(x->process, &process);
 	config.linux.seccomp = NULL;
 	config.annotations.n = 0;

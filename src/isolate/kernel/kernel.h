@@ -20,6 +20,8 @@ struct kernel_plan {
 must_use int kernel_plan(const struct oci_config *config, struct kernel_plan *ret, struct err *err);
 /* A further process's: identity and privileges as above. */
 void kernel_plan_process(const struct oci_process *process, struct oci_process *ret);
+/* The limit is on the guest: the sentry comes on top. */
+void kernel_plan_pids(struct opt_i64 *limit);
 void kernel_plan_free(struct kernel_plan *p);
 #define autoplan __attribute__((cleanup(kernel_plan_free)))
 

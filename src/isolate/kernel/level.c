@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "host/cgroup_stats.h"
 #include "host/helper.h"
 #include "isolate/carrier.h"
 #include "wire/sentry.h"
@@ -54,8 +55,8 @@ struct launch {
 	int exe, config, control, proc, log, trace;
 	int fds[5];
 	size_t nfds;
-	char args[5][32];
-	char *argv[9];
+	char args[6][32];
+	char *argv[10];
 };
 
 static void launch_close(struct launch *l)
@@ -107,7 +108,9 @@ static int launch_prepare(const struct isolate_create *c, struct launch *l, stru
 	launch_add(l, "proc", l->proc);
 	launch_add(l, "log", l->log);
 	launch_add(l, "trace", l->trace);
-	l->argv[2 + l->nfds] = end;
+	(void)snprintf(l->args[5], sizeof(l->args[0]), "keep=%d", c->stdio.listen_fds + c->stdio.preserve_fds); /* fits */
+	l->argv[2 + l->nfds] = l->args[5];
+	l->argv[3 + l->nfds] = end;
 	return 0;
 }
 
@@ -124,7 +127,7 @@ static int kernel_create(const struct isolate_create *c, struct sandbox *ret, st
 	if (r < 0)
 		return r;
 	const struct isolate_supervisor supervisor = {
-		.exe = l.exe, .argv = l.argv, .fds = l.fds, .nfds = l.nfds, .proc_fd = l.proc};
+		.exe = l.exe, .argv = l.argv, .user = c->config->process, .fds = l.fds, .nfds = l.nfds, .proc_fd = l.proc};
 	carried.config = carried.sandbox.config = &plan.config;
 	carried.supervisor = &supervisor;
 	r = isolate_carrier->create(&carried, ret, err);
@@ -211,9 +214,38 @@ static int kernel_signal(const struct sandbox *s, int sig, bool all, struct err 
 	return signal_guest(s, sig, err);
 }
 
+/* How many pid namespaces, from the caller's inwards, know the process; 0 = it has ended. */
+static unsigned pid_depth(pid_t pid)
+{
+	char path[40], line[512];
+	unsigned depth = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid); /* fits */
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (str_starts(line, "NSpid:"))
+			for (const char *p = line; (p = strchr(p, '\t')); p++)
+				depth++;
+	if (f)
+		(void)fclose(f); /* read only */
+	return depth;
+}
+
+/* The guest's: one pid namespace further in than the sentry, its zygote, and proxies. */
 static int kernel_processes(const struct sandbox *s, pid_t **ret, size_t *ret_n, struct err *err)
 {
-	return isolate_carrier->processes(s, ret, ret_n, err);
+	struct stat st;
+	int r = isolate_carrier->processes(s, ret, ret_n, err);
+	size_t kept = 0;
+
+	if (r < 0 || fstatat(s->state_dirfd, "start.sock", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return r; /* it waits for its start: there is no guest yet */
+	unsigned own = pid_depth(s->pid);
+	for (size_t i = 0; i < *ret_n; i++)
+		if (pid_depth((*ret)[i]) > own)
+			(*ret)[kept++] = (*ret)[i];
+	*ret_n = kept;
+	return 0;
 }
 
 static int kernel_pause(const struct sandbox *s, struct err *err)
@@ -233,12 +265,21 @@ static int kernel_paused(const struct sandbox *s, struct err *err)
 
 static int kernel_update(const struct sandbox *s, const struct oci_resources *r, struct err *err)
 {
-	return isolate_carrier->update(s, r, err);
+	struct oci_resources more = *r;
+
+	kernel_plan_pids(&more.pids_limit);
+	return isolate_carrier->update(s, &more, err);
 }
 
 static int kernel_stats(const struct sandbox *s, struct cgroup_stats *ret, struct err *err)
 {
-	return isolate_carrier->stats(s, ret, err);
+	int r = isolate_carrier->stats(s, ret, err);
+
+	if (r == 0 && ret->pids.current > sentry_own_tasks())
+		ret->pids.current -= sentry_own_tasks();
+	if (r == 0 && ret->pids.limit > sentry_own_tasks())
+		ret->pids.limit -= sentry_own_tasks();
+	return r;
 }
 
 static int kernel_destroy(const struct sandbox *s, struct err *err)

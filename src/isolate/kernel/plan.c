@@ -2,11 +2,12 @@
 #include "isolate/kernel/kernel.h"
 
 #include "base/str.h"
+#include "wire/sentry.h"
 
 /* Filled in by the sentry; the host's own would show it, and what surrounds it, to the guest. */
 static bool is_synthetic(const struct oci_mount *m)
 {
-	static const char *const types[] = {"proc", "procfs", "sysfs", "cgroup", "cgroup2", "mqueue"};
+	static const char *const types[] = {"proc", "procfs", "sysfs", "cgroup", "cgroup2"};
 
 	for (size_t i = 0; m->type && i < ARRAY_LEN(types); i++)
 		if (streq(m->type, types[i]))
@@ -95,6 +96,12 @@ void kernel_plan_process(const struct oci_process *process, struct oci_process *
 	ret->selinux_label = NULL;
 }
 
+void kernel_plan_pids(struct opt_i64 *limit)
+{
+	if (limit->set && limit->v > 0 && limit->v < INT64_MAX - (int64_t)sentry_own_tasks())
+		limit->v += (int64_t)sentry_own_tasks();
+}
+
 int kernel_plan(const struct oci_config *config, struct kernel_plan *p, struct err *err)
 {
 	int r;
@@ -105,6 +112,7 @@ int kernel_plan(const struct oci_config *config, struct kernel_plan *p, struct e
 		p->config.process = &p->process;
 	}
 	p->config.linux.seccomp = NULL;
+	kernel_plan_pids(&p->config.linux.resources.pids_limit);
 	r = plan_mounts(config, p, err);
 	if (r == 0)
 		r = keep_paths(config, &config->linux.masked_paths, &p->masked, &p->config.linux.masked_paths, err);

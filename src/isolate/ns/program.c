@@ -320,7 +320,7 @@ int ns_program_settle(struct ns_program *p, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	r = env_build(process, p->listen_fds, &p->envp, err);
+	r = env_build(p->supervisor ? p->supervisor->user : process, p->listen_fds, &p->envp, err);
 	if (r < 0)
 		return r;
 	p->argv = calloc(process->args.n + 1, sizeof(*p->argv));

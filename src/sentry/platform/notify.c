@@ -21,6 +21,7 @@
  *                                            signal stop; a restart gets it at once
  */
 #include "sentry/platform/platform_int.h"
+#include "wire/sentry.h"
 
 #include "base/err.h"
 #include "sentry/boot.h"
@@ -31,7 +32,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
-enum { WORKERS_MIN = 2, WORKERS_MAX = 8, WORKER_STACK = 256 << 10 };
+enum { WORKER_STACK = 256 << 10 };
 
 static struct list_node woken = {&woken, &woken};
 
@@ -239,13 +240,11 @@ int notify_start(struct err *err)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	long count = MIN_OF(MAX_OF(cpus, (long)WORKERS_MIN), (long)WORKERS_MAX);
 	int r = pthread_attr_init(&attr);
 
 	if (!r)
 		r = pthread_attr_setstacksize(&attr, WORKER_STACK);
-	for (long i = 0; !r && i < count; i++)
+	for (unsigned i = sentry_workers(); !r && i > 0; i--)
 		r = pthread_create(&thread, &attr, work, NULL);
 	return r ? err_num(err, r, "cannot start the sentry's workers") : 0;
 }
