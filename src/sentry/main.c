@@ -117,6 +117,7 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 	kernel.self_fd_fd = openat(kernel.proc_fd, "self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0 || fchdir(kernel.self_fd_fd) < 0)
 		return err_sys(err, "cannot open the container's root and the sentry's procfs");
+	(void)umask(0); /* the guest's is in its fs_context */
 	int r = tame_mounts(err);
 	return r < 0 ? r : start_synth_mounts(boot->config, err);
 }
