@@ -100,7 +100,8 @@ static void answer(struct task *t, long result)
 static void end_call(struct task *t, long result)
 {
 	task_unpark(t);
-	release_data(t);
+	if (!t->platform->remote) /* its end is the call's */
+		release_data(t);
 	call_trace(t, &t->call, result);
 	if (result != CALL_GONE)
 		answer(t, result);
