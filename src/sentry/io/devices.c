@@ -172,13 +172,6 @@ static uint32_t node_poll(struct file *f)
 	return io_host_poll(f->host_fd);
 }
 
-static int64_t node_seek(struct file *f, int64_t offset, int whence)
-{
-	off_t r = lseek(f->host_fd, offset, whence);
-
-	return r < 0 ? -errno : r;
-}
-
 static long node_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	(void)f;
@@ -209,7 +202,7 @@ static const struct file_ops node_ops = {
 	.read = node_read,
 	.write = node_write,
 	.poll = node_poll,
-	.seek = node_seek,
+	.seek = io_host_seek,
 	.ioctl = node_ioctl,
 	.release = node_release,
 };

@@ -21,28 +21,28 @@ enum {
 	FIRST_BUCKETS = 8,
 };
 
-static struct epoll *of(const struct file *f)
+static struct epoll *set_of_file(const struct file *f)
 {
 	return container_of(f, struct epoll, file);
 }
 
 /* ---- items, by descriptor number ---- */
 
-static struct epoll_item **bucket(const struct epoll *ep, int fd)
+static struct epoll_item **item_bucket(const struct epoll *ep, int fd)
 {
 	return &ep->buckets[(unsigned)fd & (ep->nbuckets - 1)];
 }
 
 static struct epoll_item *find_item(const struct epoll *ep, const struct file *f, int fd)
 {
-	struct epoll_item *i = ep->nbuckets ? *bucket(ep, fd) : NULL;
+	struct epoll_item *i = ep->nbuckets ? *item_bucket(ep, fd) : NULL;
 
 	while (i && (i->fd != fd || i->target != f))
 		i = i->next;
 	return i;
 }
 
-static int grow(struct epoll *ep)
+static int grow_buckets(struct epoll *ep)
 {
 	unsigned n = ep->nbuckets ? ep->nbuckets * 2 : FIRST_BUCKETS, old = ep->nbuckets;
 	struct epoll_item **fresh, **was = ep->buckets;
@@ -59,8 +59,8 @@ static int grow(struct epoll *ep)
 			struct epoll_item *i = was[b];
 
 			was[b] = i->next;
-			i->next = *bucket(ep, i->fd);
-			*bucket(ep, i->fd) = i;
+			i->next = *item_bucket(ep, i->fd);
+			*item_bucket(ep, i->fd) = i;
 		}
 	}
 	free(was);
@@ -70,7 +70,7 @@ static int grow(struct epoll *ep)
 static void free_item(struct epoll_item *i)
 {
 	struct epoll *ep = i->ep;
-	struct epoll_item **at = bucket(ep, i->fd);
+	struct epoll_item **at = item_bucket(ep, i->fd);
 
 	while (*at != i)
 		at = &(*at)->next;
@@ -112,7 +112,7 @@ uint32_t epoll_item_events(const struct epoll_item *i)
 
 static uint32_t epoll_poll(struct file *f)
 {
-	struct epoll *ep = of(f);
+	struct epoll *ep = set_of_file(f);
 	struct epoll_item *i;
 
 	list_each(i, &ep->ready, struct epoll_item, ready)
@@ -126,13 +126,13 @@ static uint32_t epoll_poll(struct file *f)
 
 static int epoll_stat(struct file *f, struct statx *st)
 {
-	io_stat_anonymous(st, 0600, of(f)->ino, IO_DEV_ANON, 0, 0);
+	io_stat_anonymous(st, 0600, set_of_file(f)->ino, IO_DEV_ANON, 0, 0);
 	return 0;
 }
 
 static void epoll_release(struct file *f)
 {
-	struct epoll *ep = of(f);
+	struct epoll *ep = set_of_file(f);
 
 	for (unsigned b = 0; b < ep->nbuckets; b++) {
 		while (ep->buckets[b])
@@ -152,7 +152,7 @@ static const struct file_ops epoll_ops = {
 
 struct epoll *epoll_of(const struct file *f)
 {
-	return f->ops == &epoll_ops ? of(f) : NULL;
+	return f->ops == &epoll_ops ? set_of_file(f) : NULL;
 }
 
 bool epoll_next(const struct epoll *ep, unsigned *bucket_at, const struct epoll_item **at)
@@ -215,13 +215,13 @@ static bool would_loop(const struct epoll *outer, const struct epoll *inner)
 
 /* ---- calls ---- */
 
-static int add(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
+static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
 {
 	struct epoll_item *i;
 
 	if (epoll_of(f) && would_loop(ep, epoll_of(f)))
 		return -ELOOP;
-	if (grow(ep) < 0)
+	if (grow_buckets(ep) < 0)
 		return -ENOMEM;
 	i = calloc(1, sizeof(*i));
 	if (!i)
@@ -234,8 +234,8 @@ static int add(struct epoll *ep, struct file *f, int fd, const struct epoll_even
 	i->entry = (struct wait_entry){.wake = item_wake, .exclusive = event->events & EPOLLEXCLUSIVE};
 	list_init(&i->ready);
 	list_append(&f->epolls, &i->of_target);
-	i->next = *bucket(ep, fd);
-	*bucket(ep, fd) = i;
+	i->next = *item_bucket(ep, fd);
+	*item_bucket(ep, fd) = i;
 	ep->nitems++;
 	if (f->queue) {
 		wait_add(f->queue, &i->entry);
@@ -246,7 +246,7 @@ static int add(struct epoll *ep, struct file *f, int fd, const struct epoll_even
 	return 0;
 }
 
-static int modify(struct epoll_item *i, const struct epoll_event *event)
+static int modify_item(struct epoll_item *i, const struct epoll_event *event)
 {
 	if (i->events & EPOLLEXCLUSIVE)
 		return -EINVAL;
@@ -257,19 +257,19 @@ static int modify(struct epoll_item *i, const struct epoll_event *event)
 	return 0;
 }
 
-static int control(struct epoll *ep, struct file *f, int fd, int op, const struct epoll_event *event)
+static int control_item(struct epoll *ep, struct file *f, int fd, int op, const struct epoll_event *event)
 {
 	struct epoll_item *i = find_item(ep, f, fd);
 
 	switch (op) {
 	case EPOLL_CTL_ADD:
-		return i ? -EEXIST : add(ep, f, fd, event);
+		return i ? -EEXIST : add_item(ep, f, fd, event);
 	case EPOLL_CTL_DEL:
 		if (i)
 			free_item(i);
 		return i ? 0 : -ENOENT;
 	case EPOLL_CTL_MOD:
-		return i ? modify(i, event) : -ENOENT;
+		return i ? modify_item(i, event) : -ENOENT;
 	default:
 		return -EINVAL;
 	}
@@ -297,10 +297,10 @@ HANDLER(sys_epoll_ctl)
 		if (op == EPOLL_CTL_ADD && (epoll_of(f) || (event.events & ~(uint32_t)EXCLUSIVE_OK)))
 			return -EINVAL;
 	}
-	return control(epoll_of(set), f, fd, op, &event);
+	return control_item(epoll_of(set), f, fd, op, &event);
 }
 
-static long make(struct task *t, int flags)
+static long make_set(struct task *t, int flags)
 {
 	struct epoll *ep;
 
@@ -319,10 +319,10 @@ static long make(struct task *t, int flags)
 
 HANDLER(sys_epoll_create)
 {
-	return (int)c->args[0] <= 0 ? -EINVAL : make(t, 0);
+	return (int)c->args[0] <= 0 ? -EINVAL : make_set(t, 0);
 }
 
 HANDLER(sys_epoll_create1)
 {
-	return make(t, (int)c->args[0]);
+	return make_set(t, (int)c->args[0]);
 }

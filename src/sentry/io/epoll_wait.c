@@ -6,7 +6,7 @@
 enum { BATCH = 32 };
 
 /* Reports an item, and settles whether it stays on the list. */
-static void report(struct epoll *ep, struct epoll_item *i, uint32_t events, struct epoll_event *ret)
+static void report_item(struct epoll *ep, struct epoll_item *i, uint32_t events, struct epoll_event *ret)
 {
 	ret->events = events;
 	ret->data.u64 = i->data;
@@ -19,7 +19,8 @@ static void report(struct epoll *ep, struct epoll_item *i, uint32_t events, stru
 
 /* Up to max items from the front of the list; what stays ready goes behind those that have not been looked
  * at. */
-static int collect(struct epoll *ep, struct epoll_event *to, int max, const struct epoll_item **first_again)
+static int collect_events(struct epoll *ep, struct epoll_event *to, int max,
+			  const struct epoll_item **first_again)
 {
 	int n = 0;
 
@@ -34,7 +35,7 @@ static int collect(struct epoll *ep, struct epoll_event *to, int max, const stru
 			list_remove(&i->ready);
 			continue;
 		}
-		report(ep, i, events, &to[n++]);
+		report_item(ep, i, events, &to[n++]);
 		if (!*first_again && !list_empty(&i->ready))
 			*first_again = i;
 	}
@@ -42,7 +43,7 @@ static int collect(struct epoll *ep, struct epoll_event *to, int max, const stru
 }
 
 /* The number of events given to the guest, or -EFAULT. */
-static long deliver(struct task *t, struct epoll *ep, uint64_t to, int max)
+static long deliver_events(struct task *t, struct epoll *ep, uint64_t to, int max)
 {
 	const struct epoll_item *again = NULL;
 	struct epoll_event batch[BATCH];
@@ -50,7 +51,7 @@ static long deliver(struct task *t, struct epoll *ep, uint64_t to, int max)
 	int n;
 
 	do {
-		n = collect(ep, batch, MIN_OF(max - (int)sum, (int)BATCH), &again);
+		n = collect_events(ep, batch, MIN_OF(max - (int)sum, (int)BATCH), &again);
 		if (n > 0 && guest_write(t, to + (uint64_t)sum * sizeof(batch[0]), batch,
 					 (size_t)n * sizeof(batch[0])) < 0)
 			return sum > 0 ? sum : -EFAULT;
@@ -75,7 +76,7 @@ static long wait_for(struct task *t, struct call *c, int64_t ns, const struct wa
 	ep = epoll_of(f);
 	if (!ep)
 		return -EINVAL;
-	n = deliver(t, ep, c->args[1], max);
+	n = deliver_events(t, ep, c->args[1], max);
 	if (n != 0 || ns == 0 || park_deadline(t, ns))
 		return n;
 	n = park_on(t, &ep->queue, EPOLLIN);

@@ -12,14 +12,14 @@ struct eventfd {
 	bool semaphore;
 };
 
-static struct eventfd *of(const struct file *f)
+static struct eventfd *eventfd_of(const struct file *f)
 {
 	return container_of(f, struct eventfd, file);
 }
 
 static ssize_t event_read(struct file *f, struct io *io)
 {
-	struct eventfd *x = of(f);
+	struct eventfd *x = eventfd_of(f);
 	uint64_t value;
 	ssize_t n;
 
@@ -36,7 +36,7 @@ static ssize_t event_read(struct file *f, struct io *io)
 
 static ssize_t event_write(struct file *f, struct io *io)
 {
-	struct eventfd *x = of(f);
+	struct eventfd *x = eventfd_of(f);
 	uint64_t value;
 
 	if (io->left < sizeof(value))
@@ -55,21 +55,21 @@ static ssize_t event_write(struct file *f, struct io *io)
 
 static uint32_t event_poll(struct file *f)
 {
-	uint64_t n = of(f)->count;
+	uint64_t n = eventfd_of(f)->count;
 
 	return (n > 0 ? EPOLLIN | EPOLLRDNORM : 0U) | (n < UINT64_MAX - 1 ? EPOLLOUT | EPOLLWRNORM : 0U);
 }
 
 static int event_stat(struct file *f, struct statx *st)
 {
-	io_stat_anonymous(st, 0600, of(f)->ino, IO_DEV_ANON, 0, 0);
+	io_stat_anonymous(st, 0600, eventfd_of(f)->ino, IO_DEV_ANON, 0, 0);
 	return 0;
 }
 
 static void event_release(struct file *f)
 {
-	wait_queue_destroy(&of(f)->queue);
-	free(of(f));
+	wait_queue_destroy(&eventfd_of(f)->queue);
+	free(eventfd_of(f));
 }
 
 static const struct file_ops eventfd_ops = {
@@ -81,7 +81,7 @@ static const struct file_ops eventfd_ops = {
 	.release = event_release,
 };
 
-static long make(struct task *t, unsigned count, int flags)
+static long make_eventfd(struct task *t, unsigned count, int flags)
 {
 	struct eventfd *x;
 
@@ -101,10 +101,10 @@ static long make(struct task *t, unsigned count, int flags)
 
 HANDLER(sys_eventfd)
 {
-	return make(t, (unsigned)c->args[0], 0);
+	return make_eventfd(t, (unsigned)c->args[0], 0);
 }
 
 HANDLER(sys_eventfd2)
 {
-	return make(t, (unsigned)c->args[0], (int)c->args[1]);
+	return make_eventfd(t, (unsigned)c->args[0], (int)c->args[1]);
 }

@@ -50,7 +50,7 @@ static void drop_waiting(struct task *t, void *data)
 }
 
 /* The first run of an open: makes the end and tells the other side. */
-static int begin(struct place *where, const struct statx *st, int flags, struct pipe_file **ret)
+static int begin_open(struct place *where, const struct statx *st, int flags, struct pipe_file **ret)
 {
 	struct pipe *p = fifo_find(st);
 	struct pipe_file *x;
@@ -92,7 +92,7 @@ int fifo_open(struct task *t, struct call *c, struct place *where, const struct 
 	int r;
 
 	if (!x) {
-		r = begin(where, st, flags, &x);
+		r = begin_open(where, st, flags, &x);
 		if (r < 0)
 			return r;
 	}

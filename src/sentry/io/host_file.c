@@ -26,12 +26,12 @@ struct host_file {
 	int64_t pos; /* of the call at work; -1 = the description's own */
 };
 
-static struct host_file *of(struct file *f)
+static struct host_file *host_file_of(struct file *f)
 {
 	return container_of(f, struct host_file, file);
 }
 
-static ssize_t host_read(void *data, void *buf, size_t n)
+static ssize_t outer_read(void *data, void *buf, size_t n)
 {
 	struct host_file *x = data;
 	int fd = x->file.host_fd;
@@ -43,7 +43,7 @@ static ssize_t host_read(void *data, void *buf, size_t n)
 				: read(fd, buf, n);
 }
 
-static ssize_t host_write(void *data, void *buf, size_t n)
+static ssize_t outer_write(void *data, void *buf, size_t n)
 {
 	struct host_file *x = data;
 	int fd = x->file.host_fd;
@@ -57,14 +57,14 @@ static ssize_t host_write(void *data, void *buf, size_t n)
 
 static ssize_t file_read(struct file *f, struct io *io)
 {
-	of(f)->pos = io->pos;
-	return io_from_host(io, host_read, of(f));
+	host_file_of(f)->pos = io->pos;
+	return io_from_host(io, outer_read, host_file_of(f));
 }
 
 static ssize_t file_write(struct file *f, struct io *io)
 {
-	of(f)->pos = io->pos;
-	return io_to_host(io, host_write, of(f));
+	host_file_of(f)->pos = io->pos;
+	return io_to_host(io, outer_write, host_file_of(f));
 }
 
 /* A short read of a regular file means its end to many programs. */
@@ -97,13 +97,6 @@ static uint32_t file_events(struct file *f)
 	return io_host_poll(f->host_fd);
 }
 
-static int64_t regular_seek(struct file *f, int64_t offset, int whence)
-{
-	off_t r = lseek(f->host_fd, offset, whence);
-
-	return r < 0 ? -errno : r;
-}
-
 static int regular_truncate(struct file *f, int64_t size)
 {
 	return ftruncate(f->host_fd, size) < 0 ? -errno : 0;
@@ -130,14 +123,9 @@ static long file_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t ar
 	return ioctl(f->host_fd, FIONREAD, &n) < 0 ? -errno : io_put_int(t, arg, n);
 }
 
-static int file_statx(struct file *f, struct statx *st)
-{
-	return statx(f->host_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, st) < 0 ? -errno : 0;
-}
-
 static void file_release(struct file *f)
 {
-	struct host_file *x = of(f);
+	struct host_file *x = host_file_of(f);
 
 	if (x->watched)
 		host_watch_remove(&x->watch);
@@ -152,7 +140,7 @@ static const struct file_ops pipe_like_ops = {
 	.write = file_write,
 	.poll = file_events,
 	.ioctl = file_ioctl,
-	.stat = file_statx,
+	.stat = io_host_stat,
 	.release = file_release,
 };
 
@@ -162,7 +150,7 @@ static const struct file_ops socket_like_ops = {
 	.write = file_write,
 	.poll = file_events,
 	.ioctl = file_ioctl,
-	.stat = file_statx,
+	.stat = io_host_stat,
 	.release = file_release,
 };
 
@@ -170,17 +158,17 @@ static const struct file_ops regular_ops = {
 	.name = "file",
 	.read = regular_read,
 	.write = regular_write,
-	.seek = regular_seek,
+	.seek = io_host_seek,
 	.truncate = regular_truncate,
 	.sync = file_sync,
 	.map = regular_map,
 	.ioctl = file_ioctl,
-	.stat = file_statx,
+	.stat = io_host_stat,
 	.release = file_release,
 };
 
 /* A description of our own of the same pipe or device. */
-static int open_anew(int fd, int access)
+static int reopen(int fd, int access)
 {
 	char name[16];
 
@@ -188,7 +176,7 @@ static int open_anew(int fd, int access)
 	return openat(kernel.self_fd_fd, name, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-static const struct file_ops *kind_of(mode_t mode)
+static const struct file_ops *ops_of_mode(mode_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFSOCK:
@@ -203,7 +191,7 @@ static const struct file_ops *kind_of(mode_t mode)
 }
 
 /* Takes over the descriptor. */
-static struct file *wrap(int fd, const struct stat *st, int flags, enum how how, int *ret_error)
+static struct file *wrap_outer(int fd, const struct stat *st, int flags, enum how how, int *ret_error)
 {
 	struct host_file *x = calloc(1, sizeof(*x));
 	int r;
@@ -213,7 +201,7 @@ static struct file *wrap(int fd, const struct stat *st, int flags, enum how how,
 		*ret_error = -ENOMEM;
 		return NULL;
 	}
-	file_init(&x->file, kind_of(st->st_mode), flags);
+	file_init(&x->file, ops_of_mode(st->st_mode), flags);
 	x->file.host_fd = fd;
 	x->how = how;
 	wait_queue_init(&x->queue);
@@ -247,7 +235,7 @@ struct file *file_from_host(int host_fd, int flags, int *ret_error)
 	if (S_ISSOCK(st.st_mode))
 		how = SOCKET;
 	else if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
-		own = open_anew(host_fd, access);
+		own = reopen(host_fd, access);
 	if (own >= 0) {
 		(void)close(host_fd); /* replaced by our own description of the same */
 		host_fd = own;
@@ -256,5 +244,5 @@ struct file *file_from_host(int host_fd, int flags, int *ret_error)
 	}
 	if (S_ISCHR(st.st_mode) && isatty(host_fd))
 		return tty_from_host(host_fd, flags, ret_error);
-	return wrap(host_fd, &st, flags, how, ret_error);
+	return wrap_outer(host_fd, &st, flags, how, ret_error);
 }

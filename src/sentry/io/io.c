@@ -60,7 +60,7 @@ struct mark {
 	size_t niov, left;
 };
 
-static int mark(struct mark *m, const struct io *io)
+static int mark_io(struct mark *m, const struct io *io)
 {
 	*m = (struct mark){.iov = io->iov,
 			   .niov = io->niov,
@@ -72,7 +72,7 @@ static int mark(struct mark *m, const struct io *io)
 	return 0;
 }
 
-static void rewind_to(struct io *io, const struct mark *m, size_t done)
+static void rewind_io(struct io *io, const struct mark *m, size_t done)
 {
 	memcpy(m->iov, m->copy, m->niov * sizeof(*m->iov));
 	io->iov = m->iov;
@@ -100,14 +100,14 @@ ssize_t io_to_host(struct io *io, io_host_call *move, void *data)
 
 	if (n == 0)
 		return move(data, (char[1]){0}, 0) < 0 ? -errno : 0;
-	if (!buf || mark(&m, io) < 0)
+	if (!buf || mark_io(&m, io) < 0)
 		return -ENOMEM;
 	got = io_get(io, buf, n);
 	done = got > 0 ? move(data, buf, (size_t)got) : got;
 	if (got > 0 && done < 0)
 		done = -errno;
 	if (done < got)
-		rewind_to(io, &m, done > 0 ? (size_t)done : 0);
+		rewind_io(io, &m, done > 0 ? (size_t)done : 0);
 	free(m.copy);
 	return done;
 }
@@ -118,4 +118,16 @@ uint32_t io_host_poll(int fd)
 			   .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM};
 
 	return poll(&p, 1, 0) > 0 ? (uint32_t)p.revents : 0;
+}
+
+int64_t io_host_seek(struct file *f, int64_t offset, int whence)
+{
+	off_t r = lseek(f->host_fd, offset, whence);
+
+	return r < 0 ? -errno : r;
+}
+
+int io_host_stat(struct file *f, struct statx *st)
+{
+	return statx(f->host_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, st) < 0 ? -errno : 0;
 }

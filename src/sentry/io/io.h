@@ -61,6 +61,9 @@ ssize_t io_from_host(struct io *io, io_host_call *move, void *data);
 ssize_t io_to_host(struct io *io, io_host_call *move, void *data);
 /* A descriptor's readiness as the host's poll sees it. */
 uint32_t io_host_poll(int fd);
+/* Operations of files whose host descriptor is what they stand for. */
+int64_t io_host_seek(struct file *f, int64_t offset, int whence);
+int io_host_stat(struct file *f, struct statx *st);
 /* ret = a descriptor for a new file, whose reference passes over. */
 long io_install(struct task *t, struct file *f, bool cloexec);
 

@@ -15,7 +15,7 @@ enum {
 
 /* What is there of what is wanted; where nothing is, and `wait`, the task goes on the file's queue.  -ENOMEM.
  */
-static int look(struct task *t, struct file *f, uint32_t wanted, bool wait)
+static int look_at(struct task *t, struct file *f, uint32_t wanted, bool wait)
 {
 	uint32_t events;
 
@@ -46,7 +46,7 @@ static int look_at_all(struct task *t, struct pollfd *fds, size_t n, bool wait)
 			count += fds[i].fd >= 0;
 			continue;
 		}
-		r = look(t, f, (uint16_t)fds[i].events, wait && count == 0);
+		r = look_at(t, f, (uint16_t)fds[i].events, wait && count == 0);
 		if (r < 0)
 			return r;
 		fds[i].revents = (short)r;
@@ -87,7 +87,7 @@ HANDLER(sys_poll)
 }
 
 /* A limit given as timespec: ns, -1 = none. */
-static int limit_get(struct task *t, uint64_t at, int64_t *ret)
+static int wait_limit_get(struct task *t, uint64_t at, int64_t *ret)
 {
 	struct timespec limit;
 
@@ -102,7 +102,7 @@ static int limit_get(struct task *t, uint64_t at, int64_t *ret)
 	return 0;
 }
 
-static int64_t time_left(const struct call *c)
+static int64_t limit_left(const struct call *c)
 {
 	return c->deadline == INT64_MAX ? 0 : MAX_OF(c->deadline - now_monotonic(), INT64_C(0));
 }
@@ -115,7 +115,7 @@ static long limit_put(struct task *t, const struct call *c, uint64_t at, int64_t
 
 	if (!at || result == CALL_PARK || result == CALL_GONE)
 		return result;
-	left = ns_timespec(ns > 0 ? time_left(c) : 0);
+	left = ns_timespec(ns > 0 ? limit_left(c) : 0);
 	(void)guest_put(t, at, &left);
 	return result;
 }
@@ -124,7 +124,7 @@ HANDLER(sys_ppoll)
 {
 	struct wait_mask mask;
 	int64_t ns;
-	int r = limit_get(t, c->args[2], &ns);
+	int r = wait_limit_get(t, c->args[2], &ns);
 
 	if (r == 0)
 		r = wait_mask_get(t, &mask, c->args[3], c->args[4]);
@@ -155,7 +155,7 @@ static size_t table_end(const struct task *t, size_t n)
 	return MIN_OF(n, MAX_OF((end + 63) / 64 * 64, (size_t)FD_SETSIZE));
 }
 
-static int sets_get(struct task *t, struct call *c, struct sets *s, uint64_t **ret_memory)
+static int fd_sets_get(struct task *t, struct call *c, struct sets *s, uint64_t **ret_memory)
 {
 	uint64_t *m;
 
@@ -199,7 +199,7 @@ static long sets_look(struct task *t, struct sets *s, bool wait)
 		f = fd_get(t, (int)fd);
 		if (!f)
 			return -EBADF;
-		r = look(t, f, wanted, wait && count == 0);
+		r = look_at(t, f, wanted, wait && count == 0);
 		if (r < 0)
 			return r;
 		for (int k = 0; k < 3; k++) {
@@ -217,7 +217,7 @@ static long select_for(struct task *t, struct call *c, int64_t ns, const struct 
 	bool last = ns == 0 || park_deadline(t, ns);
 	autofree uint64_t *memory = NULL;
 	struct sets s = {0};
-	long count = sets_get(t, c, &s, &memory);
+	long count = fd_sets_get(t, c, &s, &memory);
 
 	if (count < 0)
 		return count;
@@ -252,7 +252,7 @@ HANDLER(sys_select)
 	}
 	r = select_for(t, c, ns, &(struct wait_mask){0});
 	if (c->args[4] && r != CALL_PARK && r != CALL_GONE) {
-		int64_t left = ns > 0 ? time_left(c) / 1000 : 0;
+		int64_t left = ns > 0 ? limit_left(c) / 1000 : 0;
 
 		tv = (struct timeval){.tv_sec = left / 1000000, .tv_usec = left % 1000000};
 		(void)guest_put(t, c->args[4], &tv); /* as far as the guest's memory lets us */
@@ -271,7 +271,7 @@ HANDLER(sys_pselect6)
 
 	if (c->args[5] && guest_get(t, &arg, c->args[5]) < 0)
 		return -EFAULT;
-	r = limit_get(t, c->args[4], &ns);
+	r = wait_limit_get(t, c->args[4], &ns);
 	if (r == 0)
 		r = wait_mask_get(t, &mask, arg.at, arg.size);
 	if (r < 0)

@@ -30,7 +30,7 @@ struct signalfd {
 	uint64_t ino;
 };
 
-static struct signalfd *of(const struct file *f)
+static struct signalfd *signalfd_of(const struct file *f)
 {
 	return container_of(f, struct signalfd, file);
 }
@@ -146,7 +146,7 @@ struct scratch {
 	siginfo_t info;
 };
 
-static long give(struct task *t, struct call *c, long result, uint64_t at)
+static long give_record(struct task *t, struct call *c, long result, uint64_t at)
 {
 	struct signalfd_siginfo out;
 	siginfo_t info;
@@ -161,7 +161,7 @@ static long give(struct task *t, struct call *c, long result, uint64_t at)
 
 static ssize_t signal_read(struct file *f, struct io *io)
 {
-	struct signalfd *x = of(f);
+	struct signalfd *x = signalfd_of(f);
 	const struct scratch scratch = {.mask = x->mask};
 	uint64_t args[6] = {PLATFORM_SCRATCH + offsetof(struct scratch, mask),
 			    PLATFORM_SCRATCH + offsetof(struct scratch, info),
@@ -182,26 +182,26 @@ static ssize_t signal_read(struct file *f, struct io *io)
 	if (io->iov->iov_len < sizeof(struct signalfd_siginfo))
 		return -EFAULT; /* a record in pieces of a vector */
 	t->call.done = (uint64_t)(uintptr_t)io->iov->iov_base;
-	return platform_call(t, &t->call, SYS_rt_sigtimedwait, args, &scratch, sizeof(scratch), give);
+	return platform_call(t, &t->call, SYS_rt_sigtimedwait, args, &scratch, sizeof(scratch), give_record);
 }
 
 static uint32_t signal_poll(struct file *f)
 {
-	if (is_ready(of(f)))
+	if (is_ready(signalfd_of(f)))
 		return EPOLLIN | EPOLLRDNORM;
-	begin_looking(of(f));
+	begin_looking(signalfd_of(f));
 	return 0;
 }
 
 static int signal_stat(struct file *f, struct statx *st)
 {
-	io_stat_anonymous(st, 0600, of(f)->ino, IO_DEV_ANON, 0, 0);
+	io_stat_anonymous(st, 0600, signalfd_of(f)->ino, IO_DEV_ANON, 0, 0);
 	return 0;
 }
 
 static void signal_release(struct file *f)
 {
-	struct signalfd *x = of(f);
+	struct signalfd *x = signalfd_of(f);
 
 	timer_disarm(&x->look);
 	list_remove(&x->of_process);
@@ -217,7 +217,7 @@ static const struct file_ops signalfd_ops = {
 	.release = signal_release,
 };
 
-static long make(struct task *t, uint64_t mask, int flags)
+static long make_signalfd(struct task *t, uint64_t mask, int flags)
 {
 	struct signalfd *x = calloc(1, sizeof(*x));
 
@@ -246,14 +246,14 @@ static long make_or_change(struct task *t, const struct call *c, int flags)
 		return -EFAULT;
 	mask &= ~(UINT64_C(1) << (SIGKILL - 1) | UINT64_C(1) << (SIGSTOP - 1));
 	if (fd == -1)
-		return make(t, mask, flags);
+		return make_signalfd(t, mask, flags);
 	f = fd_get(t, fd);
 	if (!f)
 		return -EBADF;
 	if (f->ops != &signalfd_ops)
 		return -EINVAL;
-	of(f)->mask = mask;
-	wake(&of(f)->queue, EPOLLIN | EPOLLRDNORM);
+	signalfd_of(f)->mask = mask;
+	wake(&signalfd_of(f)->queue, EPOLLIN | EPOLLRDNORM);
 	return fd;
 }
 

@@ -36,7 +36,7 @@ struct timerfd {
 
 static struct list_node realtime_timers = {&realtime_timers, &realtime_timers};
 
-static struct timerfd *of(const struct file *f)
+static struct timerfd *timerfd_of(const struct file *f)
 {
 	return container_of(f, struct timerfd, file);
 }
@@ -53,13 +53,13 @@ static int64_t now_of(const struct timerfd *x)
 	}
 }
 
-static int arm(struct timerfd *x)
+static int arm_timerfd(struct timerfd *x)
 {
 	return timer_arm(&x->timer, ns_add(now_monotonic(), MAX_OF(x->next - now_of(x), INT64_C(0))));
 }
 
 /* Is it due?  Asked by whoever looks as well, who may be here before the main thread. */
-static bool expire(struct timerfd *x)
+static bool timer_expire(struct timerfd *x)
 {
 	if (x->next == 0 || x->fired || now_of(x) < x->next)
 		return false;
@@ -69,31 +69,31 @@ static bool expire(struct timerfd *x)
 	return true;
 }
 
-static void fire(struct kernel_timer *timer)
+static void fire_timerfd(struct kernel_timer *timer)
 {
 	struct timerfd *x = container_of(timer, struct timerfd, timer);
 
-	if (expire(x))
+	if (timer_expire(x))
 		wake(&x->queue, EPOLLIN | EPOLLRDNORM);
-	else if (!x->fired && arm(x) < 0) /* the clock has been set back, or slept */
+	else if (!x->fired && arm_timerfd(x) < 0) /* the clock has been set back, or slept */
 		x->next = 0;
 }
 
 /* Counts what has passed since the last look, and arms the timer for what comes next. */
 static void catch_up(struct timerfd *x)
 {
-	(void)expire(x);
+	(void)timer_expire(x);
 	if (!x->fired || x->interval == 0)
 		return;
 	x->fired = false;
 	x->ticks += timer_forward(&x->next, x->interval, now_of(x)) - 1;
-	if (arm(x) < 0)
+	if (arm_timerfd(x) < 0)
 		x->next = 0;
 }
 
 static ssize_t timer_read(struct file *f, struct io *io)
 {
-	struct timerfd *x = of(f);
+	struct timerfd *x = timerfd_of(f);
 	uint64_t ticks;
 	ssize_t n;
 
@@ -114,19 +114,19 @@ static ssize_t timer_read(struct file *f, struct io *io)
 
 static uint32_t timer_poll(struct file *f)
 {
-	(void)expire(of(f));
-	return of(f)->ticks > 0 || of(f)->cancelled ? EPOLLIN | EPOLLRDNORM : 0;
+	(void)timer_expire(timerfd_of(f));
+	return timerfd_of(f)->ticks > 0 || timerfd_of(f)->cancelled ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static int timer_stat(struct file *f, struct statx *st)
 {
-	io_stat_anonymous(st, 0600, of(f)->ino, IO_DEV_ANON, 0, 0);
+	io_stat_anonymous(st, 0600, timerfd_of(f)->ino, IO_DEV_ANON, 0, 0);
 	return 0;
 }
 
 static void timer_release(struct file *f)
 {
-	struct timerfd *x = of(f);
+	struct timerfd *x = timerfd_of(f);
 
 	timer_disarm(&x->timer);
 	list_remove(&x->realtime);
@@ -166,7 +166,7 @@ static void clock_was_set(struct host_watch *w, uint32_t events)
 		if (x->settime_flags & TFD_TIMER_CANCEL_ON_SET) {
 			x->cancelled = true;
 			wake(&x->queue, EPOLLIN | EPOLLRDNORM);
-		} else if (x->next > 0 && !x->fired && arm(x) < 0) {
+		} else if (x->next > 0 && !x->fired && arm_timerfd(x) < 0) {
 			x->next = 0;
 		}
 	}
@@ -218,13 +218,13 @@ HANDLER(sys_timerfd_create)
 	wait_queue_init(&x->queue);
 	list_init(&x->realtime);
 	x->file.queue = &x->queue;
-	x->timer.fire = fire;
+	x->timer.fire = fire_timerfd;
 	x->clock = clock;
 	x->ino = io_new_inode();
 	return fd_install(t, &x->file, 0, flags & TFD_CLOEXEC);
 }
 
-static int find(const struct task *t, int fd, struct timerfd **ret)
+static int find_timerfd(const struct task *t, int fd, struct timerfd **ret)
 {
 	struct file *f = fd_get(t, fd);
 
@@ -232,7 +232,7 @@ static int find(const struct task *t, int fd, struct timerfd **ret)
 		return -EBADF;
 	if (f->ops != &timerfd_ops)
 		return -EINVAL;
-	*ret = of(f);
+	*ret = timerfd_of(f);
 	return 0;
 }
 
@@ -244,7 +244,7 @@ static struct itimerspec setting(struct timerfd *x)
 				   .it_interval = ns_timespec(x->interval)};
 }
 
-static int set(struct timerfd *x, int flags, const struct itimerspec *spec)
+static int set_timerfd(struct timerfd *x, int flags, const struct itimerspec *spec)
 {
 	int64_t value = timespec_ns(&spec->it_value);
 	bool absolute = flags & TFD_TIMER_ABSTIME;
@@ -262,7 +262,7 @@ static int set(struct timerfd *x, int flags, const struct itimerspec *spec)
 	if (value == 0)
 		return 0;
 	x->next = absolute ? value : ns_add(now_of(x), value);
-	return arm(x);
+	return arm_timerfd(x);
 }
 
 HANDLER(sys_timerfd_settime)
@@ -276,14 +276,14 @@ HANDLER(sys_timerfd_settime)
 	if (flags & ~(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) || !timespec_valid(&fresh.it_value) ||
 	    !timespec_valid(&fresh.it_interval))
 		return -EINVAL;
-	r = find(t, (int)c->args[0], &x);
+	r = find_timerfd(t, (int)c->args[0], &x);
 	if (r < 0)
 		return r;
 	if (is_alarm(x->clock) && !creds_capable(t->creds, CAP_WAKE_ALARM))
 		return -EPERM;
 	catch_up(x);
 	old = setting(x);
-	r = set(x, flags, &fresh);
+	r = set_timerfd(x, flags, &fresh);
 	if (r < 0)
 		return r;
 	return c->args[3] ? guest_put(t, c->args[3], &old) : 0;
@@ -293,7 +293,7 @@ HANDLER(sys_timerfd_gettime)
 {
 	struct itimerspec now;
 	struct timerfd *x;
-	int r = find(t, (int)c->args[0], &x);
+	int r = find_timerfd(t, (int)c->args[0], &x);
 
 	if (r < 0)
 		return r;

@@ -27,7 +27,7 @@
 
 static struct list_node ttys = {&ttys, &ttys};
 
-static ssize_t host_read(void *data, void *buf, size_t n)
+static ssize_t line_read(void *data, void *buf, size_t n)
 {
 	const struct tty_file *x = data;
 
@@ -38,7 +38,7 @@ static ssize_t host_read(void *data, void *buf, size_t n)
 	return read(x->file.host_fd, buf, n);
 }
 
-static ssize_t host_write(void *data, void *buf, size_t n)
+static ssize_t line_write(void *data, void *buf, size_t n)
 {
 	const struct tty_file *x = data;
 
@@ -61,7 +61,7 @@ static ssize_t tty_read(struct file *f, struct io *io)
 	long r = io->task && !tty_of(f)->master ? tty_job_check(io->task, tty_of(f), SIGTTIN) : 0;
 
 	if (r == 0)
-		r = io_from_host(io, host_read, tty_of(f));
+		r = io_from_host(io, line_read, tty_of(f));
 	return r == -EAGAIN && io->task && read_timed_out(tty_of(f), io->task) ? 0 : r;
 }
 
@@ -76,17 +76,12 @@ static ssize_t tty_write(struct file *f, struct io *io)
 {
 	long r = io->task && stops_output(tty_of(f)) ? tty_job_check(io->task, tty_of(f), SIGTTOU) : 0;
 
-	return r < 0 ? r : io_to_host(io, host_write, tty_of(f));
+	return r < 0 ? r : io_to_host(io, line_write, tty_of(f));
 }
 
 static uint32_t tty_poll(struct file *f)
 {
 	return io_host_poll(f->host_fd);
-}
-
-static int tty_stat(struct file *f, struct statx *st)
-{
-	return statx(f->host_fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, st) < 0 ? -errno : 0;
 }
 
 static void tty_release(struct file *f)
@@ -107,7 +102,7 @@ const struct file_ops tty_ops = {
 	.write = tty_write,
 	.poll = tty_poll,
 	.ioctl = tty_ioctl,
-	.stat = tty_stat,
+	.stat = io_host_stat,
 	.release = tty_release,
 };
 
@@ -130,7 +125,7 @@ static int identify(int fd, dev_t *ret_rdev, bool *ret_master)
 }
 
 /* Takes over fd and, where it succeeds, a reference to `where`. */
-static int wrap(int fd, struct place *where, int flags, struct file **ret)
+static int wrap_tty(int fd, struct place *where, int flags, struct file **ret)
 {
 	struct tty_file *x = calloc(1, sizeof(*x));
 	int r = x ? identify(fd, &x->rdev, &x->master) : -ENOMEM;
@@ -169,7 +164,7 @@ static bool same_file(int a, int b)
 
 /* The terminal behind a descriptor or an O_PATH one, opened anew: its node in the container's /dev, where it
  * has one. */
-static int open_anew(int fd, int flags)
+static int open_line(int fd, int flags)
 {
 	int access = flags & O_ACCMODE, r;
 	char name[32];
@@ -195,12 +190,12 @@ static int open_anew(int fd, int flags)
 
 int tty_open(struct task *t, struct place *where, int flags, struct file **ret)
 {
-	int fd = open_anew(where->fd, flags), r;
+	int fd = open_line(where->fd, flags), r;
 
 	(void)t; /* rights are checked by the host, whose thread has the task's identity */
 	if (fd < 0)
 		return fd;
-	r = wrap(fd, where, flags, ret);
+	r = wrap_tty(fd, where, flags, ret);
 	if (r == 0)
 		(void)place_ref(where);
 	return r;
@@ -229,13 +224,13 @@ struct file *tty_from_host(int fd, int flags, int *ret_error)
 {
 	struct place *where = node_of(fd);
 	struct file *f = NULL;
-	int own = open_anew(fd, flags), r;
+	int own = open_line(fd, flags), r;
 
 	if (own >= 0) {
 		(void)close(fd); /* replaced by our own description */
 		fd = own;
 	}
-	r = wrap(fd, where, flags, &f);
+	r = wrap_tty(fd, where, flags, &f);
 	if (r == 0)
 		return f;
 	place_unref(where);
@@ -257,10 +252,10 @@ int tty_open_controlling(struct task *t, int flags, struct file **ret)
 	{
 		if (x->master || x->rdev != job.tty)
 			continue;
-		fd = open_anew(x->file.host_fd, flags);
+		fd = open_line(x->file.host_fd, flags);
 		if (fd < 0)
 			return fd;
-		r = wrap(fd, x->file.place, flags, ret);
+		r = wrap_tty(fd, x->file.place, flags, ret);
 		if (r == 0 && x->file.place)
 			(void)place_ref(x->file.place);
 		return r;

@@ -80,7 +80,7 @@ static long run_row(struct file *f, struct task *t, const struct row *row, uint6
 }
 
 /* The process does it itself, on our descriptor under the number that it knows. */
-static long lend(struct file *f, struct task *t)
+static long let_process(struct file *f, struct task *t)
 {
 	int fd = (int)t->call.args[0];
 	int r = platform_inject(t, f->host_fd, fd);
@@ -111,7 +111,7 @@ long tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 	case TIOCGPGRP:
 	case TIOCSPGRP:
 	case TIOCGSID:
-		return lend(f, t);
+		return let_process(f, t);
 	case TIOCGPTPEER:
 		return open_peer(f, t, (int)arg);
 	default:

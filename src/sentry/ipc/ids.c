@@ -39,7 +39,7 @@ int ipc_highest(const struct ipc_table *x)
 	return i > 0 ? (int)i - 1 : 0;
 }
 
-static int grow(struct ipc_table *x)
+static int grow_slots(struct ipc_table *x)
 {
 	unsigned size = MIN_OF(x->size ? x->size * 2 : 8, (unsigned)IPC_SLOTS_MAX);
 	struct ipc_object **more = reallocarray(x->slots, size, sizeof(struct ipc_object *));
@@ -61,7 +61,7 @@ int ipc_add(struct ipc_table *x, struct ipc_object *o, key_t key, unsigned mode,
 		return -ENOSPC;
 	while (slot < x->size && x->slots[slot])
 		slot++;
-	if (slot == x->size && grow(x) < 0)
+	if (slot == x->size && grow_slots(x) < 0)
 		return -ENOMEM;
 	if (x->added && slot <= x->last_slot) /* this one, or one before it, is used again */
 		x->sequence = (x->sequence + 1) & (INT_MAX >> IPC_SLOT_BITS);

@@ -56,7 +56,7 @@ static struct {
 	unsigned count;
 } queues = {.list = {&queues.list, &queues.list}};
 
-static struct mq *find(const char *name)
+static struct mq *find_mq(const char *name)
 {
 	struct mq *q;
 
@@ -68,7 +68,7 @@ static struct mq *find(const char *name)
 	return NULL;
 }
 
-static void unref(struct mq *q)
+static void mq_unref(struct mq *q)
 {
 	if (--q->refs > 0)
 		return;
@@ -97,14 +97,14 @@ void mq_released(struct process *p)
 
 /* ---- files ---- */
 
-static struct mq *of(const struct file *f)
+static struct mq *mq_of(const struct file *f)
 {
 	return container_of(f, const struct mq_file, file)->mq;
 }
 
 static uint32_t mq_poll(struct file *f)
 {
-	const struct mq *q = of(f);
+	const struct mq *q = mq_of(f);
 
 	return (q->count > 0 ? EPOLLIN | EPOLLRDNORM : 0U) |
 	       (q->count < (unsigned long)q->max_messages ? EPOLLOUT | EPOLLWRNORM : 0U);
@@ -112,7 +112,7 @@ static uint32_t mq_poll(struct file *f)
 
 static int mq_stat(struct file *f, struct statx *st)
 {
-	const struct mq *q = of(f);
+	const struct mq *q = mq_of(f);
 
 	io_stat_anonymous(st, S_IFREG | q->mode, q->ino, MQ_DEV, q->uid, q->gid);
 	st->stx_nlink = q->name[0] != '\0';
@@ -123,13 +123,13 @@ static int mq_stat(struct file *f, struct statx *st)
 /* A process that closes a queue is not told of its messages any more. */
 static void mq_flush(struct file *f, struct task *t)
 {
-	if (of(f)->notified == t->process)
-		of(f)->notified = NULL;
+	if (mq_of(f)->notified == t->process)
+		mq_of(f)->notified = NULL;
 }
 
 static void mq_release(struct file *f)
 {
-	unref(of(f));
+	mq_unref(mq_of(f));
 	free(container_of(f, struct mq_file, file));
 }
 
@@ -143,7 +143,7 @@ static struct mq *queue_at(const struct task *t, int fd, struct file **ret_file)
 	if (!f || f->ops != &mq_ops)
 		return NULL;
 	*ret_file = f;
-	return of(f);
+	return mq_of(f);
 }
 
 /* ---- mq_open, mq_unlink ---- */
@@ -175,7 +175,7 @@ static int may_open(const struct creds *creds, const struct mq *q, int flags)
 	return !(wanted & ~granted) || creds_capable(creds, CAP_DAC_OVERRIDE) ? 0 : -EACCES;
 }
 
-static int make(struct task *t, const char *name, mode_t mode, const struct mq_attr *attr, struct mq **ret)
+static int make_mq(struct task *t, const char *name, mode_t mode, const struct mq_attr *attr, struct mq **ret)
 {
 	bool privileged = creds_capable(t->creds, CAP_SYS_RESOURCE);
 	long messages = attr ? attr->mq_maxmsg : MQ_MESSAGES, size = attr ? attr->mq_msgsize : MQ_SIZE;
@@ -234,7 +234,7 @@ HANDLER(sys_mq_open)
 	r = name_get(t, name, c->args[0]);
 	if (r < 0)
 		return r;
-	q = find(name);
+	q = find_mq(name);
 	if (q && (flags & O_CREAT) && (flags & O_EXCL))
 		return -EEXIST;
 	if (q) {
@@ -245,7 +245,7 @@ HANDLER(sys_mq_open)
 	}
 	if (!(flags & O_CREAT))
 		return -ENOENT;
-	r = make(t, name, (mode_t)c->args[2], has_attr ? &attr : NULL, &q);
+	r = make_mq(t, name, (mode_t)c->args[2], has_attr ? &attr : NULL, &q);
 	if (r < 0)
 		return r;
 	return open_queue(t, q, flags);
@@ -259,20 +259,20 @@ HANDLER(sys_mq_unlink)
 
 	if (r < 0)
 		return r;
-	q = find(name);
+	q = find_mq(name);
 	if (!q)
 		return -ENOENT;
 	if (t->creds->fsuid != q->uid && !creds_capable(t->creds, CAP_FOWNER))
 		return -EPERM;
 	q->name[0] = '\0';
-	unref(q);
+	mq_unref(q);
 	return 0;
 }
 
 /* ---- messages ---- */
 
 /* abs_timeout of CLOCK_REALTIME: ns from now, -1 = none. */
-static int limit_get(struct task *t, uint64_t at, int64_t *ret)
+static int abs_limit_get(struct task *t, uint64_t at, int64_t *ret)
 {
 	struct timespec limit;
 	int64_t left;
@@ -289,7 +289,7 @@ static int limit_get(struct task *t, uint64_t at, int64_t *ret)
 	return 0;
 }
 
-static void insert(struct mq *q, struct mq_message *m)
+static void insert_message(struct mq *q, struct mq_message *m)
 {
 	struct list_node *at = q->messages.prev;
 
@@ -300,7 +300,7 @@ static void insert(struct mq *q, struct mq_message *m)
 }
 
 /* The first message in an empty queue that nobody waits for is told of, once. */
-static void notify(struct mq *q, const struct task *sender)
+static void mq_tell(struct mq *q, const struct task *sender)
 {
 	struct process *p = q->notified;
 	siginfo_t info = {.si_code = SI_MESGQ};
@@ -326,7 +326,7 @@ HANDLER(sys_mq_timedsend)
 	struct file *f;
 	struct mq *q;
 	int64_t ns;
-	int r = limit_get(t, c->args[4], &ns);
+	int r = abs_limit_get(t, c->args[4], &ns);
 
 	if (r < 0)
 		return r;
@@ -352,8 +352,8 @@ HANDLER(sys_mq_timedsend)
 	}
 	m->size = size;
 	m->priority = (unsigned)c->args[3];
-	insert(q, m);
-	notify(q, t);
+	insert_message(q, m);
+	mq_tell(q, t);
 	wake(&q->queue, EPOLLIN | EPOLLRDNORM);
 	return 0;
 }
@@ -363,7 +363,7 @@ static void stop_receiving(struct task *t, void *data)
 	struct file *f = data;
 
 	(void)t; /* counted on the queue */
-	of(f)->receivers--;
+	mq_of(f)->receivers--;
 	file_unref(f);
 }
 
@@ -374,7 +374,7 @@ HANDLER(sys_mq_timedreceive)
 	struct mq *q;
 	unsigned priority;
 	int64_t ns;
-	long r = limit_get(t, c->args[4], &ns);
+	long r = abs_limit_get(t, c->args[4], &ns);
 
 	if (r < 0)
 		return r;

@@ -30,7 +30,7 @@ static struct {
 	size_t bytes, count;
 } msgs = {.ids.limit = MSG_QUEUES};
 
-static void drop(struct queue *q, struct message *m)
+static void drop_message(struct queue *q, struct message *m)
 {
 	list_remove(&m->in_queue);
 	q->bytes -= m->size;
@@ -40,11 +40,11 @@ static void drop(struct queue *q, struct message *m)
 	free(m);
 }
 
-static void destroy(struct queue *q)
+static void destroy_queue(struct queue *q)
 {
 	ipc_remove(&msgs.ids, &q->object);
 	while (!list_empty(&q->messages))
-		drop(q, container_of(q->messages.next, struct message, in_queue));
+		drop_message(q, container_of(q->messages.next, struct message, in_queue));
 	wait_queue_destroy(&q->queue); /* who waits finds it gone */
 	free(q);
 }
@@ -141,7 +141,7 @@ HANDLER(sys_msgsnd)
 	return 0;
 }
 
-static bool matches(const struct message *m, long type, int flags)
+static bool message_matches(const struct message *m, long type, int flags)
 {
 	if (type == 0)
 		return true;
@@ -160,7 +160,7 @@ static struct message *choose(struct queue *q, long type, int flags)
 		if (flags & MSG_COPY) {
 			if (index++ == type)
 				return m;
-		} else if (matches(m, type, flags) && (!best || m->type < best->type)) {
+		} else if (message_matches(m, type, flags) && (!best || m->type < best->type)) {
 			if (type >= 0)
 				return m;
 			best = m;
@@ -195,7 +195,7 @@ HANDLER(sys_msgrcv)
 	if (r == 0)
 		r = guest_write(t, c->args[1] + sizeof(type), m->text, part);
 	if (!(flags & MSG_COPY)) { /* as with Linux it is gone even where it could not be handed over */
-		drop(q, m);
+		drop_message(q, m);
 		q->last_receiver = t->process->pid;
 		q->receive_time = time(NULL);
 		wake(&q->queue, EPOLLOUT);
@@ -225,7 +225,7 @@ static long stat_queue(struct task *t, const struct queue *q, int cmd, uint64_t 
 	return cmd == IPC_STAT ? 0 : q->object.id;
 }
 
-static long info(struct task *t, int cmd, uint64_t arg)
+static long msg_info(struct task *t, int cmd, uint64_t arg)
 {
 	struct msginfo x = {.msgmni = MSG_QUEUES,
 			    .msgmax = MSG_SIZE,
@@ -244,7 +244,7 @@ static long info(struct task *t, int cmd, uint64_t arg)
 	return guest_put(t, arg, &x) < 0 ? -EFAULT : ipc_highest(&msgs.ids);
 }
 
-static long control(struct task *t, struct queue *q, int cmd, uint64_t arg)
+static long msg_control(struct task *t, struct queue *q, int cmd, uint64_t arg)
 {
 	struct msqid_ds ds;
 	int r;
@@ -255,7 +255,7 @@ static long control(struct task *t, struct queue *q, int cmd, uint64_t arg)
 	if (r < 0)
 		return r;
 	if (cmd == IPC_RMID) {
-		destroy(q);
+		destroy_queue(q);
 		return 0;
 	}
 	if (ds.msg_qbytes > MSG_QUEUE_BYTES && !creds_capable(t->creds, CAP_SYS_RESOURCE))
@@ -275,7 +275,7 @@ HANDLER(sys_msgctl)
 	if (id < 0 || cmd < 0)
 		return -EINVAL;
 	if (cmd == IPC_INFO || cmd == MSG_INFO)
-		return info(t, cmd, c->args[2]);
+		return msg_info(t, cmd, c->args[2]);
 	if (cmd == MSG_STAT || cmd == MSG_STAT_ANY_) {
 		o = ipc_slot(&msgs.ids, id);
 		return o ? stat_queue(t, container_of(o, struct queue, object), cmd, c->args[2]) : -EINVAL;
@@ -287,7 +287,7 @@ HANDLER(sys_msgctl)
 		return r;
 	if (cmd == IPC_STAT)
 		return stat_queue(t, container_of(o, struct queue, object), cmd, c->args[2]);
-	return control(t, container_of(o, struct queue, object), cmd, c->args[2]);
+	return msg_control(t, container_of(o, struct queue, object), cmd, c->args[2]);
 }
 
 void ipc_show_msg(struct synth_text *text)

@@ -193,7 +193,7 @@ static int set_of(const struct call *c, int id, struct sem_set **ret)
 	return 0;
 }
 
-static long operate(struct task *t, struct call *c, const struct sembuf *ops, size_t n, int64_t ns)
+static long sem_operate(struct task *t, struct call *c, const struct sembuf *ops, size_t n, int64_t ns)
 {
 	bool alters = false, undoes = false, last;
 	struct sem_undo *u = NULL;
@@ -242,7 +242,7 @@ static long semop_call(struct task *t, struct call *c, const struct timespec *li
 		return -EFAULT;
 	if (limit && !timespec_valid(limit))
 		return -EINVAL;
-	return operate(t, c, ops, n, limit ? timespec_ns(limit) : -1);
+	return sem_operate(t, c, ops, n, limit ? timespec_ns(limit) : -1);
 }
 
 HANDLER(sys_semop)

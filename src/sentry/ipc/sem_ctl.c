@@ -5,7 +5,7 @@
 
 enum { SEM_STAT_ANY_ = 20 }; /* SEM_STAT_ANY: newer than some libcs */
 
-static int waiters(const struct sem_set *s, int number, bool for_zero)
+static int count_waiters(const struct sem_set *s, int number, bool for_zero)
 {
 	int n = 0;
 
@@ -17,7 +17,7 @@ static int waiters(const struct sem_set *s, int number, bool for_zero)
 	return n;
 }
 
-static long info(struct task *t, int cmd, uint64_t arg)
+static long sem_info(struct task *t, int cmd, uint64_t arg)
 {
 	struct seminfo x = {
 		.semmap = SEM_ALL,
@@ -82,7 +82,7 @@ static long all_values(struct task *t, struct sem_set *s, int cmd, uint64_t arg)
 	return 0;
 }
 
-static long set_value(struct task *t, struct sem_set *s, int number, int value)
+static long sem_set_value(struct task *t, struct sem_set *s, int number, int value)
 {
 	int r;
 
@@ -100,7 +100,7 @@ static long set_value(struct task *t, struct sem_set *s, int number, int value)
 	return 0;
 }
 
-static long get_value(struct task *t, struct sem_set *s, int number, int cmd)
+static long sem_get_value(struct task *t, struct sem_set *s, int number, int cmd)
 {
 	int r = ipc_may(t->creds, &s->object, 0444);
 
@@ -114,11 +114,11 @@ static long get_value(struct task *t, struct sem_set *s, int number, int cmd)
 	case GETPID:
 		return s->sems[number].pid;
 	default:
-		return waiters(s, number, cmd == GETZCNT);
+		return count_waiters(s, number, cmd == GETZCNT);
 	}
 }
 
-static long control(struct task *t, struct sem_set *s, int cmd, uint64_t arg)
+static long sem_control(struct task *t, struct sem_set *s, int cmd, uint64_t arg)
 {
 	struct semid_ds ds;
 	int r;
@@ -147,7 +147,7 @@ HANDLER(sys_semctl)
 	if (id < 0)
 		return -EINVAL;
 	if (cmd == IPC_INFO || cmd == SEM_INFO)
-		return info(t, cmd, arg);
+		return sem_info(t, cmd, arg);
 	if (cmd == SEM_STAT || cmd == SEM_STAT_ANY_) {
 		o = ipc_slot(&sems.ids, id);
 		return o ? stat_set(t, container_of(o, struct sem_set, object), cmd, arg) : -EINVAL;
@@ -161,17 +161,17 @@ HANDLER(sys_semctl)
 		return stat_set(t, s, cmd, arg);
 	case IPC_SET:
 	case IPC_RMID:
-		return control(t, s, cmd, arg);
+		return sem_control(t, s, cmd, arg);
 	case GETALL:
 	case SETALL:
 		return all_values(t, s, cmd, arg);
 	case SETVAL:
-		return set_value(t, s, number, (int)arg);
+		return sem_set_value(t, s, number, (int)arg);
 	case GETVAL:
 	case GETPID:
 	case GETNCNT:
 	case GETZCNT:
-		return get_value(t, s, number, cmd);
+		return sem_get_value(t, s, number, cmd);
 	default:
 		return -EINVAL;
 	}

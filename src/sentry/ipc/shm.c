@@ -40,20 +40,20 @@ static struct {
 	uint64_t pages;
 } shm = {.ids.limit = SHM_SEGMENTS};
 
-static uint64_t pages_of(const struct segment *s)
+static uint64_t segment_pages(const struct segment *s)
 {
 	return s->size / PAGE + (s->size % PAGE != 0);
 }
 
-static void destroy(struct segment *s)
+static void destroy_segment(struct segment *s)
 {
 	ipc_remove(&shm.ids, &s->object);
-	shm.pages -= pages_of(s);
+	shm.pages -= segment_pages(s);
 	(void)close(s->fd); /* memory alone */
 	free(s);
 }
 
-static void detach(struct attachment *a, pid_t pid)
+static void detach_segment(struct attachment *a, pid_t pid)
 {
 	struct segment *s = a->segment;
 
@@ -62,23 +62,23 @@ static void detach(struct attachment *a, pid_t pid)
 	s->detach_time = time(NULL);
 	s->last = pid;
 	if (--s->attached == 0 && s->object.mode & SHM_DEST)
-		destroy(s);
+		destroy_segment(s);
 }
 
 void shm_released(struct process *p)
 {
 	struct attachment *a;
 
-	list_each(a, &p->shm, struct attachment, of_process) detach(a, p->pid);
+	list_each(a, &p->shm, struct attachment, of_process) detach_segment(a, p->pid);
 }
 
-static int attach(struct process *p, struct segment *s, uint64_t addr)
+static int attach_segment(struct process *p, struct segment *s, uint64_t addr)
 {
 	struct attachment *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct attachment){.segment = s, .addr = addr, .len = pages_of(s) * PAGE};
+	*a = (struct attachment){.segment = s, .addr = addr, .len = segment_pages(s) * PAGE};
 	list_append(&p->shm, &a->of_process);
 	s->attached++;
 	return 0;
@@ -88,7 +88,7 @@ int ipc_forked(struct process *p, const struct process *from)
 {
 	for (const struct list_node *n = from->shm.next; n != &from->shm; n = n->next) {
 		const struct attachment *a = container_of(n, const struct attachment, of_process);
-		int r = attach(p, a->segment, a->addr);
+		int r = attach_segment(p, a->segment, a->addr);
 
 		if (r < 0)
 			return r;
@@ -103,7 +103,7 @@ void ipc_executed(struct process *p)
 
 /* ---- shmget ---- */
 
-static int make(struct task *t, key_t key, uint64_t size, int flags)
+static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 {
 	struct segment *s;
 	uint64_t pages = size / PAGE + (size % PAGE != 0);
@@ -143,7 +143,7 @@ HANDLER(sys_shmget)
 	if (r < 0)
 		return r;
 	if (r > 0)
-		return make(t, (key_t)c->args[0], c->args[1], flags);
+		return make_segment(t, (key_t)c->args[0], c->args[1], flags);
 	if (container_of(o, struct segment, object)->size < c->args[1])
 		return -EINVAL;
 	r = ipc_may(t->creds, o, (unsigned)flags & 0777);
@@ -165,7 +165,7 @@ static void drop_lent(struct task *t, void *data)
 	free(data);
 }
 
-static long keep(struct task *t, const struct call *c, uint64_t addr)
+static long keep_attachment(struct task *t, const struct call *c, uint64_t addr)
 {
 	struct ipc_object *o;
 	struct segment *s;
@@ -174,7 +174,7 @@ static long keep(struct task *t, const struct call *c, uint64_t addr)
 	if (ipc_find(&shm.ids, (int)c->args[0], &o) < 0)
 		return -EIDRM; /* removed meanwhile; what is mapped stays mapped */
 	s = container_of(o, struct segment, object);
-	r = attach(t->process, s, addr);
+	r = attach_segment(t->process, s, addr);
 	if (r < 0)
 		return r;
 	s->attach_time = time(NULL);
@@ -182,7 +182,7 @@ static long keep(struct task *t, const struct call *c, uint64_t addr)
 	return (long)addr;
 }
 
-static long mapped(struct task *t, struct call *c, long result, uint64_t scratch)
+static long segment_mapped(struct task *t, struct call *c, long result, uint64_t scratch)
 {
 	struct lent *l = c->data;
 
@@ -190,11 +190,11 @@ static long mapped(struct task *t, struct call *c, long result, uint64_t scratch
 	if (result < 0 && result >= -4095)
 		l->result = result == -EEXIST ? -EINVAL : result;
 	else
-		l->result = keep(t, c, (uint64_t)result);
+		l->result = keep_attachment(t, c, (uint64_t)result);
 	return CALL_PARK; /* the handler goes on with the second step */
 }
 
-static long closed(struct task *t, struct call *c, long result, uint64_t scratch)
+static long lent_closed(struct task *t, struct call *c, long result, uint64_t scratch)
 {
 	const struct lent *l = c->data;
 
@@ -204,7 +204,7 @@ static long closed(struct task *t, struct call *c, long result, uint64_t scratch
 	return l->result;
 }
 
-static long map(struct task *t, struct call *c, const struct segment *s, uint64_t addr, int flags)
+static long map_segment(struct task *t, struct call *c, const struct segment *s, uint64_t addr, int flags)
 {
 	bool writes = !(flags & SHM_RDONLY);
 	uint64_t prot = PROT_READ | (writes ? PROT_WRITE : 0U) | (flags & SHM_EXEC ? PROT_EXEC : 0U);
@@ -229,10 +229,10 @@ static long map(struct task *t, struct call *c, const struct segment *s, uint64_
 	}
 	c->data = l;
 	c->release = drop_lent;
-	return platform_call(
-		t, c, SYS_mmap,
-		(const uint64_t[6]){addr, pages_of(s) * PAGE, prot, MAP_SHARED | how, (uint64_t)l->fd, 0},
-		NULL, 0, mapped);
+	return platform_call(t, c, SYS_mmap,
+			     (const uint64_t[6]){addr, segment_pages(s) * PAGE, prot, MAP_SHARED | how,
+						 (uint64_t)l->fd, 0},
+			     NULL, 0, segment_mapped);
 }
 
 /* Where: 0 and the address (0 = anywhere), or -EINVAL. */
@@ -256,13 +256,14 @@ HANDLER(sys_shmat)
 	uint64_t addr;
 
 	if (l)
-		return platform_call(t, c, SYS_close, (const uint64_t[6]){(uint64_t)l->fd}, NULL, 0, closed);
+		return platform_call(t, c, SYS_close, (const uint64_t[6]){(uint64_t)l->fd}, NULL, 0,
+				     lent_closed);
 	r = id < 0 ? -EINVAL : address_of(c->args[1], flags, &addr);
 	if (r == 0)
 		r = ipc_find(&shm.ids, id, &o);
 	if (r == 0)
 		r = ipc_may(t->creds, o, wanted);
-	return r < 0 ? r : map(t, c, container_of(o, struct segment, object), addr, flags);
+	return r < 0 ? r : map_segment(t, c, container_of(o, struct segment, object), addr, flags);
 }
 
 static long detached(struct task *t, struct call *c, long result, uint64_t scratch)
@@ -275,7 +276,7 @@ static long detached(struct task *t, struct call *c, long result, uint64_t scrat
 	list_each(a, &t->process->shm, struct attachment, of_process)
 	{
 		if (a->addr == c->args[0]) {
-			detach(a, t->process->pid);
+			detach_segment(a, t->process->pid);
 			return 0;
 		}
 	}
@@ -316,7 +317,7 @@ static long stat_segment(struct task *t, const struct segment *s, int cmd, uint6
 	return cmd == IPC_STAT ? 0 : s->object.id;
 }
 
-static long info(struct task *t, int cmd, uint64_t arg)
+static long shm_info_put(struct task *t, int cmd, uint64_t arg)
 {
 	struct shminfo limits = {.shmmax = SHM_LIMIT,
 				 .shmmin = 1,
@@ -339,7 +340,7 @@ static long info(struct task *t, int cmd, uint64_t arg)
 	return r < 0 ? r : ipc_highest(&shm.ids);
 }
 
-static long control(struct task *t, struct segment *s, int cmd, uint64_t arg)
+static long shm_control(struct task *t, struct segment *s, int cmd, uint64_t arg)
 {
 	struct shmid_ds ds;
 	int r;
@@ -356,14 +357,14 @@ static long control(struct task *t, struct segment *s, int cmd, uint64_t arg)
 		s->object.mode |= SHM_DEST;
 		s->object.key = IPC_PRIVATE;
 	} else {
-		destroy(s);
+		destroy_segment(s);
 	}
 	return 0;
 }
 
 /* Memory of the sandbox is not swapped apart from the rest of it; the rights are checked as for the real
  * thing. */
-static long lock(const struct task *t, struct segment *s, int cmd)
+static long lock_segment(const struct task *t, struct segment *s, int cmd)
 {
 	bool owner = t->creds->euid == s->object.uid || t->creds->euid == s->object.cuid;
 
@@ -387,7 +388,7 @@ HANDLER(sys_shmctl)
 	if (id < 0 || cmd < 0)
 		return -EINVAL;
 	if (cmd == IPC_INFO || cmd == SHM_INFO)
-		return info(t, cmd, c->args[2]);
+		return shm_info_put(t, cmd, c->args[2]);
 	if (cmd == SHM_STAT || cmd == SHM_STAT_ANY_) {
 		o = ipc_slot(&shm.ids, id);
 		return o ? stat_segment(t, container_of(o, struct segment, object), cmd, c->args[2])
@@ -401,7 +402,8 @@ HANDLER(sys_shmctl)
 	s = container_of(o, struct segment, object);
 	if (cmd == IPC_STAT)
 		return stat_segment(t, s, cmd, c->args[2]);
-	return cmd == SHM_LOCK || cmd == SHM_UNLOCK ? lock(t, s, cmd) : control(t, s, cmd, c->args[2]);
+	return cmd == SHM_LOCK || cmd == SHM_UNLOCK ? lock_segment(t, s, cmd)
+						    : shm_control(t, s, cmd, c->args[2]);
 }
 
 void ipc_show_shm(struct synth_text *text)

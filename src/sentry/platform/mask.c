@@ -27,7 +27,7 @@ struct interruption {
 	pid_t host_tid;
 };
 
-static void interrupt(struct trace_request *q)
+static void interrupt_for_mask(struct trace_request *q)
 {
 	struct interruption *x = container_of(q, struct interruption, request);
 	struct task *t = task_by_host(x->host_tid);
@@ -43,7 +43,7 @@ static int ask_for_stop(struct task *t)
 
 	if (!x)
 		return -ENOMEM;
-	x->request.run = interrupt;
+	x->request.run = interrupt_for_mask;
 	x->host_tid = t->host_tid;
 	trace_request(&x->request);
 	return 0;
@@ -71,7 +71,7 @@ int platform_mask(struct task *t, uint64_t bits)
 	return 0;
 }
 
-static void set_mask(const struct task *t, uint64_t bits)
+static void put_mask(const struct task *t, uint64_t bits)
 {
 	(void)ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(bits), &bits); /* killed: no matter */
 }
@@ -100,7 +100,7 @@ bool mask_stopped(struct task *t)
 		if (t->state == CALL_IDLE ||
 		    ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(m->own), &m->own) < 0)
 			return false;
-		set_mask(t, m->bits);
+		put_mask(t, m->bits);
 		m->state = MASK_LENT;
 		return false;
 	case MASK_RETURNING:
@@ -119,7 +119,7 @@ void mask_return(struct task *t)
 	struct mask_wait *m = &t->platform->mask;
 
 	if (m->state != MASK_OWN && m->state != MASK_ASKED)
-		set_mask(t, m->own);
+		put_mask(t, m->own);
 	m->state = MASK_OWN;
 }
 
@@ -151,7 +151,7 @@ bool mask_entered(struct task *t)
 	    guest_get(t, &kept, regs.rsp + FRAME_MASK) == 0 && kept == m->bits)
 		(void)guest_put(t, regs.rsp + FRAME_MASK, &m->own); /* it has just been read there */
 	else
-		set_mask(t, m->own); /* the handler went away meanwhile */
+		put_mask(t, m->own); /* the handler went away meanwhile */
 	(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
 	return true;
 }

@@ -119,7 +119,8 @@ static void edges(void)
 	FACT("and never", look(ep), 0);
 	FACT("until armed", modify(ep, p[0], EPOLLIN | EPOLLONESHOT) == 0 ? look(ep) : -1, 1);
 	FACT("modify to exclusive", modify(ep, p[0], EPOLLIN | EPOLLEXCLUSIVE), -EINVAL);
-	FACT("exclusive of a set's kind of events", add(ep, p[1], EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT), -EINVAL);
+	FACT("exclusive of a set's kind of events", add(ep, p[1], EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT),
+	     -EINVAL);
 	FACT("exclusive", add(ep, p[1], EPOLLOUT | EPOLLEXCLUSIVE), 0);
 	FACT("which cannot be modified", modify(ep, p[1], EPOLLOUT), -EINVAL);
 	FACT("hang-up is told without being asked", modify(ep, p[0], 0), 0);

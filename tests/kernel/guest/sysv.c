@@ -214,7 +214,8 @@ static void queues(void)
 {
 	struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 16};
 	struct sigaction act = {.sa_sigaction = tell, .sa_flags = SA_SIGINFO};
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77};
+	struct sigevent event = {
+		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77};
 	struct timespec past = {.tv_sec = 1};
 	unsigned priority;
 	char buf[16];

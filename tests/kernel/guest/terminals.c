@@ -43,7 +43,8 @@ static void lines(void)
 	FACT("isatty", isatty(slave), 1);
 	FACT("ttyname_r", ttyname_r(slave, name, sizeof(name)), 0);
 	TRUE("is the slave's", strcmp(name, ptsname(master)) == 0);
-	TRUE("the same node", fstat(slave, &a) == 0 && stat(name, &b) == 0 && a.st_rdev == b.st_rdev && a.st_ino == b.st_ino);
+	TRUE("the same node",
+	     fstat(slave, &a) == 0 && stat(name, &b) == 0 && a.st_rdev == b.st_rdev && a.st_ino == b.st_ino);
 	FACT("input", write(master, "ab\n", 3), 3);
 	FACT("a line", read(slave, buf, sizeof(buf)), 3);
 	FACT("echo", read(master, buf, sizeof(buf)), 4);
@@ -96,7 +97,8 @@ static int in_session(void)
 	(void)siginterrupt(SIGINT, 1);
 	if (tty < 0 || tcgetpgrp(0) != getpgrp() || tcgetsid(tty) != getpid())
 		return 1;
-	if (write(tty, "ready\n", 6) != 6 || read(0, buf, sizeof(buf)) != -1 || errno != EINTR || last_signal != SIGINT)
+	if (write(tty, "ready\n", 6) != 6 || read(0, buf, sizeof(buf)) != -1 || errno != EINTR ||
+	    last_signal != SIGINT)
 		return 2;
 	pid = fork();
 	if (pid == 0) {
