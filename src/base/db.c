@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/db.h"
 
+#include "base/db_index.h"
 #include "base/fd.h"
 #include "base/str.h"
 
@@ -15,6 +16,8 @@ struct db {
 	char *path;    /* for messages */
 	bool open;     /* a transaction */
 	int log_pages; /* in the write-ahead log after our last commit */
+	int index;     /* keeps the log's index from being made anew; -1 = it was */
+	bool has_read; /* so that the index is there */
 };
 
 static int code_of(int rc)
@@ -56,9 +59,8 @@ static int simple(struct db *db, const char *sql, const char *what, struct err *
 /*
  * Closing the last connection would copy the log into the database, with two
  * fsyncs, and remove the log and its index: 8 ms of a command that takes ten.
- * The log stays instead; the next one who opens reads it through once, at two
- * microseconds a page.  Who closes and leaves more than WAL_PAGES behind
- * copies it and cuts it off.  (SQLite's own way, a checkpoint at the commit,
+ * Both stay instead (db_index.h).  Who closes and leaves more than WAL_PAGES
+ * behind copies the log and cuts it off.  (SQLite's own way, a checkpoint at the commit,
  * leaves the log as long as it is: only the next commit of the same
  * connection would begin it anew, and a command makes one or two.)
  */
@@ -117,6 +119,7 @@ int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, 
 	}
 	int fresh = make_file(db, dirfd, name, err);
 	int r = MIN_OF(fresh, 0);
+	db->index = r == 0 ? db_index_hold(db->path) : -1;
 	if (r == 0 && sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
 				      NULL) != SQLITE_OK)
 		r = db_fail(db, err, "open");
@@ -145,6 +148,9 @@ void db_close(struct db *db)
 	if (db->handle)
 		cut_log(db);
 	(void)sqlite3_close_v2(db->handle); /* an open transaction is rolled back */
+	if (db->index < 0 && db->has_read)
+		db_index_mark(db->path);
+	fd_drop(&db->index);
 	free(db->path);
 	free(db);
 }
@@ -162,6 +168,7 @@ int db_schema(struct db *db, const char *room, int version, const char *sql, str
 			if (r < 0)
 				return r;
 			have = r > 0 ? (int)db_int(&q, 0) : 0;
+			db->has_read = true;
 		}
 	}
 	if (have == version)

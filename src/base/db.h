@@ -24,7 +24,7 @@ struct sqlite3_stmt;
 
 enum db_durability { DB_SYNC, DB_FAST };
 
-/* Opens or makes DIR/NAME (0600).  -> db_close() */
+/* Opens or makes DIR/NAME (0600); a process has it open once at a time.  -> db_close() */
 must_use int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, struct db **ret,
 		     struct err *err);
 void db_close(struct db *db);

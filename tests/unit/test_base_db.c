@@ -2,15 +2,28 @@
 #include "test.h"
 
 #include "base/db.h"
+#include "base/db_index.h"
+#include "base/fd.h"
 #include "base/file.h"
 
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 static char root[] = "/tmp/db-XXXXXX";
 static int dir = -1;
 static struct err err;
+
+static const char *path_of(const char *name)
+{
+	static char paths[4][64];
+	static int turn;
+	char *ret = paths[turn++ % 4];
+
+	(void)snprintf(ret, sizeof(paths[0]), "%s/%s", root, name);
+	return ret;
+}
 
 static const char schema[] = "CREATE TABLE IF NOT EXISTS t (k TEXT PRIMARY KEY, v INTEGER, b BLOB)";
 
@@ -94,6 +107,87 @@ static void test_log(void)
 	CHECK_INT(value(db, "a"), 200);
 }
 
+static bool index_is_kept(void)
+{
+	autoclose int fd = db_index_hold(path_of("x.db"));
+
+	return fd >= 0;
+}
+
+/* What makes the index doubtful: each time the next connection must make it anew, and find all that was
+ * written. */
+static void doubt(const char *what, int64_t *v)
+{
+	{
+		struct db *db autodb = must_open(DB_FAST);
+		CHECK_INT(value(db, "a"), *v);
+		CHECK_INT(db_exec(db, &err, "UPDATE t SET v = ? WHERE k = 'a'", "i", ++*v), 1);
+	}
+	CHECK(index_is_kept());
+	autoclose int index = openat(dir, "x.db-shm", O_RDWR | O_CLOEXEC);
+	autoclose int log = openat(dir, "x.db-wal", O_RDWR | O_CLOEXEC);
+	struct stat st;
+	CHECK(index >= 0 && log >= 0 && fstat(log, &st) == 0);
+	if (streq(what, "another boot")) {
+		char mark[80] = "";
+		ssize_t n = fgetxattr(index, "user.coffer.boot", mark, sizeof(mark));
+		mark[0] = mark[0] == '0' ? '1' : '0';
+		CHECK(n > 0 && fsetxattr(index, "user.coffer.boot", mark, (size_t)n, 0) == 0);
+		/* And the index is as a power failure may leave it: of another time, but whole. */
+		uint32_t h[24];
+		CHECK(pread(index, h, sizeof(h), 0) == sizeof(h));
+		h[4] = h[16] = 0;
+		CHECK(pwrite(index, h, sizeof(h), 0) == sizeof(h));
+	} else if (streq(what, "a copy")) {
+		CHECK(rename(path_of("x.db-shm"), path_of("old")) == 0);
+		autofree char *mark = calloc(1, 80), *data = NULL;
+		size_t len;
+		CHECK(fgetxattr(index, "user.coffer.boot", mark, 80) > 0);
+		CHECK(file_read_at(dir, "old", 1 << 20, &data, &len) == 0);
+		autoclose int copy = openat(dir, "x.db-shm", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		CHECK(fd_write_all(copy, data, len) == 0);
+		CHECK(fsetxattr(copy, "user.coffer.boot", mark, strlen(mark), 0) == 0);
+		CHECK(unlink(path_of("old")) == 0);
+	} else if (streq(what, "a torn header")) {
+		CHECK(pwrite(index, "\177", 1, 64) == 1);
+	} else if (streq(what, "a longer log")) {
+		/* The frames of the last commit, once more: as if the index had been rolled back. */
+		autofree char *frame = malloc(24 + 4096);
+		CHECK(pread(log, frame, 24 + 4096, 32) == 24 + 4096);
+		uint32_t last;
+		CHECK(pread(index, &last, 4, 16) == 4);
+		CHECK(pwrite(log, frame, 24 + 4096, 32 + (off_t)last * (24 + 4096)) == 24 + 4096);
+	}
+	CHECK_INT(index_is_kept(), false);
+}
+
+/* The index of the log outlives its makers, killed ones too, but never the boot. */
+static void test_index(void)
+{
+	int64_t v = 200;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct db *db = must_open(DB_FAST);
+		if (db_begin(db, &err) == 0 && db_exec(db, &err, "UPDATE t SET v = -7", "") > 0)
+			(void)kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	int status = -1;
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	CHECK(index_is_kept());
+	doubt("another boot", &v);
+	doubt("a copy", &v);
+	doubt("a torn header", &v);
+	doubt("a longer log", &v);
+	{
+		struct db *db autodb = must_open(DB_SYNC); /* copies the log at its end */
+		CHECK_INT(value(db, "a"), v);
+	}
+	struct db *db autodb = must_open(DB_FAST);
+	CHECK_INT(value(db, "a"), v);
+}
+
 /* Writers wait for one another, and one that is killed leaves nothing half done. */
 static void test_many(void)
 {
@@ -142,6 +236,7 @@ int main(void)
 	test_rows();
 	test_transactions();
 	test_log();
+	test_index();
 	test_many();
 	autoclose int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK_INT(file_remove_tree_at(tmp, root + 5), 0);
