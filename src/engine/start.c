@@ -174,13 +174,15 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 	r = runtime_run(&rt, &o, &status, err);
 	if (r == 0 && proc_stat(made->pid, &stat) == 0)
 		made->start_time = stat.start_time;
+	if (r == 0 && (s->c->flags & ENGINE_AUTO_REMOVE) && !s->e->o.rootless)
+		made->root = take_fd(&root);
 	return r;
 }
 
 void engine_start_make(void *starting)
 {
 	struct engine_starting *s = starting;
-	struct monitor_made made = {.master = -1, .dns_udp = -1, .dns_tcp = -1};
+	struct monitor_made made = {MONITOR_MADE_NOTHING};
 	struct err err = {0};
 
 	s->e->o.warn = keep_warning;
@@ -305,7 +307,7 @@ int engine_make_again(struct engine *e, const char *id, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	struct engine_starting s autostarting = {.e = e, .c = &c};
-	struct monitor_made failed = {.master = -1, .dns_udp = -1, .dns_tcp = -1};
+	struct monitor_made failed = {MONITOR_MADE_NOTHING};
 	struct monitor_status st;
 	int r = engine_lock(e, id, true, err);
 

@@ -136,6 +136,8 @@ must_use int cgroup_kill(const struct cgroup *cg, struct err *err);
 must_use int cgroup_signal_all(const struct cgroup *cg, int sig, struct err *err);
 /* Removes the directories (or stops the scope).  Missing is fine. */
 must_use int cgroup_remove(const struct cgroup *cg, struct err *err);
+/* Those of them that are empty, at once and without a word; not systemd's. */
+void cgroup_remove_empty(const struct cgroup *cg);
 bool cgroup_exists(const struct cgroup *cg);
 
 /* How many times the kernel killed for want of memory; 0 where unknown. */

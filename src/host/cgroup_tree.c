@@ -252,3 +252,14 @@ int cgroup_remove(const struct cgroup *cg, struct err *err)
 	}
 	return ret;
 }
+
+void cgroup_remove_empty(const struct cgroup *cg)
+{
+	if (cg->none || cg->systemd)
+		return;
+	for (int c = 0; c < CG_V1_COUNT && !cg->v2; c++)
+		if (cg->v1_dir[c])
+			ignore_result(rmdir_at(AT_FDCWD, cg->v1_dir[c]) < 0); /* see the header */
+	if (cg->v2_dir)
+		ignore_result(rmdir_at(AT_FDCWD, cg->v2_dir) < 0); /* as above */
+}

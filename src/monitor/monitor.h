@@ -83,6 +83,8 @@ enum { MONITOR_HELD_MAX = 200 };
 struct monitor_made {
 	pid_t pid;
 	uint64_t start_time;
+	int root; /* the mount that is the container's root, of one that goes with --rm: what is behind it is
+		     taken down when the monitor ends, and nobody waits; -1 */
 	int master;	      /* of the terminal; -1 */
 	int dns_udp, dns_tcp; /* -1 */
 	/* Sockets that hold the published ports against other programs; the monitor keeps copies until the
@@ -93,6 +95,7 @@ struct monitor_made {
 	int exit_status; /* 125, 126, 127 where it failed */
 	char message[ERR_MSG_MAX];
 };
+#define MONITOR_MADE_NOTHING .root = -1, .master = -1, .dns_udp = -1, .dns_tcp = -1
 must_use int monitor_report(const struct monitor_made *m, struct err *err);
 
 /*

@@ -14,7 +14,7 @@ struct report_wire {
 	int32_t error, exit_status;
 	char message[ERR_MSG_MAX];
 };
-enum { REPORT_VERSION = 2, REPORT_FDS = 3, REPORT_FDS_MAX = REPORT_FDS + MONITOR_HELD_MAX };
+enum { REPORT_VERSION = 3, REPORT_FDS = 4, REPORT_FDS_MAX = REPORT_FDS + MONITOR_HELD_MAX };
 
 int report_send(int sock, const struct monitor_made *m, struct err *err)
 {
@@ -24,7 +24,7 @@ int report_send(int sock, const struct monitor_made *m, struct err *err)
 				.held = (uint32_t)m->n_held,
 				.error = m->error,
 				.exit_status = m->exit_status};
-	const int all[REPORT_FDS] = {m->master, m->dns_udp, m->dns_tcp};
+	const int all[REPORT_FDS] = {m->master, m->dns_udp, m->dns_tcp, m->root};
 	int fds[REPORT_FDS_MAX];
 	size_t n = 0;
 
@@ -49,7 +49,7 @@ int monitor_report(const struct monitor_made *m, struct err *err)
 int report_recv(int sock, struct monitor_made *ret, struct err *err)
 {
 	struct report_wire w;
-	int fds[REPORT_FDS_MAX], all[REPORT_FDS] = {-1, -1, -1};
+	int fds[REPORT_FDS_MAX], all[REPORT_FDS] = {-1, -1, -1, -1};
 	size_t nfds = 0, at = 0;
 	ssize_t n = fd_recv(sock, &w, sizeof(w), fds, REPORT_FDS_MAX, &nfds);
 
@@ -79,6 +79,7 @@ int report_recv(int sock, struct monitor_made *ret, struct err *err)
 				     .master = all[0],
 				     .dns_udp = all[1],
 				     .dns_tcp = all[2],
+				     .root = all[3],
 				     .n_held = w.held,
 				     .error = w.error,
 				     .exit_status = w.exit_status};

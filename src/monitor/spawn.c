@@ -112,8 +112,7 @@ static _Noreturn void be_maker(const struct nest *n)
 	struct err err = {0};
 
 	if (plan_become_maker(&n->stdio, n->report[1], true, &err) < 0) {
-		struct monitor_made m = {
-			.master = -1, .dns_udp = -1, .dns_tcp = -1, .error = err.code, .exit_status = 125};
+		struct monitor_made m = {MONITOR_MADE_NOTHING, .error = err.code, .exit_status = 125};
 		memcpy(m.message, err.msg, sizeof(m.message));
 		ignore_result(monitor_report(&m, &err)); /* an end without a word is told too */
 		_exit(125);

@@ -29,7 +29,7 @@ struct fake {
 static void make(void *data)
 {
 	const struct fake *f = data;
-	struct monitor_made m = {.master = f->master, .dns_udp = -1, .dns_tcp = -1};
+	struct monitor_made m = {.root = -1, .master = f->master, .dns_udp = -1, .dns_tcp = -1};
 	struct err err = {0};
 
 	if (!f->script) {

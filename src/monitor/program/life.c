@@ -97,12 +97,15 @@ void life_report(struct mon *m, unused void *arg, int fd, unused short revents)
 		m->reported = true;
 		if (made.error > 0) { /* told when the maker is gone: nothing of it is left then */
 			set_failure(m, &made);
+			fd_drop(&made.root);
 			fd_drop(&made.master);
 			fd_drop(&made.dns_udp);
 			fd_drop(&made.dns_tcp);
 			ports_release(made.held, made.n_held);
 		} else {
 			m->pid = made.pid;
+			fd_drop(&m->root);
+			m->root = made.root;
 			m->master = made.master;
 			names_begin(m, made.dns_udp, made.dns_tcp);
 			ports_hold(m, &made);
@@ -165,8 +168,7 @@ static _Noreturn void be_restart_maker(const struct mon *m, struct plan_stdio *s
 			(void)execve(argv[0], argv, environ); /* it returns on failure only */
 		err_sys(&err, "cannot execute \"%s\" to start the container again", m->plan.maker.v[0]);
 	}
-	struct monitor_made made = {
-		.master = -1, .dns_udp = -1, .dns_tcp = -1, .error = err.code, .exit_status = 125};
+	struct monitor_made made = {MONITOR_MADE_NOTHING, .error = err.code, .exit_status = 125};
 	memcpy(made.message, err.msg, sizeof(made.message));
 	ignore_result(monitor_report(&made, &err)); /* an end without a word is told too */
 	_exit(125);
@@ -219,6 +221,7 @@ static void finish_or_wait(struct mon *m)
 	fd_drop(&m->listen);
 	if (!finisher)
 		life_finish(m);
+	groups_remove(m);
 }
 
 void life_make_again(struct mon *m)
@@ -260,6 +263,7 @@ _Noreturn void life_finish(struct mon *m)
  */
 _Noreturn void life_finished(struct mon *m)
 {
+	fd_drop(&m->root); /* what is to be removed is not in use any more */
 	int dir = m->plan.trash ? open(m->plan.trash, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
 	if (dir >= 0 && file_remove_tree_at(dir, m->plan.id) < 0)
@@ -320,6 +324,7 @@ static void end_run(struct mon *m)
 		finish_or_wait(m);
 		return;
 	}
+	fd_drop(&m->root);		  /* the next one is another mount of the same directories */
 	(void)clients_tell_exit(m, true); /* nobody finishes now */
 	m->phase = WAITING;
 	m->restart_at = mon_clock() + m->delay;

@@ -311,7 +311,7 @@ int main(int argc, unused char **argv)
 	struct mon *m = calloc(1, sizeof(*m));
 	if (!m)
 		return EXIT_OWN_FAILURE;
-	m->dirfd = m->lock = m->listen = m->master = m->slave = m->journal = m->log.fd = -1;
+	m->dirfd = m->lock = m->listen = m->master = m->slave = m->root = m->journal = m->log.fd = -1;
 	m->probe.output = -1;
 	m->report = fd_inherited(PLAN_REPORT_FD);
 	m->to_in = fd_inherited(PLAN_IN_FD);

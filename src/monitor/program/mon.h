@@ -102,7 +102,7 @@ struct mon {
 	int oom_score; /* what children get back */
 
 	struct stream out, err; /* with a terminal: out alone */
-	int to_in, master, slave;
+	int to_in, master, slave, root;
 	struct client clients[CLIENTS_MAX];
 	struct log_file log;
 	struct journal_source source;
@@ -176,6 +176,9 @@ void oom_watch(struct mon *m);
 /* At the end: was it that? */
 bool oom_look(struct mon *m);
 void oom_free(struct mon *m);
+
+/* groups.c: those that are empty, while the engine is on its way to the rest. */
+void groups_remove(const struct mon *m);
 
 /* names.c.  Takes the descriptors over. */
 void names_begin(struct mon *m, int udp, int tcp);
