@@ -113,24 +113,20 @@ int engine_end_failed(struct engine *e, const struct engine_container *c, struct
 }
 
 /* How it ended, as far as somebody knows. */
-static void learn_end(struct engine *e, struct engine_container *c)
+static void learn_end(struct engine_container *c, const struct monitor_status *st)
 {
-	struct monitor_status st = {0};
-	struct err ignored = {0};
-	const char *dir;
-	bool known = engine_run_dir(e, c->id, &dir, &ignored) == 0 && monitor_status(dir, &st, &ignored) == 0;
 	const char *why = "";
 
-	if (known && st.started_at)
-		c->started = st.started_at;
-	if (known && st.restarts)
-		c->restarts = st.restarts;
-	if (known && st.ended) {
-		c->exit_code = st.exit_code;
-		c->oom = st.oom_killed;
-		c->finished = st.finished_at;
-		why = st.error;
-	} else if (known && st.started_at) {
+	if (st->started_at)
+		c->started = st->started_at;
+	if (st->restarts)
+		c->restarts = st->restarts;
+	if (st->ended) {
+		c->exit_code = st->exit_code;
+		c->oom = st->oom_killed;
+		c->finished = st->finished_at;
+		why = st->error;
+	} else if (st->started_at) {
 		c->exit_code = EXIT_KILLED;
 		why = "its monitor was killed";
 	} else {
@@ -200,12 +196,14 @@ static int erase_rest(struct engine *e, struct engine_container *c, bool volumes
 	return engine_note_state(c, "removed", err);
 }
 
-int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
+/* `st`: what the run directory says of it. */
+static int end_as(struct engine *e, struct engine_container *c, const struct monitor_status *st,
+		  struct err *err)
 {
 	char code[16];
 	int r;
 
-	learn_end(e, c);
+	learn_end(c, st);
 	r = engine_release(e, c, err);
 	if (r < 0)
 		return r;
@@ -231,6 +229,14 @@ int engine_end_locked(struct engine *e, struct engine_container *c, struct err *
 	if (r >= 0)
 		r = engine_note_state(c, state, err);
 	return r < 0 ? r : drop_run_dir(e, c->id, err);
+}
+
+int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
+{
+	struct monitor_status st = {0};
+
+	(void)engine_runs(e, c->id, &st); /* what cannot be read is not known */
+	return end_as(e, c, &st, err);
 }
 
 int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err)
@@ -283,7 +289,7 @@ int engine_settle(struct engine *e, struct engine_container *c, struct err *err)
 			"the monitor of container %s was killed: nobody reads its output or waits for its "
 			"end; the container is stopped",
 			c->name);
-	return engine_end_locked(e, c, err);
+	return end_as(e, c, &st, err);
 }
 
 int engine_finish(struct engine *e, const char *id, struct err *err)
@@ -313,5 +319,5 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 	if (engine_runs(e, id, &st) || st.restarting)
 		return 0; /* started again meanwhile, or about to be */
 	c.monitored = st.monitor_alive && !e->o.rootless;
-	return engine_end_locked(e, &c, err);
+	return end_as(e, &c, &st, err);
 }

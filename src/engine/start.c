@@ -54,8 +54,6 @@ static int plug_network(void *data, pid_t pid, struct err *err)
 	struct engine_starting *s = m->s;
 	char path[64];
 
-	if (!s->has_net)
-		return 0;
 	if (snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid) < 0)
 		return err_set(err, EINVAL, "cannot name the network namespace");
 	autoclose int ns = open(path, O_RDONLY | O_CLOEXEC);
@@ -79,7 +77,6 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 	const struct engine_record *rec = &s->c->record;
 	struct engine_user user;
 	struct engine_binds binds autobinds = {0};
-	struct cgroup_machine machine;
 	autofree char *text = NULL, *path = str_format("%s/config.json", s->run_dir);
 	int r = path ? engine_user_find(root, rec->config.user, &rec->q.group_add, &user, err) : err_oom(err);
 
@@ -89,7 +86,6 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 		r = engine_binds_settle(s->e, s->c, &s->maps, root, &binds, err);
 	if (r < 0)
 		return r;
-	cgroup_machine(&machine);
 	struct engine_spec spec = {
 		.c = s->c,
 		.maps = &s->maps,
@@ -106,7 +102,7 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 		.join_pid = s->join_pid,
 		.join_ipc = s->join_ipc,
 		.host_mqueue = access("/dev/mqueue", F_OK) == 0,
-		.cgroup2 = machine.v2 && !machine.v1,
+		.cgroup2 = cgroup_is_unified(),
 		.systemd_cgroup = s->e->o.systemd_cgroup,
 		.rootless = s->e->o.rootless,
 	};
@@ -162,7 +158,7 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 	if (r < 0)
 		return r;
 	struct create_host host = {.rootfs_tree = root,
-				   .network = plug_network,
+				   .network = s->has_net ? plug_network : NULL,
 				   .data = &now,
 				   .ret_master = s->c->record.q.tty ? &made->master : NULL,
 				   .ret_pid = &made->pid};

@@ -160,3 +160,5 @@ struct cgroup_machine {
 	bool v1, v2, hybrid, systemd;
 };
 void cgroup_machine(struct cgroup_machine *ret);
+/* The unified hierarchy alone; mostly answered by one or two system calls. */
+bool cgroup_is_unified(void);

@@ -8,7 +8,27 @@
 
 #include "base/file.h"
 
-static int put_rule(const struct cgroup_dir *d, const struct device_rule *rule, unsigned access, bool allow,
+/* A rule is a write; its file is opened once for all of them. */
+struct rule_files {
+	const struct cgroup_dir *dir;
+	int fd[2]; /* devices.deny, devices.allow; -1 = not opened yet */
+};
+
+static int put_text(struct rule_files *f, bool allow, const char *text, struct err *err)
+{
+	const char *name = allow ? "devices.allow" : "devices.deny";
+	char reason[64];
+	int *fd = &f->fd[allow];
+
+	if (*fd < 0)
+		*fd = openat(f->dir->fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int r = *fd < 0 ? -errno : fd_write_all(*fd, text, strlen(text));
+	return r < 0 ? err_set(err, -r, "failed to write \"%s\": write %s/%s: %s", text, f->dir->path, name,
+			       err_text_lower(-r, reason))
+		     : 0;
+}
+
+static int put_rule(struct rule_files *f, const struct device_rule *rule, unsigned access, bool allow,
 		    struct err *err)
 {
 	struct device_rule part = *rule;
@@ -18,18 +38,18 @@ static int put_rule(const struct cgroup_dir *d, const struct device_rule *rule, 
 		return 0;
 	part.access = access;
 	device_rule_text(&part, text);
-	return cgroup_put(d, allow ? "devices.allow" : "devices.deny", text, err);
+	return put_text(f, allow, text, err);
 }
 
-static int transition(const struct cgroup_dir *d, const struct device_state *from,
-		      const struct device_state *to, struct err *err)
+static int transition(struct rule_files *d, const struct device_state *from, const struct device_state *to,
+		      struct err *err)
 {
 	static const struct device_state nothing;
 	int r = 0;
 
 	/* Nobody can tell what an allowing group excepts: begin anew. */
 	if (from->allow || from->allow != to->allow) {
-		r = cgroup_put(d, to->allow ? "devices.allow" : "devices.deny", "a", err);
+		r = put_text(d, to->allow, "a", err);
 		from = &nothing;
 	}
 	for (size_t i = 0; i < from->but.n && r == 0; i++) {
@@ -57,8 +77,11 @@ static int set_v1(const char *dir, const device_rule_list *rules, struct err *er
 		r = r < 0 ? err_num(err, r, "cannot read \"%s/devices.list\"", dir)
 			  : device_state_read(list, &now, err);
 	}
+	struct rule_files files = {.dir = &d, .fd = {-1, -1}};
 	if (r == 0)
-		r = transition(&d, &now, &target, err);
+		r = transition(&files, &now, &target, err);
+	fd_drop(&files.fd[0]);
+	fd_drop(&files.fd[1]);
 	device_state_free(&now);
 	device_state_free(&target);
 	return r;

@@ -210,3 +210,15 @@ void cgroup_machine(struct cgroup_machine *ret)
 	ret->hybrid = ret->v1 && m.v2_root;
 	cgroup_mounts_free(&m);
 }
+
+bool cgroup_is_unified(void)
+{
+	struct cgroup_machine machine;
+
+	if (is_type(CGROUP_TOP, CGROUP2_SUPER_MAGIC))
+		return true;
+	if (is_type(CGROUP_TOP "/memory", CGROUP_SUPER_MAGIC))
+		return false;
+	cgroup_machine(&machine);
+	return machine.v2 && !machine.v1;
+}

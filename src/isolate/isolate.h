@@ -91,6 +91,11 @@ struct isolate_events {
 	void *data;
 	/* The sandbox's process exists (pid, start_time are set): record it before anything else. */
 	int (*spawned)(void *data, const struct sandbox *s, struct err *err);
+	/*
+	 * The network namespace is there, and wants to be plugged in: beside the mounts, before
+	 * create_runtime.  NULL: nothing of the host's goes in.
+	 */
+	int (*network)(void *data, const struct sandbox *s, struct err *err);
 	/* prestart and createRuntime hooks: namespaces and mounts are there, pivot_root is yet to come. */
 	int (*create_runtime)(void *data, const struct sandbox *s, struct err *err);
 	int (*create_container_inside)(void *data, pid_t pid, struct err *err);

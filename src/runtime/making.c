@@ -362,20 +362,20 @@ int making_hooks(const struct making *m, const char *kind, const hook_list *list
 	return call_hooks(m, kind, list, status, m->sandbox.pid, false, forgive, err);
 }
 
-static bool wants_network(const struct making *m)
-{
-	return m->o->host && m->o->host->network;
-}
-
-static int on_create_runtime(void *data, const struct sandbox *s, struct err *err)
+static int on_network(void *data, const struct sandbox *s, struct err *err)
 {
 	const struct making *m = data;
-	int r = wants_network(m) ? m->o->host->network(m->o->host->data, s->pid, err) : 0;
 
+	return m->o->host->network(m->o->host->data, s->pid, err);
+}
+
+static int on_create_runtime(void *data, const struct sandbox *s unused, struct err *err)
+{
+	const struct making *m = data;
 	/* Prestart hooks are older than the state "creating": what is theirs to see is a created container.
 	 */
-	if (r == 0)
-		r = making_hooks(m, "prestart", &m->config.hooks.prestart, "created", false, err);
+	int r = making_hooks(m, "prestart", &m->config.hooks.prestart, "created", false, err);
+
 	return r < 0 ? r
 		     : making_hooks(m, "createRuntime", &m->config.hooks.create_runtime, "creating", false,
 				    err);
@@ -435,9 +435,9 @@ int making_build(struct making *m, struct err *err)
 			  .pidfd_socket = m->pidfd_socket},
 		.events = {.data = m,
 			   .spawned = on_spawned,
-			   .create_runtime = wants_network(m) || hooks->prestart.n + hooks->create_runtime.n
-						     ? on_create_runtime
-						     : NULL,
+			   .network = host && host->network ? on_network : NULL,
+			   .create_runtime =
+				   hooks->prestart.n + hooks->create_runtime.n ? on_create_runtime : NULL,
 			   .create_container_inside = hooks->create_container.n ? on_create_container : NULL,
 			   .start_container_inside = hooks->start_container.n ? on_start_container : NULL},
 		.rootless = m->rt->rootless,

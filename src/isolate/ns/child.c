@@ -8,7 +8,7 @@
  *   1. wait until the parent has written the identity maps, or has moved us
  *      into a cgroup that we cannot enter ourselves;
  *   2. enter the cgroup, then make the cgroup and network namespaces;
- *   3. session, keyring, names, loopback;
+ *   3. session, keyring, names, loopback;                -> NS_MSG_NETWORK
  *   4. mounts and devices below the root file system;   -> NS_MSG_MOUNTED
  *      (the host runs its hooks and sets device rules and limits)
  *   5. createContainer hooks, pivot_root, masks, sysctls;
@@ -137,14 +137,11 @@ static int make_root(struct ns_container *n, int sync, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	if (n->host_turn) {
-		r = ns_send(sync, NS_MSG_MOUNTED, 0, -1, err);
-		if (r < 0)
-			return r;
+	r = n->host_turn ? ns_send(sync, NS_MSG_MOUNTED, 0, -1, err) : 0;
+	if (r == 0 && (n->host_turn || n->plugged))
 		r = ns_expect(sync, NS_MSG_GO, err);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	r = c->events.create_container_inside
 		    ? c->events.create_container_inside(c->events.data, getpid(), err)
 		    : 0;
@@ -243,6 +240,11 @@ static int child_setup(struct ns_container *n, int sync, struct err *err)
 		return r;
 	if (n->spawn.create & CLONE_NEWNET) {
 		r = net_lo_up(err);
+		if (r < 0)
+			return r;
+	}
+	if (n->plugged) {
+		r = ns_send(sync, NS_MSG_NETWORK, 0, -1, err);
 		if (r < 0)
 			return r;
 	}

@@ -95,9 +95,11 @@ struct ns_container {
 	struct cgroup_join join; /* the v1 hierarchies, entered by the child itself */
 	/*
 	 * After the mounts the host has something to do (hooks, devices):
-	 * the child stops for it.  Most containers save that round trip.
+	 * the child stops for it.  Most containers save that round trip; one
+	 * whose network is plugged in waits there until that is done.
 	 */
 	bool host_turn;
+	bool plugged;	    /* the host plugs the network in while the child mounts */
 	bool devices_late;  /* the device rules wait for the host's turn: a mount may need a block device */
 	bool devices_first; /* they are there before the child is */
 	int procfs;

@@ -69,6 +69,7 @@ static void plan_host_turn(struct ns_container *n)
 		n->devices_late = c->cgroup->systemd;
 	}
 	n->host_turn = n->devices_late || c->events.create_runtime || c->config->linux.net_devices.n > 0;
+	n->plugged = c->events.network && (n->spawn.create & CLONE_NEWNET);
 }
 
 static int prepare(const struct isolate_create *c, struct ns_container *n, int *ret_relay, struct err *err)
@@ -220,9 +221,27 @@ static int equip(const struct ns_container *n, const struct sandbox *s, struct e
 		r = move_net_devices(c->config, s->pid, err);
 	if (r == 0 && c->events.create_runtime)
 		r = c->events.create_runtime(c->events.data, s, err);
-	if (r < 0)
+	return r;
+}
+
+/* What the host has to do before the child goes on behind its mounts. */
+static int host_turn(const struct ns_container *n, const struct sandbox *s, struct err *err)
+{
+	const struct isolate_events *events = &n->c->events;
+	int sync = n->spawn.sync_parent, r = 0;
+
+	if (n->plugged) {
+		r = ns_expect(sync, NS_MSG_NETWORK, err);
+		if (r == 0)
+			r = events->network(events->data, s, err);
+	}
+	if (r == 0 && n->host_turn)
+		r = ns_expect(sync, NS_MSG_MOUNTED, err);
+	if (r == 0 && n->host_turn)
+		r = equip(n, s, err);
+	if (r < 0 || !(n->plugged || n->host_turn))
 		return r;
-	return ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
+	return ns_send(sync, NS_MSG_GO, 0, -1, err);
 }
 
 static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int relay, struct err *err)
@@ -236,10 +255,8 @@ static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int
 	 * do. */
 	if (r == 0 && !n->devices_late && !n->devices_first)
 		r = set_devices(c, err);
-	if (r == 0 && n->host_turn)
-		r = ns_expect(sync, NS_MSG_MOUNTED, err);
-	if (r == 0 && n->host_turn)
-		r = equip(n, s, err);
+	if (r == 0)
+		r = host_turn(n, s, err);
 	if (r < 0)
 		return r;
 	r = ns_expect(sync, NS_MSG_CREATED, err);

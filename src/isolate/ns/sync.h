@@ -13,6 +13,7 @@
 enum ns_msg {
 	NS_MSG_SPAWNED, /* helper -> parent: number = pid of the process it cloned on the parent's behalf */
 	NS_MSG_GO,	/* parent -> child: what you waited for is done */
+	NS_MSG_NETWORK, /* child -> parent: the network namespace is there, to be plugged in */
 	NS_MSG_MOUNTED, /* child -> parent: mounts are there; the host's turn (hooks, devices, limits) */
 	NS_MSG_CREATED, /* child -> parent: only the start is missing; number 1: the rlimits are too much for
 			   the child */
