@@ -9,6 +9,7 @@
  * loaded, and nobody enters its namespaces.
  */
 #include "base/file.h"
+#include "base/proc.h"
 #include "engine/copy_entry.h"
 #include "engine/rootless.h"
 #include "host/userns_self.h"
@@ -299,25 +300,34 @@ static int join_users(const struct engine *e, pid_t pid, struct engine_maps *map
 	return userns_self_join(pid, err);
 }
 
+int engine_running_root(const struct engine_container *c, const struct monitor_status *st, struct err *err)
+{
+	char path[64];
+
+	if (snprintf(path, sizeof(path), "/proc/%d/root", (int)st->pid) < 0)
+		return err_set(err, EINVAL, "cannot name the container's root");
+	autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* The pid may have become another's while we looked. */
+	if (fd >= 0 && proc_alive(st->pid, st->start_time))
+		return take_fd(&fd);
+	return err_set(err, ESRCH, "container %s ended meanwhile", c->name);
+}
+
 /* The root of `c`, which is locked where it does not run. */
 static int open_root(struct engine *e, const struct engine_container *c, struct engine_maps *maps, bool join,
 		     struct err *err)
 {
 	struct snapshot s autosnapshot = {0};
 	struct monitor_status st;
-	char path[64];
 
 	if (engine_has_run_dir(e, c->id) && engine_runs(e, c->id, &st)) {
-		if (snprintf(path, sizeof(path), "/proc/%d/root", (int)st.pid) < 0)
-			return err_set(err, EINVAL, "cannot name the container's root");
-		autoclose int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		/* The pid may have become another's while we looked. */
-		int r = join ? join_users(e, st.pid, maps, err) : 0;
-		if (r < 0)
-			return r;
-		if (fd >= 0 && engine_runs(e, c->id, NULL))
-			return take_fd(&fd);
-		return err_set(err, ESRCH, "container %s ended meanwhile", c->name);
+		autoclose int fd = engine_running_root(c, &st, err);
+		if (fd >= 0 && join) {
+			int joined = join_users(e, st.pid, maps, err);
+			if (joined < 0)
+				return joined;
+		}
+		return fd < 0 ? fd : take_fd(&fd);
 	}
 	int r = engine_snapshot_of(e, c, maps, &s, err);
 	if (r == 0 && e->o.rootless) {

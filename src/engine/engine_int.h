@@ -102,6 +102,9 @@ must_use int engine_release(struct engine *e, const struct engine_container *c, 
 must_use int engine_end_failed(struct engine *e, const struct engine_container *c, struct err *err);
 /* True where the container's first process is there; `st` may be NULL. */
 bool engine_runs(struct engine *e, const char *id, struct monitor_status *st);
+/* copy.c: the root of one that engine_runs() has told of; O_PATH. */
+must_use int engine_running_root(const struct engine_container *c, const struct monitor_status *st,
+				 struct err *err);
 /* True where somebody holds the lock on RUN_ROOT/containers/ID/monitor. */
 bool engine_monitored(const struct engine *e, const char *id);
 bool engine_has_run_dir(const struct engine *e, const char *id);

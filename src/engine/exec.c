@@ -135,12 +135,12 @@ static int put_process(struct json_out *out, const struct engine_container *c, c
 }
 
 /* The process object in memory; a descriptor. */
-static int process_file(struct engine *e, const struct engine_container *c, const struct engine_exec *q,
-			struct err *err)
+static int process_file(struct engine *e, const struct engine_container *c, const struct monitor_status *st,
+			const struct engine_exec *q, struct err *err)
 {
 	struct json_out out autojsonout = {0};
 	struct engine_user user;
-	autoclose int root = engine_root(e, c->id, false, err);
+	autoclose int root = engine_running_root(c, st, err);
 	if (root < 0)
 		return root;
 	int r = engine_user_find(root, q->user && *q->user ? q->user : c->record.config.user,
@@ -169,6 +169,7 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 		struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
+	struct monitor_status st;
 	struct runtime rt = e->rt;
 	int r = engine_load(e, id, &c, err);
 
@@ -177,11 +178,11 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 	if (streq(c.state, "paused"))
 		return err_set(err, EINVAL, "Container %s is paused, unpause the container before exec",
 			       c.name);
-	if (!engine_runs(e, id, NULL))
+	if (!engine_runs(e, id, &st))
 		return err_set(err, EINVAL, "Container %s is not running", c.id);
 	if (q->command.n == 0)
 		return err_set(err, EINVAL, "No exec command specified");
-	autoclose int process = process_file(e, &c, q, err);
+	autoclose int process = process_file(e, &c, &st, q, err);
 	if (process < 0)
 		return process;
 	struct fd_path path = fd_path(process);
