@@ -43,9 +43,12 @@ class Bench:
         bundles.build(self.top)
         self.timer = os.path.join(self.top, "timer")
         self.engines, self.remarks = [], []
-        self._add(lambda: libengine.Coffer(netns=self.world.netns), libengine.env.COFFER)
-        self._add(lambda: libengine.Docker(runtime="runc"), "/usr/sbin/dockerd")
-        self._add(lambda: libengine.Podman(runtime="runc", network="bridge", netns=self.world.netns), "/usr/bin/podman")
+        # Each has what others keep below /run on a tmpfs, which /run is everywhere but on some test machines.
+        run = "/dev/shm" if os.path.ismount("/dev/shm") else None
+        self._add(lambda: libengine.Coffer(netns=self.world.netns, volatile=run), libengine.env.COFFER)
+        self._add(lambda: libengine.Docker(runtime="runc", volatile=run), "/usr/sbin/dockerd")
+        self._add(lambda: libengine.Podman(runtime="runc", network="bridge", netns=self.world.netns, volatile=run),
+                  "/usr/bin/podman")
         self._floor()
 
     def _add(self, make, program):

@@ -108,7 +108,7 @@ def test_restart_of_the_machine(fresh):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_for("the end", lambda: not os.path.exists("/proc/%d" % pids[0]))
-    subprocess.run(["rm", "-rf", engine.scratch + "/run"], check=True)
+    subprocess.run(["rm", "-rf", engine.volatile + "/run"], check=True)
     assert engine.status("before") == "exited"
     engine("start", "before")
     assert engine.status("before") == "running"

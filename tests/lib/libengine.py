@@ -170,9 +170,12 @@ class Engine:
     environ = None
     like_docker = False  # the same words, columns and shapes of JSON
 
-    def __init__(self):
+    def __init__(self, volatile=None):
+        """volatile: a directory for what lives no longer than the machine, as /run is; else it is with the rest."""
         self.scratch = tempfile.mkdtemp(prefix=TOKEN + "-")
         os.chmod(self.scratch, 0o755)
+        self.volatile = tempfile.mkdtemp(prefix=TOKEN + "-", dir=volatile) if volatile else self.scratch
+        os.chmod(self.volatile, 0o755)
         self.cgroup = TOKEN + "-" + self.name
         self.terminals = []
 
@@ -263,7 +266,8 @@ class Engine:
     def close(self):
         remove_cgroups(self.cgroup)
         remove_cgroups("libpod_parent")  # what `play kube` cannot be told to avoid
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        for path in {self.scratch, self.volatile}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class Docker(Engine):
@@ -272,10 +276,11 @@ class Docker(Engine):
     name = "docker"
     like_docker = True
 
-    def __init__(self, *daemon_options, v2=False, systemd=False, runtime="coffer", netns=None, **files):
+    def __init__(self, *daemon_options, v2=False, systemd=False, runtime="coffer", netns=None, volatile=None,
+                 **files):
         """files: {path: file bound over it}, for the daemon alone; v2: cgroup2 is its only hierarchy;
         systemd: that cgroup driver (else cgroupfs); runtime: "runc" for Docker as it comes; netns: as for Coffer."""
-        super().__init__()
+        super().__init__(volatile)
         d = self.scratch
         self.socket = "unix://%s/s" % d
         self.base = ["/usr/bin/docker", "-H", self.socket]
@@ -293,7 +298,7 @@ class Docker(Engine):
             ["--propagation", "private", "sh", "-c",
              binds + 'ip link set lo up; exec "$@"', "sh",
              "/usr/sbin/dockerd", "--config-file", d + "/daemon.json", "-H", self.socket,
-             "--data-root", d + "/data", "--exec-root", d + "/exec", "--pidfile", d + "/pid",
+             "--data-root", d + "/data", "--exec-root", self.volatile + "/exec", "--pidfile", d + "/pid",
              "--exec-opt", "native.cgroupdriver=" + ("systemd" if systemd else "cgroupfs"),
              "--cgroup-parent", "coffertests.slice" if systemd else "/" + self.cgroup, "--add-runtime", "coffer=" + env.OCI,
              "--default-runtime", runtime, "--shutdown-timeout", "2", *daemon_options],
@@ -318,7 +323,7 @@ class Docker(Engine):
         return run(["nsenter", "-t", str(self.daemon.pid), "-n", *argv], **kw)
 
     def state_dirs(self):
-        return [self.scratch + "/exec/runtime-runc/moby"]
+        return [self.volatile + "/exec/runtime-runc/moby"]
 
     def close(self):
         end(self.daemon, 20)
@@ -365,9 +370,9 @@ class Podman(Engine):
 
     name = "podman"
 
-    def __init__(self, pods=False, runtime="coffer", network="none", netns=None):
+    def __init__(self, pods=False, runtime="coffer", network="none", netns=None, volatile=None):
         """runtime "runc" and network "bridge": Podman as it comes; netns: a path of the network namespace to live in."""
-        super().__init__()
+        super().__init__(volatile)
         d = self.scratch
         visit = ["nsenter", "--net=" + netns] if netns else []
         self.keeper = subprocess.Popen(visit + ["unshare", "-m", "--propagation", "private", "sh", "-c",
@@ -379,7 +384,8 @@ class Podman(Engine):
             f.write(CONTAINERS_CONF % (network, runtime, env.OCI))
         self.environ = dict(os.environ, CONTAINERS_CONF=conf, HOME=d)
         self.base = ["nsenter", "-t", str(self.keeper.pid), "-m", *(["-n"] if netns else []), "--",
-                     "/usr/bin/podman", "--root", d + "/root", "--runroot", d + "/run", "--tmpdir", d + "/tmp"]
+                     "/usr/bin/podman", "--root", d + "/root", "--runroot", self.volatile + "/run", "--tmpdir",
+                     self.volatile + "/tmp"]
         try:
             self.load_image()
         except BaseException:
@@ -407,9 +413,9 @@ class Coffer(Engine):
     name = "coffer"
     like_docker = True
 
-    def __init__(self, *globals_, config="", netns=None):
+    def __init__(self, *globals_, config="", netns=None, volatile=None):
         """netns: a path of the network namespace to live in; else a new one."""
-        super().__init__()
+        super().__init__(volatile)
         d = self.scratch
         self.config = d + "/coffer.toml"
         with open(self.config, "w") as f:
@@ -421,7 +427,7 @@ class Coffer(Engine):
         self.keeper.stdout.readline()
         self.environ = dict(os.environ, HOME=d, DOCKER_CONFIG=d + "/cli", COFFER_TEST=TOKEN)
         self.inside = ["nsenter", "-t", str(self.keeper.pid), "-m", "-n", "--"]
-        self.base = self.inside + [env.COFFER, "--root", d + "/root", "--state", d + "/run", "--config", self.config,
+        self.base = self.inside + [env.COFFER, "--root", d + "/root", "--state", self.volatile + "/run", "--config", self.config,
                                    *globals_]
         try:
             self.load_image()
@@ -433,7 +439,7 @@ class Coffer(Engine):
         return ["--cgroup-parent", "/" + self.cgroup]
 
     def state_dirs(self):
-        return [self.scratch + "/run/oci", self.scratch + "/run/containers", self.scratch + "/root/containers"]
+        return [self.volatile + "/run/oci", self.volatile + "/run/containers", self.scratch + "/root/containers"]
 
     def here(self, *argv, rc=0, **kw):
         """A program beside the engine: in its network and mount namespace."""
