@@ -9,7 +9,12 @@
  */
 #include "front/cli/cli.h"
 
+#include <malloc.h>
+
 int main(int argc, char **argv)
 {
+	/* Nor is memory given back: who lives for some milliseconds would only ask for it again. */
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 512 << 10);
 	return cli_main(argc, argv);
 }

@@ -161,25 +161,12 @@ bool ns_child_waits(const struct ns_container *n)
 	return (n->spawn.create & CLONE_NEWUSER) || n->spawn.via_helper || n->c->cgroup->systemd || refused;
 }
 
-/* A place in the books, and what the child may be waiting for: identity, a cgroup. */
-static int introduce(const struct ns_container *n, struct sandbox *s, struct err *err)
+/* A cgroup that the child cannot enter by itself. */
+static int admit(const struct ns_container *n, const struct sandbox *s, struct err *err)
 {
 	const struct isolate_create *c = n->c;
-	struct proc_stat st;
-	int r = proc_stat(s->pid, &st);
+	int r = 0;
 
-	if (r < 0)
-		return err_num(err, r, "cannot read the state of the container's first process");
-	s->start_time = st.start_time;
-	if (n->spawn.create & CLONE_NEWUSER) {
-		r = userns_write_maps(n->procfs, s->pid, &c->config->linux.uid_mappings,
-				      &c->config->linux.gid_mappings, c->rootless, NULL, err);
-		if (r < 0)
-			return r;
-	}
-	r = c->events.spawned ? c->events.spawned(c->events.data, s, err) : 0;
-	if (r < 0)
-		return r;
 	if (c->cgroup->systemd && !c->cgroup->none) {
 		r = cgroup_create(c->cgroup, &c->config->linux.resources, c->cgroup_request, s->pid, err);
 		/* systemd moves it in the hierarchies that it knows; the rest of v1 is ours. */
@@ -187,9 +174,40 @@ static int introduce(const struct ns_container *n, struct sandbox *s, struct err
 			r = cgroup_attach(c->cgroup, NULL, s->pid, true, err);
 	} else if (n->cloned_into && n->spawn.cgroup_fd < 0) /* the kernel would not */
 		r = cgroup_attach(c->cgroup, NULL, s->pid, false, err);
+	return r;
+}
+
+/*
+ * What the child may be waiting for (identity, a cgroup), and a place in the
+ * books.  The latter comes first where that makes something that must be found
+ * again; else the child need not wait for it, as it dies with us.
+ */
+static int introduce(struct ns_container *n, struct sandbox *s, struct err *err)
+{
+	const struct isolate_create *c = n->c;
+	bool late = c->cgroup->systemd || (n->cloned_into && n->spawn.cgroup_fd < 0);
+	struct proc_stat st;
+	int r = 0;
+
+	if (n->spawn.create & CLONE_NEWUSER)
+		r = userns_write_maps(n->procfs, s->pid, &c->config->linux.uid_mappings,
+				      &c->config->linux.gid_mappings, c->rootless, NULL, err);
+	if (r == 0 && !late && ns_child_waits(n))
+		r = ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
 	if (r < 0)
 		return r;
-	return ns_child_waits(n) ? ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err) : 0;
+	r = proc_stat(s->pid, &st);
+	if (r < 0)
+		return err_num(err, r, "cannot read the state of the container's first process");
+	s->start_time = st.start_time;
+	r = c->events.spawned ? c->events.spawned(c->events.data, s, err) : 0;
+	if (r == 0 && late)
+		r = admit(n, s, err);
+	if (r == 0 && late && ns_child_waits(n))
+		r = ns_send(n->spawn.sync_parent, NS_MSG_GO, 0, -1, err);
+	/* The child has its own; closing these is dear, and now we have the time. */
+	cgroup_join_close(&n->join);
+	return r;
 }
 
 static int move_net_devices(const struct oci_config *config, pid_t pid, struct err *err)
@@ -244,7 +262,7 @@ static int host_turn(const struct ns_container *n, const struct sandbox *s, stru
 	return ns_send(sync, NS_MSG_GO, 0, -1, err);
 }
 
-static int drive(const struct ns_container *n, struct sandbox *s, int pidfd, int relay, struct err *err)
+static int drive(struct ns_container *n, struct sandbox *s, int pidfd, int relay, struct err *err)
 {
 	const struct isolate_create *c = n->c;
 	int sync = n->spawn.sync_parent;
