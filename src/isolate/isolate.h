@@ -53,6 +53,7 @@ struct sandbox {
 	/* What is no error but that people should know; may be NULL. */
 	void (*warn)(void *data, const char *text);
 	void *warn_data;
+	bool told;    /* create() of `run` has said already that it may start as soon as it can */
 	int start_fd; /* after create() of `run`: the waiting init, for start() in this process; else -1; the
 			 owner closes */
 };

@@ -35,6 +35,13 @@ def test_default_bridge(coffer):
     assert out.splitlines()[-1] in out.splitlines()[-2]
 
 
+def test_its_device_is_there_before_its_settings(coffer):
+    """What is plugged in beside the mounts has arrived when sysctls and the program come."""
+    setting = "net.ipv4.conf.eth0.rp_filter"
+    for _ in range(5):
+        assert coffer.sh("cat /proc/sys/%s" % setting.replace(".", "/"), "--sysctl", setting + "=2") == "2\n"
+
+
 def test_host_and_containers_reach_each_other(coffer):
     cid = serve(coffer, "hello")
     url = "http://%s/" % ip(coffer, cid)

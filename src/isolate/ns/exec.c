@@ -285,12 +285,19 @@ static int join_drive(struct ns_joiner *j, pid_t pid, int pidfd, int relay, stru
 		r = attach(j, pid, err);
 	if (r == 0 && x->spawned)
 		r = x->spawned(x->data, pid, err);
+	bool told = ns_program_is_free(x->process, &x->stdio);
+	if (r == 0 && told) { /* before it asks: it need not come back for the word */
+		r = ns_program_limit(&j->program, pid, false, err);
+		if (r == 0)
+			r = ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err);
+	}
 	if (r == 0)
 		r = ns_expect(j->sync_parent, NS_MSG_CREATED, err);
-	if (r >= 0)
+	if (r >= 0 && !told) {
 		r = ns_program_limit(&j->program, pid, r > 0, err);
-	if (r == 0)
-		r = ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err);
+		if (r == 0)
+			r = ns_send(j->sync_parent, NS_MSG_GO, 0, -1, err);
+	}
 	if (r == 0)
 		r = ns_wait_started(j->sync_parent, &x->sandbox, x->seccomp, pid, err);
 	if (r < 0)

@@ -40,6 +40,8 @@ void ns_program_free(struct ns_program *p);
 /* Parent: what needs the host's privileges over the child: the OOM score, and rlimits that the child could
  * not set. */
 must_use int ns_program_limit(const struct ns_program *p, pid_t pid, bool rlimits, struct err *err);
+/* Parent: nothing of its making waits for ns_program_limit(), so that the start can be said beforehand. */
+bool ns_program_is_free(const struct oci_process *process, const struct isolate_stdio *io);
 /* Child: a session, and a keyring of the container's own. */
 must_use int ns_program_session(const char *id, bool keyring, struct err *err);
 /*

@@ -277,9 +277,16 @@ static int drive(struct ns_container *n, struct sandbox *s, int pidfd, int relay
 		r = host_turn(n, s, err);
 	if (r < 0)
 		return r;
-	r = ns_expect(sync, NS_MSG_CREATED, err);
+	/* Of `run`: all is done that the host has to do, and the child need not come back for the word. */
+	s->told = !c->detached_start && ns_program_is_free(c->config->process, &c->stdio);
+	if (s->told)
+		r = ns_program_limit(&n->program, s->pid, false, err);
+	if (s->told && r == 0)
+		r = ns_send(sync, NS_MSG_START, 0, -1, err);
+	if (r == 0)
+		r = ns_expect(sync, NS_MSG_CREATED, err);
 	/* Not earlier: they are meant for the program, and its making may need more. */
-	if (r >= 0 && c->config->process)
+	if (r >= 0 && c->config->process && !s->told)
 		r = ns_program_limit(&n->program, s->pid, r > 0, err);
 	if (r < 0)
 		return r;

@@ -146,6 +146,11 @@ int ns_program_limit(const struct ns_program *p, pid_t pid, bool rlimits, struct
 	return p->rootless && (r == -EACCES || r == -EPERM) ? 0 : r;
 }
 
+bool ns_program_is_free(const struct oci_process *process, const struct isolate_stdio *io)
+{
+	return process && process->rlimits.n == 0 && !process->terminal && io->pidfd_socket < 0;
+}
+
 int ns_program_session(const char *id, bool keyring, struct err *err)
 {
 	if (setsid() < 0)

@@ -63,7 +63,7 @@ int ns_start(const struct sandbox *s, struct err *err)
 		if (fd < 0)
 			return fd;
 	}
-	r = ns_send(fd, NS_MSG_START, 0, -1, err);
+	r = s->told ? 0 : ns_send(fd, NS_MSG_START, 0, -1, err);
 	if (r < 0)
 		return r;
 	r = ns_wait_started(fd, s, s->config->linux.seccomp, s->pid, err);

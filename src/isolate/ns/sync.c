@@ -44,6 +44,9 @@ int ns_receive(int sock, struct ns_packet *ret, int *ret_fd, struct err *err)
 	int fd = -1;
 	size_t nfds = 0;
 	ssize_t n = fd_recv(sock, &p, sizeof(p), &fd, 1, &nfds);
+	/* It went without having read all of ours: told once, and before what it had to say. */
+	if (n == -ECONNRESET)
+		n = fd_recv(sock, &p, sizeof(p), &fd, 1, &nfds);
 	autoclose int received = nfds ? fd : -1;
 
 	if (n == 0 || n == -ECONNRESET)
