@@ -43,6 +43,7 @@ int sys_mount_setattr(int dirfd, const char *path, unsigned flags, const struct 
 int sys_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int sys_close_range(unsigned first, unsigned last, unsigned flags);
 int sys_pidfd_open(pid_t pid, unsigned flags);
+int sys_pidfd_getfd(int pidfd, int fd);
 int sys_pidfd_send_signal(int pidfd, int sig);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_keyctl_join(const char *name);

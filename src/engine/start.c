@@ -13,6 +13,7 @@
 
 #include "base/proc.h"
 #include "host/cgroup.h"
+#include "host/held_mounts.h"
 
 #include <sys/stat.h>
 
@@ -46,6 +47,7 @@ static void tell_warnings(const struct engine_starting *s)
 struct making_now {
 	struct engine_starting *s;
 	struct monitor_made *made;
+	struct held_mounts held;
 };
 
 static int plug_network(void *data, pid_t pid, struct err *err)
@@ -140,9 +142,10 @@ static int root_of(struct engine_starting *s, const struct snapshot *snapshot, s
 	return take_fd(&root);
 }
 
-static int make_container(struct engine_starting *s, struct monitor_made *made, struct err *err)
+static int make_container(struct making_now *now, struct err *err)
 {
-	struct making_now now = {.s = s, .made = made};
+	struct engine_starting *s = now->s;
+	struct monitor_made *made = now->made;
 	struct snapshot snapshot autosnapshot = {0};
 	struct runtime rt = s->e->rt;
 	struct proc_stat stat;
@@ -151,6 +154,7 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 	if (r < 0)
 		return r;
 	struct engine_holder holder autoholder = {.sock = -1};
+	snapshot.held = &now->held;
 	autoclose int root = root_of(s, &snapshot, &holder, err);
 	if (root < 0)
 		return root;
@@ -158,8 +162,8 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 	if (r < 0)
 		return r;
 	struct create_host host = {.rootfs_tree = root,
-				   .network = s->has_net ? plug_network : NULL,
-				   .data = &now,
+				   .network = plug_network,
+				   .data = now,
 				   .ret_master = s->c->record.q.tty ? &made->master : NULL,
 				   .ret_pid = &made->pid};
 	struct create_options o = {.id = s->c->id, .bundle = s->run_dir, .host = &host, .detach = true};
@@ -178,18 +182,21 @@ static int make_container(struct engine_starting *s, struct monitor_made *made, 
 void engine_start_make(void *starting)
 {
 	struct engine_starting *s = starting;
-	struct monitor_made made = {MONITOR_MADE_NOTHING};
+	struct monitor_made made = {.master = -1, .dns_udp = -1, .dns_tcp = -1};
+	struct making_now now = {.s = s, .made = &made};
 	struct err err = {0};
 
 	s->e->o.warn = keep_warning;
 	s->e->o.warn_data = s->warnings;
-	if (make_container(s, &made, &err) < 0) {
+	if (make_container(&now, &err) < 0) {
 		made.error = err.code;
 		made.exit_status = err.exit_status ? err.exit_status : 125;
 		memcpy(made.message, err.msg, sizeof(made.message));
 	}
 	/* Without a report the monitor sees the maker end, which tells as much. */
 	ignore_result(monitor_report(&made, &err));
+	if (!made.error)
+		monitor_report_layers(&now.held);
 }
 
 /* ---- the caller ---- */

@@ -24,6 +24,8 @@
 #include "oci/config.h"
 #include "oci/image_config.h"
 
+struct held_mounts;
+
 enum image_layers {
 	IMAGE_LAYERS_AUTO, /* EROFS where the kernel mounts it and we may, else directories */
 	IMAGE_LAYERS_EROFS,
@@ -148,6 +150,8 @@ struct snapshot {
 	bool read_only;		       /* no upper directory at all */
 	bool is_volatile;	       /* --rm: what is written need not reach the disk */
 	bool rootless;
+	/* What the root stands on is kept here, for the container's monitor to offer; NULL: it is not. */
+	struct held_mounts *held;
 };
 /* Makes upper/ and work/ with the owner that the id maps ask for; idempotent. */
 must_use int snapshot_prepare(struct image_store *s, const struct snapshot *q, struct err *err);

@@ -11,6 +11,7 @@
  * "foo" and ".wh.foo" in one archive, in either order, "foo" is there, and hides what is
  * below it, also where it is a directory.
  */
+#include "image/layer_share.h"
 #include "image/layer_target.h"
 #include "image/tree.h"
 
@@ -317,15 +318,8 @@ static int on_finish(void *data, const char *diff_id, uint64_t *ret_disk, struct
 	uint8_t uuid[16];
 	int r = write_dirs(l, err);
 
-	/* The beginning of the diffID, marked as a UUID of nobody's scheme (RFC 9562, version 8). */
-	for (size_t i = 0; i < sizeof(uuid); i++) {
-		unsigned byte = 0;
-		if (sscanf(diff_id + strlen("sha256:") + i * 2, "%2x", &byte) != 1)
-			return err_set(err, EINVAL, "\"%.100s\" is no digest", diff_id);
-		uuid[i] = (uint8_t)byte;
-	}
-	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x80);
-	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	if (r == 0)
+		r = layer_uuid(diff_id, uuid, err);
 	if (r == 0)
 		r = erofs_finish(l->writer, uuid, ret_disk, err);
 	if (r == 0 && fdatasync(l->fd) < 0)

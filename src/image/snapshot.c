@@ -21,7 +21,9 @@
 #include "host/procfs.h"
 #include "host/userns.h"
 #include "image/content.h"
+#include "host/held_mounts.h"
 #include "image/layer_probe.h"
+#include "image/layer_share.h"
 #include "image/layer_target.h"
 #include "image/remove_tree.h"
 
@@ -134,24 +136,66 @@ static int idmap_failed(int code, const char *what, struct err *err)
 	return err_num(err, code, "cannot shift the owners of %s", what);
 }
 
-/* `userns` -1: owners stay.  A descriptor that overlayfs takes as a layer. */
-static int mount_layer(struct image_store *s, const char *diff_id, int userns, bool *ret_detached,
-		       struct err *err)
+/* What it takes to mount the layers of a snapshot, one after the other. */
+struct mounter {
+	struct image_store *s;
+	struct held_mounts *held; /* NULL = nothing is kept */
+	int userns;		  /* -1: owners stay */
+	struct held_mounts_finder finder;
+};
+
+static void cleanup_mounter(struct mounter *m)
+{
+	cleanup_held_mounts_finder(&m->finder);
+}
+
+static int shift_owners(const struct mounter *m, int mount, const char *diff_id, struct err *err)
+{
+	int r = m->userns < 0 ? 0 : mount_idmap(mount, m->userns, false);
+
+	return r < 0 ? idmap_failed(r, diff_id, err) : 0;
+}
+
+/* A clone of `mount`, which is kept with its file; both stay the caller's where that fails (before 6.15). */
+static int clone_kept(struct mounter *m, int *file, int *mount)
+{
+	int clone = mount_clone_fd(*mount, false);
+
+	if (clone >= 0 && m->held)
+		held_mounts_keep(m->held, take_fd(file), take_fd(mount));
+	return clone;
+}
+
+static int mount_image(struct mounter *m, int *file, const char *diff_id, struct err *err)
+{
+	autoclose int shared = layer_find_shared(&m->finder, *file, diff_id);
+	int clone = shared >= 0 ? clone_kept(m, file, &shared) : -1;
+
+	if (clone >= 0)
+		return clone;
+	autoclose int mount = layer_mount_erofs(*file, err);
+	if (mount < 0)
+		return err_prefix(err, "layer %s", diff_id);
+	clone = m->held ? clone_kept(m, file, &mount) : -1;
+	return clone >= 0 ? clone : take_fd(&mount);
+}
+
+/* A descriptor that overlayfs takes as a layer. */
+static int mount_layer(struct mounter *m, const char *diff_id, bool *ret_detached, struct err *err)
 {
 	bool image;
-	autoclose int fd = open_content(s, diff_id, &image, err);
+	autoclose int fd = open_content(m->s, diff_id, &image, err);
 
 	if (fd < 0)
 		return fd;
-	*ret_detached = image || userns >= 0;
+	*ret_detached = image || m->userns >= 0;
 	if (!*ret_detached)
 		return take_fd(&fd);
-	autoclose int mount = image ? layer_mount_erofs(fd, err) : mount_clone_fd(fd, false);
+	autoclose int mount = image ? mount_image(m, &fd, diff_id, err) : mount_clone_fd(fd, false);
 	if (mount < 0)
-		return image ? err_prefix(err, "layer %s", diff_id)
-			     : err_num(err, mount, "cannot clone the mount of layer %s", diff_id);
-	int r = userns >= 0 ? mount_idmap(mount, userns, false) : 0;
-	return r < 0 ? idmap_failed(r, diff_id, err) : take_fd(&mount);
+		return image ? mount : err_num(err, mount, "cannot clone the mount of layer %s", diff_id);
+	int r = shift_owners(m, mount, diff_id, err);
+	return r < 0 ? r : take_fd(&mount);
 }
 
 static int maps_fd(const struct snapshot *q, struct err *err)
@@ -177,6 +221,8 @@ static void cleanup_lowers(struct lowers *l)
 static int mount_all(struct image_store *s, const struct snapshot *q, int userns, struct lowers *ret,
 		     struct err *err)
 {
+	struct mounter m __attribute__((cleanup(cleanup_mounter))) = {
+		.s = s, .held = q->held, .userns = userns, .finder = {.pidfd = -1}};
 	size_t n = q->diff_ids->n;
 
 	if (n > LAYERS_MAX)
@@ -185,7 +231,7 @@ static int mount_all(struct image_store *s, const struct snapshot *q, int userns
 	if (!ret->fd)
 		return err_oom(err);
 	for (; ret->n < n; ret->n++) {
-		int fd = mount_layer(s, q->diff_ids->v[n - 1 - ret->n], userns, &ret->detached, err);
+		int fd = mount_layer(&m, q->diff_ids->v[n - 1 - ret->n], &ret->detached, err);
 		if (fd < 0)
 			return fd;
 		ret->fd[ret->n] = fd;

@@ -41,6 +41,8 @@
 #include "base/err.h"
 #include "base/json.h"
 
+struct held_mounts;
+
 enum monitor_log { MONITOR_LOG_NONE, MONITOR_LOG_JSON_FILE, MONITOR_LOG_JOURNALD };
 enum monitor_restart {
 	MONITOR_RESTART_NO,
@@ -97,6 +99,8 @@ struct monitor_made {
 };
 #define MONITOR_MADE_NOTHING .root = -1, .master = -1, .dns_udp = -1, .dns_tcp = -1
 must_use int monitor_report(const struct monitor_made *m, struct err *err);
+/* Then: the mounts of the container's layers, which the monitor holds and offers (host/held_mounts.h). */
+void monitor_report_layers(const struct held_mounts *held);
 
 /*
  * An open connection of a client.  Bytes do not pass through the socket: with

@@ -2,6 +2,7 @@
 #include "monitor/report.h"
 
 #include "base/fd.h"
+#include "host/held_mounts.h"
 
 /* After an upgrade the maker of a restart may be newer than the monitor: the version says what the bytes
  * are. */
@@ -86,4 +87,28 @@ int report_recv(int sock, struct monitor_made *ret, struct err *err)
 	memcpy(ret->message, w.message, sizeof(w.message));
 	memcpy(ret->held, fds + at, w.held * sizeof(*fds));
 	return 1;
+}
+
+void monitor_report_layers(const struct held_mounts *held)
+{
+	const uint32_t version = REPORT_VERSION;
+
+	/* Lost: others do not share this container's mounts. */
+	if (held->n > 0)
+		ignore_result(fd_send(MONITOR_REPORT_FD, &version, sizeof(version), held->fd, held->n) < 0);
+}
+
+int report_recv_layers(int sock, struct held_mounts *ret)
+{
+	uint32_t version;
+
+	ret->n = 0;
+	ssize_t n = fd_recv(sock, &version, sizeof(version), ret->fd, ARRAY_LEN(ret->fd), &ret->n);
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n == sizeof(version) && version == REPORT_VERSION && ret->n > 0)
+		return 1;
+	if (n > 0)
+		held_mounts_drop(ret);
+	return 0;
 }

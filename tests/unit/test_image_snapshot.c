@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test_image_layers.h"
 
+#include "host/held_mounts.h"
 #include "image/snapshot_int.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/wait.h>
 
@@ -324,6 +326,87 @@ static void test_deep(struct snap_case *c)
 	CHECK_INT(snapshot_diff(c->s, &c->q, collect, NULL, &err), 0);
 }
 
+/* The device of one layer's super block, as it is mounted now; `held` as of struct snapshot. */
+static dev_t layer_device(struct snap_case *c, struct held_mounts *held)
+{
+	str_list one = {c->v, 1};
+	struct snapshot q = c->q;
+	struct err err = {0};
+	struct stat st = {0};
+
+	q.diff_ids = &one;
+	q.read_only = true;
+	q.held = held;
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	CHECK(fd >= 0 && fstat(fd, &st) == 0);
+	CHECK(fstatat(fd, "etc/conf", &st, 0) == 0 && st.st_uid == SLOT + 7);
+	return st.st_dev;
+}
+
+/* Holds the mounts of a snapshot as a monitor does; with another layer's mounts in their place where `wrong`.
+ */
+static pid_t hold(struct snap_case *c, bool wrong, dev_t *ret_device)
+{
+	int ready[2];
+
+	CHECK_INT(pipe2(ready, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct held_mounts h = {0};
+		struct snapshot q = c->q;
+		struct err err = {0};
+		struct stat st = {0};
+		q.held = &h;
+		int root = snapshot_mount(c->s, &q, &err);
+		if (root < 0 || h.n != 4 || fstat(h.fd[3], &st) < 0)
+			_exit(1);
+		int mount = h.fd[3]; /* the topmost layer is the first */
+		if (wrong) {
+			h.fd[3] = h.fd[1];
+			h.fd[1] = mount;
+		}
+		if (held_mounts_offer(&h) < 0 || write(ready[1], &st.st_dev, sizeof(st.st_dev)) < 0)
+			_exit(1);
+		(void)pause();
+		_exit(0);
+	}
+	(void)close(ready[1]);
+	CHECK(fd_read_full(ready[0], ret_device, sizeof(*ret_device)) == sizeof(*ret_device));
+	(void)close(ready[0]);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+}
+
+/* Who starts beside a holder stands on the same super blocks, and on new ones when it has gone. */
+static void test_shared(struct snap_case *c)
+{
+	struct err err = {0};
+	dev_t device = 0, other = 0;
+
+	CHECK_INT(snapshot_prepare(c->s, &c->q, &err), 0);
+	pid_t pid = hold(c, false, &device);
+	struct held_mounts mine = {0};
+	CHECK(layer_device(c, NULL) == device);
+	CHECK(layer_device(c, &mine) == device && mine.n == 2);
+	autoclose int whole = snapshot_mount(c->s, &c->q, &err), apart;
+	CHECK(whole >= 0 && text_is(whole, "new/file", "hello"));
+	apart = snapshot_mount_how(c->s, &c->q, SNAPSHOT_APART, &err);
+	CHECK(apart >= 0 && text_is(apart, "new/file", "hello"));
+	end(pid);
+	CHECK(layer_device(c, NULL) != device); /* held, but not offered by us */
+	held_mounts_drop(&mine);
+	/* A mount that is not the layer's is not taken for it, whoever offers it. */
+	pid = hold(c, true, &other);
+	dev_t fresh = layer_device(c, NULL);
+	CHECK(fresh != other && fresh != device);
+	end(pid);
+}
+
 static bool mounted_here(void)
 {
 	autofree char *text = NULL;
@@ -353,6 +436,8 @@ int main(void)
 		test_nothing(&c);
 		test_diff(&c);
 		test_commit(&c);
+		if (kinds[i] == IMAGE_LAYERS_EROFS)
+			test_shared(&c);
 		test_deep(&c);
 		snap_end(&c);
 	}

@@ -90,6 +90,11 @@ void life_report(struct mon *m, unused void *arg, int fd, unused short revents)
 
 	if (fd != m->report)
 		return;
+	if (m->pid > 0 && m->reported) {
+		if (layers_receive(m))
+			fd_drop(&m->report);
+		return;
+	}
 	int r = report_recv(fd, &made, &err);
 	if (r == -EAGAIN)
 		return;

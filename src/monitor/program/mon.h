@@ -29,6 +29,7 @@
 #pragma once
 
 #include "base/fd.h"
+#include "host/held_mounts.h"
 #include "monitor/frames.h"
 #include "monitor/health.h"
 #include "monitor/journal.h"
@@ -115,7 +116,8 @@ struct mon {
 	struct dns *dns;
 	int *held; /* sockets that hold the published ports; owned */
 	size_t n_held;
-	size_t dns_at, dns_n; /* its part of fds[] */
+	struct held_mounts layers; /* what the container's root stands on, for others */
+	size_t dns_at, dns_n;	   /* its part of fds[] */
 
 	/* Deadlines on the monotonic clock; 0 = none. */
 	int64_t restart_at, kill_at, probe_at, oom_at;
@@ -177,8 +179,8 @@ void oom_watch(struct mon *m);
 bool oom_look(struct mon *m);
 void oom_free(struct mon *m);
 
-/* groups.c: those that are empty, while the engine is on its way to the rest. */
-void groups_remove(const struct mon *m);
+/* layers.c: the second message of the maker; false: it may still come. */
+bool layers_receive(struct mon *m);
 
 /* names.c.  Takes the descriptors over. */
 void names_begin(struct mon *m, int udp, int tcp);
