@@ -35,6 +35,10 @@ uint32_t engine_maps_host(const idmap_list *map, uint32_t id)
 	return userns_host_id(map, id, &host) == 0 ? host : UINT32_MAX;
 }
 
+/* What the engine mounts something on in every container, and the directories of that. */
+static const char *const scaffold[] = {"dev",  "etc", "etc/hostname",	 "etc/hosts", "etc/resolv.conf",
+				       "proc", "run", "run/coffer-init", "sys",	      NULL};
+
 int engine_snapshot_of(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
 		       struct snapshot *ret, struct err *err)
 {
@@ -50,6 +54,7 @@ int engine_snapshot_of(struct engine *e, const struct engine_container *c, const
 		/* Mount points of volumes must be made in it: read-only is the mount, not the snapshot. */
 		.is_volatile = c->record.q.auto_remove,
 		.rootless = e->o.rootless,
+		.scaffold = scaffold,
 	};
 	return 0;
 }

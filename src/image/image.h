@@ -150,6 +150,9 @@ struct snapshot {
 	bool read_only;		       /* no upper directory at all */
 	bool is_volatile;	       /* --rm: what is written need not reach the disk */
 	bool rootless;
+	/* Paths ("etc/hosts") that are made for mounts; empty there is no change.  NULL-terminated; NULL:
+	 * none. */
+	const char *const *scaffold;
 	/* What the root stands on is kept here, for the container's monitor to offer; NULL: it is not. */
 	struct held_mounts *held;
 };

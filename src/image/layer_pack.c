@@ -26,7 +26,9 @@ struct pack {
 	struct tar_writer tar;
 	const char *prefix; /* "" or "a/b" */
 	const idmap_list *uids, *gids;
-	bool changes, userxattr; /* whiteouts and opaque directories become names */
+	const struct snapshot
+		*changes; /* NULL = a tree: whiteouts and opaque directories become names otherwise */
+	int base;	  /* of changes */
 	struct pack_links links;
 	char *buffer;
 };
@@ -217,7 +219,8 @@ static int pack_opened(struct pack *p, const struct walk_entry *e, struct tar_en
 	r = tar_write_entry(&p->tar, t, err);
 	if (r == 0 && t->type == TAR_FILE)
 		r = pack_bytes(p, fd, t->size, err);
-	if (r == 0 && t->type == TAR_DIR && p->changes && e->path[0] && snapshot_is_opaque(e, p->userxattr))
+	if (r == 0 && t->type == TAR_DIR && p->changes && e->path[0] &&
+	    snapshot_is_opaque(e, p->changes->rootless))
 		r = pack_marker(p, e->path, ".wh.", ".wh..opq", err);
 	return r;
 }
@@ -250,6 +253,8 @@ static int pack_each(void *data, const struct walk_entry *e, struct err *err)
 		return err_oom(err);
 	if (p->changes && snapshot_is_whiteout(&e->st))
 		return pack_whiteout(p, e, err);
+	if (p->changes && snapshot_is_scaffold(p->changes, p->base, e))
+		return 1;
 	/* A name that would be a whiteout to the next reader cannot go into a layer. */
 	if ((p->changes && str_starts(e->name, ".wh.")) || !pack_type(&e->st, &t.type))
 		return 0;
@@ -284,18 +289,19 @@ static int pack_tree(struct pack *p, int root, struct err *err)
 	return r;
 }
 
-int layer_write_changes(struct image_store *s unused, const struct snapshot *q, layer_sink sink, void *data,
+int layer_write_changes(struct image_store *s, const struct snapshot *q, layer_sink sink, void *data,
 			struct err *err)
 {
 	struct pack p = {.tar = {.sink = sink, .data = data},
 			 .prefix = "",
 			 .uids = q->rootless ? NULL : q->uids,
 			 .gids = q->rootless ? NULL : q->gids,
-			 .changes = true,
-			 .userxattr = q->rootless};
+			 .changes = q};
 	autoclose int upper = snapshot_open(q, SNAPSHOT_UPPER, err);
+	autoclose int base = upper < 0 ? -1 : snapshot_base(s, q, err);
 
-	return upper < 0 ? upper : pack_tree(&p, upper, err);
+	p.base = base;
+	return upper < 0 ? upper : base < 0 ? base : pack_tree(&p, upper, err);
 }
 
 int layer_write_tree(int root_fd, const char *prefix, const idmap_list *uids, const idmap_list *gids,

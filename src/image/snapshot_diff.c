@@ -45,36 +45,9 @@ static int put_change(struct differ *d, char kind, const char *parent, const cha
 	return 0;
 }
 
-/* The image's entry of this name: 1, or 0. */
-static int base_stat(const struct differ *d, const char *path, struct stat *ret)
-{
-	/* Not through links: an entry below a link of the image is none of the image's. */
-	int fd = sys_openat2(d->base, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
-			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-	autoclose int link = -1;
-
-	if (fd < 0 && errno == ELOOP) { /* the last one is a link itself */
-		autofree char *above = strdup(path);
-		char *slash = above ? strrchr(above, '/') : NULL;
-		if (!above)
-			return 0;
-		if (slash)
-			*slash = '\0';
-		link = sys_openat2(d->base, slash ? above : ".", O_PATH | O_CLOEXEC, 0,
-				   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-		return link >= 0 && fstatat(link, slash ? slash + 1 : path, ret, AT_SYMLINK_NOFOLLOW) == 0;
-	}
-	link = fd;
-	return fd >= 0 && fstat(fd, ret) == 0;
-}
-
 static bool same_directory(const struct differ *d, const struct stat *up, const struct stat *base)
 {
-	uint32_t uid = up->st_uid, gid = up->st_gid;
-
-	snapshot_unshift(d->q, &uid, &gid);
-	return S_ISDIR(base->st_mode) && up->st_mode == base->st_mode && uid == base->st_uid &&
-	       gid == base->st_gid && up->st_mtim.tv_sec == base->st_mtim.tv_sec &&
+	return snapshot_same_attributes(d->q, up, base) && up->st_mtim.tv_sec == base->st_mtim.tv_sec &&
 	       up->st_mtim.tv_nsec == base->st_mtim.tv_nsec;
 }
 
@@ -111,9 +84,11 @@ static int differ_each(void *data, const struct walk_entry *e, struct err *err)
 
 	if (!e->path[0])
 		return 0;
-	bool known = base_stat(d, e->path, &base);
+	bool known = snapshot_base_stat(d->base, e->path, &base);
 	if (snapshot_is_whiteout(&e->st))
 		return known ? put_change(d, 'D', e->path, "", err) : 0;
+	if (snapshot_is_scaffold(d->q, d->base, e))
+		return 1;
 	if (!S_ISDIR(e->st.st_mode))
 		return put_change(d, known ? 'C' : 'A', e->path, "", err);
 	if (!known || !same_directory(d, &e->st, &base))

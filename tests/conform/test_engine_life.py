@@ -2,10 +2,14 @@
 """The life of a container under Docker and Podman: exec, logs, stop, kill, pause, limits, restarts."""
 import json
 import os
+import shutil
+import subprocess
+import tarfile
 import time
 
 import pytest
 
+from harness import env
 from libengine import by_view, cgroup_value, wait_for
 
 SLEEP = ["box", "sleep", "600"]
@@ -282,3 +286,35 @@ def test_twenty_at_once(engine):
     assert sorted(engine.out("ps", "-q", "--no-trunc").split()) == sorted(ids)
     engine("rm", "-f", *engine.rm_options(), *ids)
     assert engine.out("ps", "-aq") == ""
+
+
+def test_diff_shows_the_programs_changes_alone(engine, tmp_path):
+    """What an engine makes to mount something on is no change, in an image that has no places for it."""
+    os.mkdir(tmp_path / "bin")
+    shutil.copy(env.BUSYBOX, tmp_path / "bin/busybox")
+    tar = subprocess.run(["tar", "-C", tmp_path, "-c", "."], stdout=subprocess.PIPE, check=True).stdout
+    subprocess.run(engine.base + ["import", "-", "lone"], input=tar, env=engine.environ, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    options = ["--network", "none", "--name", "bare"]
+    engine("run", *engine.run_options(), *options, "lone", "/bin/busybox", "true")
+    assert not {"A /proc", "A /sys", "A /dev", "A /etc/hosts", "A /etc/hostname", "A /etc/resolv.conf"} & \
+        set(engine.out("diff", "bare").splitlines())
+    engine("rm", "bare")
+    engine("run", *engine.run_options(), *options, "lone", "/bin/busybox", "sh", "-c",
+           "busybox mkdir /made; echo x > /etc/mine")
+    diff = engine.out("diff", "bare").splitlines()
+    assert {"A /made", "A /etc/mine"} <= set(diff) and "A /etc/hosts" not in diff, diff
+    engine("commit", "bare", "changed")
+    engine("rm", "bare")
+    engine("save", "-o", str(tmp_path / "saved.tar"), "changed")
+    names = layer_names(tmp_path / "saved.tar")
+    assert {"made", "etc/mine"} <= names and not {"etc/hosts", "proc", "sys"} & names, names
+    engine("rmi", "changed", "lone")
+
+
+def layer_names(path):
+    """Names in the last layer of a saved image."""
+    with tarfile.open(path) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))
+        with tarfile.open(fileobj=tar.extractfile(manifest[0]["Layers"][-1])) as layer:
+            return {n.removeprefix("./").rstrip("/") for n in layer.getnames()}

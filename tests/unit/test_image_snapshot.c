@@ -208,6 +208,50 @@ static int sink_str(void *data, const void *bytes, size_t len, struct err *err)
 	return ((struct str *)data)->failed ? err_oom(err) : 0;
 }
 
+/* Places that were made to mount something on, as long as nothing else is in them. */
+static void test_scaffold(struct snap_case *c)
+{
+	static const char *const names[] = {"etc",  "etc/hosts", "etc/conf", "proc", "dev",
+					    "made", "made/x",	 "usr",	     NULL};
+	struct str b autostr = {0};
+	struct snapshot q = c->q;
+	struct err err = {0};
+	autofree char *dir = str_format("%s/scaffold", c->dir), *script = str_format("mkdir -p %s", dir);
+
+	CHECK_INT(shell(script), 0);
+	q.dir = dir;
+	q.scaffold = names;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	(void)setfsuid(SLOT); /* the checks tell */
+	(void)setfsgid(SLOT);
+	autoclose int hosts = openat(fd, "etc/hosts", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	CHECK(hosts >= 0 && mkdirat(fd, "proc", 0755) == 0 && mkdirat(fd, "dev", 0755) == 0 &&
+	      mkdirat(fd, "made", 0755) == 0 && mkdirat(fd, "made/x", 0755) == 0);
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	CHECK_INT(snapshot_diff(c->s, &q, collect, &b, &err), 0);
+	CHECK(!b.s || streq(b.s, ""));
+	/* Something is in them, or they are the image's. */
+	(void)setfsuid(SLOT);
+	(void)setfsgid(SLOT);
+	CHECK(write(hosts, "x", 1) == 1 && mkdirat(fd, "dev/sub", 0755) == 0 &&
+	      mkdirat(fd, "made/y", 0755) == 0 && fchmodat(fd, "usr", 0711, 0) == 0);
+	autoclose int conf = openat(fd, "etc/conf", O_WRONLY | O_TRUNC | O_CLOEXEC);
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	CHECK(conf >= 0);
+	CHECK_INT(snapshot_diff(c->s, &q, collect, &b, &err), 0);
+	CHECK_STR(b.s, "A /dev\nA /dev/sub\nC /etc\nC /etc/conf\nA /etc/hosts\nA /made\nA /made/y\nC /usr\n");
+	struct str tar autostr = {0};
+	CHECK_INT(layer_write_changes(c->s, &q, sink_str, &tar, &err), 0);
+	static const char *const in[] = {"dev/sub/", "etc/conf", "etc/hosts", "made/y/"};
+	for (size_t i = 0; i < ARRAY_LEN(in); i++)
+		CHECK(tar.s && memmem(tar.s, tar.len, in[i], strlen(in[i])));
+	CHECK(tar.s && !memmem(tar.s, tar.len, "proc", 4) && !memmem(tar.s, tar.len, "made/x", 6));
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+}
+
 /* Changes as a layer, on top of the others, are the container's root. */
 static void test_commit(struct snap_case *c)
 {
@@ -436,6 +480,7 @@ int main(void)
 		test_nothing(&c);
 		test_diff(&c);
 		test_commit(&c);
+		test_scaffold(&c);
 		if (kinds[i] == IMAGE_LAYERS_EROFS)
 			test_shared(&c);
 		test_deep(&c);
