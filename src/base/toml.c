@@ -18,19 +18,7 @@ struct toml_check {
 	char path[256];
 };
 
-static int toml_complain(const struct toml_check *c, const struct toml_node *n, const char *fmt, ...)
-	printf_like(3, 4);
-static int toml_complain(const struct toml_check *c, const struct toml_node *n, const char *fmt, ...)
-{
-	char what[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
-		what[0] = '\0';
-	va_end(ap);
-	return err_set(c->err, EINVAL, "%s:%zu: %s", c->where, n->line, what);
-}
+#define toml_complain(c, n, ...) toml_fail_at((c)->err, (c)->where, (n)->line, __VA_ARGS__)
 
 static const char *toml_kind_name(enum toml_kind k)
 {

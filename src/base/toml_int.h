@@ -28,3 +28,5 @@ struct toml_node {
 /* The document's root table; all memory is `doc`'s. */
 must_use int toml_read(struct json_doc *doc, const char *text, size_t len, const char *where,
 		       struct toml_node **ret, struct err *err);
+/* -EINVAL, as "WHERE:LINE: text". */
+int toml_fail_at(struct err *err, const char *where, size_t line, const char *fmt, ...) printf_like(4, 5);

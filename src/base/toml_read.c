@@ -30,8 +30,9 @@ struct toml_key {
 	size_t n;
 };
 
-static int toml_fail(struct toml_in *in, const char *fmt, ...) printf_like(2, 3);
-static int toml_fail(struct toml_in *in, const char *fmt, ...)
+#define toml_fail(in, ...) toml_fail_at((in)->err, (in)->where, (in)->line, __VA_ARGS__)
+
+int toml_fail_at(struct err *err, const char *where, size_t line, const char *fmt, ...)
 {
 	char what[512];
 	va_list ap;
@@ -40,7 +41,7 @@ static int toml_fail(struct toml_in *in, const char *fmt, ...)
 	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
 		what[0] = '\0';
 	va_end(ap);
-	return err_set(in->err, EINVAL, "%s:%zu: %s", in->where, in->line, what);
+	return err_set(err, EINVAL, "%s:%zu: %s", where, line, what);
 }
 
 static int toml_unexpected(struct toml_in *in, const char *wanted)

@@ -210,8 +210,6 @@ static int end_as(struct engine *e, struct engine_container *c, const struct mon
 	if (!never_ran(c)) {
 		if (snprintf(code, sizeof(code), "%d", c->exit_code) < 0)
 			code[0] = '\0';
-		if (c->oom)
-			engine_tell_container(e, c, "oom", NULL, NULL);
 		engine_tell_container(e, c, "die", "exitCode", code);
 	}
 	/* One that ended and is to go is removed by whoever meets it: the row need not say so first. */

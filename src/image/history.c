@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store_int.h"
 
-static int layer_bytes(struct image_store *s, const char *diff_id, uint64_t *ret, struct err *err)
+int store_layer_size(struct db *db, const char *diff_id, uint64_t *ret, struct err *err)
 {
 	struct db_row q autodbrow;
-	int r = db_query(image_store_db(s), &q, err, "SELECT size FROM layer_size WHERE diff_id = ?", "s",
-			 diff_id);
+	int r = db_query(db, &q, err, "SELECT size FROM layer_size WHERE diff_id = ?", "s", diff_id);
 
 	if (r == 0)
 		r = db_next(&q, err);
 	*ret = r > 0 ? (uint64_t)db_int(&q, 0) : 0;
 	return MIN_OF(r, 0);
+}
+
+uint64_t image_layer_size(struct image_store *s, const char *diff_id)
+{
+	struct err unknown = {0};
+	uint64_t size;
+
+	return store_layer_size(image_store_db(s), diff_id, &size, &unknown) == 0 ? size : 0;
 }
 
 int image_history(struct image_store *s, const struct image *i, image_history_list *ret, struct err *err)
@@ -34,7 +41,7 @@ int image_history(struct image_store *s, const struct image *i, image_history_li
 			h->comment = from->comment;
 		}
 		if ((!from || !from->empty_layer) && layer < i->diff_ids.n) {
-			int r = layer_bytes(s, i->diff_ids.v[layer++], &h->size, err);
+			int r = store_layer_size(image_store_db(s), i->diff_ids.v[layer++], &h->size, err);
 			if (r < 0)
 				return r;
 		}

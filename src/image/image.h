@@ -95,6 +95,9 @@ typedef LIST_OF(struct image) image_list;
 must_use int image_list_all(struct image_store *s, image_list *ret, struct err *err);
 void image_list_free(image_list *l);
 
+/* Bytes of a layer, uncompressed; 0 where it cannot be told. */
+uint64_t image_layer_size(struct image_store *s, const char *diff_id);
+
 /* What made an image, as `history` prints it: the last step first.  Strings are the image's. */
 struct image_history {
 	const char *id;	     /* of the image for the first row; NULL: "<missing>" */

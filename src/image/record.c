@@ -184,11 +184,9 @@ static int record_sum(struct db *db, const struct row *w, int64_t *ret, struct e
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < w->c.diff_ids.n; i++) {
-		struct db_row q autodbrow;
-		r = db_query(db, &q, err, "SELECT size FROM layer_size WHERE diff_id = ?", "s",
-			     w->c.diff_ids.v[i]);
-		if (r == 0 && (r = db_next(&q, err)) > 0 &&
-		    __builtin_add_overflow(sum, (uint64_t)db_int(&q, 0), &sum))
+		uint64_t size;
+		r = store_layer_size(db, w->c.diff_ids.v[i], &size, err);
+		if (r == 0 && __builtin_add_overflow(sum, size, &sum))
 			sum = INT64_MAX;
 	}
 	*ret = (int64_t)MIN_OF(sum, (uint64_t)INT64_MAX);

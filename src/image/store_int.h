@@ -40,6 +40,8 @@ bool store_parse_time(const char *text, struct timespec *ret);
 must_use char *store_join(const str_list *l);
 must_use int store_split(const char *text, str_list *ret, struct err *err);
 /* An owned copy at the end; the list's array and texts are malloc'ed. */
+/* *ret is 0 where it is not known. */
+must_use int store_layer_size(struct db *db, const char *diff_id, uint64_t *ret, struct err *err);
 must_use int store_list_add(str_list *l, const char *text, size_t len, struct err *err);
 void store_list_free(str_list *l);
 

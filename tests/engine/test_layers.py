@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -104,3 +105,15 @@ def test_layer_in_use_stays(coffer, big):
     assert coffer("rmi", "big", rc=None).returncode != 0
     coffer("image", "prune", "-af")
     assert coffer.out("exec", cid, "wc", "-c", "/big").split()[0] == str(SIZE)
+
+
+def test_lack_of_memory_is_told_once(coffer, big):
+    """Of one end, `events` has one oom and one die, in this order, whoever writes them."""
+    begin = "%.6f" % time.time()
+    cid = coffer.out("create", *coffer.run_options(), "-m", "24m", "--memory-swap", "24m", "--network", "none", "big", "sh", "-c",
+                     "sleep 0.3; exec tail /dev/zero")
+    assert coffer("start", "-a", cid, rc=None).returncode == 137
+    told = coffer.out("events", "--since", begin, "--until", "%.6f" % time.time(), "--filter", "container=" + cid, "--format",
+                      "{{.Action}}").split()
+    assert told.count("oom") == 1 and told.count("die") == 1 and told.index("oom") < told.index("die"), told
+    assert coffer.inspect(cid, "{{.State.OOMKilled}}") == "true"

@@ -72,7 +72,7 @@ static void df_image(struct call *call, struct str *out, struct image_store *s, 
 
 	for (size_t k = 0; k < x->diff_ids.n; k++)
 		if (layer_users(l, x->diff_ids.v[k]) > 1)
-			shared += images_layer_size(s, x->diff_ids.v[k]);
+			shared += image_layer_size(s, x->diff_ids.v[k]);
 	for (size_t k = 0; k < rows->rows.n; k++)
 		users += streq(rows->rows.v[k].image_id, x->id);
 	if (x->tags.n && reference_parse(x->tags.v[0], &r, &ignored) == 0 &&

@@ -310,7 +310,7 @@ static int history_print(struct call *call, struct image_store *s, const struct 
 		struct json_doc m autojson = {0};
 		uint64_t size = 0;
 		if (!h->empty_layer && layer > 0)
-			size = images_layer_size(s, i->diff_ids.v[--layer]);
+			size = image_layer_size(s, i->diff_ids.v[--layer]);
 		r = rows_add(p, &m,
 			     history_row(&m, f, h,
 					 k == n ? cli_short_id(&m, i->id, f->no_trunc) : "<missing>", size),

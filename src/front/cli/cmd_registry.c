@@ -51,10 +51,11 @@ static const struct opt pull_options[] = {
 	O_BOOL(REG, content_trust, "disable-content-trust", 0, NULL),
 };
 
-static int run_pull(struct call *call, struct err *err)
+/* `pull` and `push`: the same but for the direction. */
+static int move_image(struct call *call, const char *verb, struct err *err)
 {
 	const struct registry_flags *f = call->options;
-	struct fetch_args a = {.v = {"pull"}, .n = 1};
+	struct fetch_args a = {.v = {verb}, .n = 1};
 	const struct config *c;
 	int r = cli_config(call, &c, err);
 
@@ -71,6 +72,11 @@ static int run_pull(struct call *call, struct err *err)
 	return fetch_run(call, &a, err);
 }
 
+static int run_pull(struct call *call, struct err *err)
+{
+	return move_image(call, "pull", err);
+}
+
 static const struct opt push_options[] = {
 	O_BOOL(REG, all_tags, "all-tags", 'a', "Push all tags of the repository"),
 	O_BOOL(REG, quiet, "quiet", 'q', "No progress"),
@@ -79,18 +85,7 @@ static const struct opt push_options[] = {
 
 static int run_push(struct call *call, struct err *err)
 {
-	const struct registry_flags *f = call->options;
-	struct fetch_args a = {.v = {"push"}, .n = 1};
-	const struct config *c;
-	int r = cli_config(call, &c, err);
-
-	if (r < 0)
-		return r;
-	if (f->all_tags)
-		fetch_arg(&a, "--all-tags");
-	fetch_progress(&a, c, f->quiet);
-	fetch_arg(&a, config_image_name(c, &call->memory, call->args[0]));
-	return fetch_run(call, &a, err);
+	return move_image(call, "push", err);
 }
 
 /* ---- login, logout ---- */

@@ -3,19 +3,6 @@
 
 #include <sys/stat.h>
 
-uint64_t images_layer_size(struct image_store *s, const char *diff_id)
-{
-	struct db_row q autodbrow;
-	struct err ignored = {0};
-	uint64_t size = 0;
-
-	int r = db_query(image_store_db(s), &q, &ignored, "SELECT size FROM layer_size WHERE diff_id = ?",
-			 "s", diff_id);
-	if (r == 0 && db_next(&q, &ignored) > 0)
-		size = (uint64_t)db_int(&q, 0);
-	return size;
-}
-
 /* ---- removing ---- */
 
 /* Images that containers stand on. */

@@ -6,8 +6,6 @@
 #include "image/content.h"
 
 int64_t image_created_ns(const struct image *i);
-/* Bytes that a layer takes here, uncompressed; 0 where it cannot be told. */
-uint64_t images_layer_size(struct image_store *s, const char *diff_id);
 /*
  * `rmi` and what follows it: removes the names, tells what was done on
  * standard output, and sweeps content that nothing needs any more.

@@ -302,19 +302,6 @@ static char *default_store(void)
 	return str_format("%s/.local/share/coffer", home ? home : "");
 }
 
-/* Nothing that we open may land on a standard stream that the caller left closed. */
-static void open_standard_streams(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		_exit(1);
-	(void)close(fd); /* a spare one */
-}
-
 static int enter_own_ids(struct err *err)
 {
 	struct userns_self own;
@@ -360,7 +347,8 @@ int main(int argc, char **argv)
 	struct options o = {0};
 	int c;
 
-	open_standard_streams();
+	if (fd_fill_standard() < 0)
+		return 1;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "aqu:p:h", long_options, NULL)) != -1)
 		if (!take_option(&o, c))

@@ -297,8 +297,8 @@ static void begin_end(struct mon *m)
 	m->told = true;
 	m->kill_at = m->probe_at = m->oom_at = 0;
 	probe_cancel(m);
-	if (m->pid > 0 && !m->failure.code && oom_look(m))
-		m->oom_killed = true;
+	if (m->pid > 0 && !m->failure.code)
+		oom_look(m);
 	oom_free(m);
 	if (m->doomed.code || first_failed) /* for the engine it has never been there */
 		return;

@@ -175,8 +175,8 @@ void probe_cancel(struct mon *m);
 /* watch.c */
 void oom_begin(struct mon *m);
 void oom_watch(struct mon *m);
-/* At the end: was it that? */
-bool oom_look(struct mon *m);
+/* At the end, for what was not told yet: m->oom_killed. */
+void oom_look(struct mon *m);
 void oom_free(struct mon *m);
 
 /* layers.c: the second message of the maker; false: it may still come. */

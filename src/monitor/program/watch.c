@@ -56,17 +56,22 @@ void oom_begin(struct mon *m)
 		oom_free(m);
 }
 
+/* Told once. */
+static void oom_happened(struct mon *m)
+{
+	if (!m->oom_killed)
+		mon_event(m, "oom", -1);
+	m->oom_killed = true;
+}
+
 static void oom_read(struct mon *m)
 {
 	int r = cgroup_oom_seen(&m->oom->cgroup, m->oom->fd, &m->oom->kills);
 
-	if (r > 0) {
-		if (!m->oom_killed)
-			mon_event(m, "oom", -1);
-		m->oom_killed = true;
-	} else if (r < 0) {
+	if (r > 0)
+		oom_happened(m);
+	else if (r < 0)
 		oom_free(m);
-	}
 }
 
 static void on_oom(struct mon *m, unused void *arg, int fd, unused short revents)
@@ -81,7 +86,7 @@ void oom_watch(struct mon *m)
 		mon_watch(m, m->oom->fd, m->oom->events, on_oom, NULL);
 }
 
-bool oom_look(struct mon *m)
+void oom_look(struct mon *m)
 {
 	struct record record = {0};
 	struct cgroup group;
@@ -91,17 +96,11 @@ bool oom_look(struct mon *m)
 		if (poll(&p, 1, 0) > 0)
 			oom_read(m);
 		/* On v1 the word may come before the kill is counted, and not again. */
-		if (m->oom && !m->oom_killed && cgroup_oom_kills(&m->oom->cgroup) > m->oom->kills) {
-			mon_event(m, "oom", -1);
-			m->oom_killed = true;
-		}
-		return m->oom_killed;
+		if (m->oom && cgroup_oom_kills(&m->oom->cgroup) > m->oom->kills)
+			oom_happened(m);
+	} else if (m->code == 128 + SIGKILL && !m->oom_killed) {
+		if (load_group(m, &record, &group) == 0 && cgroup_oom_kills(&group) > 0)
+			oom_happened(m);
+		record_free(&record);
 	}
-	if (m->code != 128 + SIGKILL || m->oom_killed)
-		return m->oom_killed;
-	bool killed = load_group(m, &record, &group) == 0 && cgroup_oom_kills(&group) > 0;
-	record_free(&record);
-	if (killed)
-		mon_event(m, "oom", -1);
-	return killed;
 }
