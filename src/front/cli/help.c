@@ -132,8 +132,7 @@ void help_program(FILE *out)
 			put_columns(out, g->name, g->summary);
 	fputs("\nGlobal Options:\n", out);
 	put_options(out, &cli_global_options, 1);
-	fputs("\nRun 'coffer COMMAND --help' for more information on a command; 'man coffer' has all of "
-	      "them.\n",
+	fputs("\nRun 'coffer COMMAND --help' or 'man coffer-COMMAND' for more information on a command.\n",
 	      out);
 }
 
