@@ -79,7 +79,7 @@ static char *page_name(const char *path)
 	return name;
 }
 
-static char *path_of(const struct command_group *g, const struct command_entry *e)
+static char *man_path(const struct command_group *g, const struct command_entry *e)
 {
 	return str_format("%s%s%s", g ? g->name : "", g ? " " : "", e->name);
 }
@@ -115,7 +115,7 @@ static int collect_name(void *data, const struct command_group *g, const struct 
 
 	if (e->command != l->command)
 		return 0;
-	autofree char *path = path_of(g, e);
+	autofree char *path = man_path(g, e);
 	if (!path)
 		return -ENOMEM;
 	if (!l->first)
@@ -132,7 +132,7 @@ static void name_list_free(struct name_list *l)
 }
 #define autonames __attribute__((cleanup(name_list_free)))
 
-static int names_of(const struct command *c, struct name_list *ret)
+static int man_names(const struct command *c, struct name_list *ret)
 {
 	*ret = (struct name_list){.command = c};
 	return each_name(collect_name, ret);
@@ -141,7 +141,7 @@ static int names_of(const struct command *c, struct name_list *ret)
 /* ".TP" with a reference to the page of a command. */
 static int roff_entry(struct str *out, const struct command_group *g, const struct command_entry *e)
 {
-	autofree char *path = path_of(g, e), *page = path ? page_name(path) : NULL;
+	autofree char *path = man_path(g, e), *page = path ? page_name(path) : NULL;
 
 	if (!page)
 		return -ENOMEM;
@@ -292,9 +292,9 @@ static int write_name(void *data, const struct command_group *g, const struct co
 	const struct pages *p = data;
 	struct name_list names autonames = {0};
 	struct str out autostr = {0};
-	autofree char *path = path_of(g, e), *page = path ? page_name(path) : NULL;
+	autofree char *path = man_path(g, e), *page = path ? page_name(path) : NULL;
 
-	if (!page || names_of(e->command, &names) < 0)
+	if (!page || man_names(e->command, &names) < 0)
 		return err_oom(p->err);
 	autofree char *first = page_name(names.first);
 	if (!first)
