@@ -110,14 +110,8 @@ static int archive_write(void *data, const uint8_t *bytes, size_t len, struct er
 	return tar_reader_feed(((struct reading_archive *)data)->tar, bytes, len, err);
 }
 
-static int check_foreign_codec(const uint8_t *p, size_t n, struct err *err)
+static int check_beginning(const uint8_t *p, size_t n, struct err *err)
 {
-	if (n >= 6 && memcmp(p,
-			     "\xfd"
-			     "7zXZ",
-			     6) == 0)
-		return err_set(err, EOPNOTSUPP,
-			       "it is compressed with xz, which is not read here: xz -dc FILE | coffer load");
 	if (n >= 3 && memcmp(p, "BZh", 3) == 0)
 		return err_set(
 			err, EOPNOTSUPP,
@@ -125,26 +119,32 @@ static int check_foreign_codec(const uint8_t *p, size_t n, struct err *err)
 	return n == 0 ? err_set(err, EBADMSG, "it is empty") : 0;
 }
 
-static int archive_pump(int in_fd, struct codec *codec, struct reading_archive *ra, struct err *err)
+static int archive_pump(int in_fd, const struct layer_limits *limits, struct reading_archive *ra,
+			struct err *err)
 {
+	struct codec_sink sink = {.buffer = archive_buffer, .write = archive_write, .data = ra};
+	__attribute__((cleanup(cleanup_codec))) struct codec *codec = NULL;
 	autofree uint8_t *in = malloc(ARCHIVE_BUFFER);
-	bool first = true;
+	ssize_t n;
 
 	if (!in)
 		return err_oom(err);
-	for (;;) {
-		ssize_t n = fd_read_full(in_fd, in, ARCHIVE_BUFFER);
+	do {
+		n = fd_read_full(in_fd, in, ARCHIVE_BUFFER);
 		if (n < 0)
 			return err_num(err, (int)n, "cannot read it");
-		int r = first ? check_foreign_codec(in, (size_t)n, err) : 0;
+		int r = 0;
+		if (!codec) {
+			r = check_beginning(in, (size_t)n, err);
+			if (r == 0)
+				r = codec_new(codec_is_xz(in, (size_t)n) ? LAYER_CODEC_XZ : LAYER_CODEC_AUTO,
+					      &layer_inflate_zlib, limits, &sink, &codec, err);
+		}
 		if (r == 0 && n > 0)
 			r = codec_feed(codec, in, (size_t)n, err);
 		if (r < 0)
 			return r;
-		if (n < ARCHIVE_BUFFER)
-			break;
-		first = false;
-	}
+	} while (n == ARCHIVE_BUFFER);
 	int r = codec_finish(codec, err);
 	return r < 0 ? r : tar_reader_finish(ra->tar, err);
 }
@@ -156,18 +156,14 @@ static int archive_read_tar(int in_fd, struct archive *a, struct err *err)
 	struct reading_archive ra = {.a = a, .buf = buf};
 	struct tar_events events = {
 		.entry = archive_entry, .bytes = archive_bytes, .entry_end = archive_entry_end, .data = &ra};
-	struct codec_sink sink = {.buffer = archive_buffer, .write = archive_write, .data = &ra};
 	__attribute__((cleanup(cleanup_tar_reader))) struct tar_reader *tar = NULL;
-	__attribute__((cleanup(cleanup_codec))) struct codec *codec = NULL;
 
 	if (!buf)
 		return err_oom(err);
 	limits.entries = ARCHIVE_ENTRIES;
 	int r = tar_reader_new(&limits, &events, &tar, err);
 	ra.tar = tar;
-	if (r == 0)
-		r = codec_new(LAYER_CODEC_AUTO, &layer_inflate_zlib, &limits, &sink, &codec, err);
-	return r < 0 ? r : archive_pump(in_fd, codec, &ra, err);
+	return r < 0 ? r : archive_pump(in_fd, &limits, &ra, err);
 }
 
 static int compare_files(const void *x, const void *y)

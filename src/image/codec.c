@@ -41,7 +41,9 @@ int codec_new(enum layer_codec kind, const struct layer_inflate *inflate, const 
 	if (!c)
 		return err_oom(err);
 	*c = (struct codec){.kind = kind,
-			    .inflate = inflate ? inflate : &layer_inflate_zlib,
+			    .inflate = kind == LAYER_CODEC_XZ ? &layer_inflate_xz
+				       : inflate	      ? inflate
+							      : &layer_inflate_zlib,
 			    .limits = limits,
 			    .sink = sink,
 			    .between = true};
@@ -62,6 +64,11 @@ void codec_free(struct codec *c)
 uint64_t codec_bytes(const struct codec *c)
 {
 	return c->out;
+}
+
+static const char *codec_name(const struct codec *c)
+{
+	return c->kind == LAYER_CODEC_GZIP ? "gzip" : c->kind == LAYER_CODEC_XZ ? "xz" : "zstd";
 }
 
 static int check_amount(const struct codec *c, uint64_t out, struct err *err)
@@ -125,7 +132,7 @@ static int decide(struct codec *c, struct err *err)
 	if (c->kind == LAYER_CODEC_AUTO)
 		c->kind = LAYER_CODEC_NONE;
 	c->known = true;
-	if (c->kind == LAYER_CODEC_GZIP) {
+	if (c->kind == LAYER_CODEC_GZIP || c->kind == LAYER_CODEC_XZ) {
 		int r = c->inflate->open(&c->inflater);
 		return r < 0 ? err_num(err, r, "cannot start to inflate") : 0;
 	}
@@ -137,7 +144,8 @@ static int decide(struct codec *c, struct err *err)
 	return 0;
 }
 
-static int step_gzip(struct codec *c, const uint8_t **in, size_t *len, struct err *err)
+/* gzip's members, xz's streams. */
+static int step_members(struct codec *c, const uint8_t **in, size_t *len, struct err *err)
 {
 	if (c->between && c->in > 0 && (c->padding || **in == 0)) {
 		c->padding = true;
@@ -146,7 +154,8 @@ static int step_gzip(struct codec *c, const uint8_t **in, size_t *len, struct er
 			--*len;
 		}
 		if (*len > 0)
-			return err_set(err, EBADMSG, "damaged gzip stream: garbage behind its end");
+			return err_set(err, EBADMSG, "damaged %s stream: garbage behind its end",
+				       codec_name(c));
 		return 0;
 	}
 	struct layer_inflate_io io = {
@@ -154,11 +163,12 @@ static int step_gzip(struct codec *c, const uint8_t **in, size_t *len, struct er
 	c->between = false;
 	int r = c->inflate->step(c->inflater, &io);
 	if (r == -EBADMSG)
-		return err_set(err, EBADMSG, "damaged gzip stream: %s", io.why ? io.why : "bad data");
+		return err_set(err, EBADMSG, "damaged %s stream: %s", codec_name(c),
+			       io.why ? io.why : "bad data");
 	if (r < 0)
 		return err_num(err, r, "cannot inflate");
 	if (r == 0 && *len > 0 && io.in_len == *len && io.out_len == c->buf_cap - c->buf_len)
-		return err_set(err, EBADMSG, "damaged gzip stream: no progress");
+		return err_set(err, EBADMSG, "damaged %s stream: no progress", codec_name(c));
 	c->in += *len - io.in_len;
 	c->buf_len = c->buf_cap - io.out_len;
 	*in = io.in;
@@ -198,8 +208,8 @@ static int run_codec(struct codec *c, const uint8_t *in, size_t len, struct err 
 			c->buf = c->sink->buffer(c->sink->data, &c->buf_cap);
 			c->buf_len = 0;
 		}
-		int r = c->kind == LAYER_CODEC_GZIP ? step_gzip(c, &in, &len, err)
-						    : step_zstd(c, &in, &len, err);
+		int r = c->kind == LAYER_CODEC_ZSTD ? step_zstd(c, &in, &len, err)
+						    : step_members(c, &in, &len, err);
 		full = c->buf_len == c->buf_cap;
 		if (r == 0 && full)
 			r = flush_buffer(c, err);
@@ -252,7 +262,6 @@ int codec_finish(struct codec *c, struct err *err)
 			r = feed_known(c, c->head, c->head_len, err);
 	}
 	if (r == 0 && !c->between && c->kind != LAYER_CODEC_NONE)
-		r = err_set(err, EBADMSG, "%s stream ends too early",
-			    c->kind == LAYER_CODEC_GZIP ? "gzip" : "zstd");
+		r = err_set(err, EBADMSG, "%s stream ends too early", codec_name(c));
 	return r < 0 ? r : flush_buffer(c, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Decompression of layers and archives: gzip (any number of members), zstd
- * (any number of frames), or none; told apart by their magic.
+ * (any number of frames), or none; told apart by their magic.  And xz, for who asks for it.
  *
  * The engine that inflates is the program's choice: zlib is in every static
  * program; who links a faster one hands its table to the builder.
@@ -34,6 +34,8 @@ struct layer_inflate {
 	void (*close)(void *state);
 };
 extern const struct layer_inflate layer_inflate_zlib;
+extern const struct layer_inflate layer_inflate_xz; /* of streams in place of members; for LAYER_CODEC_XZ */
+bool codec_is_xz(const uint8_t *head, size_t len);
 
 struct codec_sink {
 	/* A buffer to decompress into, valid until it is handed to write(); never NULL. */

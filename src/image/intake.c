@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "host/userns_self.h"
+#include "image/codec.h"
 
 #include <sys/stat.h>
 
@@ -86,20 +87,52 @@ int intake_feed(void *intake, const void *data, size_t len, struct err *err)
 	return layer_builder_feed(i->builder, data, len, err);
 }
 
+/* ---- xz: no layer of a registry may be so compressed, hence the blob is the plain tar ---- */
+
+struct unpacking {
+	struct intake *intake;
+	uint8_t *buf;
+};
+
+static uint8_t *unpacking_buffer(void *data, size_t *ret_size)
+{
+	*ret_size = INTAKE_BUFFER;
+	return ((struct unpacking *)data)->buf;
+}
+
+static int unpacking_write(void *data, const uint8_t *bytes, size_t len, struct err *err)
+{
+	return intake_feed(((struct unpacking *)data)->intake, bytes, len, err);
+}
+
 int intake_feed_fd(struct intake *i, int fd, struct err *err)
 {
-	autofree char *buf = malloc(INTAKE_BUFFER);
+	autofree uint8_t *buf = malloc(INTAKE_BUFFER), *plain = NULL;
+	struct unpacking u = {.intake = i};
+	struct codec_sink sink = {.buffer = unpacking_buffer, .write = unpacking_write, .data = &u};
+	__attribute__((cleanup(cleanup_codec))) struct codec *xz = NULL;
+	bool first = true;
+	ssize_t n;
 
 	if (!buf)
 		return err_oom(err);
-	for (;;) {
-		ssize_t n = fd_read_full(fd, buf, INTAKE_BUFFER);
+	do {
+		n = fd_read_full(fd, buf, INTAKE_BUFFER);
 		if (n < 0)
 			return err_num(err, (int)n, "cannot read the layer");
-		int r = n ? intake_feed(i, buf, (size_t)n, err) : 0;
-		if (r < 0 || n < INTAKE_BUFFER)
+		int r = 0;
+		if (first && codec_is_xz(buf, (size_t)n)) {
+			u.buf = plain = malloc(INTAKE_BUFFER);
+			r = plain ? codec_new(LAYER_CODEC_XZ, NULL, &layer_limits_default, &sink, &xz, err)
+				  : err_oom(err);
+		}
+		if (r == 0 && n > 0)
+			r = xz ? codec_feed(xz, buf, (size_t)n, err) : intake_feed(i, buf, (size_t)n, err);
+		if (r < 0)
 			return r;
-	}
+		first = false;
+	} while (n == INTAKE_BUFFER);
+	return xz ? codec_finish(xz, err) : 0;
 }
 
 int intake_finish(struct intake *i, struct store_layer *ret, struct err *err)

@@ -25,7 +25,13 @@ struct layer_limits {
 };
 extern const struct layer_limits layer_limits_default;
 
-enum layer_codec { LAYER_CODEC_AUTO /* by magic */, LAYER_CODEC_NONE, LAYER_CODEC_GZIP, LAYER_CODEC_ZSTD };
+enum layer_codec {
+	LAYER_CODEC_AUTO, /* one of the next three, by magic */
+	LAYER_CODEC_NONE,
+	LAYER_CODEC_GZIP,
+	LAYER_CODEC_ZSTD,
+	LAYER_CODEC_XZ, /* of archives alone: no layer of a registry is */
+};
 
 struct layer_builder_options {
 	struct image_store *store;

@@ -2,6 +2,7 @@
 """Images: names, save and load, import and export, commit; with skopeo and docker-archive readers as counterparts."""
 import io
 import json
+import lzma
 import os
 import re
 import subprocess
@@ -59,6 +60,38 @@ def test_save_and_load(coffer, tmp_path):
         done = subprocess.run(coffer.base + ["load"], stdin=f, capture_output=True, env=coffer.environ)
     assert done.returncode == 0
     coffer("rmi", "saved:1")
+
+
+def test_xz(coffer, tmp_path):
+    """Archives come as xz, too; their layers are kept as plain tars, for no registry takes xz."""
+    path = str(tmp_path / "box.tar")
+    coffer("tag", "box", "packed:1")
+    coffer("save", "-o", path, "packed:1")
+    coffer("rmi", "packed:1")
+    with open(path, "rb") as f:
+        packed = lzma.compress(f.read(), preset=1)
+    (tmp_path / "box.tar.xz").write_bytes(packed)
+    assert coffer.out("load", "-i", str(tmp_path / "box.tar.xz")) == "Loaded image: packed:1"
+    assert coffer.out("run", "--rm", *coffer.run_options(), "packed:1", "echo", "ran") == "ran"
+    coffer("rmi", "packed:1")
+    for spoiled, why in ((packed[:-20], "too early"), (packed + b"more" * 8, "damaged xz stream"),
+                         (packed[:5000] + b"xxxx" + packed[5004:], "damaged xz stream")):
+        (tmp_path / "spoiled").write_bytes(spoiled)
+        assert why in coffer("load", "-i", str(tmp_path / "spoiled"), rc=1).stderr
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for m, data in (member("kept", b"data" * 5000), member("d", b"", tarfile.DIRTYPE)):
+            tar.addfile(m, io.BytesIO(data))
+    plain = coffer("import", "-", "flat:1", input=raw.getvalue().decode()).stdout
+    (tmp_path / "flat.tar.xz").write_bytes(lzma.compress(raw.getvalue()))
+    assert plain and coffer("import", str(tmp_path / "flat.tar.xz"), "flat:2").stdout
+    layers = "{{index .RootFS.Layers 0}}"
+    assert coffer.out("image", "inspect", "-f", layers, "flat:1") == coffer.out("image", "inspect", "-f", layers, "flat:2")
+    coffer("save", "-o", path, "flat:2")
+    with tarfile.open(path) as tar:
+        layer = tar.extractfile(json.load(tar.extractfile("manifest.json"))[0]["Layers"][0]).read()
+    assert layer == raw.getvalue()
+    coffer("rmi", "flat:1", "flat:2")
 
 
 @pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])

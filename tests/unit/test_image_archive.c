@@ -246,7 +246,7 @@ static void test_hostile(void)
 	spoiled(load_bytes("\xfd"
 			   "7zXZ\0\0",
 			   7),
-		"xz -dc");
+		"xz stream ends too early");
 	spoiled(load_bytes("BZh91AY", 7), "bzip2 -dc");
 	memset(text, 'x', sizeof(text));
 	spoiled(load_bytes(text, sizeof(text)), "the archive");
