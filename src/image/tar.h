@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * tar: ustar, GNU long names, PAX; read in pieces as they come, written
+ * tar: ustar, GNU long names and sparse files, PAX; read in pieces as they come, written
  * deterministically.
  */
 #pragma once

@@ -5,7 +5,8 @@
 
 #include "base/str.h"
 
-#define XATTR_KEY "SCHILY.xattr."
+#define XATTR_KEY  "SCHILY.xattr."
+#define SPARSE_KEY "GNU.sparse."
 
 int tar_text_reserve(struct tar_text *t, size_t more, struct err *err)
 {
@@ -23,10 +24,8 @@ int tar_text_reserve(struct tar_text *t, size_t more, struct err *err)
 
 void tar_pax_reset(struct tar_pax *x)
 {
-	struct tar_xattr *xattrs = x->xattrs;
-	size_t cap = x->xattrs_cap;
-
-	*x = (struct tar_pax){.xattrs = xattrs, .xattrs_cap = cap};
+	tar_sparse_reset(x->sparse);
+	*x = (struct tar_pax){.xattrs = x->xattrs, .xattrs_cap = x->xattrs_cap, .sparse = x->sparse};
 }
 
 void tar_pax_free(struct tar_pax *x)
@@ -113,19 +112,59 @@ static int pax_xattr(struct tar_pax *x, const char *name, const char *value, siz
 	return 0;
 }
 
+/* Pieces come one record a number (0.0), as one record (0.1), or stand before the data (1.0). */
+static int pax_sparse(struct tar_pax *x, const char *key, const char *value, struct err *err)
+{
+	struct tar_sparse *s = x->sparse;
+	uint64_t number = 0;
+
+	s->form = s->form ? s->form : TAR_SPARSE_RECORDS;
+	if (streq(key, "name")) {
+		x->sparse_name = *value ? value : NULL;
+		return 0;
+	}
+	if (streq(key, "map"))
+		return tar_sparse_map(s, value, err);
+	if (str_to_u64(value, 10, &number) < 0)
+		return bad_record(err, key, "is no number");
+	if (streq(key, "size") || streq(key, "realsize")) {
+		x->sparse_has_size = true;
+		s->size = number;
+	} else if (streq(key, "numblocks")) {
+		s->has_count = true;
+		s->count = number;
+	} else if (streq(key, "offset") || streq(key, "numbytes")) {
+		if (s->half == (*key == 'o'))
+			return bad_record(err, key, "stands alone");
+		s->half = *key == 'o';
+		if (!s->half)
+			return tar_sparse_add(s, s->offset, number, err);
+		s->offset = number;
+	} else if (streq(key, "major")) {
+		if (number > 1)
+			return err_set(err, EOPNOTSUPP, "a sparse file of version %llu is not known",
+				       (unsigned long long)number);
+		x->sparse_major = number == 1;
+	} else if (streq(key, "minor") && number <= 1) {
+		x->sparse_minor = number == 1;
+	} else {
+		return err_set(err, EOPNOTSUPP, "a sparse file in a form that is not known (%s=%s)", key,
+			       value);
+	}
+	return 0;
+}
+
 /* `value` ends with a NUL at value[len]; attributes may hold others. */
 static int pax_record(struct tar_pax *x, const char *key, char *value, size_t len,
 		      const struct layer_limits *limits, struct err *err)
 {
 	if (str_starts(key, XATTR_KEY))
 		return pax_xattr(x, key + strlen(XATTR_KEY), value, len, limits, err);
-	if (str_starts(key, "GNU.sparse."))
-		return err_set(err, EOPNOTSUPP,
-			       "a sparse file (GNU.sparse in its PAX header), which is not supported: write "
-			       "the archive without --sparse");
-	bool text = streq(key, "path") || streq(key, "linkpath");
+	bool text = streq(key, "path") || streq(key, "linkpath") || str_starts(key, SPARSE_KEY);
 	if (text && strlen(value) != len)
 		return bad_record(err, key, "has a NUL byte in it");
+	if (str_starts(key, SPARSE_KEY))
+		return pax_sparse(x, key + strlen(SPARSE_KEY), value, err);
 	if (streq(key, "path"))
 		x->path = len ? value : NULL;
 	else if (streq(key, "linkpath"))

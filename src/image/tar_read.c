@@ -10,9 +10,12 @@
  * they are about; then they are cut in place and read (tar_pax.c), so that
  * nothing of theirs is allocated twice and the limit counts all of them.
  *
+ * A sparse file's map (tar_sparse.c) is complete before its bytes: in its
+ * header, its PAX records, or blocks behind them.
+ *
  * What is read one way by one program and another way by the next is
- * refused rather than guessed: unknown types, sparse files, numbers with
- * rubbish in them.  Global PAX headers are read over, as Docker does.
+ * refused rather than guessed: unknown types, numbers with rubbish in them.  Global PAX headers are read
+ * over, as Docker does.
  */
 #include "image/tar_int.h"
 
@@ -20,6 +23,7 @@ enum state {
 	STATE_HEADER,
 	STATE_META, /* a body that is about the next header */
 	STATE_SKIP, /* a body nobody wants */
+	STATE_MAP,  /* blocks of a sparse file's map */
 	STATE_BODY,
 	STATE_PADDING,
 	STATE_END, /* behind the end marker anything may stand */
@@ -38,6 +42,8 @@ struct tar_reader {
 	bool in_file; /* entry_end is due after the body */
 	struct tar_text pax, long_name, long_link;
 	struct tar_pax records;
+	struct tar_sparse sparse;
+	uint64_t fed; /* bytes that were used */
 	uint64_t entries;
 	char name_buf[sizeof(((struct tar_header *)0)->prefix) + 1 + 100 + 1], link_buf[100 + 1];
 };
@@ -51,6 +57,7 @@ int tar_reader_new(const struct layer_limits *limits, const struct tar_events *e
 		return err_oom(err);
 	t->limits = limits;
 	t->events = events;
+	t->records.sparse = &t->sparse;
 	*ret = t;
 	return 0;
 }
@@ -63,6 +70,7 @@ void tar_reader_free(struct tar_reader *t)
 	free(t->long_name.s);
 	free(t->long_link.s);
 	tar_pax_free(&t->records);
+	tar_sparse_free(&t->sparse);
 	free(t);
 }
 
@@ -77,8 +85,8 @@ static int damaged(struct tar_reader *t, struct err *err, const char *what)
 		       (unsigned long long)t->entries + 1);
 }
 
-/* Octal with blanks around, or GNU's binary form (first bit set; two's complement). */
-static int header_number(const char *field, size_t len, bool is_signed, int64_t *ret)
+/* In the binary form the first bit is set; two's complement. */
+int tar_header_number(const char *field, size_t len, bool is_signed, int64_t *ret)
 {
 	const uint8_t *p = (const uint8_t *)field;
 	size_t i = 0;
@@ -165,10 +173,8 @@ static int entry_type(const struct tar_header *h, const char *name, enum tar_typ
 		*ret = TAR_FIFO;
 		return 0;
 	case 'S':
-		return err_set(err, EOPNOTSUPP,
-			       "\"%.200s\" is a sparse file in GNU's old form, which is not supported: write "
-			       "the archive without --sparse",
-			       name);
+		*ret = TAR_FILE;
+		return 0;
 	default:
 		return err_set(err, EOPNOTSUPP, "\"%.200s\" is of the unknown tar type 0x%02x", name,
 			       (unsigned char)h->typeflag);
@@ -182,15 +188,15 @@ static int entry_numbers(struct tar_reader *t, const struct tar_header *h, struc
 	const struct tar_pax *x = &t->records;
 	int64_t mode, uid = 0, gid = 0, size = 0, mtime = 0, major = 0, minor = 0;
 
-	if (header_number(FIELD(h, mode), false, &mode) < 0 ||
-	    (!x->has_uid && header_number(FIELD(h, uid), false, &uid) < 0) ||
-	    (!x->has_gid && header_number(FIELD(h, gid), false, &gid) < 0) ||
-	    (!x->has_size && header_number(FIELD(h, size), false, &size) < 0) ||
-	    (!x->has_mtime && header_number(FIELD(h, mtime), true, &mtime) < 0))
+	if (tar_header_number(FIELD(h, mode), false, &mode) < 0 ||
+	    (!x->has_uid && tar_header_number(FIELD(h, uid), false, &uid) < 0) ||
+	    (!x->has_gid && tar_header_number(FIELD(h, gid), false, &gid) < 0) ||
+	    (!x->has_size && tar_header_number(FIELD(h, size), false, &size) < 0) ||
+	    (!x->has_mtime && tar_header_number(FIELD(h, mtime), true, &mtime) < 0))
 		return damaged(t, err, "a number in a header is none");
 	if ((e->type == TAR_CHAR || e->type == TAR_BLOCK) &&
-	    (header_number(FIELD(h, devmajor), false, &major) < 0 ||
-	     header_number(FIELD(h, devminor), false, &minor) < 0))
+	    (tar_header_number(FIELD(h, devmajor), false, &major) < 0 ||
+	     tar_header_number(FIELD(h, devminor), false, &minor) < 0))
 		return damaged(t, err, "a device number is none");
 	uint64_t u = x->has_uid ? x->uid : (uint64_t)uid, g = x->has_gid ? x->gid : (uint64_t)gid;
 	if (u >= UINT32_MAX || g >= UINT32_MAX)
@@ -236,6 +242,52 @@ static int check_entry(struct tar_reader *t, const struct tar_entry *e, struct e
 	return 0;
 }
 
+/* Before the PAX records are forgotten: whether the entry has holes, and its size with them. */
+static int begin_sparse(struct tar_reader *t, const struct tar_header *h, struct tar_entry *e,
+			struct err *err)
+{
+	struct tar_sparse *s = &t->sparse;
+
+	if (s->form == TAR_SPARSE_RECORDS) {
+		if (h->typeflag == 'S' || e->type != TAR_FILE || s->half || !t->records.sparse_has_size ||
+		    (t->records.sparse_major && t->records.sparse_minor))
+			return damaged(t, err, "what it says of a sparse file does not fit together");
+		if (t->records.sparse_major) {
+			if (s->n)
+				return damaged(t, err, "a sparse file has two maps");
+			s->form = TAR_SPARSE_LINES;
+			s->more = true;
+		}
+	} else if (h->typeflag == 'S') {
+		int r = tar_sparse_old(s, t->block, err);
+		if (r < 0)
+			return r;
+	} else {
+		return 0;
+	}
+	e->size = s->size;
+	return 0;
+}
+
+/* The map is there: what is left are the pieces' bytes. */
+static int end_map(struct tar_reader *t, struct err *err)
+{
+	t->state = STATE_BODY;
+	return tar_sparse_begin(&t->sparse, t->left, t->fed & ~(uint64_t)(TAR_BLOCK_SIZE - 1), t->limits,
+				err);
+}
+
+static int map_block(struct tar_reader *t, struct err *err)
+{
+	if (t->sparse.form == TAR_SPARSE_LINES) { /* they are a part of the body */
+		if (t->left < TAR_BLOCK_SIZE)
+			return damaged(t, err, "a sparse file ends in its map");
+		t->left -= TAR_BLOCK_SIZE;
+	}
+	int r = tar_sparse_block(&t->sparse, t->block, err);
+	return r == 0 && !t->sparse.more ? end_map(t, err) : r;
+}
+
 static int begin_entry(struct tar_reader *t, const struct tar_header *h, struct err *err)
 {
 	struct tar_entry e = {0};
@@ -245,7 +297,10 @@ static int begin_entry(struct tar_reader *t, const struct tar_header *h, struct 
 	if (r < 0)
 		return r;
 	header_name(t, h, posix);
-	e.name = t->records.path ? t->records.path : t->long_name.len ? t->long_name.s : t->name_buf;
+	e.name = t->records.sparse_name ? t->records.sparse_name
+		 : t->records.path	? t->records.path
+		 : t->long_name.len	? t->long_name.s
+					: t->name_buf;
 	e.link = t->records.linkpath ? t->records.linkpath : t->long_link.len ? t->long_link.s : t->link_buf;
 	r = entry_type(h, e.name, &e.type, err);
 	if (r == 0)
@@ -256,18 +311,19 @@ static int begin_entry(struct tar_reader *t, const struct tar_header *h, struct 
 		e.link = "";
 	e.xattrs = t->records.xattrs;
 	e.nxattrs = t->records.nxattrs;
+	t->left = e.size;
+	t->padding = (uint32_t)(-e.size % TAR_BLOCK_SIZE);
+	if (r == 0)
+		r = begin_sparse(t, h, &e, err);
 	if (r == 0)
 		r = check_entry(t, &e, err);
 	if (r == 0)
 		r = t->events->entry(t->events->data, &e, err);
 	if (r < 0)
 		return r;
-	forget_meta(t);
-	t->left = e.size;
-	t->padding = (uint32_t)(-e.size % TAR_BLOCK_SIZE);
 	t->in_file = e.type == TAR_FILE;
-	t->state = STATE_BODY;
-	return 0;
+	t->state = t->sparse.more ? STATE_MAP : STATE_BODY;
+	return t->sparse.form && !t->sparse.more ? end_map(t, err) : 0;
 }
 
 static int begin_meta(struct tar_reader *t, const struct tar_header *h, struct err *err)
@@ -278,7 +334,7 @@ static int begin_meta(struct tar_reader *t, const struct tar_header *h, struct e
 	uint32_t max = h->typeflag == 'x' ? t->limits->pax_bytes : t->limits->path_bytes + 1;
 	int64_t size;
 
-	if (header_number(FIELD(h, size), false, &size) < 0)
+	if (tar_header_number(FIELD(h, size), false, &size) < 0)
 		return damaged(t, err, "the size of an extended header is none");
 	t->left = (uint64_t)size;
 	t->padding = (uint32_t)(-(uint64_t)size % TAR_BLOCK_SIZE);
@@ -314,7 +370,7 @@ static int header_block(struct tar_reader *t, struct err *err)
 	}
 	if (t->zero_block)
 		return damaged(t, err, "an entry stands behind the end marker's first half");
-	if (header_number(FIELD(&h, checksum), false, &sum) < 0 || sum != tar_checksum(&h))
+	if (tar_header_number(FIELD(&h, checksum), false, &sum) < 0 || sum != tar_checksum(&h))
 		return damaged(t, err, t->entries ? "a header's checksum is wrong" : "this is no tar header");
 	switch (h.typeflag) {
 	case 'x':
@@ -339,8 +395,12 @@ static int end_body(struct tar_reader *t, struct err *err)
 		text->s[text->len] = '\0';
 		if (t->meta_type != 'x')
 			text->len = strlen(text->s);
-	} else if (t->state == STATE_BODY && t->in_file) {
-		r = t->events->entry_end(t->events->data, err);
+	} else if (t->state == STATE_BODY) {
+		if (t->sparse.form)
+			r = tar_sparse_end(&t->sparse, t->events, err);
+		if (r == 0 && t->in_file)
+			r = t->events->entry_end(t->events->data, err);
+		forget_meta(t);
 	}
 	t->in_file = false;
 	t->state = STATE_PADDING;
@@ -353,6 +413,8 @@ static int take_body(struct tar_reader *t, const uint8_t *bytes, size_t len, str
 				: t->meta_type == 'K' ? &t->long_link
 						      : &t->pax;
 
+	if (t->state == STATE_BODY && t->sparse.form)
+		return tar_sparse_bytes(&t->sparse, bytes, len, t->events, err);
 	if (t->state == STATE_BODY)
 		return t->events->bytes(t->events->data, bytes, len, err);
 	if (t->state == STATE_META) {
@@ -386,7 +448,7 @@ static int feed_header(struct tar_reader *t, const uint8_t **bytes, size_t *len,
 	if (t->have < TAR_BLOCK_SIZE)
 		return 0;
 	t->have = 0;
-	return header_block(t, err);
+	return t->state == STATE_MAP ? map_block(t, err) : header_block(t, err);
 }
 
 /* Bodies of no bytes end where they begin, also at the very end of the input. */
@@ -394,7 +456,7 @@ int tar_reader_feed(struct tar_reader *t, const uint8_t *bytes, size_t len, stru
 {
 	int r = 0;
 
-	while (r == 0) {
+	for (size_t before = len; r == 0; t->fed += before - len, before = len) {
 		bool empty_body =
 			(t->state == STATE_META || t->state == STATE_SKIP || t->state == STATE_BODY) &&
 			t->left == 0;
@@ -402,7 +464,7 @@ int tar_reader_feed(struct tar_reader *t, const uint8_t *bytes, size_t len, stru
 			return 0;
 		if (t->state == STATE_END)
 			return 0;
-		if (t->state == STATE_HEADER) {
+		if (t->state == STATE_HEADER || t->state == STATE_MAP) {
 			r = feed_header(t, &bytes, &len, err);
 		} else if (t->state == STATE_PADDING) {
 			size_t n = MIN_OF(len, (size_t)t->padding);
@@ -423,7 +485,7 @@ int tar_reader_finish(struct tar_reader *t, struct err *err)
 	bool last_padding = t->state == STATE_PADDING; /* some writers leave it out */
 
 	if ((t->state == STATE_HEADER && t->have > 0) || t->state == STATE_META || t->state == STATE_SKIP ||
-	    t->state == STATE_BODY)
+	    t->state == STATE_MAP || t->state == STATE_BODY)
 		return damaged(t, err, "it ends in the middle");
 	if ((last_padding || t->state == STATE_HEADER) &&
 	    (t->pax.len || t->long_name.len || t->long_link.len))

@@ -2,6 +2,7 @@
 /* The reader against the writer and against archives made wrong on purpose. */
 #include "test_image_layers.h"
 
+#include "image/sha256.h"
 #include "image/tar_header.h"
 
 static int to_text(void *data, const void *bytes, size_t len, struct err *err)
@@ -159,7 +160,23 @@ static void test_pax(void)
 		{"18 uid=4294967295\n", "owner 4294967295:0"},
 		{"17 uid=4294967295\n", NULL},
 		{"12 uid=12x4\n", "is no number"},
-		{"22 GNU.sparse.major=1\n", "sparse"},
+		{"22 GNU.sparse.major=1\n", "does not fit together"},
+		{"22 GNU.sparse.major=2\n", "version 2"},
+		{"21 GNU.sparse.size=0\n22 GNU.sparse.map=0,0\n", "f x> 644 0:0 0 0.0 0:0\n.\n"},
+		{"21 GNU.sparse.size=3\n22 GNU.sparse.map=3,0\n", "f x> 644 0:0 3 0.0 0:0\n"},
+		{"21 GNU.sparse.size=2\n22 GNU.sparse.map=3,0\n", "behind the file's end"},
+		{"21 GNU.sparse.size=9\n22 GNU.sparse.map=0,1\n", "does not fit the bytes"},
+		{"21 GNU.sparse.size=9\n20 GNU.sparse.map=1\n", "in the middle"},
+		{"21 GNU.sparse.size=9\n22 GNU.sparse.map=a,b\n", "a number that is none"},
+		{"21 GNU.sparse.size=9\n26 GNU.sparse.map=4,0,2,0\n", "not in order"},
+		{"21 GNU.sparse.size=9\n45 GNU.sparse.map=18446744073709551615,1,0,0\n", "not in order"},
+		{"21 GNU.sparse.size=9\n46 GNU.sparse.map=184467440737095516150,1,0,0\n", "too large"},
+		{"21 GNU.sparse.size=9\n26 GNU.sparse.numblocks=7\n", "as many pieces"},
+		{"25 GNU.sparse.numbytes=1\n", NULL},
+		{"23 GNU.sparse.offset=1\n23 GNU.sparse.offset=2\n", NULL},
+		{"24 GNU.sparse.other=abc\n", NULL},
+		{"32 GNU.sparse.size=999999999999\n", "layer.bytes"},
+		{"31 GNU.sparse.size=99999999999\n", "layer.ratio"},
 		{"30 SCHILY.xattr.user.a=b=c\nd\n", NULL},
 		{"29 SCHILY.xattr.user.a=b=c\nd\n", "f x> 644 0:0 0 0.0 0:0 user.a=b=c\nd\n.\n"},
 	};
@@ -201,7 +218,8 @@ static void test_headers(void)
 		{'0', "x", "77777777777", "0", "ends in the middle"},
 		{'0', "x", "\x80\x01\x01\x01\x01\x01", "0", "a number in a header is none"},
 		{'0', "x", "\x80\0\0\0\x7f", "0", "f x>"},
-		{'S', "x", "0", "0", "sparse"},
+		{'S', "x", "0", "0", "f x> 644 0:0 0 0.0 0:0\n.\n"},
+		{'S', "x", "5", "0", "does not fit the bytes"},
 		{'D', "x", "0", "0", "unknown tar type"},
 		{'0', "", "0", "0", "has no name"},
 		{'x', "x", "77777777", "0", "layer.pax_bytes"},
@@ -219,6 +237,91 @@ static void test_headers(void)
 			CHECK_STR(got, cases[i].want);
 		}
 		CHECK(true);
+	}
+}
+
+/* ---- sparse files ---- */
+
+struct content {
+	struct sha256 sum;
+	uint64_t size, made;
+	char name[64];
+};
+
+static int content_entry(void *data, const struct tar_entry *e, struct err *err unused)
+{
+	struct content *c = data;
+
+	c->size = e->size;
+	(void)snprintf(c->name, sizeof(c->name), "%.63s", e->name);
+	return 0;
+}
+
+static int content_bytes(void *data, const uint8_t *bytes, size_t len, struct err *err unused)
+{
+	struct content *c = data;
+
+	c->made += len;
+	sha256_update(&c->sum, bytes, len);
+	return 0;
+}
+
+static int content_end(void *data unused, struct err *err unused)
+{
+	return 0;
+}
+
+/* The one file of an archive: its digest, and that its size is what was announced. */
+static void content_of(const char *archive, size_t piece, char ret[static 72])
+{
+	autofree char *path = str_format("%s/%s", scratch, archive), *data = NULL;
+	struct content c = {0};
+	struct tar_events events = {content_entry, content_bytes, content_end, &c};
+	__attribute__((cleanup(cleanup_tar_reader))) struct tar_reader *t = NULL;
+	struct err err = {0};
+	size_t len = 0;
+
+	sha256_init(&c.sum);
+	CHECK_INT(file_read_at(AT_FDCWD, path, 1 << 24, &data, &len), 0);
+	CHECK_INT(tar_reader_new(&layer_limits_default, &events, &t, &err), 0);
+	for (size_t at = 0; at < len && !err.code; at += piece)
+		CHECK_INT(tar_reader_feed(t, (const uint8_t *)data + at, MIN_OF(piece, len - at), &err), 0);
+	CHECK_INT(tar_reader_finish(t, &err), 0);
+	if (err.code)
+		fprintf(stderr, "%s: %s\n", archive, err.msg);
+	CHECK_STR(c.name, "holes");
+	CHECK_INT(c.made, c.size);
+	sha256_digest(&c.sum, ret);
+}
+
+/* As GNU tar writes them: holes at both ends, more pieces than a header takes, nothing but a hole. */
+static void test_sparse(void)
+{
+	static const char *const files[] = {
+		"truncate -s 1M holes && printf abc | dd of=holes bs=4096 seek=9 conv=notrunc 2>/dev/null",
+		"rm holes; for i in $(seq 0 7 400); do echo piece $i | dd of=holes bs=4096 seek=$i "
+		"conv=notrunc; "
+		"done 2>/dev/null",
+		"rm holes; truncate -s 5000001 holes",
+		"rm holes; echo whole > holes",
+	};
+	static const char *const ways[] = {"--format=gnu", "--format=posix --sparse-version=0.0",
+					   "--format=posix --sparse-version=0.1",
+					   "--format=posix --sparse-version=1.0"};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char want[72], got[72];
+		CHECK_INT(shell(files[i]), 0);
+		CHECK_INT(shell("tar -cf plain.tar holes"), 0);
+		content_of("plain.tar", 65536, want);
+		for (size_t k = 0; k < ARRAY_LEN(ways); k++) {
+			autofree char *script = str_format("tar -S %s -cf sparse.tar holes", ways[k]);
+			CHECK_INT(shell(script), 0);
+			content_of("sparse.tar", 65536, got);
+			CHECK_STR(got, want);
+			content_of("sparse.tar", 100 + k, got);
+			CHECK_STR(got, want);
+		}
 	}
 }
 
@@ -243,6 +346,9 @@ int main(void)
 	test_round_trip();
 	test_pax();
 	test_headers();
+	scratch_begin();
+	test_sparse();
+	scratch_end();
 	test_names();
 	return test_end();
 }
