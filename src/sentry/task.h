@@ -46,7 +46,8 @@ bool creds_in_group(const struct creds *c, gid_t gid); /* fsgid or supplementary
 int creds_exec(struct task *t, const struct stat *st, bool *secure);
 /*
  * Makes the calling sentry thread act on files as this identity (setfsuid, setfsgid, setgroups per thread; the
- * kernel drops the file capabilities with the fsuid by itself).  Cheap where it is so already.
+ * kernel drops the file capabilities with the fsuid by itself).  Cheap where it is so already.  NULL: as the sentry's
+ * own, for files of the host that are no guest's (0400 in /proc); the caller goes back.
  */
 void creds_assume(const struct creds *c);
 

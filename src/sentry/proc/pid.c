@@ -27,7 +27,12 @@ static int show_inspected(struct task *t, const struct synth_node *node, struct 
 
 	if (!of)
 		return -ESRCH;
-	return may_inspect(t, of) ? show_own_name(t, node, text) : -EACCES;
+	if (!may_inspect(t, of))
+		return -EACCES;
+	creds_assume(NULL);
+	int r = show_own_name(t, node, text);
+	creds_assume(t->creds);
+	return r;
 }
 
 /* ---- the sentry's own ---- */
@@ -170,7 +175,9 @@ static ssize_t store_oom_score_adj(struct task *t, const struct synth_node *node
 		return -EACCES;
 	(void)snprintf(path, sizeof(path), "%d/oom_score_adj", p->host_pid);
 	(void)snprintf(text, sizeof(text), "%ld", MIN_OF(value + STUB_OOM_SCORE, (long)OOM_SCORE_WORST));
+	creds_assume(NULL);
 	r = file_write_at(kernel.proc_fd, path, text);
+	creds_assume(t->creds);
 	return r < 0 ? r : (ssize_t)n;
 }
 
