@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /proc: formats that programs parse, links, and who may look. */
+#define _GNU_SOURCE
+#include "fact.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char text[1 << 20];
+
+static const char *read_text(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t n = 0, m;
+
+	text[0] = '\0';
+	if (fd < 0)
+		return text;
+	while (n < (ssize_t)sizeof(text) - 1 && (m = read(fd, text + n, sizeof(text) - 1 - (size_t)n)) > 0)
+		n += m;
+	text[n] = '\0';
+	close(fd);
+	return text;
+}
+
+static long number_of(const char *path, const char *key)
+{
+	const char *at = strstr(read_text(path), key);
+
+	return at ? strtol(at + strlen(key), NULL, 10) : -1;
+}
+
+static void ids_and_names(void)
+{
+	char path[64], link[64] = "";
+	int pid, ppid, pgrp, session;
+	char state, comm[32];
+
+	FACT("PR_SET_NAME", prctl(PR_SET_NAME, "a (b) c"), 0);
+	TRUE("comm", strcmp(read_text("/proc/self/comm"), "a (b) c\n") == 0);
+	TRUE("stat's head", sscanf(read_text("/proc/self/stat"), "%d (%31[^)]) c) %c %d %d %d", &pid, comm,
+				   &state, &ppid, &pgrp, &session) == 6);
+	TRUE("stat's ids", pid == getpid() && ppid == getppid() && pgrp == getpgrp() && session == getsid(0));
+	TRUE("who reads it runs", state == 'R');
+	fact("status' Pid", number_of("/proc/self/status", "\nPid:\t"), getpid());
+	fact("status' PPid", number_of("/proc/self/status", "\nPPid:\t"), getppid());
+	fact("status' Tgid", number_of("/proc/thread-self/status", "\nTgid:\t"), getpid());
+	fact("status' Uid", number_of("/proc/self/status", "\nUid:\t"), getuid());
+	fact("status' Threads", number_of("/proc/self/status", "\nThreads:\t"), 1);
+	TRUE("status' memory", number_of("/proc/self/status", "\nVmRSS:\t") > 0);
+	FACT("self is a link", readlink("/proc/self", link, sizeof(link) - 1) > 0, 1);
+	fact("to the pid", strtol(link, NULL, 10), getpid());
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", getpid(), getpid());
+	TRUE("a thread's stat", strtol(read_text(path), NULL, 10) == getpid());
+	FACT("a pid that is none", access("/proc/99999999", F_OK), -ENOENT);
+	FACT("a pid with a zero before it", access("/proc/01", F_OK), -ENOENT);
+}
+
+static void links(void)
+{
+	char path[64], link[512], here[512];
+	int fds[2], fd = open("/dev/null", O_RDONLY);
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	TRUE("a descriptor's path", n > 0 && strncmp(link, "/dev/null", (size_t)n) == 0 && n == 9);
+	close(fd);
+	FACT("a closed descriptor's", readlink(path, link, sizeof(link)), -ENOENT);
+	FACT("pipe", pipe(fds), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[1]);
+	n = readlink(path, link, sizeof(link) - 1);
+	TRUE("a pipe's name", n > 7 && strncmp(link, "pipe:[", 6) == 0);
+	fd = open(path, O_WRONLY);
+	FACT("it is opened anew", write(fd, "x", 1), 1);
+	FACT("and leads to the same pipe", read(fds[0], link, 8), 1);
+	FACT("cwd",
+	     readlink("/proc/self/cwd", link, sizeof(link) - 1) > 0 && getcwd(here, sizeof(here)) &&
+		     strncmp(link, here, strlen(here)) == 0,
+	     1);
+	n = readlink("/proc/self/exe", link, sizeof(link) - 1);
+	TRUE("exe", n > 1 && link[0] == '/');
+	n = readlink("/proc/self/root", link, sizeof(link) - 1);
+	TRUE("root", n == 1 && link[0] == '/');
+	fd = open("/proc/self/exe", O_RDONLY);
+	FACT("the program is read by its link", read(fd, link, 4) == 4 && memcmp(link, "\177ELF", 4) == 0, 1);
+	close(fd);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void maps(void)
+{
+	char line[128], *shared = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *at;
+
+	snprintf(line, sizeof(line), "%lx-%lx rw-s ", (unsigned long)shared, (unsigned long)shared + 8192);
+	at = read_text("/proc/self/maps");
+	TRUE("a shared mapping", strstr(at, line));
+	TRUE("the stack", strstr(at, "[stack]"));
+	TRUE("the vdso", strstr(at, "[vdso]"));
+	TRUE("smaps has figures", strstr(read_text("/proc/self/smaps"), "\nRss: "));
+	TRUE("statm", strtol(read_text("/proc/self/statm"), NULL, 10) > 0);
+}
+
+static void directories(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	const struct dirent *e;
+	int found = 0, self = 0;
+
+	TRUE("fd is a directory", d);
+	while (d && (e = readdir(d)))
+		found += strcmp(e->d_name, "0") == 0;
+	if (d)
+		closedir(d);
+	fact("with descriptor 0 in it", found, 1);
+	d = opendir("/proc");
+	while (d && (e = readdir(d)))
+		self += strtol(e->d_name, NULL, 10) == getpid();
+	if (d)
+		closedir(d);
+	fact("/proc lists this process once", self, 1);
+	FACT("nothing is made there",
+	     mkdir("/proc/x", 0755) < 0 && (errno == ENOENT || errno == EPERM || errno == EACCES), 1);
+}
+
+static void machine(void)
+{
+	struct sysinfo info;
+	long total = number_of("/proc/meminfo", "MemTotal:"), processors = 0;
+	double up = strtod(read_text("/proc/uptime"), NULL);
+
+	FACT("sysinfo", sysinfo(&info), 0);
+	fact("and meminfo agree", total, (long)(info.totalram * info.mem_unit / 1024));
+	TRUE("uptime too", up >= (double)info.uptime - 2 && up <= (double)info.uptime + 2);
+	for (const char *at = read_text("/proc/cpuinfo"); (at = strstr(at, "processor\t")); at++)
+		processors++;
+	fact("processors", processors, sysconf(_SC_NPROCESSORS_ONLN));
+	TRUE("stat has a line of cpu", strncmp(read_text("/proc/stat"), "cpu  ", 5) == 0);
+	TRUE("mounts has /proc", strstr(read_text("/proc/mounts"), " /proc proc "));
+	TRUE("mountinfo as well", strstr(read_text("/proc/self/mountinfo"), " - proc proc "));
+	fact("pid_max", number_of("/proc/sys/kernel/pid_max", "") > 100, 1);
+	fact("a uuid is new each time", strlen(read_text("/proc/sys/kernel/random/uuid")), 37);
+	TRUE("limits", strstr(read_text("/proc/self/limits"), "Max open files "));
+}
+
+static void others(void)
+{
+	int status, fds[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe(fds) < 0 || getuid() != 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		char path[64];
+
+		if (setgid(1000) < 0 || setuid(1000) < 0)
+			_exit(2);
+		snprintf(path, sizeof(path), "/proc/%d/environ", getppid());
+		FACT("a stranger's environment", open(path, O_RDONLY), -EACCES);
+		snprintf(path, sizeof(path), "/proc/%d/fd", getppid());
+		TRUE("a stranger's descriptors", !opendir(path) && errno == EACCES);
+		snprintf(path, sizeof(path), "/proc/%d/exe", getppid());
+		FACT("a stranger's program", readlink(path, &byte, 1), -EACCES);
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", getppid());
+		TRUE("but its command line", open(path, O_RDONLY) >= 0);
+		_exit(facts_end());
+	}
+	waitpid(pid, &status, 0);
+	fact("the child came to its end", status, 0);
+}
+
+int main(void)
+{
+	ids_and_names();
+	links();
+	maps();
+	directories();
+	machine();
+	others();
+	return facts_end();
+}
