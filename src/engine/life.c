@@ -421,20 +421,20 @@ int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, s
 	if (r < 0)
 		return r;
 	const char *driver = c.record.q.log_driver;
-	if (driver && *driver && !streq(driver, "json-file"))
+	if (engine_mode_is(driver, "none"))
 		return err_set(
 			err, EINVAL,
-			"configured logging driver does not support reading: the container logs to %s%s",
-			driver, streq(driver, "journald") ? " (journalctl CONTAINER_ID=ID shows it)" : "");
+			"configured logging driver does not support reading: the container logs to none");
 	autofree char *log = str_format("%s-json.log", c.id),
 		      *path = log ? engine_data_path(e, id, log) : NULL, *run = engine_run_path(e, id, NULL);
 	if (!path || !run)
 		return err_oom(err);
 	q->path = path;
+	q->journal_id = engine_mode_is(driver, "journald") ? c.id : NULL;
 	q->run_dir = run;
 	q->tty = c.record.q.tty;
 	r = monitor_logs(q, err);
-	q->path = q->run_dir = NULL;
+	q->path = q->journal_id = q->run_dir = NULL;
 	return r;
 }
 

@@ -175,3 +175,26 @@ int monitor_set_restart(const char *run_dir, enum monitor_restart policy, uint32
 					   .b = (int32_t)MIN_OF(max, (uint32_t)INT32_MAX)},
 			   err);
 }
+
+int conn_follow(const char *run_dir)
+{
+	struct frame hello = conn_hello(false, false, false, false);
+	struct err none = {0};
+	autoclose int fd = run_dir_connect(run_dir, &none);
+
+	return fd >= 0 && frame_send(fd, &hello, NULL, 0) == 0 ? take_fd(&fd) : -1;
+}
+
+void conn_follow_read(const char *run_dir, int *fd)
+{
+	struct err gone = {0};
+	struct frame f;
+	int n = frame_recv(*fd, &f, NULL, NULL, &gone);
+
+	if (n > 0 && f.type == FRAME_WELCOME)
+		return;
+	bool again = n > 0 && f.type == FRAME_EXIT && (f.flags & FRAME_FOLLOWS);
+	fd_drop(fd);
+	if (again)
+		*fd = conn_follow(run_dir);
+}

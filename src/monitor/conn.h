@@ -13,3 +13,9 @@ must_use int conn_welcome(int fd, struct monitor_conn *ret, struct err *err);
 must_use int conn_read_exit(struct monitor_conn *c, int *ret_status, struct err *err);
 /* What a monitor's end without a word means. */
 int conn_lost(struct err *err);
+
+/* For who follows a log: a connection that will tell of the container's end; -1 where it does not run. */
+int conn_follow(const char *run_dir);
+/* Something came over it.  Closed, and *fd -1, at the end; a container that is started again is followed on.
+ */
+void conn_follow_read(const char *run_dir, int *fd);

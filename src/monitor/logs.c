@@ -13,17 +13,13 @@
  * piece behind the last line break is waited for, or passed over at the end.
  */
 #include "base/fd.h"
-#include "base/json.h"
-#include "base/str.h"
 #include "monitor/conn.h"
-#include "monitor/log_line.h"
-#include "monitor/rfc3339.h"
-#include "monitor/run_dir.h"
+#include "monitor/log_print.h"
+#include "monitor/logs_journal.h"
 
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum {
 	LOGS_FILES_MAX = 1024,
@@ -43,83 +39,15 @@ struct log_reader {
 	off_t at;		/* what is read of it */
 	char *buf;		/* from the start of a line on; owned */
 	size_t len, cap;
-	bool skipping;	/* the rest of a line that is too long */
-	bool done;	/* past `until` */
-	bool inside[2]; /* a stream's last entry was not the end of its line */
-	struct str out; /* to be written … */
-	int out_fd;	/* … here */
+	bool skipping; /* the rest of a line that is too long */
+	struct log_print print;
 };
 
 static void reader_free(struct log_reader *r)
 {
 	fd_drop(&r->file.fd);
 	free(r->buf);
-	str_free(&r->out);
-}
-
-static int put_out(struct log_reader *r, struct err *err)
-{
-	int n = r->out.failed ? -ENOMEM : r->out.len ? fd_write_all(r->out_fd, r->out.s, r->out.len) : 0;
-
-	r->out.len = 0;
-	return n < 0 ? err_num(err, n, "cannot write the log") : 0;
-}
-
-/* "k=v,k2=v2 " of {"k":"v","k2":"v2"}. */
-static void put_details(struct log_reader *r, const struct log_entry *e)
-{
-	struct attrs {
-		LIST_OF(struct json_pair) all;
-	} attrs = {0};
-	static const struct json_field fields[] = {F_PAIRS(struct attrs, all, "attrs", struct json_pair)};
-	static const struct json_table table = JSON_TABLE(struct attrs, fields);
-	struct json_doc doc autojson = {0};
-	struct err foreign = {0};
-
-	if (!e->attrs)
-		return;
-	autofree char *text = str_format("{\"attrs\":%.*s}", (int)e->attrs_len, e->attrs);
-	if (!text || json_decode(&doc, text, strlen(text), "log", &table, &attrs, &foreign) < 0)
-		return;
-	for (size_t i = 0; i < attrs.all.n; i++)
-		str_putf(&r->out, "%s%s=%s", i ? "," : "", attrs.all.v[i].key, attrs.all.v[i].value);
-	if (attrs.all.n)
-		str_put(&r->out, " ");
-}
-
-/* Docker prints all nine digits here. */
-static void put_entry_time(struct log_reader *r, int64_t ns)
-{
-	char text[RFC3339_MAX];
-
-	(void)rfc3339_format(ns - ns % 1000000000, text);
-	text[strlen(text) - 1] = '\0';
-	str_putf(&r->out, "%s.%09dZ ", text, (int)(ns % 1000000000));
-}
-
-static int put_entry(struct log_reader *r, const struct log_entry *e, struct err *err)
-{
-	const struct monitor_log_query *q = r->q;
-	int fd = e->is_err ? q->err_fd : q->out_fd, n = 0;
-
-	if ((q->since && e->time < q->since) || !(e->is_err ? q->err_too : q->out))
-		return 0;
-	if (q->until && e->time > q->until) {
-		r->done = true;
-		return 0;
-	}
-	if (fd != r->out_fd || r->out.len >= LOGS_BLOCK)
-		n = put_out(r, err);
-	r->out_fd = fd;
-	if (!r->inside[e->is_err]) {
-		if (q->timestamps)
-			put_entry_time(r, e->time);
-		if (q->details)
-			put_details(r, e);
-	}
-	str_put_n(&r->out, e->text, e->len);
-	r->inside[e->is_err] = e->len == 0 || e->text[e->len - 1] != '\n';
-	return n;
+	log_print_free(&r->print);
 }
 
 static int each_line(struct log_reader *r, struct err *err)
@@ -127,10 +55,10 @@ static int each_line(struct log_reader *r, struct err *err)
 	char *p = r->buf, *end = r->buf + r->len, *nl;
 	int n = 0;
 
-	while (n == 0 && !r->done && (nl = memchr(p, '\n', (size_t)(end - p)))) {
+	while (n == 0 && !r->print.done && (nl = memchr(p, '\n', (size_t)(end - p)))) {
 		struct log_entry e;
 		if (!r->skipping && log_line_decode(p, (size_t)(nl - p), &e) == 0)
-			n = put_entry(r, &e, err);
+			n = log_print_entry(&r->print, &e, err);
 		r->skipping = false;
 		p = nl + 1;
 	}
@@ -153,7 +81,7 @@ static int read_file(struct log_reader *r, struct err *err)
 		r->at = 0;
 		r->len = 0;
 	}
-	while (!r->done) {
+	while (!r->print.done) {
 		if (r->cap - r->len < LOGS_BLOCK) {
 			char *bigger = realloc(r->buf, r->len + 2 * LOGS_BLOCK);
 			if (!bigger)
@@ -283,7 +211,7 @@ static int read_all(struct log_reader *r, struct err *err)
 	for (size_t i = n; i > first; i--)
 		fd_drop(&v[i - 1].fd);
 	for (size_t i = first; i > 0; i--) {
-		if (e == 0 && !r->done) {
+		if (e == 0 && !r->print.done) {
 			switch_to(r, &v[i - 1], i == first ? at : 0);
 			e = read_file(r, err);
 		}
@@ -324,14 +252,14 @@ static int read_on(struct log_reader *r, struct err *err)
 	struct log_source next;
 	int e = r->file.fd >= 0 ? read_file(r, err) : 0;
 
-	while (e == 0 && !r->done && next_source(r, &next)) {
+	while (e == 0 && !r->print.done && next_source(r, &next)) {
 		/* Written to the old one between our reading and its renaming. */
 		e = r->file.fd >= 0 ? read_file(r, err) : 0;
 		switch_to(r, &next, 0);
 		if (e == 0)
 			e = read_file(r, err);
 	}
-	return e < 0 ? e : put_out(r, err);
+	return e < 0 ? e : log_print_flush(&r->print, err);
 }
 
 static int watch_log(const char *path, struct err *err)
@@ -348,56 +276,20 @@ static int watch_log(const char *path, struct err *err)
 	return take_fd(&fd);
 }
 
-/* A connection that will tell of the container's end; -1 where it does not run. */
-static int follow_container(const char *run_dir)
-{
-	struct frame hello = conn_hello(false, false, false, false);
-	struct err none = {0};
-	autoclose int fd = run_dir_connect(run_dir, &none);
-
-	return fd >= 0 && frame_send(fd, &hello, NULL, 0) == 0 ? take_fd(&fd) : -1;
-}
-
-/* Something came from the monitor.  A container that is started again is followed on. */
-static void on_container(struct log_reader *r, int *conn)
-{
-	struct err gone = {0};
-	struct frame f;
-	int n = frame_recv(*conn, &f, NULL, NULL, &gone);
-
-	if (n > 0 && f.type == FRAME_WELCOME)
-		return;
-	bool again = n > 0 && f.type == FRAME_EXIT && (f.flags & FRAME_FOLLOWS);
-	fd_drop(conn);
-	if (again)
-		*conn = follow_container(r->q->run_dir);
-}
-
-static int until_ms(const struct monitor_log_query *q)
-{
-	struct timespec now;
-
-	if (!q->until)
-		return -1;
-	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-	int64_t left = q->until - ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
-	return left <= 0 ? 0 : (int)MIN_OF(left / 1000000 + 1, (int64_t)INT_MAX);
-}
-
 static int follow_log(struct log_reader *r, int changes, struct err *err)
 {
-	autoclose int conn = follow_container(r->q->run_dir);
+	autoclose int conn = conn_follow(r->q->run_dir);
 	char events[4096];
 
 	for (;;) {
 		bool last = conn < 0;
 		int e = read_on(r, err);
-		if (e < 0 || r->done || last)
+		if (e < 0 || r->print.done || last)
 			return e;
 		struct pollfd p[] = {{.fd = changes, .events = POLLIN},
 				     {.fd = conn, .events = POLLIN},
 				     {.fd = r->q->out_fd, .events = 0}}; /* who reads us is gone: POLLERR */
-		int n = poll(p, ARRAY_LEN(p), until_ms(r->q));
+		int n = poll(p, ARRAY_LEN(p), log_print_until_ms(r->q));
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, "cannot wait for the log");
 		if (n == 0) /* `until` is now */
@@ -406,7 +298,7 @@ static int follow_log(struct log_reader *r, int changes, struct err *err)
 			ignore_result(read(changes, events, sizeof(events)) <
 				      0); /* that there are some is all */
 		if (n > 0 && p[1].revents)
-			on_container(r, &conn);
+			conn_follow_read(r->q->run_dir, &conn);
 		if (n > 0 && (p[2].revents & (POLLERR | POLLNVAL)))
 			return 0;
 	}
@@ -414,18 +306,22 @@ static int follow_log(struct log_reader *r, int changes, struct err *err)
 
 int monitor_logs(const struct monitor_log_query *q, struct err *err)
 {
-	struct log_reader r = {.q = q, .file = {.fd = -1}, .out_fd = q->out_fd};
+	if (q->journal_id)
+		return logs_journal(q, err);
+
+	struct log_reader r = {.q = q, .file = {.fd = -1}};
 	bool on = q->follow && q->run_dir;
 	autoclose int changes = -1;
 	int e = 0;
 
+	log_print_begin(&r.print, q);
 	if (on)
 		changes = e = watch_log(q->path, err); /* before reading: nothing falls in between */
 	if (e >= 0)
 		e = read_all(&r, err);
 	if (e == 0)
-		e = put_out(&r, err);
-	if (e == 0 && on && !r.done)
+		e = log_print_flush(&r.print, err);
+	if (e == 0 && on && !r.print.done)
 		e = follow_log(&r, changes, err);
 	reader_free(&r);
 	return MIN_OF(e, 0);

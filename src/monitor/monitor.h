@@ -175,9 +175,11 @@ struct monitor_status {
 };
 must_use int monitor_status(const char *run_dir, struct monitor_status *ret, struct err *err);
 
-/* Reading json-file logs (rotated ones first): `logs`. */
+/* Reading json-file logs (rotated ones first), or what systemd's journal has: `logs`. */
 struct monitor_log_query {
 	const char *path;
+	const char
+		*journal_id; /* the container's id: its entries in the journal, and not `path`; else NULL */
 	const char *run_dir; /* for --follow: ends with the container */
 	bool follow, timestamps, details, out, err_too, tty;
 	int64_t since, until; /* ns; 0 = open */
