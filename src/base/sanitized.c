@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Only in the build of `make asan`.  Leaks are looked for with ptrace, which
- * a process that made itself undumpable waits for in vain; and whoever calls
- * the program with a clean environment gets the same rules.
+ * a process that made itself undumpable, or that has its children in another
+ * pid namespace, waits for in vain; and whoever calls the program with a clean
+ * environment gets the same rules.  Unit tests and fuzzers do look for leaks.
  */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
