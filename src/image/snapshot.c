@@ -269,13 +269,14 @@ static int mount_alone(struct lowers *l, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot make a layer's mount read-only") : take_fd(&mount);
 }
 
-/* -EINVAL is what kernels before 6.15 have against detached layers: then by the longer way. */
+/* -EINVAL is what kernels before 6.15 have against detached layers (-E2BIG: as a list): then by the longer
+ * way. */
 static int mount_overlay(const struct snapshot *q, const struct snapshot_parts *p, enum snapshot_how how,
 			 struct err *err)
 {
 	int fd = how == SNAPSHOT_APART ? -EINVAL : snapshot_overlay(p, how, err);
 
-	return fd == -EINVAL ? snapshot_overlay_apart(p, q->dir, err) : fd;
+	return fd == -EINVAL || fd == -E2BIG ? snapshot_overlay_apart(p, q->dir, err) : fd;
 }
 
 static int mount_read_only(const struct snapshot *q, struct lowers *l, enum snapshot_how how, struct err *err)

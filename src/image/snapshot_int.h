@@ -12,7 +12,7 @@
 /* How overlayfs is told of its directories; what a test can take away. */
 enum snapshot_how {
 	SNAPSHOT_BY_FD,	  /* 6.13 */
-	SNAPSHOT_BY_NAME, /* lowerdir+ with a path, 6.5 */
+	SNAPSHOT_BY_NAME, /* lowerdir+ with a path, 6.7 */
 	SNAPSHOT_BY_LIST, /* lowerdir=a:b:c */
 	SNAPSHOT_APART,	  /* in a mount namespace of its own: before 6.15 */
 };

@@ -3,7 +3,7 @@
  * overlayfs out of descriptors.
  *
  * Layers in detached mounts are taken since 6.15; before that there is
- * snapshot_ns.c.  From 6.13 descriptors are options, from 6.5 each layer
+ * snapshot_ns.c.  From 6.13 descriptors are options, from 6.7 each layer
  * is an option of its own (/proc/self/fd/N), earlier they are one list, which
  * fsconfig() cuts at 255 bytes: names are numbers below /proc/self/fd then.
  */
@@ -35,7 +35,7 @@ static int set_option_fd(int fs, const char *key, int fd, enum snapshot_how how)
 	return r < 0 ? -errno : 0;
 }
 
-/* One option for all: short names, from a working directory that is /proc/self/fd for the moment. */
+/* One option for all, of short names: overlay_by_list() sees to what they are. */
 static int set_list(int fs, const struct snapshot_parts *p, struct err *err)
 {
 	struct str list autostr = {0};
@@ -45,15 +45,11 @@ static int set_list(int fs, const struct snapshot_parts *p, struct err *err)
 	if (list.failed)
 		return err_oom(err);
 	if (list.len > VALUE_MAX)
-		return err_set(err, E2BIG, "cannot mount %zu layers on this kernel: it takes Linux 6.5",
+		return err_set(err, E2BIG, "cannot mount %zu layers on this kernel: it takes Linux 6.7",
 			       p->n);
-	autoclose int cwd = open(".", O_PATH | O_CLOEXEC);
-	if (chdir("/proc/self/fd") < 0)
-		return err_sys(err, "cannot enter /proc/self/fd");
-	int code = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", list.s, 0) < 0 ? errno : 0;
-	if (cwd < 0 || fchdir(cwd) < 0)
-		return err_sys(err, "cannot return to the working directory");
-	return code ? overlay_failed(fs, code, "mount the layers", err) : 0;
+	if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", list.s, 0) < 0)
+		return overlay_failed(fs, errno, "mount the layers", err);
+	return 0;
 }
 
 static int set_lowers(int fs, const struct snapshot_parts *p, enum snapshot_how how, struct err *err)
@@ -63,9 +59,8 @@ static int set_lowers(int fs, const struct snapshot_parts *p, enum snapshot_how 
 	for (size_t i = 0; i < p->n; i++) {
 		int r = set_option_fd(fs, "lowerdir+", p->lowers[i], how);
 		/* The first one tells whether the kernel knows this way at all. */
-		if (r < 0 && i == 0)
-			return how == SNAPSHOT_BY_FD ? set_lowers(fs, p, SNAPSHOT_BY_NAME, err)
-						     : set_lowers(fs, p, SNAPSHOT_BY_LIST, err);
+		if (r < 0 && i == 0 && how == SNAPSHOT_BY_FD)
+			return set_lowers(fs, p, SNAPSHOT_BY_NAME, err);
 		if (r < 0)
 			return overlay_failed(fs, r, "add a layer to an overlay mount", err);
 	}
@@ -90,7 +85,7 @@ static int set_upper(int fs, const struct snapshot_parts *p, enum snapshot_how h
 	return r < 0 ? overlay_failed(fs, r, "use a snapshot's work directory", err) : 0;
 }
 
-int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, struct err *err)
+static int overlay_by(const struct snapshot_parts *p, enum snapshot_how how, struct err *err)
 {
 	autoclose int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
 	int r;
@@ -118,4 +113,26 @@ int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, stru
 		sys_fsmount(fs, FSMOUNT_CLOEXEC,
 			    (p->devices ? 0U : MOUNT_ATTR_NODEV) | (p->upper < 0 ? MOUNT_ATTR_RDONLY : 0U));
 	return mount < 0 ? err_sys(err, "cannot mount a container's root (overlay)") : mount;
+}
+
+/* The names are numbers in /proc/self/fd, the working directory until they were looked up: by fsconfig(), or
+ * (before 6.5) by the mount itself. */
+static int overlay_by_list(const struct snapshot_parts *p, struct err *err)
+{
+	autoclose int cwd = open(".", O_PATH | O_CLOEXEC);
+
+	if (cwd < 0 || chdir("/proc/self/fd") < 0)
+		return err_sys(err, "cannot enter /proc/self/fd");
+	autoclose int fd = overlay_by(p, SNAPSHOT_BY_LIST, err);
+	if (fchdir(cwd) < 0)
+		return err_sys(err, "cannot return to the working directory");
+	return take_fd(&fd);
+}
+
+int snapshot_overlay(const struct snapshot_parts *p, enum snapshot_how how, struct err *err)
+{
+	int fd = how == SNAPSHOT_BY_LIST ? -EINVAL : overlay_by(p, how, err);
+
+	/* -EINVAL also where fsconfig() takes any name for an option's, before 6.5: the mount finds out. */
+	return fd == -EINVAL ? overlay_by_list(p, err) : fd;
 }
