@@ -5,7 +5,8 @@
  * The files are opened from the newest on, and one that was met already
  * (it was renamed between two opens) is left out: a rotation meanwhile neither loses nor
  * doubles a file.  --tail counts line breaks from the end backwards, so that
- * the last lines of a gigabyte cost one block.  Following, inotify tells of
+ * the last lines of a gigabyte cost one block, and --since looks for its place by
+ * halves, as entries stand in the order of their times.  Following, inotify tells of
  * writes and renames, and a connection to the monitor of the container's
  * end, which is told after the last line was written.
  *
@@ -24,7 +25,9 @@
 enum {
 	LOGS_FILES_MAX = 1024,
 	LOGS_BLOCK = 65536,
-	LOGS_LINE_LIMIT = 4 << 20, /* a longer one is none of ours */
+	LOGS_LINE_LIMIT = 4 << 20,	/* a longer one is none of ours */
+	LOGS_PROBE = 4 * LOG_ENTRY_MAX, /* bytes in which a whole entry begins and ends */
+	LOGS_CLOCK_SLACK = 10,		/* seconds by which the clock may have been set back */
 };
 
 struct log_source {
@@ -167,6 +170,56 @@ static off_t tail_start(int fd, int64_t want, int64_t *ret_found)
 	return start;
 }
 
+/* The first whole entry from `at` on: its time, and where it begins.  False where none is found. */
+static bool time_from(int fd, off_t at, char *buf, off_t *ret_start, int64_t *ret)
+{
+	ssize_t n = pread(fd, buf, LOGS_PROBE, at);
+	char *end = n > 0 ? buf + n : buf, *p = buf, *nl;
+	struct log_entry e;
+
+	if (at > 0) { /* in the middle of a line, as far as is known */
+		nl = memchr(p, '\n', (size_t)(end - p));
+		p = nl ? nl + 1 : end;
+	}
+	for (; (nl = memchr(p, '\n', (size_t)(end - p))); p = nl + 1) {
+		if (log_line_decode(p, (size_t)(nl - p), &e) < 0)
+			continue;
+		*ret_start = at + (p - buf);
+		*ret = e.time;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Of `n` files, newest first, the number that have to be read for what is of `since` or later, and where to
+ * begin in the last of them.
+ */
+static size_t since_start(const struct log_source *v, size_t n, int64_t since, off_t *ret_at)
+{
+	autofree char *buf = malloc(LOGS_PROBE);
+	off_t low = 0, high = 0, start;
+	int64_t time;
+	size_t k = 0;
+
+	*ret_at = 0;
+	if (!buf) /* by the longer way */
+		return n;
+	while (k < n && !(time_from(v[k++].fd, 0, buf, &start, &time) && time < since))
+		;
+	if (k > 0)
+		high = lseek(v[k - 1].fd, 0, SEEK_END);
+	while (high - low > LOGS_PROBE) {
+		off_t middle = low + (high - low) / 2;
+		if (time_from(v[k - 1].fd, middle, buf, &start, &time) && time < since)
+			low = start;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return k;
+}
+
 /* All files, newest first; returns how many. */
 static size_t open_sources(const char *path, struct log_source *v)
 {
@@ -207,6 +260,8 @@ static int read_all(struct log_reader *r, struct err *err)
 			if (left <= 0)
 				break;
 		}
+	} else if (r->q->since) {
+		first = since_start(v, n, r->q->since - LOGS_CLOCK_SLACK * INT64_C(1000000000), &at);
 	}
 	for (size_t i = n; i > first; i--)
 		fd_drop(&v[i - 1].fd);

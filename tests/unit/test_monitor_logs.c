@@ -184,6 +184,43 @@ static void test_filters(void)
 	CHECK_STR(after, "line 9\nline 10\n");
 }
 
+/* Big enough for --since to look by halves, in one file and over rotated ones; an entry every 10 seconds. */
+static void check_since(uint64_t max_size, uint32_t files)
+{
+	enum { N = 30000 };
+	autofree char *path = str_format("%s/since-%u", dir, files);
+	struct log_file l = open_log(path, max_size, files);
+	const int64_t base = INT64_C(1700000000), second = 1000000000;
+	char text[32], time[RFC3339_MAX];
+
+	for (int i = 0; i < N; i++) {
+		/* Once the clock is set back, by less than ten seconds. */
+		(void)rfc3339_format((base + 10 * i - (i == N / 2 ? 5 : 0)) * second, time);
+		int n = snprintf(text, sizeof(text), "line %d", i);
+		log_file_add(&l, text, (size_t)n, true, false, time);
+		CHECK_INT(log_file_flush(&l), 0);
+	}
+	log_file_end(&l);
+	for (int from = 0; from <= N; from += N / 12) {
+		struct monitor_log_query q = {.out = true, .tail = -1, .since = (base + 10 * from) * second};
+		autofree char *got = read_log(path, q);
+		int lines = 0;
+		for (const char *p = got; (p = strchr(p, '\n')); p++)
+			lines++;
+		CHECK_INT(lines, N - from - (from == N / 2 ? 1 : 0));
+		if (from < N && from != N / 2) {
+			(void)snprintf(text, sizeof(text), "line %d\n", from);
+			CHECK(str_starts(got, text));
+		}
+	}
+}
+
+static void test_since(void)
+{
+	check_since(0, 1);
+	check_since(700000, 8);
+}
+
 static void test_details(void)
 {
 	autofree char *path = str_format("%s/details", dir);
@@ -220,6 +257,7 @@ int main(void)
 	test_lines();
 	test_rotation();
 	test_filters();
+	test_since();
 	test_details();
 	test_cut_in_place();
 	autoclose int tmp = open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC);
