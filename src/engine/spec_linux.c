@@ -99,8 +99,11 @@ static void put_cgroup_path(struct json_out *out, const struct engine_spec *s)
 	if (s->rootless && !s->systemd_cgroup && !given)
 		return;
 
-	autofree char *path = s->systemd_cgroup
-				      ? str_format("%s:coffer:%s", given ? parent : "system.slice", s->c->id)
+	autofree char *path = s->systemd_cgroup ? str_format("%s:coffer:%s",
+							     given	   ? parent
+							     : s->rootless ? "user.slice"
+									   : "system.slice",
+							     s->c->id)
 			      : given ? str_format("%s%s/%s", parent[0] == '/' ? "" : "/", parent, s->c->id)
 				      : str_format("/coffer/%s", s->c->id);
 	if (path)

@@ -91,13 +91,6 @@ must_use int cgroup_create(struct cgroup *cg, const struct oci_resources *r, con
 /* O_PATH directory in the unified tree (v2, and hybrid machines too) for CLONE_INTO_CGROUP; -ENOTSUP where
  * there is none. */
 must_use int cgroup_open_dir(const struct cgroup *cg, const char *sub, struct err *err);
-/*
- * The like, of the group that `pid` is in: where a container has made
- * sub-groups of its own, clone3 into the group itself fails with EBUSY, and a
- * further process goes where its init is.  -EXDEV where that is not below cg.
- */
-must_use int cgroup_open_dir_of(const struct cgroup *cg, pid_t pid, struct err *err);
-
 struct cgroup_join {
 	size_t n;
 	int fds[CG_V1_COUNT + 1]; /* close-on-exec; owned */
@@ -113,6 +106,12 @@ void cgroup_join_close(struct cgroup_join *j);
  */
 must_use int cgroup_attach(const struct cgroup *cg, const char *sub, pid_t pid, bool skip_v2,
 			   struct err *err);
+/*
+ * Moves `pid` into the unified group that `beside` is in: where a container has made sub-groups of its own,
+ * the group itself takes no process (EBUSY), and a further one goes where its init is.  Where the caller may
+ * not, since the kernel wants write access to what the two groups have in common, a user's manager does it.
+ */
+must_use int cgroup_attach_beside(const struct cgroup *cg, pid_t beside, pid_t pid, struct err *err);
 /*
  * Gives the unified group (directory and the files of /sys/kernel/cgroup/delegate)
  * to `uid`, the host's number of the container's root: with a user and a

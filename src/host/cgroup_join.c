@@ -2,6 +2,9 @@
 /* Getting processes into the group: see the comment in host/cgroup.h. */
 #include "host/cgroup_int.h"
 
+#include "base/file.h"
+#include "host/systemd.h"
+
 /* --- `exec --cgroup` --- */
 
 /* True where entry "a,b:path" is for `name` (NULL: the unified tree); *ret_path is its path. */
@@ -95,7 +98,9 @@ int cgroup_open_dir(const struct cgroup *cg, const char *sub, struct err *err)
 	return fd < 0 ? join_failed(sub, dir, errno, err) : fd;
 }
 
-int cgroup_open_dir_of(const struct cgroup *cg, pid_t pid, struct err *err)
+/* The directory of the unified group that `pid` is in (the caller frees); what of it is below cg's begins at
+ * *ret_below. */
+static int dir_of(const struct cgroup *cg, pid_t pid, char **ret, size_t *ret_below, struct err *err)
 {
 	struct cgroup_own own = {0};
 	size_t root, len;
@@ -116,11 +121,9 @@ int cgroup_open_dir_of(const struct cgroup *cg, pid_t pid, struct err *err)
 	if (strncmp(clean, group, len) != 0 || (clean[len] && clean[len] != '/'))
 		return err_set(err, EXDEV, "process %d is in cgroup \"%s\", which is not below \"%s\"", pid,
 			       clean, group);
-	autofree char *dir = str_format("%.*s%s", (int)root, cg->v2_dir, clean);
-	if (!dir)
-		return err_oom(err);
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? err_sys(err, "cannot open \"%s\"", dir) : fd;
+	*ret = str_format("%.*s%s", (int)root, cg->v2_dir, clean);
+	*ret_below = root + len;
+	return *ret ? 0 : err_oom(err);
 }
 
 /* --- moving --- */
@@ -219,4 +222,23 @@ int cgroup_attach(const struct cgroup *cg, const char *sub, pid_t pid, bool skip
 	}
 	cgroup_join_close(&j);
 	return r;
+}
+
+int cgroup_attach_beside(const struct cgroup *cg, pid_t beside, pid_t pid, struct err *err)
+{
+	autofree char *dir = NULL;
+	struct err none = {0};
+	char text[16];
+	size_t below = 0;
+
+	if (dir_of(cg, beside, &dir, &below, &none) < 0)
+		return cgroup_attach(cg, NULL, pid, false, err);
+	autoclose int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(err, "cannot open \"%s\"", dir);
+	(void)snprintf(text, sizeof(text), "%d", pid); /* fits */
+	int r = file_write_at(fd, "cgroup.procs", text);
+	if (r == -EACCES && cg->systemd && cg->user_manager)
+		return systemd_attach(cg, dir + below, pid, err);
+	return r < 0 ? err_num(err, r, "cannot move the process into the container's cgroup") : 0;
 }

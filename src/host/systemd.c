@@ -171,6 +171,21 @@ int systemd_stop(const struct cgroup *cg, struct err *err)
 	return ret < 0 ? err_prefix(err, "unable to stop unit \"%s\"", cg->scope) : 0;
 }
 
+int systemd_attach(const struct cgroup *cg, const char *below, pid_t pid, struct err *err)
+{
+	struct str b autostr = {0};
+
+	/* A container names its groups: nothing of that may be a line of its own. */
+	if (has_control(below))
+		return err_set(err, EINVAL, "the container's cgroup has a control character in its name");
+	put_head(&b, cg);
+	str_putf(&b, "unit %s\npid %d %s\n", cg->scope, pid, below);
+	if (b.failed)
+		return err_oom(err);
+	int r = run_helper("attach", b.s, NULL, err);
+	return r < 0 ? err_prefix(err, "unable to move a process into unit \"%s\"", cg->scope) : 0;
+}
+
 int systemd_user_group(char **ret, struct err *err)
 {
 	char *group = NULL;

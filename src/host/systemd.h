@@ -16,6 +16,9 @@ must_use int systemd_start(const struct cgroup *cg, const struct oci_resources *
 must_use int systemd_update(const struct cgroup *cg, const struct oci_resources *r, struct err *err);
 /* Stops the unit and forgets its failure; one that is not there is fine. */
 must_use int systemd_stop(const struct cgroup *cg, struct err *err);
+/* Moves a process into the unit's group, or one below it ("" = none, "/sub"): the manager may where the
+ * caller may not. */
+must_use int systemd_attach(const struct cgroup *cg, const char *below, pid_t pid, struct err *err);
 /* The group of the user's manager, "/user.slice/user-1000.slice/user@1000.service"; the caller frees. */
 must_use int systemd_user_group(char **ret, struct err *err);
 /* cpu.quota (us) as systemd will write it: a whole percent of a processor, rounded up. */

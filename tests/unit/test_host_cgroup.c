@@ -364,15 +364,20 @@ static void test_nested(const char *path)
 	pause_ms(20);
 	CHECK_INT(cgroup_pids(&cg, &pids, &n, &err), 0);
 	CHECK(n == 1 && pids[0] == p);
-	int fd = cgroup_open_dir_of(&cg, p, &err);
-	CHECK(fd >= 0 || !cg.v2_dir);
-	fd_drop(&fd);
 	if (cg.v2_dir) {
 		struct cgroup elsewhere;
+		struct cgroup_own where = {0};
+		pid_t q = spawn(&cg, run_sleep);
+		CHECK_INT(cgroup_attach_beside(&cg, p, q, &err), 0);
+		CHECK_INT(cgroup_own_read(q, &where, &err), 0);
+		CHECK(where.v2 && str_ends(where.v2, deep.s));
+		cgroup_own_free(&where);
+		/* Not beside what is not below: the group itself, which is not there. */
 		plan(&elsewhere, "/coffer-unit-elsewhere");
-		CHECK_INT(cgroup_open_dir_of(&elsewhere, p, &err), -EXDEV);
+		CHECK(cgroup_attach_beside(&elsewhere, p, q, &err) < 0);
+		err = (struct err){0};
 		cgroup_free(&elsewhere);
-		fd = cgroup_open_dir(&cg, "d0/d1", &err);
+		int fd = cgroup_open_dir(&cg, "d0/d1", &err);
 		CHECK(fd >= 0);
 		fd_drop(&fd);
 		CHECK_INT(cgroup_open_dir(&cg, "../x", &err), -EINVAL);

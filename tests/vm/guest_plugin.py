@@ -11,7 +11,7 @@ import time
 
 BEGIN = time.monotonic()
 # How much dearer than usual a test of these files is, as measured.
-WEIGHTS = {"test_robust.py": 10, "test_checkpoint.py": 8, "test_guest.py": 6, "test_init.py": 3, "test_hooks.py": 2,
+WEIGHTS = {"test_robust.py": 10, "test_checkpoint.py": 8, "test_guest.py": 6, "test_engine_guest.py": 10, "test_init.py": 3, "test_hooks.py": 2,
            "test_stdio.py": 2}
 
 

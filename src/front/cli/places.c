@@ -47,3 +47,11 @@ int places_check(const char *run_root, struct err *err)
 			run_root);
 	return 0;
 }
+
+bool places_user_manager(void)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	autofree char *socket = dir && *dir == '/' ? str_format("%s/systemd/private", dir) : NULL;
+
+	return socket && access(socket, W_OK) == 0 && access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+}

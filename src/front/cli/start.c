@@ -205,6 +205,8 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 	g->root = made_absolute(cli, g->root);
 	g->state = made_absolute(cli, g->state);
 	g->config = made_absolute(cli, g->config);
+	if (!g->cgroup_manager && !c->cgroup_manager && cli->rootless && places_user_manager())
+		g->cgroup_manager = cgroup_managers[1];
 	fill_argv(cli);
 	const char *manager = g->cgroup_manager ? g->cgroup_manager : c->cgroup_manager;
 	if (manager && !streq(manager, "cgroupfs") && !streq(manager, "systemd"))

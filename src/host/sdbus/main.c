@@ -6,18 +6,19 @@
  * a container pays for the D-Bus library.  One request comes on stdin, as
  * lines; the verb is the argument:
  *
- *	coffer-sdbus start|set|stop|group
+ *	coffer-sdbus start|set|stop|attach|group
  *
  *	bus system|user
  *	unit NAME
  *	prop MIN NAME VALUE	a property; VALUE as in variant.h
  *	sec MIN NAME VALUE	the same, VALUE in seconds for a property in us
+ *	pid NUMBER [PATH]	for `attach`: the process, and the group below the unit's
  *
  * MIN is the oldest version of systemd that knows the property (0: all that
  * matter); on an older one the line is left out.  `start` makes a transient
  * unit and waits until systemd says that its job is done.  `stop` is content
- * with a unit that is not there.  `group` prints the manager's own cgroup.
- * Exit status 0, or 1 and one line that says why.
+ * with a unit that is not there.  `attach` moves a process into the unit's group.  `group` prints the
+ *manager's own cgroup. Exit status 0, or 1 and one line that says why.
  *
  * The program forks nothing and has no threads.
  */
@@ -42,6 +43,8 @@ struct request {
 	const char *unit;
 	char **props; /* lines, from "MIN NAME VALUE" on; seconds marked by a first letter 's', others 'p' */
 	size_t nprops;
+	uint32_t pid;
+	const char *below; /* the group in the unit's that the process goes to; "" = the unit's own */
 };
 
 struct job {
@@ -89,6 +92,18 @@ static char *next_line(char **s)
 	return start;
 }
 
+static int parse_pid(const char *words, struct request *q, struct err *err)
+{
+	char *end;
+	unsigned long pid = strtoul(words, &end, 10);
+
+	if (end == words || (*end && *end != ' ') || pid == 0 || pid > INT_MAX)
+		return err_set(err, EINVAL, "bad pid in the request: \"%s\"", words);
+	q->pid = (uint32_t)pid;
+	q->below = *end ? end + 1 : end;
+	return 0;
+}
+
 static int parse_request(char *text, struct request *q, struct err *err)
 {
 	char *line;
@@ -104,6 +119,10 @@ static int parse_request(char *text, struct request *q, struct err *err)
 				return err_oom(err);
 			v[q->nprops++] = line;
 			q->props = v;
+		} else if (str_starts(line, "pid ")) {
+			int r = parse_pid(line + strlen("pid "), q, err);
+			if (r < 0)
+				return r;
 		} else if (!streq(line, "bus system")) {
 			return err_set(err, EINVAL, "unknown line in the request: \"%s\"", line);
 		}
@@ -386,6 +405,16 @@ static int do_set(sd_bus *bus, const struct request *q, struct err *err)
 	return r < 0 ? bus_err(err, r, &e, "SetUnitProperties") : 0;
 }
 
+static int do_attach(sd_bus *bus, const struct request *q, struct err *err)
+{
+	autoerror sd_bus_error e = SD_BUS_ERROR_NULL;
+	int r = q->pid ? sd_bus_call_method(bus, SERVICE, OBJECT, MANAGER, "AttachProcessesToUnit", &e, NULL,
+					    "ssau", q->unit, q->below, 1, q->pid)
+		       : -EINVAL;
+
+	return r < 0 ? bus_err(err, r, &e, "AttachProcessesToUnit") : 0;
+}
+
 static int do_group(sd_bus *bus, const struct request *q, struct err *err)
 {
 	autoerror sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -403,7 +432,11 @@ static int run_verb(const char *verb, struct err *err)
 	static const struct {
 		const char *name;
 		int (*run)(sd_bus *bus, const struct request *q, struct err *err);
-	} verbs[] = {{"start", do_start}, {"stop", do_stop}, {"set", do_set}, {"group", do_group}};
+	} verbs[] = {{"start", do_start},
+		     {"stop", do_stop},
+		     {"set", do_set},
+		     {"attach", do_attach},
+		     {"group", do_group}};
 	autobus sd_bus *bus = NULL;
 	autofree char *text = NULL;
 	struct request q = {0};
@@ -432,7 +465,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 
 	if (argc != 2) {
-		(void)fprintf(stderr, "usage: coffer-sdbus start|set|stop|group < request\n");
+		(void)fprintf(stderr, "usage: coffer-sdbus start|set|stop|attach|group < request\n");
 		return 2;
 	}
 	if (run_verb(argv[1], &err) == 0)

@@ -263,17 +263,11 @@ static int spawn(struct ns_joiner *j, pid_t *ret_pid, int *ret_pidfd, struct err
 static int attach(const struct ns_joiner *j, pid_t pid, struct err *err)
 {
 	const struct sandbox *s = &j->x->sandbox;
-	char text[16];
-	struct err none;
 
 	if (!j->cloned_into || j->cgroup_fd >= 0)
 		return 0;
-	autoclose int dir = j->x->sub_cgroup ? -1 : cgroup_open_dir_of(s->cgroup, s->pid, &none);
-	if (dir < 0)
-		return cgroup_attach(s->cgroup, j->x->sub_cgroup, pid, false, err);
-	(void)snprintf(text, sizeof(text), "%d", pid); /* fits */
-	int r = file_write_at(dir, "cgroup.procs", text);
-	return r < 0 ? err_num(err, r, "cannot move the process into the container's cgroup") : 0;
+	return j->x->sub_cgroup ? cgroup_attach(s->cgroup, j->x->sub_cgroup, pid, false, err)
+				: cgroup_attach_beside(s->cgroup, s->pid, pid, err);
 }
 
 static int join_drive(struct ns_joiner *j, pid_t pid, int pidfd, int relay, struct err *err)

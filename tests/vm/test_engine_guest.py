@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine where systemd rules: scopes with limits, its journal, and an ordinary user who has logged in.
+
+Runs in the guest of tests/vm/run; elsewhere nothing is collected. Its kernel mounts no EROFS files: layers are directories.
+"""
+import json
+import os
+import subprocess
+
+import pytest
+
+import libengine
+from harness import env
+from libengine import wait_for
+
+if os.environ.get("COFFER_VM") != "1":
+    pytest.skip("runs in the guest of tests/vm/run", allow_module_level=True)
+
+MB = 1 << 20
+USER, UID = "walter", 2000
+
+
+def sh(*argv, rc=0):
+    done = subprocess.run(argv, text=True, capture_output=True, check=False, timeout=env.seconds(30))
+    assert rc is None or done.returncode == rc, done
+    return done.stdout.strip()
+
+
+def show(unit, *names):
+    lines = sh("systemctl", "show", unit, *["--property=" + n for n in names]).splitlines()
+    return dict(x.split("=", 1) for x in lines)
+
+
+class ScopedCoffer(libengine.Coffer):
+    def __init__(self):
+        super().__init__("--cgroup-manager", "systemd")
+
+    def run_options(self):
+        return []
+
+
+@pytest.fixture(scope="module")
+def session():
+    engine = ScopedCoffer()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def coffer(session):
+    yield session
+    session.clear()
+
+
+def scope(cid):
+    return "coffer-%s.scope" % cid
+
+
+def group_file(cid, name):
+    with open("/sys/fs/cgroup%s/%s" % (show(scope(cid), "ControlGroup")["ControlGroup"], name)) as f:
+        return f.read().strip()
+
+
+def gone(cid):
+    return show(scope(cid), "ActiveState")["ActiveState"] == "inactive" and \
+        not os.path.exists("/sys/fs/cgroup/system.slice/" + scope(cid))
+
+
+def test_limits_are_the_scopes(coffer):
+    cid = coffer.start("--memory", "64m", "--cpus", "0.5", "--pids-limit", "33", "box", "sleep", "600")
+    assert show(scope(cid), "Slice", "MemoryMax", "TasksMax", "CPUQuotaPerSecUSec") == \
+        {"Slice": "system.slice", "MemoryMax": str(64 * MB), "TasksMax": "33", "CPUQuotaPerSecUSec": "500ms"}
+    assert str(coffer.pid(cid)) in group_file(cid, "cgroup.procs").split()
+    row = json.loads(coffer.out("stats", "--no-stream", "--format", "{{json .}}", cid))
+    assert row["MemUsage"].endswith("/ 64MiB") and not row["MemUsage"].startswith("0B") and row["PIDs"] == "1"
+    coffer("update", "--memory", "80m", "--memory-swap", "80m", "--pids-limit", "44", cid)
+    sh("systemctl", "daemon-reload")  # systemd writes its own idea of the unit again
+    assert [group_file(cid, n) for n in ("memory.max", "pids.max", "cpu.max")] == [str(80 * MB), "44", "50000 100000"]
+    coffer("pause", cid)
+    assert group_file(cid, "cgroup.freeze") == "1"
+    coffer("unpause", cid)
+    assert coffer.out("exec", cid, "sh", "-c", "wc -l < /proc/self/cgroup") == "1"
+    coffer("stop", "-t", "0", cid)
+    wait_for("the scope to end", lambda: gone(cid))
+    coffer("start", cid)  # into a new scope of the same name
+    assert group_file(cid, "memory.max") == str(80 * MB)
+    coffer("rm", "-f", cid)
+    wait_for("the scope to end", lambda: gone(cid))
+
+
+def test_out_of_memory(coffer):
+    done = coffer("run", "--name", "fat", "--memory", "32m", "--memory-swap", "32m", "box", "tail", "/dev/zero", rc=137)
+    assert done.stdout == ""
+    assert coffer.inspect("fat", "{{.State.OOMKilled}} {{.State.ExitCode}}") == "true 137"
+    assert "oom" in coffer.out("events", "--since", "1h", "--until", "0s", "--filter", "container=fat", "--format", "{{.Action}}").split()
+
+
+def test_a_slice_of_its_own(coffer):
+    cid = coffer.start("--cgroup-parent", "coffertest.slice", "box", "sleep", "600")
+    assert show(scope(cid), "Slice")["Slice"] == "coffertest.slice"
+    coffer("rm", "-f", cid)
+    sh("systemctl", "stop", "coffertest.slice", rc=None)
+
+
+def test_stopped_by_systemd(coffer):
+    """The administrator stops the unit: the container has ended, and can be started again."""
+    cid = coffer.start("--init", "box", "sleep", "600")
+    sh("systemctl", "stop", scope(cid))
+    coffer.wait_status(cid, "exited")
+    coffer("start", cid)
+    assert coffer.status(cid) == "running"
+
+
+def test_published_port(coffer):
+    """Debian's kernel has its nftables in modules."""
+    coffer.start("-p", "127.0.0.1:8080:80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+    wait_for("an answer", lambda: coffer.here("sh", "-c", "busybox nc 127.0.0.1 8080 < /dev/null", rc=None).stdout == "hello\n")
+
+
+def test_journal(coffer):
+    cid = coffer.out("run", "-d", "--log-driver", "journald", "--name", "told", "box", "sh", "-c", "echo out; echo err >&2; sleep 1; echo end")
+    assert coffer("logs", "-f", "told").stdout == "out\nend\n"
+    assert sorted(sh("journalctl", "-q", "-o", "cat", "CONTAINER_ID_FULL=" + cid).split()) == ["end", "err", "out"]
+
+
+def test_crash_is_settled(coffer):
+    """The monitor is killed, and then the container: the next command takes the scope away too."""
+    cid = coffer.start("box", "sleep", "600")
+    for pid in coffer.monitors():
+        os.kill(pid, 9)
+    coffer("rm", "-f", cid)
+    wait_for("the scope to end", lambda: gone(cid))
+    assert coffer.out("system", "check") == "nothing found"
+
+
+@pytest.fixture(scope="module")
+def login(tmp_path_factory):
+    """login(script): what it prints for an ordinary user in a session of logind's, with systemd's user manager."""
+    top = tmp_path_factory.mktemp("login")
+    os.chmod(top, 0o755)
+    for up in top.parents:
+        if str(up).startswith("/tmp/"):
+            os.chmod(up, 0o755)
+    sh("useradd", "--uid", str(UID), "--create-home", "--shell", "/bin/sh", USER)
+
+    def run(script, manager=None):
+        path = top / "script"
+        path.write_text("set -e\ncoffer() { /usr/local/sbin/coffer%s \"$@\"; }\n"
+                        "group() { sed s/^0::// /proc/$(coffer inspect -f '{{.State.Pid}}' $1)/cgroup; }\n"
+                        "value() { cat /sys/fs/cgroup$(group $1)/$2; }\n%s" %
+                        (" --cgroup-manager " + manager if manager else "", script))
+        done = subprocess.run(["systemd-run", "-q", "--pipe", "--wait", "--collect", "--uid=" + USER, "-p", "PAMName=login", "-E",
+                               "PATH=" + os.environ["PATH"], "sh", str(path)],
+                              text=True, capture_output=True, check=False, timeout=env.seconds(60))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    sh("loginctl", "enable-linger", USER)
+    run("coffer image build-base")
+    yield run
+    run("ids=$(coffer ps -aq); [ -z \"$ids\" ] || coffer rm -f $ids")
+    sh("loginctl", "disable-linger", USER, rc=None)
+    sh("loginctl", "terminate-user", USER, rc=None)
+    wait_for("the user's processes to end", lambda: sh("pgrep", "-u", USER, rc=None) == "", 60)
+    sh("userdel", "-r", USER, rc=None)
+
+
+def test_an_ordinary_users_limits(login):
+    """No configuration: where the user has a manager, that makes the scopes, in what the machine's gave it."""
+    out = login("""
+coffer run -d --name c --network none --memory 64m --pids-limit 33 coffer/base sleep 600 >/dev/null
+case $(group c) in /user.slice/user-%d.slice/user@%d.service/*/coffer-*.scope) echo scope;; *) group c;; esac
+value c memory.max; value c pids.max
+coffer stats --no-stream --format '{{.MemUsage}} {{.PIDs}}' c | sed 's/^[1-9][^/]*/some /'
+coffer update --memory 80m --memory-swap 80m c >/dev/null; value c memory.max
+coffer pause c >/dev/null; value c cgroup.freeze; coffer unpause c >/dev/null
+coffer exec c echo inside
+coffer rm -f c >/dev/null
+""" % (UID, UID))
+    assert out.splitlines() == ["scope", str(64 * MB), "33", "some / 64MiB 1", str(80 * MB), "1", "inside"]
+
+
+def test_an_ordinary_users_limits_hold(login):
+    out = login("""
+rc=0; coffer run --name fat --network none --memory 32m --memory-swap 32m coffer/base tail /dev/zero || rc=$?
+echo $rc $(coffer inspect -f '{{.State.OOMKilled}}' fat); coffer rm fat >/dev/null
+coffer run --rm --network none --pids-limit 20 coffer/base sh -c 'for i in $(seq 40); do sleep 3 & done; wait' 2>&1 |
+    grep -c 'fork' | sed 's/[1-9][0-9]*/refused/'
+""")
+    assert out.splitlines() == ["137 true", "refused"]
+
+
+def test_an_ordinary_user_in_a_delegated_group(login):
+    """Without a manager's scopes: a control group of one's own, by name."""
+    out = login("""
+systemd-run --user --scope -q -p Delegate=yes sh -c '
+    own=$(sed s/^0::// /proc/self/cgroup); mkdir /sys/fs/cgroup$own/me; echo $$ > /sys/fs/cgroup$own/me/cgroup.procs
+    echo "+memory +pids" > /sys/fs/cgroup$own/cgroup.subtree_control
+    /usr/local/sbin/coffer --cgroup-manager cgroupfs run --rm --network none --memory 64m --pids-limit 33 --cgroup-parent $own \
+        -v /sys/fs/cgroup$own:/own:ro coffer/base sh -c "cat /own/[0-9a-f]*/memory.max /own/[0-9a-f]*/pids.max"
+    rmdir /sys/fs/cgroup$own/[0-9a-f]* 2>/dev/null || echo clean'
+""")
+    assert out.splitlines() == [str(64 * MB), "33", "clean"]
