@@ -79,7 +79,7 @@ def test_the_attack_works_on_an_ordinary_binary(evil):
 
 @pytest.mark.parametrize("rights", ["default", "all-caps", "userns"])
 def test_exec_into_a_hunting_container(evil, copied, rights):
-    c = hunting(evil, 5, rights)
+    c = hunting(evil, int(env.seconds(5)), rights)
     for _ in range(8):
         c.exec("true").ok()
         c.exec("/bin/trap")
