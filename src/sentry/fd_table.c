@@ -220,9 +220,11 @@ int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec)
 		file_unref(f);
 		return r;
 	}
-	if (in_use(x, fd))
-		drop_file(t, x, take_slot(x, fd));
+	/* In this order, since to drop one may let the lock go. */
+	struct file *old = in_use(x, fd) ? take_slot(x, fd) : NULL;
 	set_slot(x, (unsigned)fd, f, cloexec);
+	if (old)
+		drop_file(t, x, old);
 	return fd;
 }
 

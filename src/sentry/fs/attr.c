@@ -309,7 +309,9 @@ HANDLER(sys_fallocate)
 	if (!file_can_write(f))
 		return -EBADF;
 	if (!f->ops->allocate) {
+		file_ref(f);
 		r = file_stat(f, &x);
+		file_unref(f);
 		return r < 0 ? r : S_ISFIFO(x.stx_mode) ? -ESPIPE : S_ISDIR(x.stx_mode) ? -EISDIR : -ENODEV;
 	}
 	if (__builtin_add_overflow(offset, len, &end))

@@ -159,19 +159,8 @@ static long fcntl_any(struct task *t, int fd, struct file *f, unsigned cmd, uint
 	}
 }
 
-HANDLER(sys_fcntl)
+static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned cmd, uint64_t arg)
 {
-	int fd = (int)c->args[0];
-	unsigned cmd = (unsigned)c->args[1];
-	uint64_t arg = c->args[2];
-	struct file *f = fd_get_any(t, fd);
-	long r;
-
-	if (!f)
-		return -EBADF;
-	r = fcntl_any(t, fd, f, cmd, arg);
-	if (r != CALL_HOST)
-		return r;
 	switch (cmd) {
 	case F_SETFL:
 		return set_status(f, (int)arg);
@@ -212,4 +201,22 @@ HANDLER(sys_fcntl)
 	default:
 		return -EINVAL;
 	}
+}
+
+HANDLER(sys_fcntl)
+{
+	int fd = (int)c->args[0];
+	unsigned cmd = (unsigned)c->args[1];
+	struct file *f = fd_get_any(t, fd);
+	long r;
+
+	if (!f)
+		return -EBADF;
+	r = fcntl_any(t, fd, f, cmd, c->args[2]);
+	if (r != CALL_HOST)
+		return r;
+	file_ref(f); /* another thread may close it where the host is asked */
+	r = fcntl_file(t, c, f, cmd, c->args[2]);
+	file_unref(f);
+	return r;
 }

@@ -180,27 +180,39 @@ long lock_fcntl(struct task *t, struct call *c, struct file *f, unsigned cmd, ui
 
 /* ---- flock ---- */
 
+static long flock_file(struct task *t, struct call *c, struct file *f, int what, bool may_wait)
+{
+	struct lock want = {.kind = LOCK_FLOCK,
+			    .owner = f,
+			    .pid = t->process->pid,
+			    .end = INT64_MAX,
+			    .write = what == LOCK_EX};
+	struct file_id id;
+	int r = lock_file_id(f, &id);
+
+	if (r < 0)
+		return r;
+	if (what == LOCK_UN)
+		return unlock_range(&id, &want);
+	f->locked = true;
+	/* A change of mode gives up the old lock first, and may lose it: flock(2). */
+	if (!c->resumed)
+		(void)unlock_range(&id, &want); /* ENOLCK comes again below */
+	return take_lock(t, c, &id, &want, may_wait);
+}
+
 HANDLER(sys_flock)
 {
 	int op = (int)c->args[1], what = op & ~LOCK_NB;
 	struct file *f = fd_get(t, (int)c->args[0]);
-	struct lock want = {.kind = LOCK_FLOCK, .owner = f, .pid = t->process->pid, .end = INT64_MAX};
-	struct file_id id;
-	int r;
+	long r;
 
 	if (what != LOCK_SH && what != LOCK_EX && what != LOCK_UN)
 		return -EINVAL;
 	if (!f)
 		return -EBADF;
-	r = lock_file_id(f, &id);
-	if (r < 0)
-		return r;
-	if (what == LOCK_UN)
-		return unlock_range(&id, &want);
-	want.write = what == LOCK_EX;
-	f->locked = true;
-	/* A change of mode gives up the old lock first, and may lose it: flock(2). */
-	if (c->data == NULL && !c->resumed)
-		(void)unlock_range(&id, &want); /* ENOLCK comes again below */
-	return take_lock(t, c, &id, &want, !(op & LOCK_NB));
+	file_ref(f);
+	r = flock_file(t, c, f, what, !(op & LOCK_NB));
+	file_unref(f);
+	return r;
 }

@@ -83,13 +83,17 @@ HANDLER(sys_fadvise64)
 {
 	struct file *f = fd_get(t, (int)c->args[0]);
 	struct statx x;
+	int r;
 
 	if (!f)
 		return -EBADF;
 	if (hostfile_is_regular(f))
 		return -(long)posix_fadvise(f->host_fd, (off_t)c->args[1], (off_t)c->args[2],
 					    (int)c->args[3]);
-	if (file_stat(f, &x) == 0 && S_ISFIFO(x.stx_mode))
+	file_ref(f);
+	r = file_stat(f, &x);
+	file_unref(f);
+	if (r == 0 && S_ISFIFO(x.stx_mode))
 		return -ESPIPE;
 	if ((int64_t)c->args[2] < 0 || (unsigned)c->args[3] > POSIX_FADV_NOREUSE)
 		return -EINVAL;
