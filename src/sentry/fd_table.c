@@ -123,10 +123,34 @@ static struct file *take_slot(struct fd_table *x, int fd)
 	return f;
 }
 
+static int shares_table(struct process *p, void *data)
+{
+	const struct task *t = data;
+	struct task *other;
+
+	if (p == t->process)
+		return 0; /* threads that are ending */
+	list_each(other, &p->threads, struct task, in_process)
+	{
+		if (other->files == t->files)
+			return 1;
+	}
+	return 0;
+}
+
+/* Another process that shares the table (CLONE_FILES, vfork) keeps its descriptors: the new image has its own. */
 void fd_close_on_exec(struct task *t)
 {
 	struct fd_table *x = t->files;
 
+	if (x->refs > 1 && process_each(shares_table, t) != 0) {
+		struct fd_table *mine = fd_table_copy(x);
+
+		if (mine) {
+			fd_table_unref(t, x);
+			t->files = x = mine;
+		}
+	}
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
 		if (x->slots[fd].flags & SLOT_CLOEXEC)
 			drop_file(t, x, take_slot(x, fd));
