@@ -16,6 +16,8 @@
 #include "sentry/start.h"
 
 #include <sched.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <sys/stat.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +30,7 @@ struct arguments {
 	int config, control, proc, log, trace, request;
 	int keep; /* descriptors behind the standard ones that are the guest's */
 	int argc;
-	char **argv; /* the guest's */
+	char **argv;	    /* the guest's */
 	char cwd[PATH_MAX]; /* likewise: the carrier went there, and made it where it lacked */
 };
 
@@ -58,8 +60,9 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 			return err_set(err, EINVAL, "coffer-sentry: \"%s\" is no descriptor of its", argv[i]);
 	}
 	if (i + 1 >= argc || a->control < 0)
-		return err_set(err, EINVAL, "coffer-sentry is started by coffer, with descriptors that nobody else has; "
-					    "type `coffer run --isolation=kernel IMAGE`");
+		return err_set(err, EINVAL,
+			       "coffer-sentry is started by coffer, with descriptors that nobody else has; "
+			       "type `coffer run --isolation=kernel IMAGE`");
 	if (!getcwd(a->cwd, sizeof(a->cwd)))
 		return err_sys(err, "cannot read the current working directory");
 	a->argc = argc - i - 1;
@@ -67,7 +70,21 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 	return 0;
 }
 
-/* Neither devices nor set-id programs of the image shall mean anything to the host: the sentry answers for them. */
+/* A devpts holds terminals only, and exec makes its own there from outside. */
+static int keep_terminals(struct err *err)
+{
+	struct mount_attr attr = {.attr_clr = MOUNT_ATTR_NODEV};
+	struct statfs fs;
+
+	if (statfs("/dev/pts", &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
+		return 0;
+	if (sys_mount_setattr(AT_FDCWD, "/dev/pts", AT_SYMLINK_NOFOLLOW, &attr) < 0)
+		return err_sys(err, "cannot make the container's terminals usable");
+	return 0;
+}
+
+/* Neither devices nor set-id programs of the image shall mean anything to the host: the sentry answers for
+ * them. */
 static int tame_mounts(struct err *err)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID};
@@ -76,10 +93,7 @@ static int tame_mounts(struct err *err)
 	kernel.dev_fd = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr) < 0)
 		return err_sys(err, "cannot make the container's mounts nodev");
-	/* A further process's terminal is opened there by the runtime, as at any level. */
-	attr = (struct mount_attr){.attr_clr = MOUNT_ATTR_NODEV};
-	(void)sys_mount_setattr(AT_FDCWD, "/dev/pts", 0, &attr); /* none: no terminals */
-	return 0;
+	return keep_terminals(err);
 }
 
 static unsigned count_cpus(const struct oci_config *config)
@@ -91,8 +105,9 @@ static unsigned count_cpus(const struct oci_config *config)
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = (unsigned)CPU_COUNT(&set);
 	if (cpu->quota.set && cpu->quota.v > 0) {
-		int64_t period = cpu->period.set && cpu->period.v > 0 && cpu->period.v < INT64_MAX ?
-			(int64_t)cpu->period.v : 100000;
+		int64_t period = cpu->period.set && cpu->period.v > 0 && cpu->period.v < INT64_MAX
+					 ? (int64_t)cpu->period.v
+					 : 100000;
 		int64_t whole = cpu->quota.v / period + (cpu->quota.v % period != 0);
 		if (whole < n)
 			n = (unsigned)whole;
@@ -154,7 +169,8 @@ static int start_first(const struct arguments *a, const struct boot *boot, struc
 /* Our own standard streams must not keep open what the guest closes. */
 static int leave_streams(struct err *err)
 {
-	autoclose int null = openat(kernel.dev_fd >= 0 ? kernel.dev_fd : AT_FDCWD, "null", O_RDWR | O_CLOEXEC);
+	autoclose int null =
+		openat(kernel.dev_fd >= 0 ? kernel.dev_fd : AT_FDCWD, "null", O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; i < 3; i++)
 		if (null < 0 ? close(i) < 0 : dup2(null, i) < 0)
@@ -165,7 +181,8 @@ static int leave_streams(struct err *err)
 static int run_main(const struct arguments *a, struct err *err)
 {
 	struct oci_config config;
-	struct boot boot = {.config = &config, .control_fd = a->control, .log_fd = a->log, .trace_fd = a->trace};
+	struct boot boot = {
+		.config = &config, .control_fd = a->control, .log_fd = a->log, .trace_fd = a->trace};
 	autofree char *text = NULL;
 	size_t len = 0;
 	int begun = -1, r;
