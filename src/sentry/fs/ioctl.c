@@ -40,7 +40,7 @@ static long regular(struct task *t, struct file *f, unsigned cmd, uint64_t arg)
 	}
 	int64_t size = (int64_t)st.stx_size;
 	return S_ISREG(st.stx_mode) || S_ISDIR(st.stx_mode) || S_ISLNK(st.stx_mode) ? guest_put(t, arg, &size)
-										       : -ENOTTY;
+										    : -ENOTTY;
 }
 
 HANDLER(sys_ioctl)

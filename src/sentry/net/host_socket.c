@@ -37,13 +37,28 @@ int host_socket_new(int fd, const struct socket_ops *ops, int domain, int type, 
 	return 0;
 }
 
+/*
+ * A new watch tells first what is there already.  Who has just asked knows that; to tell it again would be an
+ * edge that is none.
+ */
+static void host_ready(struct host_watch *w, uint32_t events)
+{
+	struct host_socket *h = container_of(w, struct host_socket, watch);
+	bool known = h->fresh && !(events & ~h->seen);
+
+	h->fresh = false;
+	if (!known)
+		wake(w->queue, events);
+}
+
 int host_socket_watch(struct socket *s)
 {
 	struct host_socket *h = host_socket_of(s);
 
 	if (h->watched)
 		return 0;
-	h->watch = (struct host_watch){.fd = s->file.host_fd, .queue = &s->queue};
+	h->watch = (struct host_watch){.fd = s->file.host_fd, .queue = &s->queue, .ready = host_ready};
+	h->fresh = true;
 	int r = host_watch_add(&h->watch);
 	h->watched = r == 0;
 	return r;
@@ -53,6 +68,7 @@ int host_socket_error(struct socket *s)
 {
 	int e = errno;
 
+	host_socket_moved(s);
 	if (e != EAGAIN && e != EINPROGRESS && e != EALREADY)
 		return -e;
 	int r = host_socket_watch(s);
@@ -61,13 +77,18 @@ int host_socket_error(struct socket *s)
 
 uint32_t host_socket_poll(struct socket *s)
 {
+	struct host_socket *h = host_socket_of(s);
 	struct pollfd p = {s->file.host_fd,
 			   POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLRDBAND |
 				   POLLWRBAND,
 			   0};
 
+	bool first = !h->watched;
+
 	if (host_socket_watch(s) < 0 || poll(&p, 1, 0) < 0)
 		return EPOLLERR;
+	if (first)
+		h->seen = (uint16_t)p.revents;
 	return (uint16_t)p.revents;
 }
 
@@ -165,6 +186,7 @@ ssize_t host_socket_send(struct socket *s, struct message *m, const uint8_t *con
 			mark_back(&k, &m->io, 0);
 			return done > 0 ? (ssize_t)done : r;
 		}
+		host_socket_moved(s);
 		done += (size_t)r;
 		control_len = 0;
 		if ((size_t)r < n) {
@@ -211,6 +233,7 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 		r = receive_whole(s, m, n, flags);
 	if (r < 0)
 		return host_socket_error(s);
+	host_socket_moved(s);
 	size_t copied = MIN_OF((size_t)r, n);
 	if (s->stream && m->flags & MSG_TRUNC) {
 		io_skip(&m->io, copied); /* thrown away unread, as asked */

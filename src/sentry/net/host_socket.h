@@ -23,7 +23,8 @@ struct host_socket {
 	struct socket s; /* first; s.file.host_fd is the host's */
 	struct host_watch watch;
 	bool watched;
-	bool linger_reset; /* SO_LINGER of 0 s is the host's to do */
+	bool fresh;    /* the watch has not told anything yet */
+	uint32_t seen; /* what poll said as it began, and nothing has been moved since */
 	/* netlink.c: answers of our own, before the host's. */
 	uint8_t *answers;
 	size_t answers_len;
@@ -42,6 +43,11 @@ int host_socket_new(int fd, const struct socket_ops *ops, int domain, int type, 
 		    struct socket **ret);
 /* From here on readiness wakes the queue. */
 int host_socket_watch(struct socket *s);
+/* Something was moved, or could not be: what the watch tells first is news. */
+static inline void host_socket_moved(struct socket *s)
+{
+	host_socket_of(s)->seen = 0;
+}
 uint32_t host_socket_poll(struct socket *s);
 int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret);
 int host_socket_shutdown(struct socket *s, int how);

@@ -22,7 +22,10 @@ static int kind_check(struct task *t, int domain, int type, int protocol)
 	case SOCK_STREAM:
 		return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
 	case SOCK_DGRAM:
-		return protocol == 0 || protocol == IPPROTO_UDP || protocol == icmp ? 0 : -EPROTONOSUPPORT;
+		return protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+				       protocol == icmp
+			       ? 0
+			       : -EPROTONOSUPPORT;
 	case SOCK_RAW:
 		if (protocol == 0 || protocol > 255)
 			return -EPROTONOSUPPORT;
@@ -66,7 +69,8 @@ static unsigned first_free_port(void)
 
 static int inet_bind(struct task *t, struct socket *s, const struct sockaddr_storage *a, socklen_t len)
 {
-	bool ports = s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP;
+	bool ports =
+		s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP || s->protocol == IPPROTO_UDPLITE;
 	unsigned port = 0;
 
 	/* The port is at the same place in both families' addresses. */
@@ -100,6 +104,7 @@ static int inet_accept(struct task *t unused, struct socket *s, struct socket **
 
 	if (fd < 0)
 		return host_socket_error(s);
+	host_socket_moved(s);
 	return host_socket_new(fd, &inet_ops, s->domain, s->type, s->protocol, ret);
 }
 

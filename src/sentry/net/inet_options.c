@@ -37,7 +37,7 @@ struct option {
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29
 #endif
-enum { ORIGINAL_DST = 80 };
+enum { ORIGINAL_DST = 80, UDPLITE_SEND_CSCOV = 10, UDPLITE_RECV_CSCOV = 11 };
 
 static const struct option options[] = {
 	{SOL_SOCKET, SO_REUSEADDR, INT},
@@ -185,6 +185,9 @@ static const struct option options[] = {
 	{IPPROTO_UDP, UDP_GRO, INT},
 	{IPPROTO_UDP, UDP_NO_CHECK6_TX, INT},
 	{IPPROTO_UDP, UDP_NO_CHECK6_RX, INT},
+
+	{IPPROTO_UDPLITE, UDPLITE_SEND_CSCOV, INT},
+	{IPPROTO_UDPLITE, UDPLITE_RECV_CSCOV, INT},
 
 	{SOL_RAW, ICMP_FILTER, sizeof(struct icmp_filter), BOTH},
 	{IPPROTO_ICMPV6, ICMPV6_FILTER, sizeof(struct icmp6_filter), BOTH},

@@ -177,8 +177,9 @@ int unix_bind(struct task *t, struct socket *s, const struct sockaddr_storage *a
 	if (!x)
 		return -ENOMEM;
 	if (u->address) /* that a path is taken is found out first */
-		r = is_abstract(&x->sun) || path_find(t, AT_FDCWD, x->sun.sun_path, 0, &taken) < 0 ? -EINVAL
-												   : -EADDRINUSE;
+		r = is_abstract(&x->sun) || path_find(t, AT_FDCWD, x->sun.sun_path, 0, &taken) < 0
+			    ? -EINVAL
+			    : -EADDRINUSE;
 	else if (is_abstract(&x->sun))
 		r = find_abstract(x, s->type) ? -EADDRINUSE : 0;
 	else

@@ -103,7 +103,8 @@ static void tcp(void)
 	IS("acceptable", events(l, POLLIN, 1000), POLLIN);
 	n = accept4(l, (void *)&got, &len, SOCK_CLOEXEC);
 	IS("accept", n >= 0, 1);
-	IS("whence", len == sizeof(got) && got.sin_family == AF_INET && got.sin_addr.s_addr == a.sin_addr.s_addr, 1);
+	IS("whence",
+	   len == sizeof(got) && got.sin_family == AF_INET && got.sin_addr.s_addr == a.sin_addr.s_addr, 1);
 	IS("close-on-exec", fcntl(n, F_GETFD), FD_CLOEXEC);
 	IS("blocks", fcntl(n, F_GETFL) & O_NONBLOCK, 0);
 	IS("peer", getpeername(n, (void *)&got, &len) == 0 && got.sin_port != a.sin_port, 1);
@@ -112,7 +113,8 @@ static void tcp(void)
 	IS("waiting bytes", ioctl(n, FIONREAD, &v) == 0 && v == 5, 1);
 	IS("peek", recv(n, buf, 3, MSG_PEEK), 3);
 	len = sizeof(got);
-	IS("receive", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &len) == 5 && !memcmp(buf, "hello", 5), 1);
+	IS("receive", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &len) == 5 && !memcmp(buf, "hello", 5),
+	   1);
 	IS("no address with a stream", len, 0);
 	FAILS("nothing there", recv(n, buf, 1, MSG_DONTWAIT), EAGAIN);
 	struct iovec out[3] = {{"ab", 2}, {"", 0}, {"cde", 3}};
@@ -203,7 +205,8 @@ static void udp(void)
 	IS("send", send(c, "info", 4, 0), 4);
 	char control[128];
 	struct iovec v = {buf, sizeof(buf)};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
 	IS("recvmsg", recvmsg(s, &m, 0), 4);
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	IS("knows", h && h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO, 1);

@@ -80,8 +80,8 @@ static void stream(void)
 	IS("but read is not asked", read(s[1], buf, 0), 0);
 	FAILS("bad buffer", send(s[0], (void *)8, 4, 0), EFAULT);
 	IS("poll of both", events(s[0], POLLIN | POLLOUT), POLLOUT);
-	FAILS("connected already", sendto(s[0], "x", 1, 0, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "x"}, 4),
-	      EISCONN);
+	FAILS("connected already",
+	      sendto(s[0], "x", 1, 0, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "x"}, 4), EISCONN);
 	IS("shut for writing", shutdown(s[0], SHUT_WR), 0);
 	IS("end of file", read(s[1], buf, sizeof(buf)), 0);
 	IS("half closed is told", events(s[1], POLLIN | POLLRDHUP | POLLOUT), POLLIN | POLLRDHUP | POLLOUT);
@@ -254,7 +254,8 @@ static void datagrams(void)
 {
 	struct sockaddr_un a = name_of("./sock-d"), b = name_of("./sock-e"), got;
 	socklen_t len = sizeof(got);
-	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), c = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+	    c = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	int other = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), i;
 	char buf[16];
 
@@ -323,7 +324,8 @@ static ssize_t send_with(int s, int type, const void *data, size_t len)
 {
 	union control c = {{0}};
 	struct iovec v = {"m", 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = CMSG_SPACE(len)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = CMSG_SPACE(len)};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	h->cmsg_level = SOL_SOCKET;
@@ -341,7 +343,8 @@ static ssize_t receive_with(int s, union control *c, size_t room, struct msghdr 
 
 	v = (struct iovec){data, sizeof(data)};
 	memset(c, 0, sizeof(*c));
-	*m = (struct msghdr){.msg_iov = &v, .msg_iovlen = 1, .msg_control = room ? c->buf : NULL, .msg_controllen = room};
+	*m = (struct msghdr){
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = room ? c->buf : NULL, .msg_controllen = room};
 	return recvmsg(s, m, flags);
 }
 
@@ -407,7 +410,8 @@ static void bad_control(void)
 	int s[2];
 	union control c = {{0}};
 	struct iovec v = {"m", 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = CMSG_SPACE(4)};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = CMSG_SPACE(4)};
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
 	socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, s);
