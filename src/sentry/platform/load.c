@@ -311,9 +311,9 @@ static int write_list(struct loader *l, uint64_t sp)
 	add(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
 	if (x->new_session) {
-		/* It has no session yet, and the zygote's way with children (zygote.c, reap_nobody). */
 		add(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
-		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, 8, 0, 0);
+		/* The zygote ignores it, so that nobody needs to reap its children. */
+		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + PAGE / 2 /* zeros: the default */, 0, 8, 0, 0);
 	}
 	add(l, SYS_close_range, (uint64_t)x->in_stub,
 	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
@@ -321,7 +321,7 @@ static int write_list(struct loader *l, uint64_t sp)
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));
-	return r ? r : guest_write(l->t, tail_at, tail, action_at + action_size);
+	return r ? r : guest_write(l->t, tail_at, tail, sizeof(tail));
 }
 
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)

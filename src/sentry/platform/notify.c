@@ -195,7 +195,7 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 	return false;
 }
 
-void notify_receive(const struct seccomp_notif *n)
+static void notify_receive(const struct seccomp_notif *n)
 {
 	struct task *t = task_by_host((pid_t)n->pid);
 	if (!t)
@@ -218,6 +218,24 @@ void notify_receive(const struct seccomp_notif *n)
 	run_woken();
 }
 
+/*
+ * A notification may have been taken and then interrupted, and the thread's
+ * signal settled, before its worker has the lock: it is none any more.  To ask
+ * the host costs a call, so it is asked only where a signal has been settled
+ * since the worker began to wait.
+ */
+static _Atomic unsigned settled;
+
+void notify_settled(void)
+{
+	settled++;
+}
+
+static bool is_stale(const struct seccomp_notif *n, unsigned before)
+{
+	return settled != before && ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n->id) < 0;
+}
+
 static void *work(void *data unused)
 {
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
@@ -225,6 +243,7 @@ static void *work(void *data unused)
 		kernel_log("a worker cannot enter /proc/self/fd: %s", err_text(errno));
 	for (;;) {
 		struct seccomp_notif n = {0};
+		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
 			if (errno == EINTR || errno == ENOENT)
 				continue;
@@ -232,7 +251,8 @@ static void *work(void *data unused)
 			return NULL;
 		}
 		kernel_lock();
-		notify_receive(&n);
+		if (!is_stale(&n, before))
+			notify_receive(&n);
 		kernel_unlock();
 	}
 }

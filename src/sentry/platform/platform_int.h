@@ -93,8 +93,8 @@ void call_abandon(struct task *t);
 void notify_send(uint64_t id, long result, uint32_t flags);
 /* Gives a descriptor to the process of a waiting notification: the number, or -errno.  at < 0: the lowest. */
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
-/* While no worker runs yet. */
-void notify_receive(const struct seccomp_notif *n);
+/* A signal stop is being dealt with: lock held. */
+void notify_settled(void);
 
 /* ---- events.c ---- */
 

@@ -275,6 +275,7 @@ static void on_interrupt(struct task *t)
 
 static void on_signal(struct task *t, int sig)
 {
+	notify_settled();
 	if (sig == SIGTRAP && mask_entered(t))
 		return;
 	if (t->platform->remote && remote_stopped(t, 0, sig))
@@ -354,6 +355,7 @@ static void on_traced_call(struct task *t)
 static void on_exec(pid_t pid)
 {
 	unsigned long former = 0;
+	hold(pid); /* while nobody has taken the event, the host takes this pid for that of the old leader */
 	if (ptrace(PTRACE_GETEVENTMSG, pid, NULL, &former) < 0)
 		return;
 	struct task *t = task_by_host((pid_t)former);
