@@ -116,6 +116,11 @@ pid_t zygote_fork(struct err *err);
 /* A sentry's pid as the guest sees it, by any thread's outer id; -errno. */
 pid_t guest_pid(pid_t host_pid);
 
+/* ---- confine.c ---- */
+
+/* Capabilities and system calls that the sentry needs no more; before its threads begin. */
+int confine_self(struct err *err);
+
 /* ---- filter.c ---- */
 
 struct sock_fprog;

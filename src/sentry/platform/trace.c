@@ -434,7 +434,9 @@ int platform_init(const struct boot *boot, struct err *err)
 
 int platform_run(struct err *err)
 {
-	int r = events_start(err);
+	int r = confine_self(err);
+	if (!r)
+		r = events_start(err);
 	if (!r)
 		r = notify_start(err);
 	if (!r && fchdir(kernel.self_fd_fd) < 0)
