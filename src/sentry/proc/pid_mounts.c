@@ -28,9 +28,10 @@ static int read_mountinfo(struct str *out)
 	/* Of these the host knows nothing. */
 	for (size_t i = 0; i < n && r == 0; i++)
 		if (synth_mounts[i].dev == SYNTH_WITHIN_DEV)
-			str_putf(out, "%zu 1 0:%u / %s %s,nosuid,nodev,noexec,relatime - %s %s %s\n", WITHIN_ID + i,
-				 minor(SYNTH_WITHIN_DEV), views[i].dest, views[i].read_only ? "ro" : "rw", views[i].fstype,
-				 views[i].fstype, views[i].read_only ? "ro" : "rw");
+			str_putf(out, "%zu 1 0:%u / %s %s,nosuid,nodev,noexec,relatime - %s %s %s\n",
+				 WITHIN_ID + i, minor(SYNTH_WITHIN_DEV), views[i].dest,
+				 views[i].read_only ? "ro" : "rw", views[i].fstype, views[i].fstype,
+				 views[i].read_only ? "ro" : "rw");
 	return r < 0 ? r : out->failed ? -ENOMEM : 0;
 }
 

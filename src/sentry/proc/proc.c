@@ -2,6 +2,7 @@
 /* /proc: its root, directories by table, and the way to the host's texts (proc.h). */
 #include "sentry/proc/proc.h"
 #include "base/file.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/sys/creds_int.h"
 
 enum { HOST_TEXT_MAX = 64 << 20 }; /* smaps of a large process */
@@ -206,6 +207,27 @@ static const struct proc_entry tty_entries[] = {
 	{.name = NULL},
 };
 
+static int show_sysvipc(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const char *name = proc_entry_of(node)->name;
+
+	(void)t;
+	if (streq(name, "shm"))
+		ipc_show_shm(text);
+	else if (streq(name, "sem"))
+		ipc_show_sem(text);
+	else
+		ipc_show_msg(text);
+	return 0;
+}
+
+static const struct proc_entry sysvipc_entries[] = {
+	PROC_FILE("msg", show_sysvipc),
+	PROC_FILE("sem", show_sysvipc),
+	PROC_FILE("shm", show_sysvipc),
+	{.name = NULL},
+};
+
 static const struct proc_entry root_entries[] = {
 	FIXED_LINK("mounts", "self/mounts"),
 	FIXED_LINK("net", "self/net"),
@@ -229,6 +251,7 @@ static const struct proc_entry root_entries[] = {
 	PROC_FILE("stat", proc_show_machine_stat),
 	FIXED_FILE("swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
 	PROC_DIR("sys", proc_sys_entries),
+	PROC_DIR("sysvipc", sysvipc_entries),
 	PROC_DIR("tty", tty_entries),
 	PROC_HOST("uptime", "uptime"),
 	PROC_HOST("version", "version"),

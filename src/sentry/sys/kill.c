@@ -12,6 +12,8 @@
  * zombies, which may be signalled without effect.
  */
 #include "sentry/guest.h"
+#include "sentry/io/io.h"
+#include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 #include "sentry/sys/proc_text.h"
 
@@ -21,6 +23,40 @@ static bool valid_signal(int sig)
 {
 	return sig >= 0 && sig <= 64;
 }
+
+/* ---- descriptors of signals are told ---- */
+
+static int recheck(struct process *p, void *data)
+{
+	(void)data;
+	signalfd_recheck(p);
+	return 0;
+}
+
+static long sent(struct task *t, struct call *c, long result, uint64_t scratch)
+{
+	(void)t;
+	(void)c;
+	(void)scratch;
+	process_each(recheck, NULL);
+	return result;
+}
+
+static int has_signalfd(struct process *p, void *data)
+{
+	(void)data;
+	return !list_empty(&p->signalfds);
+}
+
+/* The host sends it; whoever has a descriptor of signals looks at what became pending.  `to`: NULL = many. */
+static long by_host(struct task *t, struct call *c, struct process *to)
+{
+	bool listens = to ? has_signalfd(to, NULL) : process_each(has_signalfd, NULL);
+
+	return listens ? platform_call(t, c, c->nr, c->args, NULL, 0, sent) : CALL_HOST;
+}
+
+/* ---- who may ---- */
 
 /* The process group as the guest numbers it; 0 where it has just ended. */
 static pid_t process_group(const struct process *p)
@@ -60,20 +96,21 @@ static int visit_many(struct process *p, void *data)
 }
 
 /* One visit with the rights of the sender; the host's answer where all may be signalled, or none is there. */
-static long kill_many(struct task *t, pid_t group, int sig)
+static long kill_many(struct task *t, struct call *c, pid_t group, int sig)
 {
 	struct many m = {.sender = t, .sig = sig, .group = group};
 
 	/* The common case costs no look at the groups. */
 	if (task_capable(t, CAP_KILL))
-		return CALL_HOST;
+		return by_host(t, c, NULL);
 	process_each(visit_many, &m);
 	if (m.allowed == m.members)
-		return CALL_HOST;
+		return by_host(t, c, NULL);
 	if (!m.allowed)
 		return group ? -EPERM : 0; /* kill(-1) forgets about EPERM */
 	m.send = true;
 	process_each(visit_many, &m);
+	process_each(recheck, NULL);
 	return 0;
 }
 
@@ -81,16 +118,16 @@ HANDLER(sys_kill)
 {
 	pid_t pid = (pid_t)c->args[0];
 	int sig = (int)c->args[1];
-	const struct process *p;
+	struct process *p;
 
 	if (!valid_signal(sig))
 		return CALL_HOST; /* EINVAL, or ESRCH where there is nobody */
 	if (pid == INT_MIN)
 		return -ESRCH;
 	if (pid == -1)
-		return kill_many(t, 0, sig);
+		return kill_many(t, c, 0, sig);
 	if (pid <= 0)
-		return kill_many(t, pid ? -pid : process_group(t->process), sig);
+		return kill_many(t, c, pid ? -pid : process_group(t->process), sig);
 	p = process_find(pid);
 	/* The id of a thread that leads no process names the process to kill(2) as well. */
 	if (!p) {
@@ -98,42 +135,44 @@ HANDLER(sys_kill)
 
 		p = thread ? thread->process : NULL;
 	}
-	return p && process_task(p) && !may_signal(t, process_task(p), sig) ? -EPERM : CALL_HOST;
+	if (!p)
+		return CALL_HOST;
+	return may_signal(t, process_task(p), sig) ? by_host(t, c, p) : -EPERM;
 }
 
 /* tkill and tgkill; tgid 0 = any. */
-static long kill_thread(struct task *t, pid_t tgid, pid_t tid, int sig)
+static long kill_thread(struct task *t, struct call *c, pid_t tgid, pid_t tid, int sig)
 {
 	const struct task *to = task_find(tid);
 
 	if (!to || !valid_signal(sig) || (tgid && to->process->pid != tgid))
 		return CALL_HOST; /* the host knows which error comes first */
-	return may_signal(t, to, sig) ? CALL_HOST : -EPERM;
+	return may_signal(t, to, sig) ? by_host(t, c, to->process) : -EPERM;
 }
 
 HANDLER(sys_tkill)
 {
 	pid_t tid = (pid_t)c->args[0];
 
-	return tid <= 0 ? -EINVAL : kill_thread(t, 0, tid, (int)c->args[1]);
+	return tid <= 0 ? -EINVAL : kill_thread(t, c, 0, tid, (int)c->args[1]);
 }
 
 HANDLER(sys_tgkill)
 {
 	pid_t tgid = (pid_t)c->args[0], tid = (pid_t)c->args[1];
 
-	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, tgid, tid, (int)c->args[2]);
+	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, c, tgid, tid, (int)c->args[2]);
 }
 
 /* The siginfo is checked by the host, which takes a forged sender from nobody but the process itself. */
 HANDLER(sys_rt_sigqueueinfo)
 {
-	return kill_thread(t, 0, (pid_t)c->args[0], (int)c->args[1]);
+	return kill_thread(t, c, 0, (pid_t)c->args[0], (int)c->args[1]);
 }
 
 HANDLER(sys_rt_tgsigqueueinfo)
 {
 	pid_t tgid = (pid_t)c->args[0], tid = (pid_t)c->args[1];
 
-	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, tgid, tid, (int)c->args[2]);
+	return tgid <= 0 || tid <= 0 ? -EINVAL : kill_thread(t, c, tgid, tid, (int)c->args[2]);
 }

@@ -7,6 +7,7 @@
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
+#include "sentry/io/io.h"
 #include "sentry/proc/proc.h"
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
@@ -173,7 +174,9 @@ HANDLER(call_pidfd_send_signal)
 		return -EINVAL;
 	if (!may_signal(t, process_task(p), sig))
 		return -EPERM;
-	return process_signal(p, sig);
+	int r = process_signal(p, sig);
+	signalfd_recheck(p);
+	return r;
 }
 
 /* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
@@ -185,8 +188,8 @@ HANDLER(sys_waitid)
 		return -EINVAL;
 	if (!f || f->ops != &pidfd_ops)
 		return -EBADF;
-	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid, c->args[2], c->args[3],
-				  c->args[4]};
+	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid, c->args[2],
+				  c->args[3], c->args[4]};
 	return platform_call(t, c, SYS_waitid, args, NULL, 0, NULL);
 }
 
