@@ -21,6 +21,7 @@
 #include "sentry/platform/stub_x86_64.h"
 
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -159,7 +160,7 @@ int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, s
 	struct image *x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
-	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = -1;
+	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = x->tty_fd = x->tty_in_stub = -1;
 	x->path = name_of(dirfd, path);
 	int r = x->path ? follow_scripts(t, x, dirfd, path, at_flags) : -ENOMEM;
 	if (!r)
@@ -263,6 +264,8 @@ static bool may_do(const struct seccomp_notif *n)
 	case SYS_setsid:
 	case SYS_close_range:
 		return true;
+	case SYS_ioctl:
+		return n->data.args[1] == TIOCSCTTY;
 	case SYS_prctl:
 		return n->data.args[0] == PR_SET_NAME || n->data.args[0] == PR_SET_MM;
 	default:

@@ -20,10 +20,11 @@ struct image {
 	char *path;	  /* AT_EXECFN, and /proc/PID/comm is made of it */
 	bool secure;
 	bool new_session; /* of a process that comes from outside */
+	int tty_fd;	  /* ... the host descriptor of its controlling terminal; borrowed; -1 = none */
 	/* Of scripts: what takes the place of the first argument. */
 	char *args[SCRIPT_ARGS_MAX];
 	size_t nargs;
-	int in_stub, interp_in_stub; /* the numbers of the descriptors in the stub; -1 = not yet */
+	int in_stub, interp_in_stub, tty_in_stub; /* the numbers of the descriptors in the stub; -1 = not yet */
 };
 
 /* The program that this path names for the task, through scripts.  0 or -errno. */

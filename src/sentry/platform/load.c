@@ -18,6 +18,7 @@
 
 #include <linux/prctl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -270,6 +271,12 @@ static int write_frame(struct loader *l, struct frame *f, uint64_t sp)
 
 /* ---- the list ---- */
 
+/* They are numbered upwards. */
+static int last_in_stub(const struct image *x)
+{
+	return MAX_OF(x->in_stub, MAX_OF(x->interp_in_stub, x->tty_in_stub));
+}
+
 static int give_descriptors(struct image *x, uint64_t id)
 {
 	if (x->in_stub < 0)
@@ -278,7 +285,11 @@ static int give_descriptors(struct image *x, uint64_t id)
 		return x->in_stub;
 	if (x->interp_fd >= 0 && x->interp_in_stub < 0)
 		x->interp_in_stub = notify_add_fd(id, x->interp_fd, x->in_stub + 1, true);
-	return x->interp_fd >= 0 && x->interp_in_stub < 0 ? x->interp_in_stub : 0;
+	if (x->interp_fd >= 0 && x->interp_in_stub < 0)
+		return x->interp_in_stub;
+	if (x->tty_fd >= 0 && x->tty_in_stub < 0)
+		x->tty_in_stub = notify_add_fd(id, x->tty_fd, last_in_stub(x) + 1, true);
+	return x->tty_fd >= 0 && x->tty_in_stub < 0 ? x->tty_in_stub : 0;
 }
 
 static void fill_map(struct loader *l)
@@ -312,11 +323,12 @@ static int write_list(struct loader *l, uint64_t sp)
 	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
 	if (x->new_session) {
 		add(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
-		/* The zygote ignores it, so that nobody needs to reap its children. */
-		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + PAGE / 2 /* zeros: the default */, 0, 8, 0, 0);
+		if (x->tty_in_stub >= 0)
+			add(l, SYS_ioctl + STUB_TRY, (uint64_t)x->tty_in_stub, TIOCSCTTY, 0, 0, 0, 0);
+		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
+		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
 	}
-	add(l, SYS_close_range, (uint64_t)x->in_stub,
-	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
+	add(l, SYS_close_range, (uint64_t)x->in_stub, (uint64_t)last_in_stub(x), 0, 0, 0, 0);
 	add(l, STUB_END, l->sp, x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry, 0, 0, 0, 0);
 	if (l->full)
 		return -E2BIG;

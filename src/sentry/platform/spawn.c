@@ -5,6 +5,7 @@
  * The zygote forks; the child executes the stub with arguments that are
  * written onto its stack, which is a copy of the zygote's and fresh.
  */
+#include "sentry/io/io.h"
 #include "sentry/platform/image.h"
 
 #include "base/err.h"
@@ -144,7 +145,9 @@ static int launch(struct task *t, const struct oci_process *spec, struct err *er
 		err->exit_status = r == -ENOENT || r == -ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
 		return r;
 	}
+	const struct file *in = spec->terminal ? fd_table_get(t->files, 0) : NULL;
 	t->platform->image->new_session = true;
+	t->platform->image->tty_fd = in && file_is_tty(in) ? in->host_fd : -1;
 	t->platform->stage = STAGE_LOADING;
 	pid_t pid = zygote_fork(err);
 	if (pid < 0)
