@@ -282,7 +282,8 @@ static bool list_entry(void *data, const char *name, const struct synth_node *no
 {
 	struct listing *l = data;
 
-	return l->sink(l->data, name, node_ino(node), (unsigned char)(node->type->mode >> 12 & 15), ++l->next);
+	l->next = node->after ? (int64_t)node->after + 2 : l->next + 1;
+	return l->sink(l->data, name, node_ino(node), (unsigned char)(node->type->mode >> 12 & 15), l->next);
 }
 
 static int synth_readdir(struct file *f, struct task *t, dirent_sink *sink, void *data)

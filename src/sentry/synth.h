@@ -22,10 +22,11 @@ struct synth_type;
 struct synth_mount;
 
 struct synth_node {
-	const struct synth_type *type; /* NULL = no synthetic node */
-	pid_t pid;		       /* process that it is about (guest's id); 0 = none */
-	pid_t tid;		       /* thread */
-	uint64_t arg;		       /* a descriptor number, an index into a table ... */
+	const struct synth_type *type;	 /* NULL = no synthetic node */
+	pid_t pid;			 /* process that it is about (guest's id); 0 = none */
+	pid_t tid;			 /* thread */
+	uint64_t arg;			 /* a descriptor number, an index into a table ... */
+	uint64_t after;			 /* in a listing: the `from` that goes on behind it; 0 = counted */
 	const struct synth_mount *mount; /* set by the walk, not by look-ups */
 };
 
@@ -44,9 +45,11 @@ struct synth_type {
 	mode_t mode; /* S_IFDIR | 0555, S_IFREG | 0444, S_IFLNK | 0777 */
 	/* Directories. */
 	int (*lookup)(struct task *t, const struct synth_node *dir, const char *name, struct synth_node *ret);
-	/* Without "." and "..". `from`: index of the first entry wanted. */
-	int (*list)(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data);
-	/* Files: the whole text at open (seq_file semantics are near enough: one consistent view per open). */
+	/* Without "." and "..". `from`: index of the first entry wanted, or `after` of the last one seen. */
+	int (*list)(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each,
+		    void *data);
+	/* Files: the whole text at open (seq_file semantics are near enough: one consistent view per open).
+	 */
 	int (*show)(struct task *t, const struct synth_node *node, struct synth_text *text);
 	ssize_t (*store)(struct task *t, const struct synth_node *node, const char *data, size_t n); /* EACCES */
 	/* Links: the text, and for magic links the place itself (-> new reference; NULL op = follow the text). */

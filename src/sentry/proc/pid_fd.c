@@ -156,19 +156,19 @@ static int list(struct task *t, const struct synth_node *dir, uint64_t from, boo
 		void *data)
 {
 	const struct task *of = proc_task(dir);
-	uint64_t i = 0;
 
 	if (!of)
 		return -ENOENT;
 	if (!may_inspect(t, of))
 		return -EACCES;
-	for (int fd = fd_next(of->files, 0); fd >= 0; fd = fd_next(of->files, fd + 1)) {
+	/* By number, so that whoever closes what it reads of misses nothing. */
+	for (int fd = fd_next(of->files, (int)MIN_OF(from, (uint64_t)INT_MAX)); fd >= 0;
+	     fd = fd_next(of->files, fd + 1)) {
 		struct synth_node node = *dir;
 		char name[16];
 
-		if (i++ < from)
-			continue;
 		node.arg = (uint64_t)fd;
+		node.after = (uint64_t)fd + 1;
 		node.type = info ? &fdinfo_type : link_type(fd_table_get(of->files, fd));
 		(void)snprintf(name, sizeof(name), "%d", fd);
 		if (!each(data, name, &node))
