@@ -14,7 +14,7 @@ struct rule_files {
 	int fd[2]; /* devices.deny, devices.allow; -1 = not opened yet */
 };
 
-static int write_rule(struct rule_files *f, bool allow, const char *text, struct err *err)
+static int put_device_text(struct rule_files *f, bool allow, const char *text, struct err *err)
 {
 	const char *name = allow ? "devices.allow" : "devices.deny";
 	char reason[64];
@@ -38,7 +38,7 @@ static int put_rule(struct rule_files *f, const struct device_rule *rule, unsign
 		return 0;
 	part.access = access;
 	device_rule_text(&part, text);
-	return write_rule(f, allow, text, err);
+	return put_device_text(f, allow, text, err);
 }
 
 static int transition(struct rule_files *d, const struct device_state *from, const struct device_state *to,
@@ -49,7 +49,7 @@ static int transition(struct rule_files *d, const struct device_state *from, con
 
 	/* Nobody can tell what an allowing group excepts: begin anew. */
 	if (from->allow || from->allow != to->allow) {
-		r = write_rule(d, to->allow, "a", err);
+		r = put_device_text(d, to->allow, "a", err);
 		from = &nothing;
 	}
 	for (size_t i = 0; i < from->but.n && r == 0; i++) {
