@@ -182,6 +182,7 @@ struct task *task_new(struct process *process, pid_t host_tid, pid_t tid)
 	pt->deadline.fire = deadline_passed;
 	list_init(&t->all);
 	list_init(&t->runnable);
+	list_init(&pt->doubtful);
 	list_append(&p->threads, &t->in_process);
 	t->process = p;
 	task_hash(t, host_tid, tid);
@@ -249,6 +250,7 @@ void task_end(struct task *t, int status)
 	call_abandon(t);
 	remote_free(t);
 	trace_request_drop(&t->platform->start);
+	list_remove(&t->platform->doubtful);
 	if (t->files)
 		fd_table_unref(t, t->files);
 	t->files = NULL;

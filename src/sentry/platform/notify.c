@@ -32,7 +32,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
-enum { WORKER_STACK = 256 << 10 };
+enum { WORKER_STACK = 256 << 10, RECENT = 1024 };
 
 static struct list_node woken = {&woken, &woken};
 
@@ -198,8 +198,10 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 static void notify_receive(const struct seccomp_notif *n)
 {
 	struct task *t = task_by_host((pid_t)n->pid);
-	if (!t)
-		return; /* the zygote, which waits for ever */
+	if (!t) { /* the zygote, which waits for ever */
+		trace_zygote_asked(n->id);
+		return;
+	}
 	if (t->platform->stage != STAGE_GUEST && exec_loading(t, n))
 		return;
 	if (t->platform->remote) {
@@ -236,6 +238,37 @@ static bool is_stale(const struct seccomp_notif *n, unsigned before)
 	return settled != before && ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &n->id) < 0;
 }
 
+/*
+ * Which notifications have been received, lately.  The host numbers them one
+ * by one, so that a number which is missing here is a call that was
+ * interrupted before anybody took it; trace.c draws conclusions.
+ */
+static struct {
+	_Atomic uint64_t id[RECENT];
+	_Atomic pid_t pid[RECENT];
+	_Atomic unsigned n;
+} recent;
+
+static void note(const struct seccomp_notif *n)
+{
+	unsigned i = recent.n++ % RECENT;
+	recent.id[i] = n->id;
+	recent.pid[i] = (pid_t)n->pid;
+}
+
+enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid)
+{
+	uint64_t count = 0;
+	for (unsigned i = 0; i < RECENT; i++) {
+		if (recent.id[i] - after - 1 >= before - after - 1)
+			continue;
+		if (recent.pid[i] == host_tid)
+			return ASKED_AGAIN;
+		count++;
+	}
+	return count == before - after - 1 ? ALL_RECEIVED : SOME_MISSING;
+}
+
 static void *work(void *data unused)
 {
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
@@ -250,6 +283,7 @@ static void *work(void *data unused)
 			kernel_log("no more notifications: %s", err_text(errno));
 			return NULL;
 		}
+		note(&n);
 		kernel_lock();
 		if (!is_stale(&n, before))
 			notify_receive(&n);

@@ -52,6 +52,8 @@ struct platform_task {
 	bool undelivered;   /* the call is done, but the thread was interrupted before it could be told `result` */
 	long result;
 	bool resume;	    /* the call is made again on our behalf: it goes on */
+	struct list_node doubtful; /* trace.c */
+	unsigned doubts;
 	bool held;	    /* in a signal stop that waits until its handler has come to an end */
 	int held_signal;
 	bool dead;	    /* it has ended while its handler ran; status */
@@ -95,6 +97,9 @@ void notify_send(uint64_t id, long result, uint32_t flags);
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 /* A signal stop is being dealt with: lock held. */
 void notify_settled(void);
+/* What the host has asked between these two questions: has it been received, and came any of it from this thread? */
+enum notify_gap { ALL_RECEIVED, SOME_MISSING, ASKED_AGAIN };
+enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid);
 
 /* ---- events.c ---- */
 
@@ -134,6 +139,8 @@ int trace_ptrace(int request, pid_t pid, uintptr_t data);
 void trace_request(struct trace_request *q);
 void trace_request_drop(struct trace_request *q);
 bool trace_is_main(void);
+/* The zygote's question has come (again). */
+void trace_zygote_asked(uint64_t id);
 /* The handler of a task that is held, or has died, has come to its end. */
 void trace_call_ended(struct task *t);
 

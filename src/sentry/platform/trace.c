@@ -26,6 +26,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+enum { DOUBTS_MAX = 2 };
+
 static const int64_t orphan_patience = INT64_C(2000000000);
 
 /* Stopped at birth, and its parent has not told of it yet. */
@@ -40,9 +42,11 @@ static struct {
 	struct orphan *orphans;
 	size_t norphans, orphans_size;
 	struct kernel_timer orphan_timer;
+	struct list_node doubtful; /* platform_task: held until the zygote has asked */
+	bool zygote_sent;	   /* to ask, since the last one came in doubt */
 	bool ended;
 	int status; /* of the guest's first process */
-} tracer;
+} tracer = {.doubtful = {&tracer.doubtful, &tracer.doubtful}};
 
 int trace_ptrace(int request, pid_t pid, uintptr_t data)
 {
@@ -235,12 +239,68 @@ static void begin_again(const struct task *t)
 	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
 }
 
+static void ask_zygote(void)
+{
+	tracer.zygote_sent = false;
+	(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
+}
+
+/*
+ * The answer to the last call was sent, and the thread stands there with the
+ * very same call interrupted.  Either it has got the answer and called again,
+ * and this was interrupted before anybody took it; or the signal came between
+ * the host's taking the answer and the thread's waking for it, and the answer
+ * is lost.  The host numbers what it asks: if nothing is missing between the
+ * answered call and a question that is asked now (the zygote's), there has
+ * been no second call.
+ */
+static bool is_doubtful(struct task *t, int sig)
+{
+	struct platform_task *pt = t->platform;
+	struct user_regs_struct r;
+	const struct call *c = &t->call;
+	if (!pt->answered || ptrace(PTRACE_GETREGS, t->host_tid, NULL, &r) < 0 || !shows_interrupted(t, &r))
+		return false;
+	const uint64_t args[6] = {r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9};
+	if (r.rip != c->ip || memcmp(args, c->args, sizeof(args)) != 0)
+		return false;
+	pt->held = true;
+	pt->held_signal = sig;
+	pt->answered = false;
+	hold(t->host_tid);
+	pt->doubts = 0;
+	list_append(&tracer.doubtful, &pt->doubtful);
+	ask_zygote();
+	return true;
+}
+
+void trace_zygote_asked(uint64_t id)
+{
+	if (!tracer.zygote_sent)
+		return; /* an older question */
+	struct platform_task *pt;
+	list_each (pt, &tracer.doubtful, struct platform_task, doubtful) {
+		enum notify_gap gap = notify_between(pt->task->call.id, id, pt->task->host_tid);
+		/* Some worker may have been slow to note what it has received. */
+		if (gap == SOME_MISSING && pt->doubts++ < DOUBTS_MAX)
+			continue;
+		list_remove(&pt->doubtful);
+		pt->undelivered = gap == ALL_RECEIVED;
+		trace_call_ended(pt->task);
+	}
+	if (!list_empty(&tracer.doubtful))
+		ask_zygote();
+}
+
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct user_regs_struct regs;
-	if (t->state == CALL_IDLE && !pt->undelivered)
+	if (t->state == CALL_IDLE && !pt->undelivered) {
+		if (is_doubtful(t, sig))
+			return;
 		begin_again(t);
+	}
 	if ((t->state == CALL_PARKED || pt->undelivered) &&
 	    ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && shows_interrupted(t, &regs)) {
 		if (t->state == CALL_PARKED) {
@@ -398,6 +458,7 @@ static void on_stop(pid_t pid, int code)
 	int event = code >> 8, sig = code & 0xff;
 	struct task *t = task_by_host(pid);
 	if (!t && pid == zygote.pid) {
+		tracer.zygote_sent = true;
 		go_on(pid, 0); /* requests are run in any case */
 	} else if (!t) {
 		orphan_add(pid);
