@@ -14,8 +14,8 @@
 
 enum { PAGE = 4096, REMOTE_MAX = 16 };
 
-typedef ssize_t vm_call(pid_t pid, const struct iovec *local, unsigned long nlocal, const struct iovec *remote,
-			unsigned long nremote, unsigned long flags);
+typedef ssize_t vm_call(pid_t pid, const struct iovec *local, unsigned long nlocal,
+			const struct iovec *remote, unsigned long nremote, unsigned long flags);
 
 static ssize_t move(const struct task *t, vm_call *call, void *local, uint64_t remote, size_t n)
 {
@@ -27,8 +27,8 @@ static ssize_t move(const struct task *t, vm_call *call, void *local, uint64_t r
 }
 
 /*
- * The host reports a fault anywhere in the first remote element as nothing moved at all on some kernels and as a part
- * on others: what a part is, is found out by pages.
+ * The host reports a fault anywhere in the first remote element as nothing moved at all on some kernels and
+ * as a part on others: what a part is, is found out by pages.
  */
 static ssize_t move_some(const struct task *t, vm_call *call, void *local, uint64_t remote, size_t n)
 {
@@ -63,7 +63,8 @@ int guest_write(const struct task *t, uint64_t to, const void *from, size_t n)
 	size_t done = 0;
 	while (done < n) {
 		/* The const is process_vm_writev's own to keep. */
-		ssize_t r = move_some(t, process_vm_writev, (char *)(uintptr_t)from + done, to + done, n - done);
+		ssize_t r =
+			move_some(t, process_vm_writev, (char *)(uintptr_t)from + done, to + done, n - done);
 		if (r <= 0)
 			return -EFAULT;
 		done += (size_t)r;

@@ -26,18 +26,18 @@ ssize_t guest_path(const struct task *t, char *to, uint64_t from);
 #define guest_put(t, to, from) guest_write((t), (to), (from), sizeof(*(from)))
 
 /*
- * Data on its way between a file and the guest (or a buffer of the sentry's: splice, sendfile).  io_get and io_put
- * advance by what they moved; `left` is what remains.
+ * Data on its way between a file and the guest (or a buffer of the sentry's: splice, sendfile).  io_get and
+ * io_put advance by what they moved; `left` is what remains.
  */
 struct io {
-	struct task *task;     /* NULL: iov points to memory of the sentry */
-	struct iovec *iov;     /* bases are guest addresses where task is set */
+	struct task *task; /* NULL: iov points to memory of the sentry */
+	struct iovec *iov; /* bases are guest addresses where task is set */
 	size_t niov;
-	size_t left;	       /* bytes to go in all of iov; at most MAX_RW_COUNT */
-	int64_t pos;	       /* offset in the file for pread and the like; -1 = the file's own position */
-	unsigned flags;	       /* RWF_*, and MSG_DONTWAIT (IO_NOWAIT) where the caller must not wait */
-	struct iovec one;      /* what iov points to for a single buffer */
-	struct iovec *owned;   /* freed by io_end */
+	size_t left;	     /* bytes to go in all of iov; at most MAX_RW_COUNT */
+	int64_t pos;	     /* offset in the file for pread and the like; -1 = the file's own position */
+	unsigned flags;	     /* RWF_*, and MSG_DONTWAIT (IO_NOWAIT) where the caller must not wait */
+	struct iovec one;    /* what iov points to for a single buffer */
+	struct iovec *owned; /* freed by io_end */
 };
 enum { IO_MAX = 0x7ffff000 };
 enum { IO_NOWAIT = 1 << 16 };

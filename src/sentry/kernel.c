@@ -16,7 +16,8 @@
 
 enum { LOG_LINE_MAX = 512, LOG_BURST = 200, LOG_PERIOD_S = 10 };
 
-struct kernel kernel = {.root_fd = -1, .proc_fd = -1, .self_fd_fd = -1, .memory_fd = -1, .cpu_fd = -1, .notify_fd = -1};
+struct kernel kernel = {
+	.root_fd = -1, .proc_fd = -1, .self_fd_fd = -1, .memory_fd = -1, .cpu_fd = -1, .notify_fd = -1};
 
 static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 static pthread_cond_t told = PTHREAD_COND_INITIALIZER;

@@ -49,18 +49,18 @@ struct boot; /* boot.h: what the runtime wants of us */
 
 struct kernel {
 	const struct boot *boot;
-	int root_fd;	   /* O_PATH, the container's root directory, which is also "/" of the sentry */
-	int proc_fd;	   /* a detached procfs of the sentry's own pid namespace: paths "PID/…" by outer pid */
-	int self_fd_fd;	   /* its directory "self/fd"; each worker's working directory, so that the host path
-			      "17" is a magic link to descriptor 17 */
-	int dev_fd;	   /* the container's /dev as it was mounted, where device nodes can be opened; -1 = none */
-	int memory_fd;	   /* cgroup directory with the memory controller, -1 = none */
-	int cpu_fd;	   /* ... with cpu (quota), -1 = none */
+	int root_fd; /* O_PATH, the container's root directory, which is also "/" of the sentry */
+	int proc_fd; /* a detached procfs of the sentry's own pid namespace: paths "PID/…" by outer pid */
+	int self_fd_fd; /* its directory "self/fd"; each worker's working directory, so that the host path
+			   "17" is a magic link to descriptor 17 */
+	int dev_fd; /* the container's /dev as it was mounted, where device nodes can be opened; -1 = none */
+	int memory_fd;	    /* cgroup directory with the memory controller, -1 = none */
+	int cpu_fd;	    /* ... with cpu (quota), -1 = none */
 	int cgroup_version; /* 1 or 2 */
-	int notify_fd;	   /* the seccomp listener */
-	uint64_t boot_ns;  /* CLOCK_BOOTTIME when the sandbox began: uptime inside counts from the host's boot as in a
-			      container of `ns`; this is for start times */
-	unsigned cpus;	   /* CPUs that the guest is told of: cpuset and quota, at least 1 */
+	int notify_fd;	    /* the seccomp listener */
+	uint64_t boot_ns; /* CLOCK_BOOTTIME when the sandbox began: uptime inside counts from the host's boot
+			     as in a container of `ns`; this is for start times */
+	unsigned cpus;	  /* CPUs that the guest is told of: cpuset and quota, at least 1 */
 };
 
 extern struct kernel kernel;

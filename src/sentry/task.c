@@ -57,7 +57,8 @@ struct process *process_find(pid_t pid)
 int process_each(int (*visit)(struct process *p, void *data), void *data)
 {
 	struct process *p;
-	list_each (p, &all.processes, struct process, all) {
+	list_each(p, &all.processes, struct process, all)
+	{
 		int r = visit(p, data);
 		if (r)
 			return r;
@@ -68,7 +69,8 @@ int process_each(int (*visit)(struct process *p, void *data), void *data)
 struct task *process_task(const struct process *p)
 {
 	struct task *t, *first = NULL;
-	list_each (t, &p->threads, struct task, in_process) {
+	list_each(t, &p->threads, struct task, in_process)
+	{
 		if (t->tid == p->pid)
 			return t;
 		if (!first)

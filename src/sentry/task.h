@@ -41,13 +41,13 @@ static inline bool creds_capable(const struct creds *c, int cap)
 	return c->cap_effective >> cap & 1;
 }
 bool creds_in_group(const struct creds *c, gid_t gid); /* fsgid or supplementary */
-/* What execve makes of it: file capabilities are not granted, set-id bits of `st` are unless no_new_privs (or NULL).
- * Sets *secure for AT_SECURE.  0 or -ENOMEM. */
+/* What execve makes of it: file capabilities are not granted, set-id bits of `st` are unless no_new_privs (or
+ * NULL). Sets *secure for AT_SECURE.  0 or -ENOMEM. */
 int creds_exec(struct task *t, const struct stat *st, bool *secure);
 /*
- * Makes the calling sentry thread act on files as this identity (setfsuid, setfsgid, setgroups per thread; the
- * kernel drops the file capabilities with the fsuid by itself).  Cheap where it is so already.  NULL: as the sentry's
- * own, for files of the host that are no guest's (0400 in /proc); the caller goes back.
+ * Makes the calling sentry thread act on files as this identity (setfsuid, setfsgid, setgroups per thread;
+ * the kernel drops the file capabilities with the fsuid by itself).  Cheap where it is so already.  NULL: as
+ * the sentry's own, for files of the host that are no guest's (0400 in /proc); the caller goes back.
  */
 void creds_assume(const struct creds *c);
 
@@ -81,9 +81,9 @@ struct task {
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
 
 	enum call_state state;
-	struct call call;	   /* valid unless CALL_IDLE */
-	struct wait_entry *waits;  /* of a parked call */
-	struct list_node runnable; /* woken, waits for a worker */
+	struct call call;		/* valid unless CALL_IDLE */
+	struct wait_entry *waits;	/* of a parked call */
+	struct list_node runnable;	/* woken, waits for a worker */
 	struct platform_task *platform; /* the platform's own */
 };
 
@@ -96,15 +96,15 @@ struct process {
 	bool exec_done;		 /* it has executed something since fork (setpgid's rule is the host's own) */
 	char *exe;		 /* path of the program, as the guest would name it */
 	struct place *exe_place; /* for /proc/PID/exe */
-	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are set there
-					       as well */
+	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are
+					       set there as well */
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
 	int pdeathsig;
 	bool dumpable, subreaper, keep_caps;
 	struct list_node shm; /* attached System V segments */
 	struct list_node sem_undo;
-	struct list_node signalfds; /* to be looked at when a signal may have become pending */
-	struct pidfds *epilogue; /* of pidfds that refer to it: sys/pidfd.c */
+	struct list_node signalfds;		 /* to be looked at when a signal may have become pending */
+	struct pidfds *epilogue;		 /* of pidfds that refer to it: sys/pidfd.c */
 	void (*on_exit)(void *data, int status); /* of platform_spawn */
 	void *on_exit_data;
 };
@@ -116,8 +116,8 @@ struct process *process_find(pid_t pid);
 int process_each(int (*visit)(struct process *p, void *data), void *data);
 /* The leader, or any living thread. */
 struct task *process_task(const struct process *p);
-/* Called by task.c as a process's last thread has ended, before its parent can know: the families release what they
- * hold.  Add yours to the list in task.c. */
+/* Called by task.c as a process's last thread has ended, before its parent can know: the families release
+ * what they hold.  Add yours to the list in task.c. */
 void process_released(struct process *p);
 /* ... and here take over what `p`, new, has of `from`, its parent: -ENOMEM ends it. */
 int process_forked(struct process *p, const struct process *from);
@@ -128,7 +128,8 @@ int process_forked(struct process *p, const struct process *from);
  */
 ssize_t task_host_proc(const struct task *t, const char *file, char *buf, size_t size);
 
-/* Sets a limit as setrlimit would, without asking for rights: for those of config.json.  0 or -errno. (sys/limits.c) */
+/* Sets a limit as setrlimit would, without asking for rights: for those of config.json.  0 or -errno.
+ * (sys/limits.c) */
 int process_limit(struct process *p, int resource, const struct rlimit *limit);
 
 /* Sends a signal with the host's kill/tgkill by outer pid; the caller has checked rights.  0 or -errno. */

@@ -36,7 +36,8 @@ static bool interested(const struct wait_entry *e, uint32_t events)
  * and ends at another: what is added meanwhile stands behind it.
  */
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdangling-pointer" /* the compiler does not see that they are taken off again */
+#pragma GCC diagnostic ignored                                                                               \
+	"-Wdangling-pointer" /* the compiler does not see that they are taken off again */
 static void wake_some(struct wait_queue *q, uint32_t events, unsigned exclusive)
 {
 	struct wait_entry mark = {0}, last = {0};

@@ -31,12 +31,12 @@ struct wait_queue {
 typedef void wake_function(struct wait_entry *e, uint32_t events);
 
 struct wait_entry {
-	struct list_node node;	 /* on the queue */
-	wake_function *wake;	 /* called with kernel_lock held; may remove e, must not sleep or wake recursively
-				    without bound */
-	uint32_t events;	 /* that it is interested in; 0 = all */
-	bool exclusive;		 /* wake_one() wakes one of these */
-	struct task *task;	 /* of a parked call */
+	struct list_node node; /* on the queue */
+	wake_function *wake; /* called with kernel_lock held; may remove e, must not sleep or wake recursively
+				without bound */
+	uint32_t events;     /* that it is interested in; 0 = all */
+	bool exclusive;	     /* wake_one() wakes one of these */
+	struct task *task;   /* of a parked call */
 	struct wait_entry *next; /* the task's others */
 };
 
@@ -47,12 +47,13 @@ void wait_remove(struct wait_entry *e);
 void wake(struct wait_queue *q, uint32_t events);
 /* ... of the exclusive ones only the first: accept, pipe and lock hand-over. */
 void wake_one(struct wait_queue *q, uint32_t events);
-/* An object goes away with its queue: everybody is woken with EPOLLHUP | POLLFREE's meaning, and taken off. */
+/* An object goes away with its queue: everybody is woken with EPOLLHUP | POLLFREE's meaning, and taken off.
+ */
 void wait_queue_destroy(struct wait_queue *q);
 
 /*
- * For handlers.  park_on() puts the task of a running call on the queue, to be woken by any of `events` (0 = all);
- * -ENOMEM.  park() is `park_on() or the error`: `return park(t, &q, EPOLLIN);`.
+ * For handlers.  park_on() puts the task of a running call on the queue, to be woken by any of `events` (0 =
+ * all); -ENOMEM.  park() is `park_on() or the error`: `return park(t, &q, EPOLLIN);`.
  */
 int park_on(struct task *t, struct wait_queue *q, uint32_t events);
 long park(struct task *t, struct wait_queue *q, uint32_t events);
@@ -60,7 +61,8 @@ long park(struct task *t, struct wait_queue *q, uint32_t events);
 bool park_deadline(struct task *t, int64_t ns);
 int64_t now_monotonic(void); /* ns */
 
-/* Timers of the kernel's own (timerfd, tty, deadlines): one shot; fires on the main thread with the lock held. */
+/* Timers of the kernel's own (timerfd, tty, deadlines): one shot; fires on the main thread with the lock
+ * held. */
 struct kernel_timer {
 	int64_t at; /* CLOCK_MONOTONIC ns */
 	size_t heap_index;
@@ -71,13 +73,14 @@ int timer_arm(struct kernel_timer *timer, int64_t at); /* again = moved; -ENOMEM
 void timer_disarm(struct kernel_timer *timer);
 
 /*
- * A host descriptor whose readiness wakes a queue: sockets, terminals, pipes that came from outside.  Edge-triggered;
- * the owner tries the host call (non-blocking) and parks on EAGAIN.
+ * A host descriptor whose readiness wakes a queue: sockets, terminals, pipes that came from outside.
+ * Edge-triggered; the owner tries the host call (non-blocking) and parks on EAGAIN.
  */
 struct host_watch {
 	int fd;
 	struct wait_queue *queue;
 	void (*ready)(struct host_watch *w, uint32_t events); /* NULL = wake(queue, events) */
 };
-int host_watch_add(struct host_watch *w);    /* EPOLLET, all events; -errno (EPERM: regular files are always ready) */
+int host_watch_add(
+	struct host_watch *w); /* EPOLLET, all events; -errno (EPERM: regular files are always ready) */
 void host_watch_remove(struct host_watch *w);

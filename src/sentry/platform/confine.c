@@ -22,9 +22,10 @@
 #define CAP(name) (UINT64_C(1) << CAP_##name)
 
 /* Files of any owner, low ports and pings, the guest's processes and their limits. */
-static const uint64_t keep = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) | CAP(FSETID) |
-			     CAP(SETUID) | CAP(SETGID) | CAP(MKNOD) | CAP(KILL) | CAP(SYS_PTRACE) |
-			     CAP(NET_BIND_SERVICE) | CAP(NET_RAW) | CAP(SETFCAP) | CAP(SYS_RESOURCE);
+static const uint64_t keep = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(DAC_READ_SEARCH) | CAP(FOWNER) |
+			     CAP(FSETID) | CAP(SETUID) | CAP(SETGID) | CAP(MKNOD) | CAP(KILL) |
+			     CAP(SYS_PTRACE) | CAP(NET_BIND_SERVICE) | CAP(NET_RAW) | CAP(SETFCAP) |
+			     CAP(SYS_RESOURCE);
 
 /* clang-format off */
 static const uint16_t allowed[] = {
@@ -83,12 +84,13 @@ static int drop_capabilities(struct err *err)
 		data[i].effective = data[i].permitted;
 		data[i].inheritable = 0;
 	}
-	return syscall(SYS_capset, &head, data) < 0 ? err_sys(err, "cannot drop the sentry's capabilities") : 0;
+	return syscall(SYS_capset, &head, data) < 0 ? err_sys(err, "cannot drop the sentry's capabilities")
+						    : 0;
 }
 
-#define LOAD(field)	 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define LOAD(field)		     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(test, k, then, otherwise) BPF_JUMP(BPF_JMP | (test) | BPF_K, k, then, otherwise)
-#define RETURN(action)	 BPF_STMT(BPF_RET | BPF_K, action)
+#define RETURN(action)		     BPF_STMT(BPF_RET | BPF_K, action)
 
 static int install_filter(struct err *err)
 {
@@ -118,7 +120,8 @@ static int install_filter(struct err *err)
 	}
 	insns[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ERRNO | ENOSYS);
 	struct sock_fprog program = {.len = (unsigned short)n, .filter = insns};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		return err_sys(err, "cannot install the sentry's own filter of system calls");
 	return 0;
 }

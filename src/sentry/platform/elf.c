@@ -51,8 +51,9 @@ static int add_segment(const Elf64_Phdr *p, struct elf_object *x)
 	uint64_t end, file_end;
 	if (p->p_memsz == 0)
 		return 0;
-	if (p->p_filesz > p->p_memsz || __builtin_add_overflow(p->p_vaddr, p->p_memsz, &end) || end > address_max ||
-	    __builtin_add_overflow(p->p_offset, p->p_filesz, &file_end) || file_end > INT64_MAX - PAGE)
+	if (p->p_filesz > p->p_memsz || __builtin_add_overflow(p->p_vaddr, p->p_memsz, &end) ||
+	    end > address_max || __builtin_add_overflow(p->p_offset, p->p_filesz, &file_end) ||
+	    file_end > INT64_MAX - PAGE)
 		return -EINVAL;
 	if (p->p_filesz && (p->p_vaddr ^ p->p_offset) % PAGE)
 		return -EINVAL;

@@ -12,13 +12,13 @@ struct elf_segment {
 };
 
 struct elf_object {
-	bool fixed;	  /* ET_EXEC: at its addresses */
-	bool exec_stack;  /* PT_GNU_STACK asks for an executable stack */
-	uint64_t entry;	  /* unrelocated */
-	uint64_t phdrs;	  /* address of the program headers, unrelocated; 0 = not in memory */
+	bool fixed;	 /* ET_EXEC: at its addresses */
+	bool exec_stack; /* PT_GNU_STACK asks for an executable stack */
+	uint64_t entry;	 /* unrelocated */
+	uint64_t phdrs;	 /* address of the program headers, unrelocated; 0 = not in memory */
 	unsigned nphdrs;
-	uint64_t low, high; /* page-aligned extent of all segments, unrelocated */
-	uint64_t align;	    /* at least a page */
+	uint64_t low, high;			 /* page-aligned extent of all segments, unrelocated */
+	uint64_t align;				 /* at least a page */
 	uint64_t code_end, data_start, data_end; /* for /proc */
 	struct elf_segment *segments;
 	size_t nsegments;

@@ -25,7 +25,7 @@ static struct {
 	int epoll, timerfd;
 	struct kernel_timer **heap;
 	size_t n, size;
-	int64_t set; /* what the timerfd is set to; INT64_MAX = not */
+	int64_t set;			 /* what the timerfd is set to; INT64_MAX = not */
 	struct epoll_event ready[BATCH]; /* being told */
 	int nready;
 } events = {.epoll = -1, .timerfd = -1, .set = INT64_MAX};
@@ -65,7 +65,8 @@ static void set_alarm(void)
 	events.set = events.heap[0]->at;
 	int64_t at = MAX_OF(events.set, INT64_C(1)); /* 0 would disarm it */
 	struct itimerspec when = {.it_value = {at / 1000000000, at % 1000000000}};
-	(void)timerfd_settime(events.timerfd, TFD_TIMER_ABSTIME, &when, NULL); /* cannot fail: our own values */
+	(void)timerfd_settime(events.timerfd, TFD_TIMER_ABSTIME, &when,
+			      NULL); /* cannot fail: our own values */
 }
 
 int timer_arm(struct kernel_timer *timer, int64_t at)
@@ -119,7 +120,8 @@ static void fire_timers(void)
 
 int host_watch_add(struct host_watch *w)
 {
-	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET, .data.ptr = w};
+	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET,
+				.data.ptr = w};
 	return epoll_ctl(events.epoll, EPOLL_CTL_ADD, w->fd, &e) < 0 ? -errno : 0;
 }
 
@@ -184,7 +186,8 @@ static int forward_signals(struct err *err)
 	static struct host_watch watch = {.ready = signal_ready};
 	sigset_t set, shown;
 	sigfillset(&set);
-	const int own[] = {SIGCHLD, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTTOU, SIGTTIN, SIGTSTP};
+	const int own[] = {SIGCHLD, SIGSEGV, SIGBUS,  SIGILL,  SIGFPE, SIGABRT,
+			   SIGTRAP, SIGSYS,  SIGTTOU, SIGTTIN, SIGTSTP};
 	shown = set;
 	for (size_t i = 0; i < ARRAY_LEN(own); i++)
 		sigdelset(&shown, own[i]);
@@ -204,7 +207,8 @@ int events_init(struct err *err)
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
 	events.epoll = epoll_create1(EPOLL_CLOEXEC);
 	events.timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (events.epoll < 0 || events.timerfd < 0 || epoll_ctl(events.epoll, EPOLL_CTL_ADD, events.timerfd, &e) < 0)
+	if (events.epoll < 0 || events.timerfd < 0 ||
+	    epoll_ctl(events.epoll, EPOLL_CTL_ADD, events.timerfd, &e) < 0)
 		return err_sys(err, "cannot make the sentry's epoll and timer");
 	return 0;
 }

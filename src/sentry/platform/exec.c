@@ -74,7 +74,8 @@ static int parse_script(char line[SCRIPT_LINE + 1], char **ret_interp, char **re
 	return 0;
 }
 
-/* In front of the arguments that are there, of which the first is the script's name, which `path` replaces. */
+/* In front of the arguments that are there, of which the first is the script's name, which `path` replaces.
+ */
 static int put_args(struct image *x, const char *interp, const char *arg, const char *path)
 {
 	size_t n = arg ? 2 : 1;
@@ -119,7 +120,8 @@ static int open_interp(struct task *t, struct image *x)
 	return r == -ENOEXEC ? -ELIBBAD : r;
 }
 
-/* "/dev/fd/N" and "/dev/fd/N/path" are what a script or the auxiliary vector can be told of such a program. */
+/* "/dev/fd/N" and "/dev/fd/N/path" are what a script or the auxiliary vector can be told of such a program.
+ */
 static char *name_of(int dirfd, const char *path)
 {
 	char *name = NULL;
@@ -136,7 +138,8 @@ static int follow_scripts(struct task *t, struct image *x, int dirfd, const char
 	if (!name)
 		return -ENOMEM;
 	for (int depth = 0;; depth++) {
-		int r = depth ? open_program(t, AT_FDCWD, next, PATH_FOLLOW, x) : open_program(t, dirfd, path, flags, x);
+		int r = depth ? open_program(t, AT_FDCWD, next, PATH_FOLLOW, x)
+			      : open_program(t, dirfd, path, flags, x);
 		if (r)
 			return r;
 		memset(line, 0, sizeof(line));
@@ -185,8 +188,8 @@ void image_exec_regs(struct user_regs_struct *regs, uint64_t empty, uint64_t arg
 	regs->r8 = AT_EMPTY_PATH;
 }
 
-long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t path, uint64_t argv, uint64_t envp,
-		   unsigned at_flags)
+long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t path, uint64_t argv,
+		   uint64_t envp, unsigned at_flags)
 {
 	struct platform_task *pt = t->platform;
 	char name[PATH_MAX];
@@ -198,14 +201,16 @@ long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t pa
 		return len;
 	if (len == 0 && !(at_flags & AT_EMPTY_PATH))
 		return -ENOENT;
-	unsigned flags = (at_flags & AT_EMPTY_PATH ? PATH_EMPTY : 0) | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW);
+	unsigned flags = (at_flags & AT_EMPTY_PATH ? PATH_EMPTY : 0) |
+			 (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW);
 	int r = image_open(t, dirfd, name, flags, &image);
 	if (r)
 		return r;
 	image_free(pt->image); /* of an attempt that the host refused */
 	pt->image = image;
 	pt->regs->orig_rax = SYS_execveat;
-	/* The path's end is an empty string.  If another thread changes it: there is nothing in the stub's root. */
+	/* The path's end is an empty string.  If another thread changes it: there is nothing in the stub's
+	 * root. */
 	image_exec_regs(pt->regs, path + (uint64_t)len, argv, envp);
 	return CALL_HOST;
 }
@@ -252,8 +257,8 @@ void exec_done(struct task *t)
 }
 
 /*
- * What a loading stub may do natively; it is alone in its process and runs our commands only.  SYS_close_range is its
- * last: from then on the process is the guest's.
+ * What a loading stub may do natively; it is alone in its process and runs our commands only. SYS_close_range
+ * is its last: from then on the process is the guest's.
  */
 static bool may_do(const struct seccomp_notif *n)
 {

@@ -92,49 +92,52 @@ static void guard_values(struct program *p, int i, uint32_t mask, const uint32_t
 	emit_return(p, TO_HANDLER);
 }
 
-#define GUARD_VALUES(p, i, mask, ...)                                                                          \
-	do {                                                                                                   \
-		static const uint32_t values_[] = {__VA_ARGS__};                                               \
-		guard_values(p, i, mask, values_, ARRAY_LEN(values_));                                         \
+#define GUARD_VALUES(p, i, mask, ...)                                                                        \
+	do {                                                                                                 \
+		static const uint32_t values_[] = {__VA_ARGS__};                                             \
+		guard_values(p, i, mask, values_, ARRAY_LEN(values_));                                       \
 	} while (0)
 
 enum {
-	MMAP_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |
-		     MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |
-		     MAP_FIXED_NOREPLACE,
+	MMAP_FLAGS = MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN |
+		     MAP_DENYWRITE | MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE |
+		     MAP_NONBLOCK | MAP_STACK | MAP_FIXED_NOREPLACE,
 };
 
 /* No namespaces, no escape from the tracer, no pidfd (the guest's are the sentry's). */
-static const uint32_t clone_flags = CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |
-				    CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |
-				    CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_CHILD_SETTID | CLONE_IO;
+static const uint32_t clone_flags = CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+				    CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
+				    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED |
+				    CLONE_CHILD_SETTID | CLONE_IO;
 
 static void emit_guarded(struct program *p, int nr)
 {
 	switch (nr) {
-	case SYS_mmap: /* anonymous memory only: with MAP_ANONYMOUS the host does not look at the descriptor */
+	case SYS_mmap: /* anonymous memory only: with MAP_ANONYMOUS the host does not look at the descriptor
+			*/
 		guard_has(p, 3, MAP_ANONYMOUS);
 		guard_mask(p, 3, MMAP_FLAGS, TO_HANDLER);
 		guard_high_zero(p, 3);
 		break;
 	case SYS_madvise: /* no poisoning, no merging (it tells of other sandboxes' pages) */
-		GUARD_VALUES(p, 2, UINT32_MAX, MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
-			     MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
-			     MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT,
-			     MADV_POPULATE_READ, MADV_POPULATE_WRITE);
+		GUARD_VALUES(p, 2, UINT32_MAX, MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
+			     MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE,
+			     MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK,
+			     MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE);
 		break;
 	case SYS_futex: /* all but requeueing to PI futexes, which no C library has used for years */
-		GUARD_VALUES(p, 1, (uint32_t)~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), FUTEX_WAIT, FUTEX_WAKE,
-			     FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET,
-			     FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI, 13 /* FUTEX_LOCK_PI2 */);
+		GUARD_VALUES(p, 1, (uint32_t) ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), FUTEX_WAIT,
+			     FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAIT_BITSET,
+			     FUTEX_WAKE_BITSET, FUTEX_LOCK_PI, FUTEX_UNLOCK_PI, FUTEX_TRYLOCK_PI,
+			     13 /* FUTEX_LOCK_PI2 */);
 		break;
 	case SYS_clone:
 		guard_mask(p, 0, clone_flags, SECCOMP_RET_TRACE);
 		break;
 	case SYS_arch_prctl: /* bases of segments; vector state that the processor has */
-		GUARD_VALUES(p, 0, UINT32_MAX, ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS, ARCH_GET_CPUID,
-			     0x1021 /* ARCH_GET_XCOMP_SUPP */, 0x1022 /* ..._GET_XCOMP_PERM */,
-			     0x1023 /* ..._REQ_XCOMP_PERM */);
+		GUARD_VALUES(p, 0, UINT32_MAX, ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS,
+			     ARCH_GET_CPUID, 0x1021 /* ARCH_GET_XCOMP_SUPP */,
+			     0x1022 /* ..._GET_XCOMP_PERM */, 0x1023 /* ..._REQ_XCOMP_PERM */);
 		break;
 	case SYS_waitid: /* pidfds are the sentry's */
 		GUARD_VALUES(p, 0, UINT32_MAX, P_ALL, P_PID, P_PGID);
@@ -211,8 +214,10 @@ int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
 	emit_return(p, TO_HANDLER);
 	emit_search(p, 0, call_count() - 1);
 	if (p->n > PROGRAM_MAX)
-		return err_set(err, E2BIG, "the filter of the guest's system calls has %zu instructions, at most 4096 fit",
-			       p->n);
+		return err_set(
+			err, E2BIG,
+			"the filter of the guest's system calls has %zu instructions, at most 4096 fit",
+			p->n);
 	struct sock_filter *exact = malloc(p->n * sizeof(*exact));
 	if (!exact)
 		return err_oom(err);

@@ -23,7 +23,13 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 
-enum { PAGE = 4096, FRAME_MAX = 16 << 20, STRINGS_MAX = 64 << 10, AUX_MAX = 64, LIST_ROOM = STUB_LIST_MAX - PAGE };
+enum {
+	PAGE = 4096,
+	FRAME_MAX = 16 << 20,
+	STRINGS_MAX = 64 << 10,
+	AUX_MAX = 64,
+	LIST_ROOM = STUB_LIST_MAX - PAGE
+};
 
 /* Where Linux puts position-independent programs: at two thirds of the address space. */
 static const uint64_t program_base = UINT64_C(0x555555554000), program_spread = UINT64_C(1) << 28;
@@ -41,7 +47,8 @@ struct loader {
 	bool full;
 };
 
-static void add(struct loader *l, int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+static void add(struct loader *l, int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		uint64_t f)
 {
 	if ((l->n + 1) * sizeof(*l->list) > LIST_ROOM) {
 		l->full = true;
@@ -125,7 +132,7 @@ static int choose_places(struct loader *l)
 /* ---- the first frame ---- */
 
 struct frame {
-	uint64_t *words; /* argc, argv, NULL, envp, NULL, auxv */
+	uint64_t *words;	   /* argc, argv, NULL, envp, NULL, auxv */
 	size_t n, argc, envc, aux; /* aux: index of the first pair */
 };
 
@@ -179,7 +186,8 @@ static void fill_aux(const struct loader *l, struct frame *f)
 	set_aux(f, AT_PHDR, o->phdrs ? l->base + o->phdrs : 0);
 	set_aux(f, AT_PHNUM, o->nphdrs);
 	set_aux(f, AT_ENTRY, l->base + o->entry);
-	set_aux(f, AT_BASE, l->x->interp_fd >= 0 ? l->interp_base + (l->x->interp.fixed ? l->x->interp.low : 0) : 0);
+	set_aux(f, AT_BASE,
+		l->x->interp_fd >= 0 ? l->interp_base + (l->x->interp.fixed ? l->x->interp.low : 0) : 0);
 	set_aux(f, AT_UID, c->uid);
 	set_aux(f, AT_EUID, c->euid);
 	set_aux(f, AT_GID, c->gid);
@@ -203,8 +211,9 @@ static int put_string(struct strings *s, const char *text)
 }
 
 /*
- * A script's arguments as one run of strings, as /proc/PID/cmdline wants them: what `#!` asks for, then the guest's own
- * but for the first.  Where those are too long the latter stay where they are.  argv[i] = offset in s.
+ * A script's arguments as one run of strings, as /proc/PID/cmdline wants them: what `#!` asks for, then the
+ * guest's own but for the first.  Where those are too long the latter stay where they are.  argv[i] = offset
+ * in s.
  */
 static int put_script_args(struct loader *l, const struct frame *f, struct strings *s, size_t *ret_copied)
 {
@@ -216,7 +225,8 @@ static int put_script_args(struct loader *l, const struct frame *f, struct strin
 	if (f->argc < 2)
 		return 0;
 	uint64_t from = f->words[2], end = f->envc ? f->words[f->argc + 2] : get_aux(f, AT_EXECFN);
-	if (end < from || end - from > sizeof(s->text) - s->n || guest_read(l->t, s->text + s->n, from, end - from) < 0)
+	if (end < from || end - from > sizeof(s->text) - s->n ||
+	    guest_read(l->t, s->text + s->n, from, end - from) < 0)
 		return 0;
 	s->n += end - from;
 	*ret_copied = end - from;
@@ -309,7 +319,8 @@ static int write_list(struct loader *l, uint64_t sp)
 	const struct image *x = l->x;
 	char tail[PAGE] = {0};
 	uint64_t tail_at = l->list_at + LIST_ROOM;
-	size_t map_at = TASK_COMM_LEN, action_at = map_at + sizeof(l->map), action_size = 32; /* all of it 0: SIG_DFL */
+	size_t map_at = TASK_COMM_LEN, action_at = map_at + sizeof(l->map),
+	       end = action_at + 4 * sizeof(uint64_t);
 	memcpy(tail, l->t->comm, TASK_COMM_LEN);
 	fill_map(l);
 	memcpy(tail + map_at, &l->map, sizeof(l->map));
@@ -318,7 +329,8 @@ static int write_list(struct loader *l, uint64_t sp)
 	if (x->interp_fd >= 0)
 		add_object(l, &x->interp, l->interp_base, x->interp_in_stub);
 	if (x->elf.exec_stack)
-		add(l, SYS_mprotect, page_down(sp), PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN, 0, 0, 0);
+		add(l, SYS_mprotect, page_down(sp), PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN,
+		    0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
 	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
 	if (x->new_session) {
@@ -328,8 +340,10 @@ static int write_list(struct loader *l, uint64_t sp)
 		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
 		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
 	}
-	add(l, SYS_close_range, (uint64_t)x->in_stub, (uint64_t)last_in_stub(x), 0, 0, 0, 0);
-	add(l, STUB_END, l->sp, x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry, 0, 0, 0, 0);
+	add(l, SYS_close_range, (uint64_t)x->in_stub,
+	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
+	add(l, STUB_END, l->sp, x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry,
+	    0, 0, 0, 0);
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));

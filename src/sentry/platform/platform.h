@@ -18,40 +18,44 @@ struct oci_process;
 int platform_init(const struct boot *boot, struct err *err);
 /* Confines the sentry itself (its own filter, capabilities), starts the workers. */
 int platform_run(struct err *err);
-/* The main thread's loop: tracer, host descriptors, timers, control socket.  Returns the exit status of the first
- * process, as waitpid gives it, when the sandbox has ended. */
+/* The main thread's loop: tracer, host descriptors, timers, control socket.  Returns the exit status of the
+ * first process, as waitpid gives it, when the sandbox has ended. */
 int platform_loop(void);
 
 /*
- * A new process of the guest that has no parent in it (the first one; exec).  `files`, `fs` and `creds` are taken
- * over.  The program is looked up in PATH of its environment.  0 and the task (its program is about to run), or the
- * reason in err with exit_status 126 or 127.  on_exit is told its wait status, with the lock held.
+ * A new process of the guest that has no parent in it (the first one; exec).  `files`, `fs` and `creds` are
+ * taken over.  The program is looked up in PATH of its environment.  0 and the task (its program is about to
+ * run), or the reason in err with exit_status 126 or 127.  on_exit is told its wait status, with the lock
+ * held.
  */
-int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs, struct creds *creds,
-		   void (*on_exit)(void *data, int status), void *data, struct task **ret, struct err *err);
+int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs,
+		   struct creds *creds, void (*on_exit)(void *data, int status), void *data,
+		   struct task **ret, struct err *err);
 
 /*
- * execve for a trapped task: checks all that Linux checks before the point of no return, then gives the thread's
- * process a new image.  CALL_GONE, or -errno with the old image intact.  Paths and vectors are read from the guest.
+ * execve for a trapped task: checks all that Linux checks before the point of no return, then gives the
+ * thread's process a new image.  CALL_GONE, or -errno with the old image intact.  Paths and vectors are read
+ * from the guest.
  */
 long platform_exec(struct task *t, struct call *c, int dirfd, uint64_t path, uint64_t argv, uint64_t envp,
 		   unsigned at_flags);
 
 /*
- * Gives the host descriptor to the stub of a trapped task under the number `as` (close-on-exec).  Before CALL_HOST for
- * mmap and for ioctls that must be the process's own (TIOCSCTTY, TIOCSPGRP).  The filter has passed the arguments'
- * registers already; nothing else may reach that number natively.
+ * Gives the host descriptor to the stub of a trapped task under the number `as` (close-on-exec).  Before
+ * CALL_HOST for mmap and for ioctls that must be the process's own (TIOCSCTTY, TIOCSPGRP).  The filter has
+ * passed the arguments' registers already; nothing else may reach that number natively.
  */
 int platform_inject(struct task *t, int host_fd, int as);
-/* ... under a number that is free in the stub, which is returned: for calls that platform_call makes, SYS_close last. */
+/* ... under a number that is free in the stub, which is returned: for calls that platform_call makes,
+ * SYS_close last. */
 int platform_lend(struct task *t, int host_fd);
 
 /*
- * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value), then the
- * original call returns what `finish` makes of it.  The handler returns the value of this function (CALL_GONE).  For
- * the rare: shmat (mmap of an injected descriptor), signalfd reads (rt_sigtimedwait), where the sentry cannot act for
- * another process.  `scratch`: bytes at a guest address that the call may use, below the stack's red zone; args from
- * PLATFORM_SCRATCH on point into it.
+ * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value),
+ * then the original call returns what `finish` makes of it.  The handler returns the value of this function
+ * (CALL_GONE).  For the rare: shmat (mmap of an injected descriptor), signalfd reads (rt_sigtimedwait), where
+ * the sentry cannot act for another process.  `scratch`: bytes at a guest address that the call may use,
+ * below the stack's red zone; args from PLATFORM_SCRATCH on point into it.
  */
 #define PLATFORM_SCRATCH UINT64_C(0xc0ffee5c7a7c4000)
 enum { PLATFORM_SCRATCH_SIZE = 1024 };
@@ -60,8 +64,8 @@ long platform_call(struct task *t, struct call *c, int nr, const uint64_t args[6
 		   size_t scratch_size, platform_finish *finish);
 
 /*
- * The thread of a call that is about to be parked waits with this signal mask, and has its own again when the call
- * returns or a handler does.  0, -ENOMEM.
+ * The thread of a call that is about to be parked waits with this signal mask, and has its own again when the
+ * call returns or a handler does.  0, -ENOMEM.
  */
 int platform_mask(struct task *t, uint64_t bits);
 

@@ -33,7 +33,7 @@ enum task_stage {
 struct mask_wait {
 	enum {
 		MASK_OWN,
-		MASK_ASKED,	/* to be lent */
+		MASK_ASKED, /* to be lent */
 		MASK_LENT,
 		MASK_RETURNING, /* the call has its result; to be given back */
 		MASK_ENTERING,	/* a handler is about to run */
@@ -47,22 +47,23 @@ struct platform_task {
 	struct kernel_timer deadline; /* of a parked call */
 	enum task_stage stage;
 	uint64_t last_ip; /* of the stub's last call */
-	bool awaited;	    /* its first stop has not been seen */
-	bool answered;	    /* the last call's answer was sent, `result`: whether it arrived the next stop shows */
-	bool undelivered;   /* the call is done, but the thread was interrupted before it could be told `result` */
+	bool awaited;	  /* its first stop has not been seen */
+	bool answered; /* the last call's answer was sent, `result`: whether it arrived the next stop shows */
+	bool undelivered; /* the call is done, but the thread was interrupted before it could be told `result`
+			   */
 	long result;
-	bool resume;	    /* the call is made again on our behalf: it goes on */
+	bool resume;		   /* the call is made again on our behalf: it goes on */
 	struct list_node doubtful; /* trace.c */
 	unsigned doubts;
-	bool held;	    /* in a signal stop that waits until its handler has come to an end */
+	bool held; /* in a signal stop that waits until its handler has come to an end */
 	int held_signal;
-	bool dead;	    /* it has ended while its handler ran; status */
+	bool dead; /* it has ended while its handler ran; status */
 	int status;
 	struct mask_wait mask;
-	struct image *image;		/* to be loaded; exec.c */
-	struct remote *remote;		/* platform_call under way; remote.c */
-	struct trace_request start;	/* of a new process, once it is wholly set up */
-	struct user_regs_struct *regs;	/* while a handler runs for a call that traps to the tracer */
+	struct image *image;	       /* to be loaded; exec.c */
+	struct remote *remote;	       /* platform_call under way; remote.c */
+	struct trace_request start;    /* of a new process, once it is wholly set up */
+	struct user_regs_struct *regs; /* while a handler runs for a call that traps to the tracer */
 };
 
 /* ---- task.c ---- */
@@ -87,8 +88,8 @@ void task_unpark(struct task *t);
 int notify_start(struct err *err);
 /* To be run again by run_woken(). */
 void task_wake(struct task *t);
-/* Handlers of all tasks that were woken; lock held.  Whoever may have woken somebody calls it before letting the lock
- * go. */
+/* Handlers of all tasks that were woken; lock held.  Whoever may have woken somebody calls it before letting
+ * the lock go. */
 void run_woken(void);
 /* Forgets the call of a task: queues, data. */
 void call_abandon(struct task *t);
@@ -97,7 +98,8 @@ void notify_send(uint64_t id, long result, uint32_t flags);
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 /* A signal stop is being dealt with: lock held. */
 void notify_settled(void);
-/* What the host has asked between these two questions: has it been received, and came any of it from this thread? */
+/* What the host has asked between these two questions: has it been received, and came any of it from this
+ * thread? */
 enum notify_gap { ALL_RECEIVED, SOME_MISSING, ASKED_AGAIN };
 enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid);
 

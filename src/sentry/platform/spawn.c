@@ -50,7 +50,8 @@ static int find_program(struct task *t, const struct oci_process *spec, struct i
 	int result = -ENOENT;
 	if (strchr(name, '/'))
 		return image_open(t, AT_FDCWD, name, PATH_FOLLOW, ret);
-	for (const char *dir = path_variable(spec); dir; dir = strchr(dir, ':') ? strchr(dir, ':') + 1 : NULL) {
+	for (const char *dir = path_variable(spec); dir;
+	     dir = strchr(dir, ':') ? strchr(dir, ':') + 1 : NULL) {
 		int len = (int)strcspn(dir, ":");
 		int n = snprintf(path, sizeof(path), "%.*s/%s", len ? len : 1, len ? dir : ".", name);
 		if (n < 0 || (size_t)n >= sizeof(path))
@@ -181,8 +182,9 @@ static void run_spawn(struct trace_request *q)
 	kernel_tell();
 }
 
-int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs, struct creds *creds,
-		   void (*on_exit)(void *data, int status), void *data, struct task **ret, struct err *err)
+int platform_spawn(const struct oci_process *spec, struct fd_table *files, struct fs_context *fs,
+		   struct creds *creds, void (*on_exit)(void *data, int status), void *data,
+		   struct task **ret, struct err *err)
 {
 	struct task *t = spec->args.n ? task_new(NULL, 0, 0) : NULL;
 	if (!t) {
@@ -195,7 +197,8 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	t->fs = fs;
 	t->creds = creds;
 	for (int i = 0; i < RLIM_NLIMITS; i++)
-		(void)getrlimit((__rlimit_resource_t)i, &t->process->limits[i]); /* the container's, as for `ns` */
+		(void)getrlimit((__rlimit_resource_t)i,
+				&t->process->limits[i]); /* the container's, as for `ns` */
 	struct spawn x = {.request.run = run_spawn, .spec = spec, .task = t, .err = err};
 	if (trace_is_main())
 		run_spawn(&x.request);

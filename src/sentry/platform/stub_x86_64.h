@@ -13,8 +13,8 @@
 #define STUB_LIST_MAX 0x4000 /* and has this size */
 
 #define STUB_COMMAND_SIZE 64
-#define STUB_END	  -1 /* stack pointer, address to go to */
-#define STUB_ZERO	  -2 /* address, length */
+#define STUB_END	  -1	     /* stack pointer, address to go to */
+#define STUB_ZERO	  -2	     /* address, length */
 #define STUB_TRY	  0x40000000 /* added to a call's number: its failure does not matter */
 
 #ifndef __ASSEMBLER__

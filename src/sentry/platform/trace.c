@@ -121,7 +121,8 @@ static bool orphan_take(pid_t pid)
 	return false;
 }
 
-/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just before. */
+/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just
+ * before. */
 static void orphans_kill(struct kernel_timer *timer unused)
 {
 	int64_t now = now_monotonic(), next = INT64_MAX;
@@ -150,7 +151,8 @@ static void orphan_add(pid_t pid)
 	}
 	tracer.orphans[tracer.norphans++] = (struct orphan){pid, now_monotonic()};
 	tracer.orphan_timer.fire = orphans_kill;
-	if (!tracer.orphan_timer.armed && timer_arm(&tracer.orphan_timer, now_monotonic() + orphan_patience) < 0)
+	if (!tracer.orphan_timer.armed &&
+	    timer_arm(&tracer.orphan_timer, now_monotonic() + orphan_patience) < 0)
 		kernel_log("no memory for a timer");
 }
 
@@ -203,7 +205,7 @@ static void set_result(struct task *t, struct user_regs_struct *regs, long resul
 {
 	regs->rax = (uint64_t)result;
 	if (result > RESTART_SYS || result < RESTART_NOHAND)
-		regs->orig_rax = (uint64_t)-1; /* nothing to restart */
+		regs->orig_rax = (uint64_t)-1;		       /* nothing to restart */
 	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, regs); /* killed: no matter */
 }
 
@@ -223,8 +225,8 @@ static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int 
 }
 
 /*
- * The signal came before the call reached us.  On Linux it would have come before or after the call: calls that do not
- * wait know no EINTR, and those that do wait from now on.
+ * The signal came before the call reached us.  On Linux it would have come before or after the call: calls
+ * that do not wait know no EINTR, and those that do wait from now on.
  */
 static void begin_again(const struct task *t)
 {
@@ -279,7 +281,8 @@ void trace_zygote_asked(uint64_t id)
 	if (!tracer.zygote_sent)
 		return; /* an older question */
 	struct platform_task *pt;
-	list_each (pt, &tracer.doubtful, struct platform_task, doubtful) {
+	list_each(pt, &tracer.doubtful, struct platform_task, doubtful)
+	{
 		enum notify_gap gap = notify_between(pt->task->call.id, id, pt->task->host_tid);
 		/* Some worker may have been slow to note what it has received. */
 		if (gap == SOME_MISSING && pt->doubts++ < DOUBTS_MAX)
@@ -393,7 +396,9 @@ static void on_traced_call(struct task *t)
 	}
 	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0)
 		return; /* killed */
-	t->call = (struct call){.nr = (int)regs.orig_rax, .ip = regs.rip, .deadline = INT64_MAX,
+	t->call = (struct call){.nr = (int)regs.orig_rax,
+				.ip = regs.rip,
+				.deadline = INT64_MAX,
 				.args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
 	t->state = CALL_RUNNING;
 	pt->undelivered = pt->answered = false;

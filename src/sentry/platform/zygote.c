@@ -45,8 +45,8 @@ enum { OOM_SCORE_ABOVE = 100, OOM_SCORE_MAX = 1000, REPORT_FD = STUB_FD - 1 };
 struct zygote zygote = {.pid = -1, .pidns_fd = -1};
 
 static const unsigned long ptrace_options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE |
-					    PTRACE_O_TRACEFORK |
-					    PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESECCOMP;
+					    PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
+					    PTRACE_O_TRACESECCOMP;
 
 /* ---- in the zygote ---- */
 
@@ -54,7 +54,8 @@ static int write_proc(const char *file, const char *text, struct err *err)
 {
 	autoclose int fd = openat(kernel.proc_fd, file, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		return err_sys(err, "cannot write \"%s\" to /proc/%s of the guest's first process", text, file);
+		return err_sys(err, "cannot write \"%s\" to /proc/%s of the guest's first process", text,
+			       file);
 	return 0;
 }
 
@@ -192,7 +193,8 @@ static _Noreturn void become_zygote(const struct plan *x)
 	if (!r)
 		r = fd_close_from(0, keep, 2, false);
 	if (!r) {
-		long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &x->filter);
+		long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+					SECCOMP_FILTER_FLAG_NEW_LISTENER, &x->filter);
 		if (listener < 0)
 			(void)err_sys(&err, "cannot install the guest's filter");
 		else /* the tracer reads the listener's number there */
@@ -318,15 +320,17 @@ pid_t zygote_fork(struct err *err)
 	unsigned long child = 0;
 
 	trace_ptrace(PTRACE_INTERRUPT, zygote.pid, 0);
-	if (wait_event(zygote.pid, PTRACE_EVENT_STOP) < 0 || ptrace(PTRACE_GETREGS, zygote.pid, NULL, &regs) < 0)
+	if (wait_event(zygote.pid, PTRACE_EVENT_STOP) < 0 ||
+	    ptrace(PTRACE_GETREGS, zygote.pid, NULL, &regs) < 0)
 		return err_set(err, ECHILD, "the guest's zygote has ended");
 	regs.rip = zygote.stub_base + (uint64_t)(stub_syscall - stub_image);
 	regs.orig_rax = (uint64_t)-1;
 	regs.rax = SYS_clone;
 	regs.rdi = SIGCHLD;
 	regs.rsi = regs.rdx = regs.r10 = regs.r8 = 0;
-	if (ptrace(PTRACE_SETREGS, zygote.pid, NULL, &regs) < 0 || trace_ptrace(PTRACE_CONT, zygote.pid, 0) < 0 ||
-	    wait_event(zygote.pid, PTRACE_EVENT_FORK) < 0 || ptrace(PTRACE_GETEVENTMSG, zygote.pid, NULL, &child) < 0)
+	if (ptrace(PTRACE_SETREGS, zygote.pid, NULL, &regs) < 0 ||
+	    trace_ptrace(PTRACE_CONT, zygote.pid, 0) < 0 || wait_event(zygote.pid, PTRACE_EVENT_FORK) < 0 ||
+	    ptrace(PTRACE_GETEVENTMSG, zygote.pid, NULL, &child) < 0)
 		return err_set(err, EAGAIN, "cannot make a process of the guest");
 	trace_ptrace(PTRACE_CONT, zygote.pid, 0);
 	if (wait_event((pid_t)child, PTRACE_EVENT_STOP) < 0)
