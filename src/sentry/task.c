@@ -193,7 +193,7 @@ struct task *task_new(struct process *process, pid_t host_tid, pid_t tid)
 }
 
 /* A process inherits from the one that made it. */
-static int inherit(struct process *p, const struct process *from)
+static int process_inherit(struct process *p, const struct process *from)
 {
 	memcpy(p->limits, from->limits, sizeof(p->limits));
 	p->tty = from->tty;
@@ -223,7 +223,8 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 	} else {
 		t->fs = fs_copy(parent->fs);
 	}
-	if (!t->files || !t->fs || (!(flags & CLONE_THREAD) && inherit(t->process, parent->process) < 0)) {
+	if (!t->files || !t->fs ||
+	    (!(flags & CLONE_THREAD) && process_inherit(t->process, parent->process) < 0)) {
 		task_end(t, SIGKILL);
 		return NULL;
 	}

@@ -12,7 +12,7 @@ enum { PAGE = 4096, PHDRS_MAX = 65536 / sizeof(Elf64_Phdr), ALIGN_MAX = 1 << 30 
 
 static const uint64_t address_max = UINT64_C(0x7ffffffff000); /* TASK_SIZE of x86-64 */
 
-static int read_at(int fd, void *to, size_t n, uint64_t offset)
+static int elf_read_at(int fd, void *to, size_t n, uint64_t offset)
 {
 	if (offset > INT64_MAX - n)
 		return -EINVAL;
@@ -24,7 +24,7 @@ static int read_at(int fd, void *to, size_t n, uint64_t offset)
 
 static int read_header(int fd, Elf64_Ehdr *h)
 {
-	if (read_at(fd, h, sizeof(*h), 0) < 0)
+	if (elf_read_at(fd, h, sizeof(*h), 0) < 0)
 		return -ENOEXEC;
 	if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || (h->e_type != ET_EXEC && h->e_type != ET_DYN) ||
 	    h->e_machine != EM_X86_64 || h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0 ||
@@ -42,11 +42,11 @@ static int read_interp(int fd, const Elf64_Phdr *p, struct elf_object *x)
 	x->interp = malloc(p->p_filesz);
 	if (!x->interp)
 		return -ENOMEM;
-	int r = read_at(fd, x->interp, p->p_filesz, p->p_offset);
+	int r = elf_read_at(fd, x->interp, p->p_filesz, p->p_offset);
 	return r ? r : x->interp[p->p_filesz - 1] ? -ENOEXEC : 0;
 }
 
-static int add_segment(const Elf64_Phdr *p, struct elf_object *x)
+static int take_segment(const Elf64_Phdr *p, struct elf_object *x)
 {
 	uint64_t end, file_end;
 	if (p->p_memsz == 0)
@@ -88,7 +88,7 @@ static int read_segments(int fd, const Elf64_Ehdr *h, const Elf64_Phdr *phdrs, s
 		else if (p->p_type == PT_GNU_STACK)
 			x->exec_stack = p->p_flags & PF_X;
 		else if (p->p_type == PT_LOAD)
-			r = add_segment(p, x);
+			r = take_segment(p, x);
 		if (!r && p->p_type == PT_LOAD && p->p_offset <= h->e_phoff &&
 		    h->e_phoff - p->p_offset < p->p_filesz)
 			x->phdrs = p->p_vaddr + (h->e_phoff - p->p_offset);
@@ -106,7 +106,7 @@ int elf_read(int fd, struct elf_object *ret)
 	autofree Elf64_Phdr *phdrs = malloc(h.e_phnum * sizeof(*phdrs));
 	if (!phdrs)
 		return -ENOMEM;
-	if (read_at(fd, phdrs, h.e_phnum * sizeof(*phdrs), h.e_phoff) < 0)
+	if (elf_read_at(fd, phdrs, h.e_phnum * sizeof(*phdrs), h.e_phoff) < 0)
 		return -ENOEXEC;
 	x.fixed = h.e_type == ET_EXEC;
 	x.entry = h.e_entry;

@@ -32,7 +32,7 @@ static struct {
 
 /* ---- timers: a binary heap ---- */
 
-static void place(struct kernel_timer *timer, size_t i)
+static void heap_put(struct kernel_timer *timer, size_t i)
 {
 	events.heap[i] = timer;
 	timer->heap_index = i;
@@ -41,8 +41,8 @@ static void place(struct kernel_timer *timer, size_t i)
 static void sift_up(struct kernel_timer *timer, size_t i)
 {
 	for (; i > 0 && events.heap[(i - 1) / 2]->at > timer->at; i = (i - 1) / 2)
-		place(events.heap[(i - 1) / 2], i);
-	place(timer, i);
+		heap_put(events.heap[(i - 1) / 2], i);
+	heap_put(timer, i);
 }
 
 static void sift_down(struct kernel_timer *timer, size_t i)
@@ -52,9 +52,9 @@ static void sift_down(struct kernel_timer *timer, size_t i)
 			child++;
 		if (events.heap[child]->at >= timer->at)
 			break;
-		place(events.heap[child], i);
+		heap_put(events.heap[child], i);
 	}
-	place(timer, i);
+	heap_put(timer, i);
 }
 
 /* An alarm that turns out to be too early costs one wake-up; moving it with each timer would cost more. */

@@ -95,7 +95,7 @@ static int put_args(struct image *x, const char *interp, const char *arg, const 
 
 /* ---- the way to the program ---- */
 
-static int open_program(struct task *t, int dirfd, const char *path, unsigned flags, struct image *x)
+static int open_image_file(struct task *t, int dirfd, const char *path, unsigned flags, struct image *x)
 {
 	fd_drop(&x->fd);
 	place_unref(x->place);
@@ -122,7 +122,7 @@ static int open_interp(struct task *t, struct image *x)
 
 /* "/dev/fd/N" and "/dev/fd/N/path" are what a script or the auxiliary vector can be told of such a program.
  */
-static char *name_of(int dirfd, const char *path)
+static char *program_name(int dirfd, const char *path)
 {
 	char *name = NULL;
 	if (*path == '/' || dirfd == AT_FDCWD)
@@ -134,12 +134,12 @@ static int follow_scripts(struct task *t, struct image *x, int dirfd, const char
 {
 	char line[SCRIPT_LINE + 1], next[SCRIPT_LINE + 1];
 	char *interp, *arg;
-	autofree char *name = name_of(dirfd, path);
+	autofree char *name = program_name(dirfd, path);
 	if (!name)
 		return -ENOMEM;
 	for (int depth = 0;; depth++) {
-		int r = depth ? open_program(t, AT_FDCWD, next, PATH_FOLLOW, x)
-			      : open_program(t, dirfd, path, flags, x);
+		int r = depth ? open_image_file(t, AT_FDCWD, next, PATH_FOLLOW, x)
+			      : open_image_file(t, dirfd, path, flags, x);
 		if (r)
 			return r;
 		memset(line, 0, sizeof(line));
@@ -163,8 +163,8 @@ int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, s
 	struct image *x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
-	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = x->tty_fd = x->tty_in_stub = -1;
-	x->path = name_of(dirfd, path);
+	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = -1;
+	x->path = program_name(dirfd, path);
 	int r = x->path ? follow_scripts(t, x, dirfd, path, at_flags) : -ENOMEM;
 	if (!r)
 		r = elf_read(x->fd, &x->elf);

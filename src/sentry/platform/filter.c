@@ -35,26 +35,26 @@ struct program {
 	bool trap_all;
 };
 
-static void emit(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
+static void put_insn(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
 {
 	if (p->n < PROGRAM_MAX) /* more is found out at the end */
 		p->insns[p->n] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
 	p->n++;
 }
 
-static void emit_load(struct program *p, size_t offset)
+static void put_load(struct program *p, size_t offset)
 {
-	emit(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+	put_insn(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-static void emit_return(struct program *p, uint32_t action)
+static void put_return(struct program *p, uint32_t action)
 {
-	emit(p, BPF_RET | BPF_K, action, 0, 0);
+	put_insn(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
 static void load_arg(struct program *p, int i, bool high)
 {
-	emit_load(p, offsetof(struct seccomp_data, args) + (size_t)i * 8 + (high ? 4 : 0));
+	put_load(p, offsetof(struct seccomp_data, args) + (size_t)i * 8 + (high ? 4 : 0));
 }
 
 /* ---- guards ---- */
@@ -63,22 +63,22 @@ static void load_arg(struct program *p, int i, bool high)
 static void guard_mask(struct program *p, int i, uint32_t mask, uint32_t otherwise)
 {
 	load_arg(p, i, false);
-	emit(p, BPF_JMP | BPF_JSET | BPF_K, ~mask, 0, 1);
-	emit_return(p, otherwise);
+	put_insn(p, BPF_JMP | BPF_JSET | BPF_K, ~mask, 0, 1);
+	put_return(p, otherwise);
 }
 
 static void guard_has(struct program *p, int i, uint32_t bits)
 {
 	load_arg(p, i, false);
-	emit(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
-	emit_return(p, TO_HANDLER);
+	put_insn(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
+	put_return(p, TO_HANDLER);
 }
 
 static void guard_high_zero(struct program *p, int i)
 {
 	load_arg(p, i, true);
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-	emit_return(p, TO_HANDLER);
+	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+	put_return(p, TO_HANDLER);
 }
 
 /* Passes if argument i (32 bits of it, and-ed with mask) is one of these. */
@@ -86,10 +86,10 @@ static void guard_values(struct program *p, int i, uint32_t mask, const uint32_t
 {
 	load_arg(p, i, false);
 	if (mask != UINT32_MAX)
-		emit(p, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+		put_insn(p, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
 	for (size_t k = 0; k < n; k++)
-		emit(p, BPF_JMP | BPF_JEQ | BPF_K, values[k], (uint8_t)(n - k), 0);
-	emit_return(p, TO_HANDLER);
+		put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, values[k], (uint8_t)(n - k), 0);
+	put_return(p, TO_HANDLER);
 }
 
 #define GUARD_VALUES(p, i, mask, ...)                                                                        \
@@ -143,10 +143,10 @@ static void emit_guarded(struct program *p, int nr)
 		GUARD_VALUES(p, 0, UINT32_MAX, P_ALL, P_PID, P_PGID);
 		break;
 	default: /* guarded, but by nothing that is known here: the handler sees to it */
-		emit_return(p, TO_HANDLER);
+		put_return(p, TO_HANDLER);
 		return;
 	}
-	emit_return(p, SECCOMP_RET_ALLOW);
+	put_return(p, SECCOMP_RET_ALLOW);
 }
 
 /* ---- the search ---- */
@@ -182,13 +182,13 @@ static void emit_search(struct program *p, int first, int last)
 		if (action(p, first) == UINT32_MAX)
 			emit_guarded(p, first);
 		else
-			emit_return(p, action(p, first));
+			put_return(p, action(p, first));
 		return;
 	}
 	int middle = first + (last - first + 1) / 2;
-	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)middle, 0, 1);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)middle, 0, 1);
 	size_t jump = p->n;
-	emit(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	put_insn(p, BPF_JMP | BPF_JA, 0, 0, 0);
 	emit_search(p, first, middle - 1);
 	if (jump < PROGRAM_MAX)
 		p->insns[jump].k = (uint32_t)(p->n - jump - 1);
@@ -201,17 +201,17 @@ int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
 	if (!p)
 		return err_oom(err);
 	p->trap_all = trap_all;
-	emit_load(p, offsetof(struct seccomp_data, arch));
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	emit_return(p, SECCOMP_RET_KILL_PROCESS);
-	emit_load(p, offsetof(struct seccomp_data, nr));
-	emit(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3);
+	put_load(p, offsetof(struct seccomp_data, arch));
+	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	put_return(p, SECCOMP_RET_KILL_PROCESS);
+	put_load(p, offsetof(struct seccomp_data, nr));
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3);
 	/* -1 is no x32 call, but a number like any other that does not exist. */
-	emit(p, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 0, 1);
-	emit_return(p, TO_HANDLER);
-	emit_return(p, SECCOMP_RET_KILL_PROCESS);
-	emit(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);
-	emit_return(p, TO_HANDLER);
+	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 0, 1);
+	put_return(p, TO_HANDLER);
+	put_return(p, SECCOMP_RET_KILL_PROCESS);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);
+	put_return(p, TO_HANDLER);
 	emit_search(p, 0, call_count() - 1);
 	if (p->n > PROGRAM_MAX)
 		return err_set(

@@ -47,8 +47,8 @@ struct loader {
 	bool full;
 };
 
-static void add(struct loader *l, int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
-		uint64_t f)
+static void add_command(struct loader *l, int64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+			uint64_t e, uint64_t f)
 {
 	if ((l->n + 1) * sizeof(*l->list) > LIST_ROOM) {
 		l->full = true;
@@ -69,34 +69,35 @@ static uint64_t page_up(uint64_t x)
 
 /* ---- objects ---- */
 
-static void add_segment(struct loader *l, const struct elf_segment *s, uint64_t base, int fd)
+static void load_segment(struct loader *l, const struct elf_segment *s, uint64_t base, int fd)
 {
 	const uint64_t fixed = MAP_PRIVATE | MAP_FIXED, none = (uint64_t)-1;
 	uint64_t start = page_down(base + s->vaddr), file_end = base + s->vaddr + s->filesz;
 	uint64_t end = page_up(base + s->vaddr + s->memsz), mapped = start;
 	if (s->filesz) {
-		add(l, SYS_mmap, start, page_up(file_end) - start, (uint64_t)s->prot, fixed, (uint64_t)fd,
-		    page_down(s->offset));
+		add_command(l, SYS_mmap, start, page_up(file_end) - start, (uint64_t)s->prot, fixed,
+			    (uint64_t)fd, page_down(s->offset));
 		mapped = page_up(file_end);
 		/* A read-only segment with a tail that ought to be zero: Linux leaves it, too. */
 		if (s->memsz > s->filesz && mapped > file_end && s->prot & PROT_WRITE)
-			add(l, STUB_ZERO, file_end, mapped - file_end, 0, 0, 0, 0);
+			add_command(l, STUB_ZERO, file_end, mapped - file_end, 0, 0, 0, 0);
 	}
 	if (end > mapped)
-		add(l, SYS_mmap, mapped, end - mapped, (uint64_t)s->prot, fixed | MAP_ANONYMOUS, none, 0);
+		add_command(l, SYS_mmap, mapped, end - mapped, (uint64_t)s->prot, fixed | MAP_ANONYMOUS, none,
+			    0);
 }
 
 static void add_object(struct loader *l, const struct elf_object *o, uint64_t base, int fd)
 {
-	add(l, SYS_mmap, base + o->low, o->high - o->low, PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
+	add_command(l, SYS_mmap, base + o->low, o->high - o->low, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, (uint64_t)-1, 0);
 	uint64_t end = base + o->low;
 	for (size_t i = 0; i < o->nsegments; i++) {
 		const struct elf_segment *s = &o->segments[i];
 		uint64_t start = page_down(base + s->vaddr);
 		if (start > end)
-			add(l, SYS_munmap, end, start - end, 0, 0, 0, 0);
-		add_segment(l, s, base, fd);
+			add_command(l, SYS_munmap, end, start - end, 0, 0, 0, 0);
+		load_segment(l, s, base, fd);
 		end = MAX_OF(end, page_up(base + s->vaddr + s->memsz));
 	}
 }
@@ -200,7 +201,7 @@ struct strings {
 	size_t n;
 };
 
-static int put_string(struct strings *s, const char *text)
+static int add_string(struct strings *s, const char *text)
 {
 	size_t n = strlen(text) + 1;
 	if (n > sizeof(s->text) - s->n)
@@ -219,7 +220,7 @@ static int put_script_args(struct loader *l, const struct frame *f, struct strin
 {
 	const struct image *x = l->x;
 	for (size_t i = 0; i < x->nargs; i++)
-		if (put_string(s, x->args[i]) < 0)
+		if (add_string(s, x->args[i]) < 0)
 			return -E2BIG;
 	*ret_copied = 0;
 	if (f->argc < 2)
@@ -238,7 +239,7 @@ static int write_frame(struct loader *l, struct frame *f, uint64_t sp)
 	const struct image *x = l->x;
 	autofree struct strings *s = calloc(1, sizeof(*s));
 	size_t copied = 0, own = f->argc ? f->argc - 1 : 0, nargs = x->nargs ? x->nargs + own : f->argc;
-	if (!s || put_string(s, x->path) < 0)
+	if (!s || add_string(s, x->path) < 0)
 		return s ? -E2BIG : -ENOMEM;
 	size_t args_at = s->n;
 	int r = x->nargs ? put_script_args(l, f, s, &copied) : 0;
@@ -314,7 +315,7 @@ static void fill_map(struct loader *l)
 }
 
 /* Names and numbers that the commands point to stand behind them. */
-static int write_list(struct loader *l, uint64_t sp)
+static int write_commands(struct loader *l, uint64_t sp)
 {
 	const struct image *x = l->x;
 	char tail[PAGE] = {0};
@@ -329,21 +330,21 @@ static int write_list(struct loader *l, uint64_t sp)
 	if (x->interp_fd >= 0)
 		add_object(l, &x->interp, l->interp_base, x->interp_in_stub);
 	if (x->elf.exec_stack)
-		add(l, SYS_mprotect, page_down(sp), PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN,
-		    0, 0, 0);
-	add(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
-	add(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0, 0);
+		add_command(l, SYS_mprotect, page_down(sp), PAGE,
+			    PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN, 0, 0, 0);
+	add_command(l, SYS_prctl + STUB_TRY, PR_SET_NAME, tail_at, 0, 0, 0, 0);
+	add_command(l, SYS_prctl + STUB_TRY, PR_SET_MM, PR_SET_MM_MAP, tail_at + map_at, sizeof(l->map), 0,
+		    0);
 	if (x->new_session) {
-		add(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
-		if (x->tty_in_stub >= 0)
-			add(l, SYS_ioctl + STUB_TRY, (uint64_t)x->tty_in_stub, TIOCSCTTY, 0, 0, 0, 0);
+		add_command(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
 		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
-		add(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
+		add_command(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
 	}
-	add(l, SYS_close_range, (uint64_t)x->in_stub,
-	    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
-	add(l, STUB_END, l->sp, x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry,
-	    0, 0, 0, 0);
+	add_command(l, SYS_close_range, (uint64_t)x->in_stub,
+		    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
+	add_command(l, STUB_END, l->sp,
+		    x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry, 0, 0, 0,
+		    0);
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));
@@ -369,5 +370,5 @@ int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)
 		return -ENOMEM;
 	fill_aux(&l, &f);
 	r = write_frame(&l, &f, sp);
-	return r ? r : write_list(&l, sp);
+	return r ? r : write_commands(&l, sp);
 }

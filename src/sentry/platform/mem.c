@@ -36,7 +36,7 @@ int platform_lend(struct task *t, int host_fd)
 	return notify_add_fd(t->call.id, host_fd, -1, true);
 }
 
-static int check_access(const struct file *f, int prot, int type)
+static int may_map(const struct file *f, int prot, int type)
 {
 	if (type == MAP_SHARED && prot & PROT_WRITE && !file_can_write(f))
 		return -EACCES;
@@ -75,7 +75,7 @@ static long map_file(struct task *t, struct call *c)
 		return -EOVERFLOW;
 	if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
 		return -EINVAL;
-	int r = check_access(f, prot, type == MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED);
+	int r = may_map(f, prot, type == MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED);
 	if (r)
 		return r;
 	int host_fd = f->ops->map(f, prot, flags);

@@ -75,7 +75,7 @@ void call_abandon(struct task *t)
 }
 
 /* Sends the answer; where the thread does not wait any more, the result is kept. */
-static void answer(struct task *t, long result)
+static void answer_call(struct task *t, long result)
 {
 	struct platform_task *pt = t->platform;
 	struct seccomp_notif_resp x = {.id = t->call.id};
@@ -104,12 +104,12 @@ static void end_call(struct task *t, long result)
 		release_data(t);
 	call_trace(t, &t->call, result);
 	if (result != CALL_GONE)
-		answer(t, result);
+		answer_call(t, result);
 	t->state = CALL_IDLE;
 }
 
 /* What the handler said. */
-static void settle(struct task *t, long result)
+static void settle_call(struct task *t, long result)
 {
 	struct platform_task *pt = t->platform;
 	if (result == CALL_PARK && !pt->dead) {
@@ -133,7 +133,7 @@ static bool is_native(const struct call *c)
 static void run_call(struct task *t)
 {
 	t->state = CALL_RUNNING;
-	settle(t, is_native(&t->call) ? CALL_HOST : call_dispatch(t));
+	settle_call(t, is_native(&t->call) ? CALL_HOST : call_dispatch(t));
 }
 
 void task_wake(struct task *t)
@@ -189,7 +189,7 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 	pt->resume = false;
 	if (pt->undelivered && same) {
 		c->id = n->id;
-		answer(t, pt->result);
+		answer_call(t, pt->result);
 		return true;
 	}
 	return false;
@@ -249,7 +249,7 @@ static struct {
 	_Atomic unsigned n;
 } recent;
 
-static void note(const struct seccomp_notif *n)
+static void note_received(const struct seccomp_notif *n)
 {
 	unsigned i = recent.n++ % RECENT;
 	recent.id[i] = n->id;
@@ -283,7 +283,7 @@ static void *work(void *data unused)
 			kernel_log("no more notifications: %s", err_text(errno));
 			return NULL;
 		}
-		note(&n);
+		note_received(&n);
 		kernel_lock();
 		if (!is_stale(&n, before))
 			notify_receive(&n);

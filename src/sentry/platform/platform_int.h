@@ -161,6 +161,14 @@ void mask_delivers(struct task *t, int sig);
 /* In a stop by SIGTRAP: true = it was that one. */
 bool mask_entered(struct task *t);
 
+/* ---- spawn.c ---- */
+
+/*
+ * What limits the sandbox was started with: those of its processes.  From now on the sentry may have many more files,
+ * since it has all of the guest's; and the stubs, who inherit it, may be given any number.
+ */
+void spawn_limits(void);
+
 /* ---- exec.c ---- */
 
 /* The sandbox's exec event: the stub's image is in place of the old program. */

@@ -68,7 +68,7 @@ void remote_free(struct task *t)
 	t->platform->remote = NULL;
 }
 
-static bool begin(struct task *t, struct remote *x)
+static bool begin_other(struct task *t, struct remote *x)
 {
 	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &x->before) < 0)
 		return false;
@@ -93,7 +93,7 @@ static bool begin(struct task *t, struct remote *x)
 }
 
 /* The trapped call is made again by the thread itself. */
-static void again(struct task *t, struct remote *x)
+static void call_again(struct task *t, struct remote *x)
 {
 	struct user_regs_struct regs = x->before;
 	regs.rip -= SYSCALL_SIZE;
@@ -103,7 +103,7 @@ static void again(struct task *t, struct remote *x)
 	t->platform->resume = true;
 }
 
-static void end(struct task *t, struct remote *x)
+static void end_other(struct task *t, struct remote *x)
 {
 	struct user_regs_struct regs;
 	long result = -EINTR;
@@ -113,7 +113,7 @@ static void end(struct task *t, struct remote *x)
 		result = -EINTR;
 	result = x->finish ? x->finish(t, &t->call, result, x->scratch_at) : result;
 	if (result == CALL_PARK) {
-		again(t, x);
+		call_again(t, x);
 	} else {
 		x->before.rax = (uint64_t)result;
 		x->before.orig_rax = (uint64_t)-1;
@@ -137,14 +137,14 @@ bool remote_stopped(struct task *t, int event, int sig)
 	if (x->phase == ASKED) {
 		if (sig != SIGTRAP)
 			return false; /* a group's stop */
-		if (!begin(t, x)) {
+		if (!begin_other(t, x)) {
 			platform_kill(t->process, SIGKILL);
 			return true;
 		}
 	} else if (sig == SYSCALL_STOP && !x->entered) {
 		x->entered = true;
 	} else if (sig == SYSCALL_STOP) {
-		end(t, x);
+		end_other(t, x);
 		(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
 		return true;
 	}

@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-enum { ARGS_MAX = 120 << 10, NOT_FOUND = 127, NOT_EXECUTABLE = 126, RED_ZONE = 128 };
+enum { ARGS_MAX = 120 << 10, NOT_FOUND = 127, NOT_EXECUTABLE = 126, RED_ZONE = 128, FILES_MAX = 1 << 20 };
 
 struct spawn {
 	struct trace_request request;
@@ -32,6 +32,20 @@ struct spawn {
 	int result;
 	bool done;
 };
+
+static struct rlimit guest_limits[RLIM_NLIMITS];
+
+void spawn_limits(void)
+{
+	struct rlimit files = {FILES_MAX, FILES_MAX};
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		(void)getrlimit((__rlimit_resource_t)i, &guest_limits[i]); /* cannot fail: our own */
+	if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return;
+	files = guest_limits[RLIMIT_NOFILE];
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files); /* as it was is good enough */
+}
 
 /* ---- the program ---- */
 
@@ -43,7 +57,7 @@ static const char *path_variable(const struct oci_process *spec)
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 }
 
-static int find_program(struct task *t, const struct oci_process *spec, struct image **ret)
+static int search_program(struct task *t, const struct oci_process *spec, struct image **ret)
 {
 	const char *name = spec->args.v[0];
 	char path[PATH_MAX];
@@ -74,7 +88,7 @@ struct block {
 	char *bytes; /* of size */
 };
 
-static void put_list(struct block *b, const str_list *list, uint64_t start, size_t *strings, size_t *words)
+static void put_pointers(struct block *b, const str_list *list, uint64_t start, size_t *strings, size_t *words)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		size_t n = strlen(list->v[i]) + 1;
@@ -104,9 +118,9 @@ static int make_block(const struct oci_process *spec, uint64_t top, struct block
 	uint64_t start = (top - b.size) & ~UINT64_C(15);
 	size_t string = words, word = 0;
 	b.argv = start;
-	put_list(&b, &spec->args, start, &string, &word);
+	put_pointers(&b, &spec->args, start, &string, &word);
 	b.envp = start + word;
-	put_list(&b, &spec->env, start, &string, &word);
+	put_pointers(&b, &spec->env, start, &string, &word);
 	b.empty = start + string;
 	b.top = start;
 	*ret = b;
@@ -140,7 +154,7 @@ static int launch(struct task *t, const struct oci_process *spec, struct err *er
 {
 	if (fchdir(kernel.self_fd_fd) < 0) /* before the first process nobody has gone there yet */
 		return err_sys(err, "cannot enter /proc/self/fd");
-	int r = find_program(t, spec, &t->platform->image);
+	int r = search_program(t, spec, &t->platform->image);
 	if (r) {
 		(void)err_num(err, r, "cannot execute \"%s\"", spec->args.v[0]);
 		err->exit_status = r == -ENOENT || r == -ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
@@ -196,8 +210,7 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	t->files = files;
 	t->fs = fs;
 	t->creds = creds;
-	for (int i = 0; i < RLIM_NLIMITS; i++)
-		(void)getrlimit((__rlimit_resource_t)i,
+	memcpy(t->process->limits, guest_limits, sizeof(guest_limits));
 				&t->process->limits[i]); /* the container's, as for `ns` */
 	struct spawn x = {.request.run = run_spawn, .spec = spec, .task = t, .err = err};
 	if (trace_is_main())

@@ -64,7 +64,7 @@ static void go_on(pid_t pid, int sig)
 }
 
 /* It stays stopped: the event is taken, so that the next one can be seen. */
-static void hold(pid_t pid)
+static void keep_stopped(pid_t pid)
 {
 	int status;
 	(void)waitpid(pid, &status, __WALL | WNOHANG | WSTOPPED);
@@ -269,7 +269,7 @@ static bool is_doubtful(struct task *t, int sig)
 	pt->held = true;
 	pt->held_signal = sig;
 	pt->answered = false;
-	hold(t->host_tid);
+	keep_stopped(t->host_tid);
 	pt->doubts = 0;
 	list_append(&tracer.doubtful, &pt->doubtful);
 	ask_zygote();
@@ -336,7 +336,7 @@ static void on_interrupt(struct task *t)
 	go_on(t->host_tid, 0);
 }
 
-static void on_signal(struct task *t, int sig)
+static void on_delivery(struct task *t, int sig)
 {
 	notify_settled();
 	if (sig == SIGTRAP && mask_entered(t))
@@ -349,7 +349,7 @@ static void on_signal(struct task *t, int sig)
 	}
 	t->platform->held = true;
 	t->platform->held_signal = sig;
-	hold(t->host_tid);
+	keep_stopped(t->host_tid);
 }
 
 struct ended_call {
@@ -420,7 +420,8 @@ static void on_traced_call(struct task *t)
 static void on_exec(pid_t pid)
 {
 	unsigned long former = 0;
-	hold(pid); /* while nobody has taken the event, the host takes this pid for that of the old leader */
+	keep_stopped(pid); /* while nobody has taken the event, the host takes this pid for that of the old
+			      leader */
 	if (ptrace(PTRACE_GETEVENTMSG, pid, NULL, &former) < 0)
 		return;
 	struct task *t = task_by_host((pid_t)former);
@@ -467,7 +468,7 @@ static void on_stop(pid_t pid, int code)
 		go_on(pid, 0); /* requests are run in any case */
 	} else if (!t) {
 		orphan_add(pid);
-		hold(pid);
+		keep_stopped(pid);
 	} else if (event == PTRACE_EVENT_CLONE || event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK) {
 		on_birth(t);
 	} else if (event == PTRACE_EVENT_SECCOMP) {
@@ -475,7 +476,7 @@ static void on_stop(pid_t pid, int code)
 	} else if (event == PTRACE_EVENT_EXEC) {
 		on_exec(pid);
 	} else if (event == 0) {
-		on_signal(t, sig);
+		on_delivery(t, sig);
 	} else if (t->platform->remote && remote_stopped(t, event, sig)) {
 		return;
 	} else if (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
@@ -494,6 +495,7 @@ int platform_init(const struct boot *boot, struct err *err)
 {
 	tracer.main_tid = (pid_t)syscall(SYS_gettid);
 	kernel.boot = boot;
+	spawn_limits();
 	int r = events_init(err);
 	return r ? r : zygote_start(err);
 }

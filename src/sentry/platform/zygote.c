@@ -60,7 +60,7 @@ static int write_proc(const char *file, const char *text, struct err *err)
 }
 
 /* One id, which has no rights at all outside, and none inside either. */
-static int enter_namespaces(bool with_root, struct err *err)
+static int make_guest_namespaces(bool with_root, struct err *err)
 {
 	char map[64];
 	uid_t uid = geteuid();
@@ -131,16 +131,6 @@ static int raise_oom_score(struct err *err)
 	return write_proc("self/oom_score_adj", text, err);
 }
 
-/* Descriptors may be injected at any number that the guest has. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* as it was is good enough */
-	}
-}
-
 struct plan {
 	int stub_fd, root_fd, report_fd, seized_fd;
 	struct sock_fprog filter;
@@ -152,9 +142,8 @@ static int undress(const struct plan *x, struct err *err)
 	if (read(x->seized_fd, &go, 1) != 1)
 		return err_set(err, ECANCELED, "the sentry has gone");
 	int r = raise_oom_score(err);
-	raise_descriptor_limit();
 	if (!r)
-		r = enter_namespaces(x->root_fd < 0, err);
+		r = make_guest_namespaces(x->root_fd < 0, err);
 	if (!r)
 		r = leave_root(x->root_fd, err);
 	if (!r)
