@@ -305,43 +305,87 @@ static int root_lookup(struct task *t, const struct synth_node *dir, const char 
 	return 0;
 }
 
-struct pid_lister {
-	uint64_t at, from;
-	synth_list *each;
-	void *data;
+/*
+ * Ids in ascending order, each with where the listing goes on behind it: who lists while processes come and
+ * go misses none that stays and sees none twice.
+ */
+struct id_list {
+	pid_t *ids;
+	size_t n, room;
+	bool failed;
 };
 
-static int list_pid(struct process *p, void *data)
+static void add_id(struct id_list *l, pid_t id)
 {
-	struct pid_lister *l = data;
-	struct synth_node node = {.type = &pid_dir.type, .pid = p->pid};
+	if (l->n == l->room) {
+		size_t room = l->room ? l->room * 2 : 64;
+		pid_t *bigger = realloc(l->ids, room * sizeof(*bigger));
+
+		if (!bigger) {
+			l->failed = true;
+			return;
+		}
+		l->ids = bigger;
+		l->room = room;
+	}
+	l->ids[l->n++] = id;
+}
+
+static int add_process(struct process *p, void *data)
+{
+	add_id(data, p->pid);
+	return 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Those from `from` - `base` on; frees the list. */
+static int list_ids(struct id_list *l, struct synth_node node, uint64_t base, uint64_t from, synth_list *each,
+		    void *data)
+{
+	autofree pid_t *ids = l->ids;
 	char name[16];
 
-	if (l->at++ < l->from)
-		return 0;
-	(void)snprintf(name, sizeof(name), "%d", p->pid);
-	return !l->each(l->data, name, &node);
+	if (l->failed)
+		return -ENOMEM;
+	if (l->n)
+		qsort(ids, l->n, sizeof(*ids), compare_ids);
+	for (size_t i = 0; i < l->n; i++) {
+		if (base + (uint64_t)ids[i] < from)
+			continue;
+		if (node.type == &pid_dir.type)
+			node.pid = ids[i];
+		else
+			node.tid = ids[i];
+		node.after = base + (uint64_t)ids[i] + 1;
+		(void)snprintf(name, sizeof(name), "%d", ids[i]);
+		if (!each(data, name, &node))
+			break;
+	}
+	return 0;
 }
 
 static int root_list(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each,
 		     void *data)
 {
 	const uint64_t fixed = ARRAY_LEN(root_entries) - 1;
-	struct pid_lister l = {.at = fixed, .from = from, .each = each, .data = data};
+	struct id_list l = {0};
 
-	if (from < fixed) {
-		/* The tail of a full buffer must not go on with pids: look whether all entries were taken. */
-		for (uint64_t i = from; i < fixed; i++) {
-			struct synth_node node;
-
-			make_node(dir, &root_entries[i], &node);
-			if (!each(data, root_entries[i].name, &node))
-				return 0;
-		}
-	}
 	(void)t;
-	process_each(list_pid, &l);
-	return 0;
+	for (uint64_t i = from; i < fixed; i++) {
+		struct synth_node node;
+
+		make_node(dir, &root_entries[i], &node);
+		if (!each(data, root_entries[i].name, &node))
+			return 0;
+	}
+	process_each(add_process, &l);
+	return list_ids(&l, (struct synth_node){.type = &pid_dir.type}, fixed, from, each, data);
 }
 
 static const struct proc_entry proc_root_dir = {
@@ -373,21 +417,11 @@ int proc_task_list(struct task *t, const struct synth_node *dir, uint64_t from, 
 {
 	const struct process *p = proc_process(dir);
 	const struct task *thread;
-	uint64_t i = 0;
+	struct id_list l = {0};
 
 	(void)t;
 	if (!p)
 		return -ENOENT;
-	list_each(thread, &p->threads, struct task, in_process)
-	{
-		struct synth_node node = {.type = &tid_dir.type, .pid = p->pid, .tid = thread->tid};
-		char name[16];
-
-		if (i++ < from)
-			continue;
-		(void)snprintf(name, sizeof(name), "%d", thread->tid);
-		if (!each(data, name, &node))
-			break;
-	}
-	return 0;
+	list_each(thread, &p->threads, struct task, in_process) add_id(&l, thread->tid);
+	return list_ids(&l, (struct synth_node){.type = &tid_dir.type, .pid = p->pid}, 0, from, each, data);
 }
