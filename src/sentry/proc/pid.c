@@ -87,6 +87,14 @@ static int show_id_map(struct task *t, const struct synth_node *node, struct syn
 	return r;
 }
 
+static int show_cpuset(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	synth_printf(text, "/\n");
+	return 0;
+}
+
 static int show_setgroups(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	(void)t;
@@ -277,6 +285,11 @@ static const struct proc_entry ns_entries[] = {
 		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names) }     \
 	}
 
+#define MEM_FILE                                                                                             \
+	{                                                                                                    \
+		.name = "mem", .type = {.mode = S_IFREG | 0600, .open = proc_open_mem }                      \
+	}
+
 /* What a thread's directory has as well as a process's. */
 #define COMMON_ENTRIES                                                                                       \
 	PROC_FILE_MODE("auxv", 0400, show_inspected), PROC_FILE("cgroup", show_cgroup),                      \
@@ -286,9 +299,9 @@ static const struct proc_entry ns_entries[] = {
 		FUNCTION_DIR("fd", 0500, proc_fd_lookup, proc_fd_list),                                      \
 		FUNCTION_DIR("fdinfo", 0555, proc_fdinfo_lookup, proc_fdinfo_list),                          \
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
-		PROC_FILE("limits", proc_show_limits), PROC_FILE("loginuid", show_unset_id),                 \
-		PROC_FILE("maps", proc_show_maps), PROC_FILE("mountinfo", proc_show_mountinfo),              \
-		PROC_FILE("mounts", proc_show_mounts),                                                       \
+		PROC_FILE("cpuset", show_cpuset), PROC_FILE("limits", proc_show_limits),                     \
+		PROC_FILE("loginuid", show_unset_id), PROC_FILE("maps", proc_show_maps), MEM_FILE,           \
+		PROC_FILE("mountinfo", proc_show_mountinfo), PROC_FILE("mounts", proc_show_mounts),          \
 		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", ns_entries),       \
 		PROC_FILE("oom_score", show_own_name),                                                       \
 		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \
@@ -297,8 +310,8 @@ static const struct proc_entry ns_entries[] = {
 		PROC_FILE("sessionid", show_unset_id), PROC_FILE("setgroups", show_setgroups),               \
 		PROC_FILE("smaps", proc_show_smaps), PROC_FILE("smaps_rollup", proc_show_smaps_rollup),      \
 		PROC_FILE("stat", proc_show_stat), PROC_FILE("statm", proc_show_statm),                      \
-		PROC_FILE("status", proc_show_status), PROC_FILE("uid_map", show_id_map),                    \
-		PROC_FILE("wchan", show_zero)
+		PROC_FILE("status", proc_show_status), PROC_FILE("projid_map", show_id_map),                 \
+		PROC_FILE("uid_map", show_id_map), PROC_FILE("wchan", show_zero)
 
 const struct proc_entry proc_tid_entries[] = {
 	COMMON_ENTRIES,

@@ -233,6 +233,9 @@ static const struct proc_entry root_entries[] = {
 	FIXED_LINK("net", "self/net"),
 	PROC_LINK("self", read_self, NULL),
 	PROC_LINK("thread-self", read_thread_self, NULL),
+	/* As with all controllers in the unified hierarchy: a Java machine looks here first. */
+	FIXED_FILE("cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t0\t1\t1\ncpu\t0\t1\t1\n"
+			      "cpuacct\t0\t1\t1\nmemory\t0\t1\t1\npids\t0\t1\t1\n"),
 	/* What the boot loader told the machine is nothing of the container's. */
 	FIXED_FILE("cmdline", "\n"),
 	PROC_FILE("cpuinfo", proc_show_cpuinfo),

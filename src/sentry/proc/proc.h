@@ -95,6 +95,8 @@ PROC_LIST(proc_net_list);
 PROC_LOOKUP(proc_sysctl_net_lookup);
 PROC_LIST(proc_sysctl_net_list);
 
+int proc_open_mem(struct task *t, const struct synth_node *node, int flags, struct file **ret);
+
 /* Texts of single files. */
 #define PROC_SHOW(name) int name(struct task *t, const struct synth_node *node, struct synth_text *text)
 PROC_SHOW(proc_show_stat);
