@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /proc: its root, directories by table, and the way to the host's texts (proc.h). */
 #include "sentry/proc/proc.h"
+
 #include "base/file.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/sys/creds_int.h"
@@ -207,24 +208,34 @@ static const struct proc_entry tty_entries[] = {
 	{.name = NULL},
 };
 
-static int show_sysvipc(struct task *t, const struct synth_node *node, struct synth_text *text)
+static int show_shm(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
-	const char *name = proc_entry_of(node)->name;
-
 	(void)t;
-	if (streq(name, "shm"))
-		ipc_show_shm(text);
-	else if (streq(name, "sem"))
-		ipc_show_sem(text);
-	else
-		ipc_show_msg(text);
+	(void)node;
+	ipc_show_shm(text);
+	return 0;
+}
+
+static int show_sem(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	ipc_show_sem(text);
+	return 0;
+}
+
+static int show_msg(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	ipc_show_msg(text);
 	return 0;
 }
 
 static const struct proc_entry sysvipc_entries[] = {
-	PROC_FILE("msg", show_sysvipc),
-	PROC_FILE("sem", show_sysvipc),
-	PROC_FILE("shm", show_sysvipc),
+	PROC_FILE("msg", show_msg),
+	PROC_FILE("sem", show_sem),
+	PROC_FILE("shm", show_shm),
 	{.name = NULL},
 };
 
