@@ -40,8 +40,10 @@ struct call {
 	bool resumed;	  /* the handler runs again after a park */
 	bool timed_out;	  /* ... because the deadline has passed */
 	int64_t deadline; /* CLOCK_MONOTONIC, ns; INT64_MAX = none; kept over parks and host restarts */
-	uint64_t done;	  /* progress of a partly done transfer: what an interruption returns instead of EINTR */
-	void *data;	  /* what a handler keeps over parks; freed by release */
+	bool timed;    /* waits with a time of its own (SO_RCVTIMEO): a handler ends it with EINTR, whatever
+			  SA_RESTART */
+	uint64_t done; /* progress of a partly done transfer: what an interruption returns instead of EINTR */
+	void *data;    /* what a handler keeps over parks; freed by release */
 	void (*release)(struct task *t, void *data);
 };
 
@@ -91,4 +93,5 @@ int call_table_print(FILE *to);
 /* The rows' `sys_read` is handle_sys_read() in C: base/sys.h has functions of such names. */
 #define HANDLER(name)                                                                                        \
 	call_handler handle_##name;                                                                          \
-	long handle_##name(struct task *t __attribute__((__unused__)), struct call *c __attribute__((__unused__)))
+	long handle_##name(struct task *t __attribute__((__unused__)),                                       \
+			   struct call *c __attribute__((__unused__)))

@@ -52,6 +52,7 @@ long socket_wait(struct task *t, struct call *c, struct socket *s, unsigned flag
 		return -EAGAIN;
 	if (park_deadline(t, timeout) || c->timed_out)
 		return -EAGAIN;
+	c->timed = timeout > 0;
 	return park(t, q, events);
 }
 
@@ -305,6 +306,8 @@ HANDLER(sys_getsockopt)
 		r = socket_option_get(s, name, value, &len);
 	if (r > 0)
 		r = s->ops->get_option(t, s, level, name, value, &len);
+	if (r == -ERANGE && guest_put(t, c->args[4], &len) < 0) /* SO_PEERGROUPS: how much there would be */
+		return -EFAULT;
 	if (r < 0)
 		return r;
 	if (len > 0 && guest_write(t, c->args[3], value, (size_t)len) < 0)

@@ -201,6 +201,14 @@ static const struct option *find(int level, int name)
 	return NULL;
 }
 
+static bool level_known(int level)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (options[i].level == level)
+			return true;
+	return false;
+}
+
 static int not_there(const char *what, int level, int name)
 {
 	kernel_log("%s: level %d, option %d is not in the list of those that reach the host", what, level,
@@ -250,6 +258,8 @@ int inet_get_option(struct task *t unused, struct socket *s, int level, int name
 	if (level == SOL_SOCKET && name == SO_PEERCRED)
 		return option_bytes(&nobody, sizeof(nobody), value, len);
 	const struct option *o = find(level, name);
+	if (!o && !level_known(level) && s->domain == AF_INET)
+		return -EOPNOTSUPP; /* as the kernel answers, in the one family only */
 	if (!o)
 		return not_there("getsockopt", level, name);
 	socklen_t n = (socklen_t)MIN_OF(*len, (int)o->most);

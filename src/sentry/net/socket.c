@@ -19,6 +19,8 @@ static void io_follow(struct io *io, const struct message *m)
  */
 static ssize_t file_result(struct io *io, ssize_t r, int64_t timeout, int flags)
 {
+	if (io->task)
+		io->task->call.timed = timeout > 0;
 	if (r == -EAGAIN && timeout >= 0 && io->task && !(flags & O_NONBLOCK) &&
 	    park_deadline(io->task, timeout))
 		io->flags |= IO_NOWAIT;

@@ -2,6 +2,7 @@
 /* AF_UNIX: making, connecting and ending sockets, and what they tell of themselves. */
 #include "sentry/net/unix.h"
 #include "sentry/net/inet.h"
+#include "sentry/sys/pidfd.h"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -381,6 +382,16 @@ static int peer_groups(struct unix_socket *u, void *value, int *len)
 	return 0;
 }
 
+static int peer_pidfd(struct task *t, struct unix_socket *u, void *value, int *len)
+{
+	struct process *p = u->peer_creds.known ? process_find(u->peer_creds.id.pid) : NULL;
+
+	if (!p)
+		return u->peer_creds.known ? -ESRCH : -ENODATA;
+	int fd = pidfd_install(t, p, 0);
+	return fd < 0 ? fd : option_int(fd, value, len);
+}
+
 static int unix_get_option(struct task *t, struct socket *s, int level, int name, void *value, int *len)
 {
 	struct unix_socket *u = unix_of(s);
@@ -399,8 +410,7 @@ static int unix_get_option(struct task *t, struct socket *s, int level, int name
 	case SO_PEERGROUPS:
 		return peer_groups(u, value, len);
 	case SO_PEERPIDFD:
-		kernel_log("getsockopt: SO_PEERPIDFD is not there; SO_PEERCRED is");
-		return -ENOPROTOOPT;
+		return peer_pidfd(t, u, value, len);
 	case SO_ERROR:
 		return option_int(-socket_take_error(s), value, len);
 	case SO_SNDBUF:

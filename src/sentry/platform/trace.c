@@ -218,7 +218,10 @@ static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int 
 	if (matters && !signal_caught(t, sig))
 		return;
 	const struct call_row *row = call_row(c->nr);
-	long result = c->done ? (long)c->done : row && row->interrupted ? row->interrupted : RESTART_SYS;
+	long result = c->done			? (long)c->done
+		      : c->timed		? -EINTR
+		      : row && row->interrupted ? row->interrupted
+						: RESTART_SYS;
 	call_abandon(t);
 	call_trace(t, c, result);
 	set_result(t, regs, result);

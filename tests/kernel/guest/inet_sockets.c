@@ -164,6 +164,8 @@ static void options(void)
 	FAILS("short value", setsockopt(s[0], IPPROTO_TCP, TCP_NODELAY, &v, 2), EINVAL);
 	FAILS("no such option", setsockopt(s[0], IPPROTO_TCP, 222, &v, sizeof(v)), ENOPROTOOPT);
 	FAILS("no such level", setsockopt(s[0], 222, 2, &v, sizeof(v)), ENOPROTOOPT);
+	FAILS("no such level to ask", getsockopt(s[0], 222, 2, &v, &len), EOPNOTSUPP);
+	FAILS("no such option to ask", getsockopt(s[0], IPPROTO_TCP, 222, &v, &len), ENOPROTOOPT);
 	len = sizeof(info);
 	IS("info", getsockopt(s[0], IPPROTO_TCP, TCP_INFO, &info, &len), 0);
 	IS("established", info.tcpi_state, 1);
@@ -223,6 +225,44 @@ static void *late(void *arg)
 {
 	usleep(30000);
 	return send(*(int *)arg, "late", 4, 0) == 4 ? NULL : arg;
+}
+
+static int alarms;
+static void on_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
+
+/* A read that waits with a time of its own ends with a handler; one without goes on after it. */
+static void interrupted(void)
+{
+	int s[2];
+	char buf[8];
+	pthread_t w;
+	struct timeval tv = {2, 0};
+	struct sigaction again = {.sa_handler = on_alarm, .sa_flags = SA_RESTART},
+			 once = {.sa_handler = on_alarm};
+	struct itimerval soon = {.it_value = {0, 10000}};
+
+	connection(s);
+	sigaction(SIGALRM, &once, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	FAILS("handler without restart", recv(s[1], buf, 8, 0), EINTR);
+	sigaction(SIGALRM, &again, NULL);
+	alarms = 0;
+	setitimer(ITIMER_REAL, &soon, NULL);
+	pthread_create(&w, NULL, late, &s[0]);
+	IS("goes on", recv(s[1], buf, 8, 0), 4);
+	pthread_join(w, NULL);
+	IS("after the handler", alarms, 1);
+	setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setitimer(ITIMER_REAL, &soon, NULL);
+	FAILS("with a timeout it ends", recv(s[1], buf, 8, 0), EINTR);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	FAILS("and so does read", read(s[1], buf, 8), EINTR);
+	close(s[0]);
+	close(s[1]);
 }
 
 static void waiting(void)
@@ -377,6 +417,7 @@ int main(void)
 	options();
 	udp();
 	waiting();
+	interrupted();
 	bulk();
 	six();
 	interfaces();
