@@ -84,7 +84,7 @@ static long request_ioctl(struct task *t, int fd, unsigned cmd, uint64_t arg)
 	return guest_put(t, arg, &r);
 }
 
-static long refuse(struct task *t, unsigned cmd)
+static long refuse_change(struct task *t, unsigned cmd)
 {
 	if (creds_capable(t->creds, CAP_NET_ADMIN))
 		kernel_log("ioctl 0x%x: network devices are the runtime's to change at this level", cmd);
@@ -131,7 +131,7 @@ long interface_ioctl(struct task *t, unsigned cmd, uint64_t arg)
 	case SIOCDELMULTI:
 	case SIOCSARP:
 	case SIOCDARP:
-		return refuse(t, cmd);
+		return refuse_change(t, cmd);
 	default:
 		return -ENOTTY;
 	}

@@ -193,7 +193,7 @@ static const struct option options[] = {
 	{IPPROTO_ICMPV6, ICMPV6_FILTER, sizeof(struct icmp6_filter), BOTH},
 };
 
-static const struct option *find(int level, int name)
+static const struct option *option_find(int level, int name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
 		if (options[i].level == level && options[i].name == name)
@@ -240,7 +240,7 @@ int inet_set_option(struct task *t, struct socket *s, int level, int name, const
 		name = name == SO_SNDBUFFORCE ? SO_SNDBUF : SO_RCVBUF; /* as far as the host's limit allows */
 	if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
 		return -ENOENT; /* there never is one */
-	const struct option *o = find(level, name);
+	const struct option *o = option_find(level, name);
 	if (!o || !(o->access & SET))
 		return not_there("setsockopt", level, name);
 	if (o->access & ADMIN && !creds_capable(t->creds, CAP_NET_ADMIN))
@@ -257,7 +257,7 @@ int inet_get_option(struct task *t unused, struct socket *s, int level, int name
 		return option_bytes(&s->linger, sizeof(s->linger), value, len);
 	if (level == SOL_SOCKET && name == SO_PEERCRED)
 		return option_bytes(&nobody, sizeof(nobody), value, len);
-	const struct option *o = find(level, name);
+	const struct option *o = option_find(level, name);
 	if (!o && !level_known(level) && s->domain == AF_INET)
 		return -EOPNOTSUPP; /* as the kernel answers, in the one family only */
 	if (!o)

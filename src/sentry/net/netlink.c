@@ -64,7 +64,7 @@ static int netlink_connect(struct task *t unused, struct socket *s, const struct
 }
 
 /* An NLMSG_ERROR for the request, to be received before what the host says. */
-static int answer(struct socket *s, const struct nlmsghdr *request, int error)
+static int answer_error(struct socket *s, const struct nlmsghdr *request, int error)
 {
 	struct host_socket *h = host_socket_of(s);
 	struct sockaddr_storage me;
@@ -121,9 +121,9 @@ static ssize_t netlink_send(struct task *t unused, struct socket *s, struct mess
 		if (verdict == NETLINK_PASS)
 			r = pass(s, host_buffer() + from, h.nlmsg_len);
 		else if (verdict == NETLINK_REFUSE)
-			r = answer(s, &h, error);
+			r = answer_error(s, &h, error);
 		else if (h.nlmsg_flags & NLM_F_ACK)
-			r = answer(s, &h, 0);
+			r = answer_error(s, &h, 0);
 	}
 	return r < 0 ? r : (ssize_t)n;
 }

@@ -274,7 +274,7 @@ static ssize_t receive_stream(struct task *t, struct unix_socket *u, struct mess
 	return (ssize_t)done;
 }
 
-static ssize_t receive_datagram(struct task *t, struct unix_socket *u, struct message *m)
+static ssize_t receive_packet(struct task *t, struct unix_socket *u, struct message *m)
 {
 	struct unix_packet *p = container_of(u->packets.next, struct unix_packet, node);
 	size_t n = MIN_OF(p->len, m->io.left);
@@ -310,7 +310,7 @@ ssize_t unix_receive(struct task *t, struct socket *s, struct message *m)
 	if (m->flags & MSG_OOB)
 		return s->stream ? -EINVAL : -EOPNOTSUPP;
 	if (!list_empty(&u->packets))
-		return s->stream ? receive_stream(t, u, m) : receive_datagram(t, u, m);
+		return s->stream ? receive_stream(t, u, m) : receive_packet(t, u, m);
 	if (s->error)
 		return socket_take_error(s);
 	if (u->shutdown & SHUT_RECEIVE && (s->type != SOCK_DGRAM || !now))

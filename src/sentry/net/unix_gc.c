@@ -16,7 +16,7 @@
 
 static struct unix_socket *to_scan;
 
-static void found(struct unix_socket *u)
+static void alive(struct unix_socket *u)
 {
 	u->candidate = false;
 	u->next_scan = to_scan;
@@ -32,7 +32,7 @@ static void scan_packets(struct unix_socket *u)
 	{
 		struct unix_socket *v = unix_socket_of(p->rights->files[i]);
 		if (v && v->candidate)
-			found(v);
+			alive(v);
 	}
 }
 
@@ -56,7 +56,7 @@ void unix_collect(void)
 	at_work = true;
 	list_each(u, unix_all(), struct unix_socket, all) u->candidate =
 		u->inflight > 0 && u->s.file.refs == u->inflight;
-	list_each(u, unix_all(), struct unix_socket, all) if (!u->candidate && !u->embryo_of) found(u);
+	list_each(u, unix_all(), struct unix_socket, all) if (!u->candidate && !u->embryo_of) alive(u);
 	scan_all();
 	for (;;) {
 		bool any = false;

@@ -70,7 +70,7 @@ static struct unix_socket *find_abstract(const struct unix_address *a, int type)
 	return NULL;
 }
 
-static struct unix_socket *find_inode(uint64_t dev, uint64_t ino)
+static struct unix_socket *find_bound(uint64_t dev, uint64_t ino)
 {
 	for (struct unix_socket *u = *bucket_of_inode(dev, ino); u; u = u->next_bound)
 		if (u->place && u->ino == ino && u->dev == dev)
@@ -192,7 +192,7 @@ int unix_bind(struct task *t, struct socket *s, const struct sockaddr_storage *a
 	return r;
 }
 
-static int find_path(struct task *t, const char *path, int type, struct unix_socket **ret)
+static int find_by_path(struct task *t, const char *path, int type, struct unix_socket **ret)
 {
 	struct place *p;
 	struct statx st;
@@ -208,7 +208,7 @@ static int find_path(struct task *t, const char *path, int type, struct unix_soc
 	place_unref(p);
 	if (r < 0)
 		return r;
-	struct unix_socket *u = find_inode(device_of(&st), st.stx_ino);
+	struct unix_socket *u = find_bound(device_of(&st), st.stx_ino);
 	if (!u)
 		return -ECONNREFUSED;
 	if (u->s.type != type)
@@ -226,7 +226,7 @@ int unix_find(struct task *t, const struct sockaddr_storage *a, socklen_t len, i
 	if (!x)
 		return -ENOMEM;
 	if (!is_abstract(&x->sun)) {
-		r = t ? find_path(t, x->sun.sun_path, type, ret) : -ECONNREFUSED;
+		r = t ? find_by_path(t, x->sun.sun_path, type, ret) : -ECONNREFUSED;
 	} else {
 		*ret = find_abstract(x, type);
 		if (!*ret)

@@ -250,7 +250,7 @@ static const struct fixed_file {
 	{"pids.events", "max 0\n"},
 };
 
-static int show_fixed(struct task *t unused, const struct synth_node *node, struct synth_text *text)
+static int show_constant(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		if (streq(fixed[i].name, tree_name(node)))
@@ -278,16 +278,16 @@ static int show_processes(struct task *t unused, const struct synth_node *node, 
 }
 
 static const struct tree_entry entries[] = {
-	TREE_FILE("cgroup.controllers", show_fixed),
-	TREE_FILE("cgroup.events", show_fixed),
-	TREE_FILE("cgroup.freeze", show_fixed),
-	TREE_FILE("cgroup.max.depth", show_fixed),
-	TREE_FILE("cgroup.max.descendants", show_fixed),
+	TREE_FILE("cgroup.controllers", show_constant),
+	TREE_FILE("cgroup.events", show_constant),
+	TREE_FILE("cgroup.freeze", show_constant),
+	TREE_FILE("cgroup.max.depth", show_constant),
+	TREE_FILE("cgroup.max.descendants", show_constant),
 	TREE_FILE("cgroup.procs", show_processes),
-	TREE_FILE("cgroup.stat", show_fixed),
-	TREE_FILE("cgroup.subtree_control", show_fixed),
+	TREE_FILE("cgroup.stat", show_constant),
+	TREE_FILE("cgroup.subtree_control", show_constant),
 	TREE_FILE("cgroup.threads", show_processes),
-	TREE_FILE("cgroup.type", show_fixed),
+	TREE_FILE("cgroup.type", show_constant),
 	TREE_FILE("cpu.max", show_cpu_max),
 	TREE_FILE("cpu.stat", show_cpu_stat),
 	TREE_FILE("cpu.weight", show_cpu_weight),
@@ -297,13 +297,13 @@ static const struct tree_entry entries[] = {
 	TREE_FILE("memory.low", show_memory),
 	TREE_FILE("memory.max", show_memory),
 	TREE_FILE("memory.min", show_memory),
-	TREE_FILE("memory.oom.group", show_fixed),
+	TREE_FILE("memory.oom.group", show_constant),
 	TREE_FILE("memory.peak", show_memory),
 	TREE_FILE("memory.stat", show_memory_stat),
 	TREE_FILE("memory.swap.current", show_swap),
 	TREE_FILE("memory.swap.max", show_swap),
 	TREE_FILE("pids.current", show_pids),
-	TREE_FILE("pids.events", show_fixed),
+	TREE_FILE("pids.events", show_constant),
 	TREE_FILE("pids.max", show_pids),
 	TREE_END,
 };

@@ -79,19 +79,19 @@ static int show_self_mask(struct task *t unused, const struct synth_node *node, 
 	return 0;
 }
 
-static int show_zero(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
+static int show_0(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
 {
 	synth_printf(text, "0\n");
 	return 0;
 }
 
-static int show_one(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
+static int show_1(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
 {
 	synth_printf(text, "1\n");
 	return 0;
 }
 
-static int show_nothing(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
+static int show_no_cpus(struct task *t unused, const struct synth_node *node unused, struct synth_text *text)
 {
 	synth_printf(text, "\n");
 	return 0;
@@ -110,15 +110,15 @@ static const struct tree_entry topology[] = {
 	TREE_FILE("core_id", show_self),
 	TREE_FILE("core_siblings", show_cpus_mask),
 	TREE_FILE("core_siblings_list", show_cpus),
-	TREE_FILE("die_id", show_zero),
+	TREE_FILE("die_id", show_0),
 	TREE_FILE("package_cpus", show_cpus_mask),
 	TREE_FILE("package_cpus_list", show_cpus),
-	TREE_FILE("physical_package_id", show_zero),
+	TREE_FILE("physical_package_id", show_0),
 	TREE_FILE("thread_siblings", show_self_mask),
 	TREE_FILE("thread_siblings_list", show_self),
 	TREE_END,
 };
-static const struct tree_entry one_cpu[] = {TREE_FILE("online", show_one), TREE_DIR("topology", topology),
+static const struct tree_entry one_cpu[] = {TREE_FILE("online", show_1), TREE_DIR("topology", topology),
 					    TREE_END};
 static const struct tree_entry cpu_instance = TREE_DIR(NULL, one_cpu);
 
@@ -159,9 +159,9 @@ static int64_t next_cpu(uint64_t from, char *name, size_t size)
 
 const struct tree_family sysfs_cpus = {&cpu_instance, find_cpu, next_cpu};
 const struct tree_entry sysfs_cpu[] = {
-	TREE_FILE("isolated", show_nothing),
+	TREE_FILE("isolated", show_no_cpus),
 	TREE_FILE("kernel_max", show_kernel_max),
-	TREE_FILE("offline", show_nothing),
+	TREE_FILE("offline", show_no_cpus),
 	TREE_FILE("online", show_cpus),
 	TREE_FILE("possible", show_cpus),
 	TREE_FILE("present", show_cpus),
@@ -214,7 +214,6 @@ static int64_t next_node(uint64_t from, char *name, size_t size)
 
 const struct tree_family sysfs_nodes = {&node_instance, find_node, next_node};
 const struct tree_entry sysfs_node[] = {
-	TREE_FILE("has_cpu", show_zero),	   TREE_FILE("has_memory", show_zero),
-	TREE_FILE("has_normal_memory", show_zero), TREE_FILE("online", show_zero),
-	TREE_FILE("possible", show_zero),	   TREE_END,
+	TREE_FILE("has_cpu", show_0), TREE_FILE("has_memory", show_0), TREE_FILE("has_normal_memory", show_0),
+	TREE_FILE("online", show_0),  TREE_FILE("possible", show_0),   TREE_END,
 };

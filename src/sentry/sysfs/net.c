@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 /* The interface of that index, asked about; its name is in *r. */
-static int ask(uint64_t index, unsigned long what, struct ifreq *r)
+static int interface_ask(uint64_t index, unsigned long what, struct ifreq *r)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int e = 0;
@@ -31,7 +31,7 @@ static int show_index(struct task *t unused, const struct synth_node *node, stru
 static int show_mtu(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFMTU, &r);
+	int e = interface_ask(node->arg, SIOCGIFMTU, &r);
 
 	if (e == 0)
 		synth_printf(text, "%d\n", r.ifr_mtu);
@@ -41,7 +41,7 @@ static int show_mtu(struct task *t unused, const struct synth_node *node, struct
 static int show_queue_length(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFTXQLEN, &r);
+	int e = interface_ask(node->arg, SIOCGIFTXQLEN, &r);
 
 	if (e == 0)
 		synth_printf(text, "%d\n", r.ifr_qlen);
@@ -51,7 +51,7 @@ static int show_queue_length(struct task *t unused, const struct synth_node *nod
 static int show_address(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFHWADDR, &r);
+	int e = interface_ask(node->arg, SIOCGIFHWADDR, &r);
 
 	for (int i = 0; e == 0 && i < 6; i++)
 		synth_printf(text, "%02x%s", (uint8_t)r.ifr_hwaddr.sa_data[i], i < 5 ? ":" : "\n");
@@ -61,7 +61,7 @@ static int show_address(struct task *t unused, const struct synth_node *node, st
 static int show_broadcast(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFFLAGS, &r);
+	int e = interface_ask(node->arg, SIOCGIFFLAGS, &r);
 
 	if (e == 0)
 		synth_printf(text,
@@ -72,7 +72,7 @@ static int show_broadcast(struct task *t unused, const struct synth_node *node, 
 static int show_type(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFHWADDR, &r);
+	int e = interface_ask(node->arg, SIOCGIFHWADDR, &r);
 
 	if (e == 0)
 		synth_printf(text, "%u\n", r.ifr_hwaddr.sa_family);
@@ -82,7 +82,7 @@ static int show_type(struct task *t unused, const struct synth_node *node, struc
 static int show_flags(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFFLAGS, &r);
+	int e = interface_ask(node->arg, SIOCGIFFLAGS, &r);
 
 	if (e == 0) /* without what is only derived */
 		synth_printf(text, "0x%x\n", (uint16_t)r.ifr_flags & ~(unsigned)IFF_RUNNING);
@@ -92,7 +92,7 @@ static int show_flags(struct task *t unused, const struct synth_node *node, stru
 static int show_carrier(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFFLAGS, &r);
+	int e = interface_ask(node->arg, SIOCGIFFLAGS, &r);
 
 	if (e == 0 && !(r.ifr_flags & IFF_UP))
 		return -EINVAL; /* as the kernel has it */
@@ -104,7 +104,7 @@ static int show_carrier(struct task *t unused, const struct synth_node *node, st
 static int show_state(struct task *t unused, const struct synth_node *node, struct synth_text *text)
 {
 	struct ifreq r;
-	int e = ask(node->arg, SIOCGIFFLAGS, &r);
+	int e = interface_ask(node->arg, SIOCGIFFLAGS, &r);
 
 	if (e < 0)
 		return e;
@@ -135,7 +135,7 @@ static int show_statistic(struct task *t unused, const struct synth_node *node, 
 	struct ifreq r;
 	char line[512];
 	size_t column = 0;
-	int e = ask(node->arg, SIOCGIFNAME, &r);
+	int e = interface_ask(node->arg, SIOCGIFNAME, &r);
 
 	if (e < 0)
 		return e;
