@@ -249,6 +249,8 @@ static int settle_record(struct engine_making *m, struct err *err)
 	if (r == 0)
 		r = create_settle_networks(m, err);
 	if (r == 0)
+		r = engine_links_settle(m, err);
+	if (r == 0)
 		r = engine_restart_parse(m->q->restart, &restart, &max, err);
 	if (r < 0)
 		return r;

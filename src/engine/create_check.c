@@ -180,11 +180,6 @@ static int check_network(const struct engine_create *q, struct err *err)
 	if (engine_mode_is(mode, "host") && q->uts_mode && streq(q->uts_mode, "host") && q->hostname &&
 	    *q->hostname)
 		return err_set(err, EINVAL, "conflicting options: hostname and the UTS mode");
-	if (q->links.n)
-		return err_set(
-			err, EINVAL,
-			"--link is not supported: on a network of their own (network create) containers find "
-			"each other by name and alias");
 	for (size_t i = 0; i < q->add_host.n; i++) {
 		if (!strpbrk(q->add_host.v[i], ":="))
 			return err_set(err, EINVAL, "bad format for add-host: \"%.128s\"", q->add_host.v[i]);

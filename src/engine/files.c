@@ -48,6 +48,7 @@ char *engine_hosts_text(const struct engine_names *n)
 			      "ff02::2\tip6-allrouters\n");
 	for (size_t i = 0; i < n->add_host.n; i++)
 		put_extra_host(&out, n, n->add_host.v[i]);
+	str_put(&out, n->links ? n->links : "");
 	for (size_t i = 0; n->net && i < n->net->endpoints.n; i++) {
 		const struct net_endpoint *p = &n->net->endpoints.v[i];
 		const char *address[] = {p->ip, p->ip6};

@@ -11,7 +11,13 @@ struct engine_names {
 	bool host_network;
 	str_list add_host, dns, dns_search, dns_options;
 	const char *host_hosts, *host_resolv; /* texts of the host's files; NULL = none */
+	const char *links;		      /* lines of /etc/hosts; NULL = none */
 };
+/* links.c: those lines (the caller frees); and for `inspect` the record's links as Docker shows them. */
+must_use int engine_links_text(struct engine *e, const struct engine_container *c, char **ret,
+			       struct err *err);
+void engine_links_show(struct engine *e, struct engine_container *c);
+
 /* The callers free; NULL for lack of memory. */
 must_use char *engine_hosts_text(const struct engine_names *n);
 must_use char *engine_resolv_text(const struct engine_names *n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The object of `docker inspect`, member by member in Docker's order. */
 #include "engine/create.h"
+#include "engine/files.h"
 #include "engine/spec.h"
 
 #include "base/file.h"
@@ -601,8 +602,10 @@ int engine_inspect(struct engine *e, const char *id, bool size, char **ret_json,
 		(void)close(lock); /* free: settled as usual */
 		r = engine_load_locked(e, id, &c, err);
 	}
-	if (r == 0)
+	if (r == 0) {
+		engine_links_show(e, &c);
 		r = write_inspect(&out, e, &c, size, err);
+	}
 	if (r < 0)
 		return r;
 	*ret_json = json_take(&out);

@@ -188,6 +188,11 @@ static int write_names(struct engine_starting *s, struct err *err)
 	s->hosts = engine_run_path(s->e, s->c->id, "hosts");
 	s->hostname = engine_run_path(s->e, s->c->id, "hostname");
 	s->resolv = engine_run_path(s->e, s->c->id, "resolv.conf");
+	autofree char *links = NULL;
+	r = engine_links_text(s->e, s->c, &links, err);
+	if (r < 0)
+		return r;
+	n.links = links;
 	autofree char *hosts = engine_hosts_text(&n), *resolv = engine_resolv_text(&n),
 		      *name = str_format("%s\n", s->own_name);
 	if (!s->hosts || !s->hostname || !s->resolv || !hosts || !resolv || !name)

@@ -185,3 +185,24 @@ def test_host_network_is_untouched(coffer):
     before = coffer.here("ip", "-4", "-o", "addr").stdout
     coffer.sh("ip addr add 10.1.1.1/24 dev eth0 2>&1; true", "--cap-add", "NET_ADMIN")
     assert "10.1.1.1" not in before + coffer.here("ip", "-4", "-o", "addr").stdout
+
+
+def test_link(coffer):
+    """--link: the other one's alias, name and id in /etc/hosts, on the default network and on one's own."""
+    coffer("network", "create", "linked")
+    for options in ([], ["--network", "linked"]):
+        cid = serve(coffer, "linked", "--name", "db", *options)
+        out = coffer.sh("wget -qO- http://store/; cat /etc/hosts", "--link", "db:store", *options)
+        assert out.startswith("linked\n") and "%s\tstore %s db\n" % (ip(coffer, cid, *options[1:]), cid[:12]) in out
+        other = coffer.start("--name", "web", "--link", "db", *options, "box", "sleep", "600")
+        assert coffer.inspect(other, "{{.HostConfig.Links}}") == "[/db:/web/db]"
+        assert coffer.out("exec", other, "wget", "-qO-", "http://db/") == "linked"
+        coffer("stop", "-t", "0", other, cid)
+        assert "Cannot link to a non running container: /db AS /web/db" in coffer("start", other, rc=1).stderr
+        coffer("rm", other, cid)
+    coffer.start("--name", "apart", "box", "sleep", "600")
+    refused = [(["--link", "nosuch"], "No such container: nosuch"), (["--link", "apart:a b"], "bad format for links"),
+               (["--network", "none", "--link", "apart"], "conflicting options"),
+               (["--network", "linked", "--link", "apart"], "on no network of")]
+    for options, why in refused:
+        assert why in coffer.run(options, ["true"], rc=None).stderr, options

@@ -68,7 +68,8 @@ const struct opt create_flags_options[] = {
 	O_LIST(ST, q.dns_search, "dns-search", 0, "DNS search domain"),
 	O_LIST(ST, q.dns_options, "dns-option", 0, "DNS option of resolv.conf"),
 	O_LIST(ST, q.dns_options, "dns-opt", 0, NULL),
-	O_LIST(ST, q.links, "link", 0, "Not supported: use a network of its own and names"),
+	O_LIST(ST, q.links, "link", 0, "Name of another container in /etc/hosts: NAME, or NAME:ALIAS",
+	       .words = "@running"),
 	/* limits */
 	O_SIZE(ST, q.memory, "memory", 'm', "Memory limit"),
 	O_SIZE(ST, q.memory_reservation, "memory-reservation", 0, "Memory that reclaim leaves it"),
