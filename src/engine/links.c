@@ -63,7 +63,7 @@ static int load_linked(struct engine *e, const char *link, struct engine_contain
 	return engine_load(e, id, ret, err);
 }
 
-static bool has_network(const struct engine_container *c, const struct net_endpoint *p)
+static bool joins_network(const struct engine_container *c, const struct net_endpoint *p)
 {
 	for (size_t i = 0; i < c->record.q.networks.n; i++) {
 		const char *network = c->record.q.networks.v[i].network;
@@ -97,7 +97,7 @@ static int put_linked(struct str *out, struct engine *e, const struct engine_con
 	for (size_t i = 0; i < net.endpoints.n; i++) {
 		const struct net_endpoint *p = &net.endpoints.v[i];
 		const char *address[] = {p->ip, p->ip6};
-		if (!has_network(c, p))
+		if (!joins_network(c, p))
 			continue;
 		for (size_t k = 0; k < ARRAY_LEN(address); k++)
 			if (address[k])
