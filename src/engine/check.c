@@ -151,10 +151,13 @@ static int check_volumes(struct checking *k, struct err *err)
 	return 0;
 }
 
-static bool net_alive(void *data, const char *id)
+static bool net_alive(void *data, const char *id, pid_t *ret_pid)
 {
 	struct checking *k = data;
+	struct monitor_status st;
 
+	if (engine_runs(k->e, id, &st))
+		*ret_pid = st.pid;
 	return row_exists(k->e, id) && engine_has_run_dir(k->e, id);
 }
 

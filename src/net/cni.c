@@ -8,7 +8,7 @@
  * backwards with the result that ADD ended with, and with the configuration as
  * it was then: both are kept in RUN_ROOT/net/cni/NETWORK/, beside the port
  * mappings.  DEL is given no namespace, which the specification allows: it is
- * run when the container is gone.
+ * run when the container is gone.  CHECK goes forwards, with the same: `system check` asks it of what runs.
  */
 #include "base/file.h"
 #include "base/json_write.h"
@@ -41,6 +41,7 @@ struct conf {
 	const char *version, *name, *type; /* `type`: a single plugin, not a list */
 	LIST_OF(struct plugin) plugins;
 	struct capability_set capabilities;
+	bool disable_check;
 };
 
 static const struct json_field capability_fields[] = {
@@ -51,8 +52,10 @@ static const struct json_field plugin_fields[] = {
 	F_OBJECT(struct plugin, capabilities, "capabilities", struct capability_set, &capability_table)};
 static const struct json_table plugin_table = JSON_TABLE(struct plugin, plugin_fields);
 static const struct json_field conf_fields[] = {
-	F_STR(struct conf, version, "cniVersion"), F_STR(struct conf, name, "name", .required = true),
+	F_STR(struct conf, version, "cniVersion"),
+	F_STR(struct conf, name, "name", .required = true),
 	F_STR(struct conf, type, "type"),
+	F_BOOL(struct conf, disable_check, "disableCheck"),
 	F_OBJECT(struct conf, capabilities, "capabilities", struct capability_set, &capability_table),
 	F_OBJECTS(struct conf, plugins, "plugins", struct plugin, &plugin_table)};
 static const struct json_table conf_table = JSON_TABLE(struct conf, conf_fields);
@@ -479,7 +482,7 @@ static char *kept(struct net *n, const char *network, const char *id, const char
 
 static void drop_kept(struct net *n, const char *network, const char *id)
 {
-	static const char *const all[] = {"conf", "result", "ports", "interface"};
+	static const char *const all[] = {"conf", "result", "ports", "interface", "netns"};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
 		autofree char *path = kept_path(n, network, id, all[i]);
@@ -526,6 +529,8 @@ static int add_chain(void *data, const struct conf *c, const char *text, struct 
 		r = keep_file(n, x->network_id, x->job.id, "ports", x->ports, err);
 	if (r == 0)
 		r = keep_file(n, x->network_id, x->job.id, "interface", x->job.interface, err);
+	if (r == 0)
+		r = keep_file(n, x->network_id, x->job.id, "netns", x->job.netns, err);
 	for (size_t i = 0; r == 0 && i < c->plugins.n; i++) {
 		autofree char *input = plugin_input(c, &c->plugins.v[i], result, x->ports);
 		char *output = NULL;
@@ -593,6 +598,62 @@ int cni_del(struct net *n, const char *id, const char *network, struct err *err)
 	}
 	drop_kept(n, network, id);
 	return 0;
+}
+
+/* ---- CHECK ---- */
+
+/* The verb is of version 0.4. */
+static bool knows_check(const struct conf *c)
+{
+	const char *v = c->version ? c->version : "0.1.0";
+
+	return !c->disable_check && !str_starts(v, "0.1.") && !str_starts(v, "0.2.") &&
+	       !str_starts(v, "0.3.");
+}
+
+/*
+ * The kept result with the namespace's present name: ADD was given a descriptor of a process that is gone,
+ * and plugins compare.
+ */
+static char *renamed_netns(const char *result, const char *was, const char *is)
+{
+	autofree char *quoted = str_format("\"%s\"", was);
+	struct str s autostr = {0};
+
+	for (const char *at; quoted && (at = strstr(result, quoted)); result = at + strlen(quoted)) {
+		str_put_n(&s, result, (size_t)(at - result));
+		str_putf(&s, "\"%s\"", is);
+	}
+	str_put(&s, result);
+	return quoted ? str_take(&s) : NULL;
+}
+
+int cni_check(struct net *n, const char *id, const char *network, pid_t pid, struct err *err)
+{
+	autofree char *text = kept(n, network, id, "conf"), *result = kept(n, network, id, "result");
+	autofree char *ports = kept(n, network, id, "ports"), *interface = kept(n, network, id, "interface");
+	autofree char *netns = str_format("/proc/%d/ns/net", (int)pid), *was = kept(n, network, id, "netns");
+	struct json_doc doc autojson = {0};
+	struct conf c = {0};
+	struct job job = {.n = n,
+			  .command = "CHECK",
+			  .id = id,
+			  .interface = interface ? interface : "eth0",
+			  .netns = netns};
+
+	if (!text || !result || !was)
+		return 0;
+	autofree char *prev = netns ? renamed_netns(result, was, netns) : NULL;
+	int r = prev ? parse_conf(&doc, text, "kept CNI configuration", &c, err) : err_oom(err);
+	for (size_t i = 0; r == 0 && knows_check(&c) && i < c.plugins.n; i++) {
+		/* Up to 1.1 at least it looks for chains of ip6tables that it makes for IPv6 addresses alone.
+		 */
+		if (streq(c.plugins.v[i].type, "portmap"))
+			continue;
+		autofree char *input = plugin_input(&c, &c.plugins.v[i], prev, ports), *output = NULL;
+		r = input ? run_plugin(&job, &c.plugins.v[i], input, &output, err) : err_oom(err);
+	}
+	return r;
 }
 
 /* ---- Results ---- */

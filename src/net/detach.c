@@ -169,7 +169,7 @@ int net_detach(struct net *n, const char *id, const char *network, struct err *e
 
 struct checking {
 	struct net *n;
-	bool (*alive)(void *data, const char *id);
+	net_alive_fn alive;
 	void *data;
 	bool repair;
 	void (*finding)(void *data, const char *line);
@@ -215,13 +215,33 @@ static int load_holders(struct net *n, str_list *ret, struct err *err)
 	return r;
 }
 
+/* Networks of plugins are asked whether all is as they made it. */
+static int check_plugins(struct checking *c, const char *id, pid_t pid, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(c->n->o.db, &q, err, "SELECT network FROM net_endpoint WHERE container = ?", "s",
+			 id);
+
+	while (r == 0 && (r = db_next(&q, err)) > 0) {
+		struct err why = {0};
+		if (cni_check(c->n, id, db_text(&q, 0), pid, &why) < 0)
+			found(c, "network: container %.12s: %.200s", id, why.msg);
+		r = 0;
+	}
+	return r;
+}
+
 static int check_leases(struct checking *c, struct err *err)
 {
 	str_list ids = {0};
 	int r = load_holders(c->n, &ids, err);
 
 	for (size_t i = 0; i < ids.n; i++) {
-		if (r == 0 && !c->alive(c->data, ids.v[i])) {
+		pid_t pid = 0;
+		bool alive = c->alive(c->data, ids.v[i], &pid);
+		if (r == 0 && alive && pid > 0)
+			r = check_plugins(c, ids.v[i], pid, err);
+		if (r == 0 && !alive) {
 			found(c,
 			      "network: addresses or ports are leased to container %.12s, which does not run",
 			      ids.v[i]);
@@ -318,7 +338,7 @@ static int check_rules(struct checking *c, struct err *err)
 	return c->repair ? rules_install(c->n, nft, err) : 0;
 }
 
-int net_check(struct net *n, bool (*alive)(void *data, const char *id), void *data, bool repair,
+int net_check(struct net *n, net_alive_fn alive, void *data, bool repair,
 	      void (*finding)(void *data, const char *line), uint64_t *ret_findings, struct err *err)
 {
 	struct checking c = {.n = n, .alive = alive, .data = data, .repair = repair, .finding = finding};

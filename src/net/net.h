@@ -135,8 +135,13 @@ void net_result_free(struct net_result *r);
 must_use int net_detach(struct net *n, const char *id, const char *network, struct err *err);
 /* The endpoints that a running container has now. */
 must_use int net_endpoints(struct net *n, const char *id, struct net_result *ret, struct err *err);
-/* `system check`: rules, bridges and leases of containers that `alive` denies; `repair` removes them. */
-must_use int net_check(struct net *n, bool (*alive)(void *data, const char *id), void *data, bool repair,
+/* Whether there is such a container; *ret_pid is its first process where it runs, and stays 0 where not. */
+typedef bool (*net_alive_fn)(void *data, const char *id, pid_t *ret_pid);
+/*
+ * `system check`: rules, bridges and leases of containers that `alive` denies; `repair` removes them.  The
+ * plugins of CNI networks are asked about containers that run (CHECK).
+ */
+must_use int net_check(struct net *n, net_alive_fn alive, void *data, bool repair,
 		       void (*finding)(void *data, const char *line), uint64_t *ret_findings,
 		       struct err *err);
 /* For `doctor`: what of this machine stands against containers' traffic (others' firewalls), a line each. */

@@ -143,6 +143,8 @@ must_use int cni_find(struct net *n, const char *name, struct network *ret, stru
 must_use int cni_add(struct net *n, const struct net_attach *a, struct net_result *r, size_t index,
 		     struct err *err);
 must_use int cni_del(struct net *n, const char *id, const char *network, struct err *err);
+/* Of a container that runs: what the network's plugins find wrong.  0 also where it is no CNI network. */
+must_use int cni_check(struct net *n, const char *id, const char *network, pid_t pid, struct err *err);
 /* What ADD told, into the endpoint. */
 void cni_cached(struct net *n, const char *id, struct net_result *r, size_t index);
 

@@ -307,6 +307,47 @@ static void test_foreign_drop(void)
 	CHECK_INT(proc_run(&run, NULL, &err), 0);
 }
 
+/* Everybody runs, as the process in `data`. */
+static bool somebody(void *data, const char *id unused, pid_t *ret_pid)
+{
+	*ret_pid = *(pid_t *)data;
+	return true;
+}
+
+static void keep_line(void *data, const char *line)
+{
+	(void)snprintf((char *)data + sizeof(pid_t), 512, "%s", line); /* cut where too long */
+}
+
+/* `system check` asks the plugins of who runs, and hears of an address that is gone. */
+static void test_cni_check(const struct box *a)
+{
+	struct {
+		pid_t pid;
+		char line[512];
+	} who = {.pid = fork()};
+	uint64_t findings = 0;
+
+	if (who.pid == 0) {
+		if (setns(a->ns, CLONE_NEWNET) == 0)
+			(void)pause();
+		_exit(1);
+	}
+	autofree char *pid = str_format("%d", (int)who.pid);
+	const char *const flush[] = {"nsenter", "-t",	 pid,	"-n",	"ip",
+				     "address", "flush", "dev", "eth0", NULL};
+	struct proc_run run = {.path = "/usr/bin/nsenter", .argv = flush, .output_max = 1000};
+	(void)nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* until it is in there */
+	OK(net_check(net, somebody, &who, false, keep_line, &findings, &err));
+	CHECK_INT(findings, 0);
+	CHECK_STR(who.line, "");
+	CHECK_INT(proc_run(&run, NULL, &err), 0);
+	OK(net_check(net, somebody, &who, false, keep_line, &findings, &err));
+	CHECK_INT(findings, 1);
+	CHECK(strstr(who.line, "CNI plugin bridge failed (CHECK)"));
+	CHECK(kill(who.pid, SIGKILL) == 0 && waitpid(who.pid, NULL, 0) == who.pid);
+}
+
 /* Debian's plugins, by a configuration list; their own bridge, addresses and ports. */
 static void test_cni(void)
 {
@@ -340,6 +381,7 @@ static void test_cni(void)
 	net_result_free(&now);
 	autofree char *lease = str_format("%s/cni/foreign/%s", scratch, ip);
 	CHECK_INT(access(lease, F_OK), 0);
+	test_cni_check(&a);
 	OK(net_detach(net, a.id, NULL, &err));
 	CHECK(access(lease, F_OK) < 0);
 	CHECK(kept_away(outside_ns, "192.0.2.1", 8088, server));
@@ -357,7 +399,7 @@ static void test_cni(void)
 	(void)unlink(path);
 }
 
-static bool nobody(void *data unused, const char *id unused)
+static bool nobody(void *data unused, const char *id unused, pid_t *ret_pid unused)
 {
 	return false;
 }
