@@ -101,6 +101,7 @@ def test_a_brim_filled_beside_another_ends(coffer, big):
 
 def test_layer_in_use_stays(coffer, big):
     """Neither rmi nor prune takes what is held."""
+    coffer("create", *coffer.run_options(), "box", "true")  # keeps the others' image
     cid = reader(coffer)
     assert coffer("rmi", "big", rc=None).returncode != 0
     coffer("image", "prune", "-af")
