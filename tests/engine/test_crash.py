@@ -47,7 +47,7 @@ def is_sound(engine):
     assert engine.out("run", "--rm", *engine.run_options(), "box", "echo", "fine") == "fine"
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(240 + 60 * env.STRESS)
 @pytest.mark.parametrize("what", ["run", "run-network", "detached", "rm", "prune"])
 def test_killed_at_any_moment(fresh, what):
     engine = fresh()
@@ -71,7 +71,7 @@ def test_killed_at_any_moment(fresh, what):
     is_sound(engine)
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(240 + 60 * env.STRESS)
 def test_load_killed_at_any_moment(fresh, tmp_path):
     """Content that was reported done is there; what was not leaves nothing."""
     engine = fresh()

@@ -354,6 +354,7 @@ def test_killed_at_any_moment(fetcher, registry, name):
     layers = [oci.Layer(oci.tar({"f%d" % i: noise(3 << 20, b"%d" % i), "g": b"x" * 100000}), "gzip") for i in range(4)]
     image = oci.Image(layers)
     ref = registry.put(image, name)
+    check = [env.COFFER, "--root", fetcher.root, "--state", fetcher.root + "-state", "system", "check"]
     for i in range(10 * env.STRESS):
         if i % 5 == 0:
             subprocess.run(["rm", "-rf", fetcher.root], check=True)
@@ -361,6 +362,9 @@ def test_killed_at_any_moment(fetcher, registry, name):
         time.sleep(random.random() * 0.3)
         p.kill()
         p.communicate()
+        if i % 10 == 3:  # every second time the store is mended before
+            subprocess.run(check + ["--repair"], check=True, capture_output=True)
+            assert subprocess.run(check, check=True, capture_output=True, text=True).stdout == "nothing found\n"
         if i % 5 == 4:
             fetcher.pull(ref)
             assert fetcher.has(image)
