@@ -48,7 +48,7 @@ static void escape(struct str *out, const char *text, size_t n)
 	}
 }
 
-static void put_address(struct str *out, uint64_t address)
+static void put_guest_address(struct str *out, uint64_t address)
 {
 	if (address)
 		str_putf(out, "%#llx", (unsigned long long)address);
@@ -56,13 +56,13 @@ static void put_address(struct str *out, uint64_t address)
 		str_put(out, "NULL");
 }
 
-static void put_bytes(struct str *out, const struct task *t, uint64_t address, uint64_t size)
+static void put_guest_bytes(struct str *out, const struct task *t, uint64_t address, uint64_t size)
 {
 	char text[SHOWN_STRING];
 	ssize_t n = address && size ? guest_read_some(t, text, address, MIN_OF(size, (uint64_t)sizeof(text))) : -EFAULT;
 
 	if (n < 0) {
-		put_address(out, address);
+		put_guest_address(out, address);
 		return;
 	}
 	str_put(out, "\"");
@@ -70,14 +70,14 @@ static void put_bytes(struct str *out, const struct task *t, uint64_t address, u
 	str_put(out, size > (uint64_t)n ? "\"..." : "\"");
 }
 
-static void put_string(struct str *out, const struct task *t, uint64_t address)
+static void put_guest_string(struct str *out, const struct task *t, uint64_t address)
 {
 	char text[SHOWN_STRING + 1];
 	ssize_t n = address ? guest_read_some(t, text, address, sizeof(text)) : -EFAULT;
 	size_t len;
 
 	if (n < 0) {
-		put_address(out, address);
+		put_guest_address(out, address);
 		return;
 	}
 	len = strnlen(text, (size_t)n);
@@ -92,7 +92,7 @@ static void put_vector(struct str *out, const struct task *t, uint64_t address, 
 	size_t n = MIN_OF(count, (uint64_t)SHOWN_VECTOR);
 
 	if (!n || guest_read(t, iov, address, n * sizeof(*iov))) {
-		put_address(out, address);
+		put_guest_address(out, address);
 		return;
 	}
 	str_put(out, "[");
@@ -101,12 +101,12 @@ static void put_vector(struct str *out, const struct task *t, uint64_t address, 
 	str_put(out, count > n ? ", ...]" : "]");
 }
 
-static void put_time(struct str *out, const struct task *t, uint64_t address)
+static void put_guest_time(struct str *out, const struct task *t, uint64_t address)
 {
 	struct timespec ts;
 
 	if (!address || guest_get(t, &ts, address))
-		put_address(out, address);
+		put_guest_address(out, address);
 	else
 		str_putf(out, "{%lld, %ld}", (long long)ts.tv_sec, ts.tv_nsec);
 }
@@ -153,31 +153,31 @@ static void put_argument(struct str *out, const struct task *t, char type, uint6
 		break;
 	case 's':
 	case 'S':
-		put_string(out, t, arg);
+		put_guest_string(out, t, arg);
 		break;
 	case 'b':
-		put_bytes(out, t, arg, next);
+		put_guest_bytes(out, t, arg, next);
 		break;
 	case 'B':
 		if (failed)
-			put_address(out, arg);
+			put_guest_address(out, arg);
 		else
-			put_bytes(out, t, arg, next);
+			put_guest_bytes(out, t, arg, next);
 		break;
 	case 'v':
 		put_vector(out, t, arg, next);
 		break;
 	case 't':
-		put_time(out, t, arg);
+		put_guest_time(out, t, arg);
 		break;
 	case 'g':
 		put_signal(out, arg);
 		break;
 	case 'a':
-		put_bytes(out, t, arg, MIN_OF(next, (uint64_t)SHOWN_ADDRESS));
+		put_guest_bytes(out, t, arg, MIN_OF(next, (uint64_t)SHOWN_ADDRESS));
 		break;
 	default:
-		put_address(out, arg);
+		put_guest_address(out, arg);
 	}
 }
 

@@ -200,14 +200,14 @@ static int show_zero(struct task *t, const struct synth_node *node, struct synth
 
 /* ---- links ---- */
 
-static struct place *place_of(const struct task *of, const char *name)
+static struct place *task_place(const struct task *of, const char *name)
 {
 	if (streq(name, "exe"))
 		return of->process->exe_place;
 	return streq(name, "cwd") ? of->fs->cwd : of->fs->root;
 }
 
-static int find_place(struct task *t, const struct synth_node *node, struct place **ret)
+static int find_task_place(struct task *t, const struct synth_node *node, struct place **ret)
 {
 	const struct task *of = proc_task(node);
 
@@ -215,14 +215,14 @@ static int find_place(struct task *t, const struct synth_node *node, struct plac
 		return -ESRCH;
 	if (!may_inspect(t, of))
 		return -EACCES;
-	*ret = place_of(of, proc_entry_of(node)->name);
+	*ret = task_place(of, proc_entry_of(node)->name);
 	return *ret ? 0 : -ENOENT;
 }
 
-static ssize_t read_place(struct task *t, const struct synth_node *node, char *buf, size_t size)
+static ssize_t read_task_place(struct task *t, const struct synth_node *node, char *buf, size_t size)
 {
 	struct place *place;
-	int r = find_place(t, node, &place);
+	int r = find_task_place(t, node, &place);
 
 	if (r < 0)
 		return r;
@@ -231,10 +231,10 @@ static ssize_t read_place(struct task *t, const struct synth_node *node, char *b
 	return place_path(t, place, buf, size);
 }
 
-static int follow_place(struct task *t, const struct synth_node *node, struct place **ret)
+static int follow_task_place(struct task *t, const struct synth_node *node, struct place **ret)
 {
 	struct place *place;
-	int r = find_place(t, node, &place);
+	int r = find_task_place(t, node, &place);
 
 	if (r < 0)
 		return r;
@@ -294,8 +294,9 @@ static const struct proc_entry ns_entries[] = {
 #define COMMON_ENTRIES                                                                                       \
 	PROC_FILE_MODE("auxv", 0400, show_inspected), PROC_FILE("cgroup", show_cgroup),                      \
 		PROC_FILE("cmdline", show_own_name), STORED_FILE("comm", 0644, show_comm, store_comm),       \
-		PROC_LINK("cwd", read_place, follow_place), PROC_FILE_MODE("environ", 0400, show_inspected), \
-		PROC_LINK("exe", read_place, follow_place),                                                  \
+		PROC_LINK("cwd", read_task_place, follow_task_place),                                        \
+		PROC_FILE_MODE("environ", 0400, show_inspected),                                             \
+		PROC_LINK("exe", read_task_place, follow_task_place),                                        \
 		FUNCTION_DIR("fd", 0500, proc_fd_lookup, proc_fd_list),                                      \
 		FUNCTION_DIR("fdinfo", 0555, proc_fdinfo_lookup, proc_fdinfo_list),                          \
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
@@ -306,12 +307,13 @@ static const struct proc_entry ns_entries[] = {
 		PROC_FILE("oom_score", show_own_name),                                                       \
 		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \
 		PROC_FILE_MODE("personality", 0400, show_inspected),                                         \
-		PROC_LINK("root", read_place, follow_place), PROC_FILE("schedstat", show_own_name),          \
-		PROC_FILE("sessionid", show_unset_id), PROC_FILE("setgroups", show_setgroups),               \
-		PROC_FILE("smaps", proc_show_smaps), PROC_FILE("smaps_rollup", proc_show_smaps_rollup),      \
-		PROC_FILE("stat", proc_show_stat), PROC_FILE("statm", proc_show_statm),                      \
-		PROC_FILE("status", proc_show_status), PROC_FILE("projid_map", show_id_map),                 \
-		PROC_FILE("uid_map", show_id_map), PROC_FILE("wchan", show_zero)
+		PROC_LINK("root", read_task_place, follow_task_place),                                       \
+		PROC_FILE("schedstat", show_own_name), PROC_FILE("sessionid", show_unset_id),                \
+		PROC_FILE("setgroups", show_setgroups), PROC_FILE("smaps", proc_show_smaps),                 \
+		PROC_FILE("smaps_rollup", proc_show_smaps_rollup), PROC_FILE("stat", proc_show_stat),        \
+		PROC_FILE("statm", proc_show_statm), PROC_FILE("status", proc_show_status),                  \
+		PROC_FILE("projid_map", show_id_map), PROC_FILE("uid_map", show_id_map),                     \
+		PROC_FILE("wchan", show_zero)
 
 const struct proc_entry proc_tid_entries[] = {
 	COMMON_ENTRIES,

@@ -135,8 +135,8 @@ static const struct synth_type *link_type(const struct file *f)
 	return &fd_links[(file_can_read(f) ? 1 : 0) | (file_can_write(f) ? 2 : 0)];
 }
 
-static int lookup(struct task *t, const struct synth_node *dir, const char *name, bool info,
-		  struct synth_node *ret)
+static int lookup_fd(struct task *t, const struct synth_node *dir, const char *name, bool info,
+		     struct synth_node *ret)
 {
 	struct synth_node node = *dir;
 	struct file *f;
@@ -152,8 +152,8 @@ static int lookup(struct task *t, const struct synth_node *dir, const char *name
 	return 0;
 }
 
-static int list(struct task *t, const struct synth_node *dir, uint64_t from, bool info, synth_list *each,
-		void *data)
+static int list_fds(struct task *t, const struct synth_node *dir, uint64_t from, bool info, synth_list *each,
+		    void *data)
 {
 	const struct task *of = proc_task(dir);
 
@@ -179,20 +179,20 @@ static int list(struct task *t, const struct synth_node *dir, uint64_t from, boo
 
 PROC_LOOKUP(proc_fd_lookup)
 {
-	return lookup(t, dir, called, false, ret);
+	return lookup_fd(t, dir, called, false, ret);
 }
 
 PROC_LIST(proc_fd_list)
 {
-	return list(t, dir, from, false, each, data);
+	return list_fds(t, dir, from, false, each, data);
 }
 
 PROC_LOOKUP(proc_fdinfo_lookup)
 {
-	return lookup(t, dir, called, true, ret);
+	return lookup_fd(t, dir, called, true, ret);
 }
 
 PROC_LIST(proc_fdinfo_list)
 {
-	return list(t, dir, from, true, each, data);
+	return list_fds(t, dir, from, true, each, data);
 }

@@ -39,7 +39,7 @@ static size_t fd_size(const struct task *t)
 	return size;
 }
 
-static int look(const struct synth_node *node, const char *status, struct process_view *v)
+static int look_at_process(const struct synth_node *node, const char *status, struct process_view *v)
 {
 	const struct task *t = proc_task(node);
 	const char *state = status_line(status, "State");
@@ -73,7 +73,7 @@ int proc_show_status(struct task *t, const struct synth_node *node, struct synth
 
 	(void)t;
 	if (r == 0)
-		r = look(node, status, &v);
+		r = look_at_process(node, status, &v);
 	if (r < 0)
 		return r;
 	ignore_result(rewrite_status(status, &v, &out)); /* what failed, the builder tells */
@@ -91,7 +91,7 @@ int proc_show_stat(struct task *t, const struct synth_node *node, struct synth_t
 	if (r == 0)
 		r = proc_host_text(node, "stat", &stat, NULL);
 	if (r == 0)
-		r = look(node, status, &v);
+		r = look_at_process(node, status, &v);
 	if (r < 0)
 		return r;
 	/* The eighth field: the foreground group of the terminal, an outer id. */
@@ -121,7 +121,7 @@ int proc_show_statm(struct task *t, const struct synth_node *node, struct synth_
 	return r;
 }
 
-static void put_limit(struct synth_text *text, rlim_t value)
+static void put_rlimit(struct synth_text *text, rlim_t value)
 {
 	if (value == RLIM_INFINITY)
 		synth_printf(text, "%-20s ", "unlimited");
@@ -159,8 +159,8 @@ int proc_show_limits(struct task *t, const struct synth_node *node, struct synth
 	synth_printf(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		synth_printf(text, "%-25s ", shown[i].name);
-		put_limit(text, p->limits[i].rlim_cur);
-		put_limit(text, p->limits[i].rlim_max);
+		put_rlimit(text, p->limits[i].rlim_cur);
+		put_rlimit(text, p->limits[i].rlim_max);
 		synth_printf(text, "%-10s\n", shown[i].unit);
 	}
 	return 0;

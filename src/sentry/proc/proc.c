@@ -37,7 +37,7 @@ static bool is_masked(const char *path)
 
 static const struct proc_entry proc_root_dir;
 
-static void make_node(const struct synth_node *dir, const struct proc_entry *e, struct synth_node *ret)
+static void entry_node(const struct synth_node *dir, const struct proc_entry *e, struct synth_node *ret)
 {
 	*ret = (struct synth_node){.type = &e->type, .pid = dir->pid, .tid = dir->tid};
 	/* What masks is configured for the tree's first level and for /proc/sys, /proc/bus and the like as a
@@ -56,7 +56,7 @@ int proc_lookup(struct task *t, const struct synth_node *dir, const char *name, 
 	(void)t;
 	for (const struct proc_entry *e = proc_entry_of(dir)->children; e->name; e++)
 		if (streq(e->name, name)) {
-			make_node(dir, e, ret);
+			entry_node(dir, e, ret);
 			return 0;
 		}
 	return -ENOENT;
@@ -72,7 +72,7 @@ int proc_list(struct task *t, const struct synth_node *dir, uint64_t from, synth
 
 		if (i < from)
 			continue;
-		make_node(dir, e, &node);
+		entry_node(dir, e, &node);
 		if (!each(data, e->name, &node))
 			break;
 	}
@@ -183,8 +183,7 @@ static ssize_t read_text(struct task *t, const struct synth_node *node, char *bu
 		.name = (called), .type = {.mode = S_IFLNK | 0777, .readlink = read_text}, .host = (to)      \
 	}
 
-/* An entry that says its host member, as it stands. */
-static int show_fixed(struct task *t, const struct synth_node *node, struct synth_text *text)
+int proc_show_fixed(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	const char *fixed = proc_entry_of(node)->host;
 
@@ -195,7 +194,7 @@ static int show_fixed(struct task *t, const struct synth_node *node, struct synt
 
 #define FIXED_FILE(called, says)                                                                             \
 	{                                                                                                    \
-		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says)       \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = proc_show_fixed}, .host = (says)  \
 	}
 
 static const struct proc_entry tty_entries[] = {
@@ -351,7 +350,7 @@ static int add_process(struct process *p, void *data)
 	return 0;
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_pids(const void *a, const void *b)
 {
 	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
 
@@ -368,7 +367,7 @@ static int list_ids(struct id_list *l, struct synth_node node, uint64_t base, ui
 	if (l->failed)
 		return -ENOMEM;
 	if (l->n)
-		qsort(ids, l->n, sizeof(*ids), compare_ids);
+		qsort(ids, l->n, sizeof(*ids), compare_pids);
 	for (size_t i = 0; i < l->n; i++) {
 		if (base + (uint64_t)ids[i] < from)
 			continue;
@@ -394,7 +393,7 @@ static int root_list(struct task *t, const struct synth_node *dir, uint64_t from
 	for (uint64_t i = from; i < fixed; i++) {
 		struct synth_node node;
 
-		make_node(dir, &root_entries[i], &node);
+		entry_node(dir, &root_entries[i], &node);
 		if (!each(data, root_entries[i].name, &node))
 			return 0;
 	}

@@ -61,6 +61,8 @@ int proc_lookup(struct task *t, const struct synth_node *dir, const char *name, 
 int proc_list(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data);
 /* The text of entry->host. */
 int proc_show_host(struct task *t, const struct synth_node *node, struct synth_text *text);
+/* entry->host itself is the text. */
+int proc_show_fixed(struct task *t, const struct synth_node *node, struct synth_text *text);
 
 /* Is it a /proc/PID itself?  Such a directory stands for its process where a pidfd does. */
 bool proc_is_pid_dir(const struct synth_node *node);

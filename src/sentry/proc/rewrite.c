@@ -7,7 +7,7 @@
 #define STUB_MAP_NAME "/memfd:program (deleted)"
 
 /* Names may hold anything but NUL; stat shows them raw, status with line ends and backslashes escaped. */
-static void put_escaped(struct str *out, const char *comm)
+static void put_escaped_name(struct str *out, const char *comm)
 {
 	for (; *comm; comm++)
 		if (*comm == '\n')
@@ -41,7 +41,7 @@ static const char *state_name(char state)
 	return state == 'R' ? "R (running)" : "S (sleeping)";
 }
 
-static void put_ids(struct str *out, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+static void put_four_ids(struct str *out, uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
 	str_putf(out, "\t%u\t%u\t%u\t%u", a, b, c, d);
 }
@@ -60,7 +60,7 @@ static bool put_process_value(const char *key, const struct process_view *v, str
 {
 	if (streq(key, "Name")) {
 		str_put(out, "\t");
-		put_escaped(out, v->comm);
+		put_escaped_name(out, v->comm);
 	} else if (streq(key, "Umask"))
 		str_putf(out, "\t%04o", v->umask);
 	else if (streq(key, "State") && v->state)
@@ -104,9 +104,9 @@ static bool put_creds_value(const char *key, const struct process_view *v, struc
 			return true;
 		}
 	if (streq(key, "Uid"))
-		put_ids(out, c->uid, c->euid, c->suid, c->fsuid);
+		put_four_ids(out, c->uid, c->euid, c->suid, c->fsuid);
 	else if (streq(key, "Gid"))
-		put_ids(out, c->gid, c->egid, c->sgid, c->fsgid);
+		put_four_ids(out, c->gid, c->egid, c->sgid, c->fsgid);
 	else if (streq(key, "Groups"))
 		put_groups(out, c);
 	else if (streq(key, "NoNewPrivs"))

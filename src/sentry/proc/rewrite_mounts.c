@@ -52,12 +52,12 @@ static bool mount_parse(const char *line, size_t n, struct mount_line *m)
 	       next_field(&at, end, &m->super);
 }
 
-static void put_field(struct str *out, struct field f)
+static void put_mount_field(struct str *out, struct field f)
 {
 	str_put_n(out, f.at, f.n);
 }
 
-static bool field_is(struct field f, const char *text)
+static bool mount_field_is(struct field f, const char *text)
 {
 	return f.n == strlen(text) && memcmp(f.at, text, f.n) == 0;
 }
@@ -85,7 +85,7 @@ static int each_mount(const char *text, void (*put)(struct mount_line *m, const 
 static void put_mountinfo(struct mount_line *m, const void *data, struct str *out)
 {
 	for (const struct mount_view *v = data; v->dest; v++) {
-		if (!field_is(m->dest, v->dest))
+		if (!mount_field_is(m->dest, v->dest))
 			continue;
 		m->fstype = m->source = field_of(v->fstype);
 		m->root = field_of("/");
@@ -96,17 +96,17 @@ static void put_mountinfo(struct mount_line *m, const void *data, struct str *ou
 	const struct field before[] = {m->id, m->parent, m->device, m->root, m->dest, m->options};
 
 	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
-		put_field(out, before[i]);
+		put_mount_field(out, before[i]);
 		if (i + 1 < ARRAY_LEN(before))
 			str_put(out, " ");
 	}
-	put_field(out, m->tags);
+	put_mount_field(out, m->tags);
 	str_put(out, " - ");
-	put_field(out, m->fstype);
+	put_mount_field(out, m->fstype);
 	str_put(out, " ");
-	put_field(out, m->source);
+	put_mount_field(out, m->source);
 	str_put(out, " ");
-	put_field(out, m->super);
+	put_mount_field(out, m->super);
 	str_put(out, "\n");
 }
 
@@ -117,23 +117,23 @@ int rewrite_mountinfo(const char *host, const struct mount_view *mounts, struct 
 
 /* Options of the mount and of its file system are one list here: the file system's behind, without its rw or
  * ro. */
-static void put_mounts(struct mount_line *m, const void *data, struct str *out)
+static void put_mounts_line(struct mount_line *m, const void *data, struct str *out)
 {
 	bool read_only = m->super.n >= 2 && memcmp(m->super.at, "ro", 2) == 0;
 	struct field rest = m->super;
 
 	(void)data;
-	put_field(out, m->source);
+	put_mount_field(out, m->source);
 	str_put(out, " ");
-	put_field(out, m->dest);
+	put_mount_field(out, m->dest);
 	str_put(out, " ");
-	put_field(out, m->fstype);
+	put_mount_field(out, m->fstype);
 	str_put(out, " ");
 	if (read_only && m->options.n >= 2) {
 		str_put(out, "ro");
 		str_put_n(out, m->options.at + 2, m->options.n - 2);
 	} else {
-		put_field(out, m->options);
+		put_mount_field(out, m->options);
 	}
 	if (rest.n > 3 && rest.at[2] == ',') {
 		str_put(out, ",");
@@ -144,18 +144,18 @@ static void put_mounts(struct mount_line *m, const void *data, struct str *out)
 
 int mountinfo_to_mounts(const char *mountinfo, struct str *out)
 {
-	return each_mount(mountinfo, put_mounts, NULL, out);
+	return each_mount(mountinfo, put_mounts_line, NULL, out);
 }
 
 static void put_mountstats(struct mount_line *m, const void *data, struct str *out)
 {
 	(void)data;
 	str_put(out, "device ");
-	put_field(out, m->source);
+	put_mount_field(out, m->source);
 	str_put(out, " mounted on ");
-	put_field(out, m->dest);
+	put_mount_field(out, m->dest);
 	str_put(out, " with fstype ");
-	put_field(out, m->fstype);
+	put_mount_field(out, m->fstype);
 	str_put(out, "\n");
 }
 

@@ -46,13 +46,6 @@ static ssize_t store_name(struct task *t, const struct synth_node *node, const c
 	return sysctl_store(proc_entry_of(node)->host, data, n);
 }
 
-static int show_fixed(struct task *t, const struct synth_node *node, struct synth_text *text)
-{
-	(void)t;
-	synth_printf(text, "%s\n", proc_entry_of(node)->host);
-	return 0;
-}
-
 static int show_uuid(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	unsigned char b[16];
@@ -71,7 +64,8 @@ static int show_uuid(struct task *t, const struct synth_node *node, struct synth
 
 #define FIXED(called, says)                                                                                  \
 	{                                                                                                    \
-		.name = (called), .type = {.mode = S_IFREG | 0444, .show = show_fixed}, .host = (says)       \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = proc_show_fixed},                 \
+		.host = says "\n"                                                                            \
 	}
 #define NAMED(called)                                                                                        \
 	{                                                                                                    \

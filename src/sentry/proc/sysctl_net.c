@@ -43,13 +43,13 @@ static int path_number(const char *path, uint64_t *ret)
 }
 
 /* The directory itself has number 0 by its type alone: its entry is in the table of /proc/sys. */
-static const char *path_of(const struct synth_node *node);
+static const char *sysctl_path(const struct synth_node *node);
 
-static int show(struct task *t, const struct synth_node *node, struct synth_text *text)
+static int show_sysctl(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	autofree char *data = NULL;
 	size_t len;
-	int r = file_read_at(kernel.proc_fd, path_of(node), 1 << 20, &data, &len);
+	int r = file_read_at(kernel.proc_fd, sysctl_path(node), 1 << 20, &data, &len);
 
 	(void)t;
 	if (r == 0)
@@ -57,27 +57,28 @@ static int show(struct task *t, const struct synth_node *node, struct synth_text
 	return r;
 }
 
-static ssize_t store(struct task *t, const struct synth_node *node, const char *data, size_t n)
+static ssize_t store_sysctl(struct task *t, const struct synth_node *node, const char *data, size_t n)
 {
 	if (sysctl_read_only())
 		return -EROFS;
 	if (!task_capable(t, CAP_NET_ADMIN))
 		return -EPERM;
-	return sysctl_store(path_of(node), data, n);
+	return sysctl_store(sysctl_path(node), data, n);
 }
 
 static const struct synth_type dir_type = {
 	.mode = S_IFDIR | 0555, .lookup = proc_sysctl_net_lookup, .list = proc_sysctl_net_list};
-static const struct synth_type readable_type = {.mode = S_IFREG | 0444, .show = show};
-static const struct synth_type writable_type = {.mode = S_IFREG | 0644, .show = show, .store = store};
-static const struct synth_type write_only_type = {.mode = S_IFREG | 0200, .store = store};
+static const struct synth_type readable_type = {.mode = S_IFREG | 0444, .show = show_sysctl};
+static const struct synth_type writable_type = {
+	.mode = S_IFREG | 0644, .show = show_sysctl, .store = store_sysctl};
+static const struct synth_type write_only_type = {.mode = S_IFREG | 0200, .store = store_sysctl};
 
-static const char *path_of(const struct synth_node *node)
+static const char *sysctl_path(const struct synth_node *node)
 {
 	return node->type == &dir_type || !S_ISDIR(node->type->mode) ? known.paths[node->arg] : "sys/net";
 }
 
-static const struct synth_type *type_of(mode_t mode)
+static const struct synth_type *sysctl_type(mode_t mode)
 {
 	if (S_ISDIR(mode))
 		return &dir_type;
@@ -88,7 +89,7 @@ static const struct synth_type *type_of(mode_t mode)
 
 PROC_LOOKUP(proc_sysctl_net_lookup)
 {
-	autofree char *path = str_format("%s/%s", path_of(dir), called);
+	autofree char *path = str_format("%s/%s", sysctl_path(dir), called);
 	struct synth_node node = {0};
 	struct stat st;
 	int r;
@@ -102,7 +103,7 @@ PROC_LOOKUP(proc_sysctl_net_lookup)
 		return -errno;
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return -ENOENT;
-	node.type = type_of(st.st_mode);
+	node.type = sysctl_type(st.st_mode);
 	r = path_number(path, &node.arg);
 	if (r == 0)
 		*ret = node;
@@ -111,7 +112,7 @@ PROC_LOOKUP(proc_sysctl_net_lookup)
 
 PROC_LIST(proc_sysctl_net_list)
 {
-	int fd = openat(kernel.proc_fd, path_of(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(kernel.proc_fd, sysctl_path(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
 	uint64_t i = 0;

@@ -61,7 +61,7 @@ HANDLER(sys_getegid)
 	return t->creds->egid;
 }
 
-static long put_ids(struct task *t, const struct call *c, uint32_t a, uint32_t b, uint32_t d)
+static long put_three_ids(struct task *t, const struct call *c, uint32_t a, uint32_t b, uint32_t d)
 {
 	const uint32_t ids[3] = {a, b, d};
 
@@ -73,12 +73,12 @@ static long put_ids(struct task *t, const struct call *c, uint32_t a, uint32_t b
 
 HANDLER(sys_getresuid)
 {
-	return put_ids(t, c, t->creds->uid, t->creds->euid, t->creds->suid);
+	return put_three_ids(t, c, t->creds->uid, t->creds->euid, t->creds->suid);
 }
 
 HANDLER(sys_getresgid)
 {
-	return put_ids(t, c, t->creds->gid, t->creds->egid, t->creds->sgid);
+	return put_three_ids(t, c, t->creds->gid, t->creds->egid, t->creds->sgid);
 }
 
 HANDLER(sys_setuid)

@@ -137,7 +137,7 @@ HANDLER(sys_process_vm_writev)
 }
 
 /* Order of addresses: stable as long as both live, which is all that kcmp promises. */
-static long compare(const void *a, const void *b)
+static long compare_addresses(const void *a, const void *b)
 {
 	return (uintptr_t)a == (uintptr_t)b ? 0 : (uintptr_t)a < (uintptr_t)b ? 1 : 2;
 }
@@ -155,16 +155,16 @@ HANDLER(sys_kcmp)
 	case KCMP_FILE:
 		fa = fd_get_any(a, (int)c->args[3]);
 		fb = fd_get_any(b, (int)c->args[4]);
-		return fa && fb ? compare(fa, fb) : -EBADF;
+		return fa && fb ? compare_addresses(fa, fb) : -EBADF;
 	case KCMP_FILES:
-		return compare(a->files, b->files);
+		return compare_addresses(a->files, b->files);
 	case KCMP_FS:
-		return compare(a->fs, b->fs);
+		return compare_addresses(a->fs, b->fs);
 	case KCMP_VM:
 	case KCMP_SIGHAND:
 	case KCMP_IO:
 	case KCMP_SYSVSEM:
-		return compare(a->process, b->process);
+		return compare_addresses(a->process, b->process);
 	default:
 		return -EINVAL;
 	}

@@ -112,7 +112,7 @@ static long no_new_privs(struct task *t, const struct call *c)
 }
 
 /* Both keep the name: the sentry for /proc, the host for what it tells of the stub. */
-static long set_name(struct task *t, uint64_t address)
+static long set_thread_name(struct task *t, uint64_t address)
 {
 	char name[TASK_COMM_LEN] = "";
 	ssize_t n = guest_read_some(t, name, address, sizeof(name) - 1);
@@ -199,7 +199,7 @@ HANDLER(sys_prctl)
 		return r;
 	switch ((int)c->args[0]) {
 	case PR_SET_NAME:
-		return set_name(t, c->args[1]);
+		return set_thread_name(t, c->args[1]);
 	case PR_GET_NAME:
 	case PR_SET_PDEATHSIG:
 	case PR_GET_PDEATHSIG:

@@ -26,7 +26,7 @@ HANDLER(sys_uname)
 	return guest_put(t, c->args[0], &names);
 }
 
-static long set_name(struct task *t, const struct call *c, int (*set)(const char *, size_t))
+static long set_machine_name(struct task *t, const struct call *c, int (*set)(const char *, size_t))
 {
 	char name[65];
 	int n = (int)c->args[1];
@@ -42,12 +42,12 @@ static long set_name(struct task *t, const struct call *c, int (*set)(const char
 
 HANDLER(sys_sethostname)
 {
-	return set_name(t, c, sethostname);
+	return set_machine_name(t, c, sethostname);
 }
 
 HANDLER(sys_setdomainname)
 {
-	return set_name(t, c, setdomainname);
+	return set_machine_name(t, c, setdomainname);
 }
 
 /* ---- memory ---- */
