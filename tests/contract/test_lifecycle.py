@@ -271,6 +271,7 @@ def test_state_dir_of_others_does_not_disturb_list(ct, runtime):
     assert c.id in runtime.call("list", "-q").ok().lines
 
 
+@pytest.mark.levels("ns")
 def test_process_tree_has_the_expected_args(ct):
     c = ct(["sleep", "100"]).up()
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that attack the sentry: other ways into the kernel, and storms of random calls."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+from harness import env
+from harness.container import Runtime, wait_for
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attack")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    top = tmp_path_factory.mktemp("attacks")
+    for name in ("storm", "ways_in"):
+        subprocess.run(["cc", "-O1", "-static", "-w", "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
+    return str(top)
+
+
+@pytest.fixture
+def sandbox():
+    rt = Runtime("kernel")
+    yield rt
+    rt.close()
+
+
+def container(sandbox, built, args):
+    c = sandbox.container(args)
+    c.linux["resources"]["memory"] = {"limit": 256 << 20}
+    for name in os.listdir(built):
+        with open(os.path.join(built, name), "rb") as source, open(c.rootfs_file("/bin/" + name), "wb") as target:
+            target.write(source.read())
+        os.chmod(c.rootfs_file("/bin/" + name), 0o755)
+    return c
+
+
+def resident(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize("way,rc,says", [("jit", 0, "uid 1234"), ("int80", 128 + signal.SIGSYS, ""),
+                                         ("x32", 128 + signal.SIGSYS, ""), ("vsyscall", 0, "came through: 1")])
+def test_every_way_in_is_watched(sandbox, built, way, rc, says):
+    """The guest's uid is known to the sentry alone: its stub has another."""
+    c = container(sandbox, built, ["ways_in", way])
+    c.process["user"] = {"uid": 1234, "gid": 1234}
+    r = c.run()
+    assert r.rc == rc and r.out.strip() == says
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_storm_of_random_calls(sandbox, built, seed):
+    """It answers all the while, and has not grown at the end."""
+    c = container(sandbox, built, ["sleep", "1000"])
+    c.up()
+    sentry = c.pid
+    seconds = 5
+    assert "survived" in c.exec("storm", "1", str(seed + 100), timeout=60).ok().out
+    before = resident(sentry)
+    r = c.exec("storm", str(seconds), str(seed), timeout=seconds + 60).ok()
+    assert int(r.out.split()[1]) > 100
+    assert c.exec("echo", "alive").ok().out == "alive\n"
+    assert resident(sentry) < before + 4096, "the sentry grew"
+    assert c.status == "running"
+
+
+def test_a_killed_sentry_takes_its_guest_along(sandbox, built):
+    c = container(sandbox, built, ["sh", "-c", "sleep 1000 & sleep 1000"])
+    c.up()
+    wait_for(lambda: len(sandbox.json("ps", "--format", "json", c.id)) == 3, "three processes")
+    pids = sandbox.json("ps", "--format", "json", c.id)
+    os.kill(c.pid, signal.SIGKILL)
+    wait_for(lambda: not any(os.path.exists("/proc/%d" % p) for p in pids), "the guest's end", env.seconds(5))
+    assert c.status == "stopped"
+    c.delete().ok()
