@@ -272,6 +272,7 @@ void task_end(struct task *t, int status)
 		p->on_exit(p->on_exit_data, status);
 	if (last)
 		process_free(p);
+	free(t->platform->before_clone);
 	free(t->platform);
 	free(t);
 }

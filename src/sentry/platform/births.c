@@ -1,33 +1,173 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * clone with flags that the filter does not let pass, and clone3: both stop
- * in the tracer, which may change the registers before the host sees them.
+ * in the tracer, which changes the registers before the host sees them.
+ *
+ * clone3 becomes a clone, whose arguments are all in registers: what the host
+ * acts on is what was checked.  Both parent and child get the registers back
+ * in which the call was made: a C library's wrapper keeps things in them.  A
+ * pidfd is the sentry's own, made when the child has been heard of.
  */
+#include "sentry/guest.h"
 #include "sentry/platform/platform_int.h"
+#include "sentry/sys/pidfd.h"
 
 #include <linux/sched.h>
+#include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-enum {
-	NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-		     CLONE_NEWPID | CLONE_NEWNET
-};
+enum { PAGE = 4096, SIGNAL_MAX = 64, SIZE_MIN = 64 /* CLONE_ARGS_SIZE_VER0 */ };
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP UINT64_C(0x200000000)
+#endif
+
+static const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+				   CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+/* Nobody traces anybody inside: these mean nothing. */
+static const uint64_t ignored = CLONE_PTRACE | CLONE_UNTRACED;
+
+/* What Linux says of the flags themselves, whoever asks. */
+static long check_flags(uint64_t flags)
+{
+	if ((flags & (CLONE_NEWNS | CLONE_FS)) == (CLONE_NEWNS | CLONE_FS) ||
+	    (flags & (CLONE_NEWUSER | CLONE_FS)) == (CLONE_NEWUSER | CLONE_FS))
+		return -EINVAL;
+	if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND))
+		return -EINVAL;
+	if (flags & CLONE_SIGHAND && !(flags & CLONE_VM))
+		return -EINVAL;
+	if (flags & CLONE_THREAD && flags & (CLONE_NEWUSER | CLONE_NEWPID))
+		return -EINVAL;
+	if (flags & CLONE_PIDFD && flags & (CLONE_DETACHED | CLONE_THREAD))
+		return -EINVAL;
+	return flags & namespaces ? -EPERM : 0;
+}
+
+/* What the call was made with; NULL = no memory. */
+static struct user_regs_struct *keep_registers(struct platform_task *pt)
+{
+	free(pt->before_clone);
+	pt->before_clone = malloc(sizeof(*pt->before_clone));
+	if (pt->before_clone)
+		*pt->before_clone = *pt->regs;
+	return pt->before_clone;
+}
+
+bool birth_restore(struct task *t)
+{
+	struct user_regs_struct regs, *before = t->platform->before_clone;
+	if (!before)
+		return false;
+	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0) {
+		regs.orig_rax = before->orig_rax; /* where the host is to restart it */
+		regs.rdi = before->rdi;
+		regs.rsi = before->rsi;
+		regs.rdx = before->rdx;
+		regs.r10 = before->r10;
+		regs.r8 = before->r8;
+		(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	}
+	free(before);
+	t->platform->before_clone = NULL;
+	return true;
+}
 
 HANDLER(sys_clone)
 {
-	uint32_t flags = (uint32_t)c->args[0];
-	if (flags & NAMESPACES)
-		return -EPERM;
-	if (flags & CLONE_PIDFD)
-		return -EINVAL; /* as before Linux 5.2 */
-	/* Nobody traces anybody inside. */
-	t->platform->regs->rdi = flags & ~(uint32_t)(CLONE_PTRACE | CLONE_UNTRACED);
+	uint64_t flags = (uint32_t)c->args[0];
+	struct platform_task *pt = t->platform;
+	long r = check_flags(flags);
+	if (!r && flags & CLONE_PIDFD && flags & CLONE_PARENT_SETTID)
+		r = -EINVAL; /* both would be told in the same place */
+	if (!r && !keep_registers(pt))
+		r = -ENOMEM;
+	if (r)
+		return r;
+	pt->pidfd_at = flags & CLONE_PIDFD ? c->args[2] : 0;
+	pt->regs->rdi = flags & ~(ignored | CLONE_PIDFD);
 	return CALL_HOST;
+}
+
+/* clone3(2) grows by fields at the end; those that we do not know must be 0. */
+static long read_args(const struct task *t, uint64_t at, uint64_t size, struct clone_args *ret)
+{
+	unsigned char bytes[PAGE];
+	if (size > sizeof(bytes))
+		return -E2BIG;
+	if (size < SIZE_MIN)
+		return -EINVAL;
+	if (guest_read(t, bytes, at, size) < 0)
+		return -EFAULT;
+	for (size_t i = sizeof(*ret); i < size; i++)
+		if (bytes[i])
+			return -E2BIG;
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret, bytes, MIN_OF(size, sizeof(*ret)));
+	return 0;
+}
+
+static long check_args(const struct clone_args *a)
+{
+	const uint64_t known = UINT32_MAX | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP;
+	if ((a->set_tid == 0) != (a->set_tid_size == 0) || a->exit_signal > SIGNAL_MAX)
+		return -EINVAL;
+	if (a->flags & ~known || a->flags & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME)))
+		return -EINVAL;
+	if ((a->flags & CLONE_SIGHAND && a->flags & CLONE_CLEAR_SIGHAND) ||
+	    (a->flags & (CLONE_THREAD | CLONE_PARENT) && a->exit_signal))
+		return -EINVAL;
+	if ((a->stack == 0) != (a->stack_size == 0))
+		return -EINVAL;
+	/* A C library falls back to clone for the one; the others are for who is privileged. */
+	if (a->flags & CLONE_CLEAR_SIGHAND)
+		return -ENOSYS;
+	return a->flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME) || a->set_tid_size ? -EPERM : 0;
 }
 
 HANDLER(call_clone3)
 {
-	(void)t;
-	(void)c;
-	return -ENOSYS;
+	struct clone_args a;
+	struct platform_task *pt = t->platform;
+	struct user_regs_struct *regs = pt->regs;
+	long r = read_args(t, c->args[0], c->args[1], &a);
+	if (!r)
+		r = check_args(&a);
+	if (!r)
+		r = check_flags(a.flags);
+	if (!r && !keep_registers(pt))
+		r = -ENOMEM;
+	if (r)
+		return r;
+	pt->pidfd_at = a.flags & CLONE_PIDFD ? a.pidfd : 0;
+	regs->orig_rax = SYS_clone;
+	regs->rdi = (a.flags & ~(ignored | CLONE_PIDFD)) | a.exit_signal;
+	regs->rsi = a.stack ? a.stack + a.stack_size : 0;
+	regs->rdx = a.parent_tid;
+	regs->r10 = a.child_tid;
+	regs->r8 = a.tls;
+	return CALL_HOST;
+}
+
+void birth_finish(struct task *parent, struct task *child)
+{
+	struct platform_task *pt = parent->platform;
+	uint64_t at = pt->pidfd_at;
+	pt->pidfd_at = 0;
+	if (pt->before_clone) {
+		child->platform->before_clone = malloc(sizeof(*pt->before_clone));
+		if (child->platform->before_clone)
+			*child->platform->before_clone = *pt->before_clone;
+		else
+			platform_kill(child->process, SIGKILL);
+	}
+	if (!at)
+		return;
+	int fd = pidfd_install(parent, child->process, O_CLOEXEC);
+	if (fd < 0)
+		kernel_log("process %d has no descriptor for its child %d: %s", parent->tid, child->tid,
+			   strerror(-fd));
+	else if (guest_write(parent, at, &fd, sizeof(fd)) < 0)
+		kernel_log("process %d cannot be told of a pidfd", parent->tid);
 }

@@ -60,10 +60,12 @@ struct platform_task {
 	bool dead; /* it has ended while its handler ran; status */
 	int status;
 	struct mask_wait mask;
-	struct image *image;	       /* to be loaded; exec.c */
-	struct remote *remote;	       /* platform_call under way; remote.c */
-	struct trace_request start;    /* of a new process, once it is wholly set up */
-	struct user_regs_struct *regs; /* while a handler runs for a call that traps to the tracer */
+	struct user_regs_struct *before_clone; /* to be restored behind it */
+	uint64_t pidfd_at;		       /* where clone is to tell of a pidfd; 0 = nowhere */
+	struct image *image;		       /* to be loaded; exec.c */
+	struct remote *remote;		       /* platform_call under way; remote.c */
+	struct trace_request start;	       /* of a new process, once it is wholly set up */
+	struct user_regs_struct *regs;	       /* while a handler runs for a call that traps to the tracer */
 };
 
 /* ---- task.c ---- */
@@ -136,6 +138,8 @@ int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err);
 
 /* ---- trace.c ---- */
 
+enum { SYSCALL_STOP = 5 /* SIGTRAP */ | 0x80 }; /* PTRACE_O_TRACESYSGOOD */
+
 int trace_ptrace(int request, pid_t pid, uintptr_t data);
 /* Runs `run` on the main thread, soon; lock held. */
 void trace_request(struct trace_request *q);
@@ -160,6 +164,13 @@ bool mask_is_lent(struct task *t);
 void mask_delivers(struct task *t, int sig);
 /* In a stop by SIGTRAP: true = it was that one. */
 bool mask_entered(struct task *t);
+
+/* ---- births.c ---- */
+
+/* A child that has been heard of, of a clone whose registers were changed, or which asks for a pidfd. */
+void birth_finish(struct task *parent, struct task *child);
+/* Puts back the registers of such a clone, in a stop behind it; false = there were none. */
+bool birth_restore(struct task *t);
 
 /* ---- spawn.c ---- */
 

@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <sys/ptrace.h>
 
-enum { RED_ZONE = 128, SYSCALL_SIZE = 2 /* of the instruction */, SYSCALL_STOP = SIGTRAP | 0x80 };
+enum { RED_ZONE = 128, SYSCALL_SIZE = 2 };
 
 struct remote {
 	struct trace_request request;

@@ -168,6 +168,12 @@ static uint64_t clone_flags_of(const struct user_regs_struct *regs)
 	}
 }
 
+/* A clone whose registers were changed is stopped once more at its end. */
+static void go_on_cloning(const struct task *t)
+{
+	(void)trace_ptrace(t->platform->before_clone ? PTRACE_SYSCALL : PTRACE_CONT, t->host_tid, 0);
+}
+
 static void on_birth(struct task *parent)
 {
 	unsigned long pid = 0;
@@ -179,9 +185,14 @@ static void on_birth(struct task *parent)
 	struct task *t = inner > 0 ? task_clone(parent, clone_flags_of(&regs), child, inner) : NULL;
 	if (!t)
 		(void)kill(child, SIGKILL); /* no memory for it: as if it had been the OOM killer's choice */
-	if (orphan_take(child))
+	if (t)
+		birth_finish(parent, t);
+	if (orphan_take(child)) {
+		if (t)
+			(void)birth_restore(t);
 		go_on(child, 0);
-	go_on(parent->host_tid, 0);
+	}
+	go_on_cloning(parent);
 }
 
 /* ---- signals ---- */
@@ -346,6 +357,11 @@ static void on_delivery(struct task *t, int sig)
 		return;
 	if (t->platform->remote && remote_stopped(t, 0, sig))
 		return;
+	if (sig == SYSCALL_STOP) {
+		(void)birth_restore(t);
+		go_on(t->host_tid, 0);
+		return;
+	}
 	if (t->state != CALL_RUNNING) {
 		deliver(t, sig);
 		return;
@@ -415,7 +431,7 @@ static void on_traced_call(struct task *t)
 		regs.rax = (uint64_t)result;
 	}
 	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
-	go_on(t->host_tid, 0);
+	go_on_cloning(t);
 }
 
 /* ---- exec and exit ---- */
@@ -466,6 +482,8 @@ static void on_stop(pid_t pid, int code)
 {
 	int event = code >> 8, sig = code & 0xff;
 	struct task *t = task_by_host(pid);
+	if (t && event == PTRACE_EVENT_STOP)
+		(void)birth_restore(t); /* its first one, of a clone with other registers */
 	if (!t && pid == zygote.pid) {
 		tracer.zygote_sent = true;
 		go_on(pid, 0); /* requests are run in any case */

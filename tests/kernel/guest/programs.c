@@ -67,7 +67,8 @@ static void failures(void)
 	for (int i = 0; i < 69999; i++)
 		many[i] = word;
 	FACT("exec with too many arguments", try(self, many, no_env), -E2BIG);
-	Elf64_Ehdr h = {.e_ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .e_type = ET_EXEC, .e_machine = EM_AARCH64};
+	Elf64_Ehdr h = {
+		.e_ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .e_type = ET_EXEC, .e_machine = EM_AARCH64};
 	put("arm", &h, sizeof(h), 0755);
 	FACT("exec of another machine's program", try("./arm", argv, no_env), -ENOEXEC);
 	put("cut", &h, 20, 0755);
@@ -238,19 +239,24 @@ static int other_side(int argc, char **argv, char **envp)
 {
 	if (argc == 1 && !argv[0][0])
 		return 44;
-	if (argc == 4 && strcmp(argv[1], "script-arg") == 0 && strcmp(argv[2], "./script") == 0 && strcmp(argv[3], "one") == 0)
+	if (argc == 4 && strcmp(argv[1], "script-arg") == 0 && strcmp(argv[2], "./script") == 0 &&
+	    strcmp(argv[3], "one") == 0)
 		return 43;
 	if (argc < 2)
 		return 0;
 	if (strcmp(argv[1], "check") == 0) {
-		int good = argc == 5 && strcmp(argv[2], "a") == 0 && !argv[3][0] && strcmp(argv[4], "c d") == 0 &&
-			   strcmp(envp[0], "X=1") == 0 && strcmp(envp[1], "Y=") == 0 && !envp[2] && getauxval(AT_RANDOM) &&
-			   getauxval(AT_PAGESZ) == 4096 && getauxval(AT_SYSINFO_EHDR) && !getauxval(AT_SECURE) &&
-			   getauxval(AT_UID) == getuid() && getauxval(AT_PHNUM) > 2;
+		int good = argc == 5 && strcmp(argv[2], "a") == 0 && !argv[3][0] &&
+			   strcmp(argv[4], "c d") == 0 && strcmp(envp[0], "X=1") == 0 &&
+			   strcmp(envp[1], "Y=") == 0 && !envp[2] && getauxval(AT_RANDOM) &&
+			   getauxval(AT_PAGESZ) == 4096 && getauxval(AT_SYSINFO_EHDR) &&
+			   !getauxval(AT_SECURE) && getauxval(AT_UID) == getuid() && getauxval(AT_PHNUM) > 2;
 		return good ? 42 : 1;
 	}
 	if (strcmp(argv[1], "fds") == 0)
-		return fcntl(atoi(argv[2]), F_GETFD) == 0 && fcntl(atoi(argv[3]), F_GETFD) < 0 && errno == EBADF ? 45 : 1;
+		return fcntl(atoi(argv[2]), F_GETFD) == 0 && fcntl(atoi(argv[3]), F_GETFD) < 0 &&
+				       errno == EBADF
+			       ? 45
+			       : 1;
 	if (strcmp(argv[1], "pid") == 0)
 		return getpid() == atoi(argv[2]) && syscall(SYS_gettid) == getpid() ? 46 : 1;
 	if (strcmp(argv[1], "sleep") == 0) {
