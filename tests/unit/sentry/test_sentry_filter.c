@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The boundary: what the stubs' filter says, by running its instructions over calls and arguments. */
+#include "../test.h"
+
+#include "sentry/call.h"
+#include "sentry/platform/platform_int.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+/* A table of one row of each kind and the guarded ones. */
+static const struct call_row rows[512] = {
+	[SYS_read] = {.name = "read", .route = ROUTE_TRAP},
+	[SYS_getpid] = {.name = "getpid", .route = ROUTE_NATIVE},
+	[SYS_mount] = {.name = "mount", .route = ROUTE_REFUSED, .error = EPERM},
+	[SYS_execve] = {.name = "execve", .route = ROUTE_TRAP},
+	[SYS_mmap] = {.name = "mmap", .route = ROUTE_GUARDED},
+	[SYS_madvise] = {.name = "madvise", .route = ROUTE_GUARDED},
+	[SYS_futex] = {.name = "futex", .route = ROUTE_GUARDED},
+	[SYS_clone] = {.name = "clone", .route = ROUTE_GUARDED},
+	[SYS_waitid] = {.name = "waitid", .route = ROUTE_GUARDED},
+	[SYS_prctl] = {.name = "prctl", .route = ROUTE_GUARDED},
+};
+
+int call_count(void)
+{
+	return (int)ARRAY_LEN(rows);
+}
+
+const struct call_row *call_row(int nr)
+{
+	return nr >= 0 && nr < call_count() && rows[nr].name ? &rows[nr] : NULL;
+}
+
+/* As linux/Documentation/networking/filter.rst has it; only what seccomp allows and filter.c uses. */
+static uint32_t run(const struct sock_fprog *p, const struct seccomp_data *data)
+{
+	uint32_t a = 0;
+	for (size_t pc = 0; pc < p->len; pc++) {
+		const struct sock_filter *i = &p->filter[pc];
+		bool yes;
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			CHECK(i->k % 4 == 0 && i->k + 4 <= sizeof(*data));
+			memcpy(&a, (const char *)data + i->k, 4);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_JMP | BPF_JA:
+			pc += i->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == i->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= i->k;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			yes = a & i->k;
+			break;
+		default:
+			CHECK(!"an instruction that the filter should not have");
+			return 0;
+		}
+		pc += yes ? i->jt : i->jf;
+	}
+	CHECK(!"past the end");
+	return 0;
+}
+
+static struct sock_fprog filter;
+
+#define VERDICT(number, ...)                                                                                 \
+	run(&filter,                                                                                         \
+	    &(struct seccomp_data){.nr = (int)(number), .arch = AUDIT_ARCH_X86_64, .args = {__VA_ARGS__}})
+
+static const uint32_t pass = SECCOMP_RET_ALLOW, ask = SECCOMP_RET_USER_NOTIF, trace = SECCOMP_RET_TRACE,
+		      end = SECCOMP_RET_KILL_PROCESS;
+
+static void test_routes(void)
+{
+	CHECK(VERDICT(SYS_getpid) == pass);
+	CHECK(VERDICT(SYS_read) == ask);
+	CHECK(VERDICT(SYS_mount) == (SECCOMP_RET_ERRNO | EPERM));
+	CHECK(VERDICT(SYS_execve) == trace && VERDICT(SYS_execveat) == trace && VERDICT(SYS_clone3) == trace);
+	/* No row, beyond the table, no number at all. */
+	CHECK(VERDICT(SYS_write) == ask && VERDICT(511) == ask && VERDICT(512) == ask &&
+	      VERDICT(100000) == ask);
+	CHECK(VERDICT(0x3fffffff) == ask && VERDICT(-1) == ask);
+	CHECK(VERDICT(SYS_prctl, 15) == ask); /* guarded by no rule that the filter knows */
+}
+
+static void test_architectures(void)
+{
+	CHECK(VERDICT(0x40000000 | SYS_getpid) == end && VERDICT(0x40000000 | 520) == end);
+	CHECK(VERDICT(INT32_MIN) == end && VERDICT(-2) == end);
+	struct seccomp_data i386 = {.nr = 20, .arch = AUDIT_ARCH_I386};
+	CHECK(run(&filter, &i386) == end);
+}
+
+static void test_mmap(void)
+{
+	const uint64_t anon = MAP_PRIVATE | MAP_ANONYMOUS;
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon, -1, 0) == pass);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon | MAP_FIXED | MAP_NORESERVE, 5, 0) == pass);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, MAP_PRIVATE, 63, 0) == ask);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, MAP_SHARED, -1, 0) == ask);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon | MAP_HUGETLB, -1, 0) == ask);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon | UINT64_C(1) << 31, -1, 0) == ask);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon | UINT64_C(1) << 32, -1, 0) == ask);
+	CHECK(VERDICT(SYS_mmap, 0, 4096, 3, anon << 32, -1, 0) == ask);
+}
+
+static void test_clone(void)
+{
+	const uint64_t thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+				CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+	CHECK(VERDICT(SYS_clone, thread) == pass && VERDICT(SYS_clone, SIGCHLD) == pass);
+	const uint64_t never[] = {CLONE_NEWNS,	CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,   CLONE_NEWUSER,
+				  CLONE_NEWPID, CLONE_NEWNET,	 CLONE_PTRACE, CLONE_UNTRACED, CLONE_PIDFD};
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		CHECK(VERDICT(SYS_clone, never[i] | SIGCHLD) == trace &&
+		      VERDICT(SYS_clone, never[i] | thread) == trace);
+}
+
+static void test_others(void)
+{
+	CHECK(VERDICT(SYS_madvise, 0, 4096, MADV_DONTNEED) == pass);
+	CHECK(VERDICT(SYS_madvise, 0, 4096, MADV_MERGEABLE) == ask &&
+	      VERDICT(SYS_madvise, 0, 4096, MADV_HWPOISON) == ask);
+	CHECK(VERDICT(SYS_futex, 0, FUTEX_WAIT_PRIVATE) == pass);
+	CHECK(VERDICT(SYS_futex, 0, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME) == pass);
+	CHECK(VERDICT(SYS_futex, 0, FUTEX_WAIT_REQUEUE_PI) == ask &&
+	      VERDICT(SYS_futex, 0, FUTEX_CMP_REQUEUE_PI) == ask);
+	CHECK(VERDICT(SYS_futex, 0, 1 << 20) == ask);
+	CHECK(VERDICT(SYS_waitid, 0) == pass && VERDICT(SYS_waitid, 3) == ask);
+}
+
+int main(void)
+{
+	struct err err = {0};
+	CHECK(filter_build(false, &filter, &err) == 0);
+	test_routes();
+	test_architectures();
+	test_mmap();
+	test_clone();
+	test_others();
+	free(filter.filter);
+	return test_end();
+}
