@@ -138,7 +138,8 @@ static int shares_table(struct process *p, void *data)
 	return 0;
 }
 
-/* Another process that shares the table (CLONE_FILES, vfork) keeps its descriptors: the new image has its own. */
+/* Another process that shares the table (CLONE_FILES, vfork) keeps its descriptors: the new image has its
+ * own. */
 void fd_close_on_exec(struct task *t)
 {
 	struct fd_table *x = t->files;

@@ -39,7 +39,10 @@ uint32_t file_poll(struct file *f)
 
 bool file_can_read(const struct file *f)
 {
-	return !(f->flags & O_PATH) && (f->flags & O_ACCMODE) != O_WRONLY;
+	int mode = f->flags & O_ACCMODE;
+
+	return !(f->flags & O_PATH) &&
+	       (mode == O_RDONLY || mode == O_RDWR); /* 3 is neither: for ioctls only */
 }
 
 bool file_can_write(const struct file *f)

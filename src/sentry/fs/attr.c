@@ -36,13 +36,24 @@ static long host_utimes(int dirfd, const char *path, const struct attr *a, int n
 	return syscall(SYS_utimensat, dirfd, path, a->times, nofollow);
 }
 
+/* Pipes, sockets and the like: who may change them is told so, but they keep what they were made with. */
+static long attr_file(struct task *t, struct file *f)
+{
+	struct statx x;
+	int r = file_stat(f, &x);
+
+	if (r < 0)
+		return r;
+	return x.stx_uid == t->creds->fsuid || creds_capable(t->creds, CAP_FOWNER) ? 0 : -EPERM;
+}
+
 static long attr_way(struct way *w, attr_host *call, const struct attr *a)
 {
 	long r;
 
 	do {
 		if (w->kind == WAY_FILE)
-			return -EPERM; /* pipes and sockets keep what they were made with */
+			return attr_file(w->t, w->file);
 		if (w->kind == WAY_SYNTH)
 			return w->missing ? -ENOENT : way_refuse_change(w, false);
 		r = host_call(call(w->dirfd, w->path, a, way_nofollow(w)));
@@ -63,7 +74,7 @@ static long attr_path(struct task *t, int dirfd, uint64_t path, unsigned flags, 
 	return r;
 }
 
-/* The same by descriptor: a file without a place is nobody's to change. */
+/* The same by descriptor. */
 static long attr_fd(struct task *t, int fd, attr_host *call, const struct attr *a)
 {
 	struct file *f = fd_get(t, fd);
@@ -72,8 +83,12 @@ static long attr_fd(struct task *t, int fd, attr_host *call, const struct attr *
 
 	if (!f)
 		return -EBADF;
-	if (!f->place)
-		return -EPERM;
+	if (!f->place) {
+		file_ref(f);
+		r = attr_file(t, f);
+		file_unref(f);
+		return r;
+	}
 	p = place_ref(f->place);
 	if (place_is_synth(p))
 		r = p->synth.mount && p->synth.mount->read_only ? -EROFS : -EPERM;

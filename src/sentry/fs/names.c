@@ -27,7 +27,8 @@ static long refuse_name(const struct way *w, bool creates, const struct change *
 	if (!creates && way_is_mount(w))
 		return wants_dir ? -EBUSY : -EISDIR;
 	r = way_refuse_change(w, creates);
-	if (r == -EPERM && !creates && dir != wants_dir)
+	/* A process's directory is immutable, whatever it is asked for. */
+	if (r == -EPERM && !creates && dir != wants_dir && !w->node.pid)
 		return dir ? -EISDIR : -ENOTDIR;
 	return r;
 }
@@ -205,6 +206,8 @@ static long refuse_rename(const struct pair *p)
 {
 	if (p->from.kind != p->to.kind || p->from.node.mount != p->to.node.mount)
 		return -EXDEV;
+	if (p->to.missing && p->to.node.mount && streq(p->to.node.mount->fstype, "proc"))
+		return -ENOENT;
 	return way_refuse_change(&p->from, false);
 }
 

@@ -56,10 +56,10 @@ static long open_special(struct opening *o, struct place *p, const struct stat *
 		return r;
 	switch (st->st_mode & S_IFMT) {
 	case S_IFCHR:
-		return device_open(o->t, st->st_rdev, p, o->flags & ~FORGOTTEN, ret);
+		return device_open(o->t, st->st_rdev, p, (o->flags & ~FORGOTTEN) | KERNEL_O_LARGEFILE, ret);
 	case S_IFIFO:
 		statx_from_stat(st, &x);
-		return fifo_open(o->t, o->c, p, &x, o->flags & ~FORGOTTEN, ret);
+		return fifo_open(o->t, o->c, p, &x, (o->flags & ~FORGOTTEN) | KERNEL_O_LARGEFILE, ret);
 	default:
 		return -ENXIO; /* sockets, and block devices, of which there are none */
 	}
@@ -213,7 +213,8 @@ static unsigned open_path_flags(int flags)
 	/* O_CREAT | O_EXCL does not follow either; a name that is not there may still be made. */
 	bool makes = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
 
-	return (flags & O_NOFOLLOW || makes ? 0 : PATH_FOLLOW) | (makes ? PATH_PARENT : 0);
+	return (flags & O_NOFOLLOW || makes ? 0 : PATH_FOLLOW) | (makes ? PATH_PARENT : 0) |
+	       (flags & O_CREAT ? PATH_MAKES : 0);
 }
 
 int path_open(struct task *t, struct call *c, int dirfd, const char *path, int flags, mode_t mode, unsigned resolve,

@@ -27,16 +27,24 @@ static long check_file(const struct task *t, int fd, bool write, struct file **r
 	return 0;
 }
 
+/* The host checks that a buffer lies within the address space before it looks at how much of it is wanted. */
+static long check_buffer(uint64_t base, uint64_t n)
+{
+	const uint64_t end = UINT64_C(0x7ffffffff000);
+
+	return base > end || n > end - base ? -EFAULT : 0;
+}
+
 static long plain(struct task *t, struct call *c, bool write)
 {
 	struct file *f;
 	struct io io;
 	long r = check_file(t, (int)c->args[0], write, &f);
 
+	if (r == 0)
+		r = check_buffer(c->args[1], c->args[2]);
 	if (r < 0)
 		return r;
-	if ((int64_t)c->args[2] < 0)
-		return -EINVAL;
 	io_begin(&io, t, c->args[1], c->args[2]);
 	r = transfer(t, c, f, &io, write);
 	io_end(&io);
@@ -68,10 +76,10 @@ static long at_offset(struct task *t, struct call *c, bool write)
 	if (!f->ops->seek)
 		return -ESPIPE;
 	r = check_file(t, (int)c->args[0], write, &f);
+	if (r == 0)
+		r = check_buffer(c->args[1], c->args[2]);
 	if (r < 0)
 		return r;
-	if ((int64_t)c->args[2] < 0)
-		return -EINVAL;
 	r = check_offset(f, pos, MIN_OF(c->args[2], (uint64_t)IO_MAX));
 	if (r < 0)
 		return r;
@@ -102,6 +110,8 @@ static long vector(struct task *t, struct call *c, bool write, int64_t pos, unsi
 	io.pos = pos;
 	io.flags |= flags;
 	r = pos >= 0 ? check_offset(f, pos, io.left) : 0;
+	if (r == 0 && io.left && flags & ~(unsigned)RWF_ALL)
+		r = -EOPNOTSUPP;
 	if (r == 0)
 		r = transfer(t, c, f, &io, write);
 	io_end(&io);
@@ -115,8 +125,6 @@ static long vector_flags(struct task *t, struct call *c, bool write)
 
 	if (pos < -1)
 		return -EINVAL;
-	if (flags & ~(unsigned)RWF_ALL)
-		return -EOPNOTSUPP;
 	/* RWF_APPEND moves no offset of ours, and RWF_SYNC is the host's: regular files hand them on. */
 	return vector(t, c, write, pos, flags);
 }

@@ -63,6 +63,7 @@ HANDLER(sys_sync_file_range)
 	struct file *f = fd_get(t, (int)c->args[0]);
 	int64_t offset = (int64_t)c->args[1], len = (int64_t)c->args[2], end;
 	unsigned flags = (unsigned)c->args[3];
+	struct file_id id;
 	long r;
 
 	if (!f)
@@ -71,7 +72,7 @@ HANDLER(sys_sync_file_range)
 				SYNC_FILE_RANGE_WAIT_AFTER) ||
 	    offset < 0 || len < 0 || __builtin_add_overflow(offset, len, &end))
 		return -EINVAL;
-	if (!hostfile_is_regular(f))
+	if (!hostfile_id(f, &id))
 		return -ESPIPE;
 	file_ref(f);
 	r = host_call(sync_file_range(f->host_fd, offset, len, flags));

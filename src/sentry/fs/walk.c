@@ -24,7 +24,7 @@ struct walk {
 	struct way *w;
 	struct task *t;
 	int links;
-	bool synth;
+	bool synth, began_synth;
 	struct synth_node node; /* where synth */
 	size_t len;		/* of text; "" is the root of all */
 	size_t root_len;
@@ -140,7 +140,7 @@ static int go_up(struct walk *k)
 			return -ENOTDIR;
 	}
 	if (at_root(k))
-		return 0;
+		return k->w->resolve & RESOLVE_BENEATH ? -EXDEV : 0;
 	drop_last(k);
 	return k->synth ? locate(k) : 0;
 }
@@ -161,6 +161,8 @@ static int follow_text(struct walk *k, size_t n)
 	k->rest[n] = '/';
 	if (!rest && !k->w->slashes)
 		k->rest[n] = '\0';
+	if (k->link[0] == '/' && k->w->resolve & RESOLVE_BENEATH)
+		return -EXDEV;
 	if (k->link[0] == '/') {
 		memcpy(k->text, k->root, k->root_len + 1);
 		k->len = k->root_len;
@@ -227,7 +229,7 @@ static int step_synth(struct walk *k, const char *name, bool last)
 	int r = look_up(k, name, &child);
 	ssize_t n;
 
-	if (r == -ENOENT && last && k->w->flags & PATH_PARENT) {
+	if (r == -ENOENT && last && k->w->flags & (PATH_PARENT | PATH_MAKES)) {
 		k->w->missing = true;
 		return 0;
 	}
@@ -310,8 +312,16 @@ static int walk_start(struct walk *k)
 	k->root_len = n == 1 ? 0 : (size_t)n;
 	k->root[k->root_len] = '\0';
 	memcpy(k->rest, w->given, strlen(w->given) + 1);
-	if (w->base)
-		return go_to_place(k, w->base);
+	if (w->base) {
+		int r = w->resolve & RESOLVE_BENEATH && w->given[0] == '/' ? -EXDEV : go_to_place(k, w->base);
+
+		if (r < 0 || !(w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)))
+			return r;
+		/* Within a scope, its directory is the root. */
+		memcpy(k->root, k->text, k->len + 1);
+		k->root_len = k->len;
+		return 0;
+	}
 	memcpy(k->text, k->root, k->root_len + 1);
 	k->len = k->root_len;
 	return 0;
@@ -337,6 +347,8 @@ static int walk_finish(struct walk *k)
 	w->dirfd = AT_FDCWD;
 	w->path = w->text;
 	w->kind = k->synth ? WAY_SYNTH : WAY_HOST;
+	if (w->resolve & RESOLVE_NO_XDEV && k->synth != k->began_synth)
+		return -EXDEV;
 	if (k->synth)
 		w->node = k->node;
 	return 0;
@@ -356,6 +368,7 @@ int way_walk(struct way *w)
 	k->synth = false;
 	k->len = 0;
 	r = walk_start(k);
+	k->began_synth = k->synth;
 	while (r == 0 && k->rest[0] && w->kind != WAY_FILE && !w->at_hand)
 		r = walk_step(k);
 	if (r == 0)

@@ -34,6 +34,7 @@ enum way_kind {
 
 enum {
 	PATH_PARENT = 1 << 8, /* the last component is made or removed, never followed */
+	PATH_MAKES = 1 << 9,  /* ... is followed, and what it leads to may be made: O_CREAT */
 };
 
 struct way {

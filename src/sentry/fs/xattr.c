@@ -93,6 +93,16 @@ static long on_place(struct task *t, const struct place *p, const struct xattr_a
 	}
 }
 
+/* Pipes and sockets without a name have none: only files and directories may have those of users. */
+static long xattr_of_nothing(const struct xattr_args *a)
+{
+	bool change = a->op == XATTR_SET || a->op == XATTR_REMOVE;
+
+	if (a->op == XATTR_LIST)
+		return 0;
+	return str_starts(a->name, XATTR_USER_PREFIX) ? (change ? -EPERM : -ENODATA) : -EOPNOTSUPP;
+}
+
 static long xattr_run(struct task *t, struct call *c, struct xattr_args *a, int fd, unsigned flags)
 {
 	struct place *p;
@@ -107,7 +117,7 @@ static long xattr_run(struct task *t, struct call *c, struct xattr_args *a, int 
 		if (!f)
 			return -EBADF;
 		if (!f->place)
-			return a->op == XATTR_LIST ? 0 : -EOPNOTSUPP;
+			return xattr_of_nothing(a);
 		p = place_ref(f->place);
 	} else {
 		r = way_begin(&w, t, AT_FDCWD, c->args[0], flags, 0);
@@ -116,7 +126,7 @@ static long xattr_run(struct task *t, struct call *c, struct xattr_args *a, int 
 		r = way_place(&w, 0, &p);
 		way_end(&w);
 		if (r == -ENXIO)
-			return a->op == XATTR_LIST ? 0 : -EOPNOTSUPP;
+			return xattr_of_nothing(a);
 		if (r < 0)
 			return r;
 	}
