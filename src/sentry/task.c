@@ -300,10 +300,16 @@ ssize_t task_host_proc(const struct task *t, const char *file, char *buf, size_t
 
 int process_signal(const struct process *p, int sig)
 {
-	return kill(p->host_pid, sig) < 0 ? -errno : 0;
+	if (kill(p->host_pid, sig) < 0)
+		return -errno;
+	signalfd_recheck(p);
+	return 0;
 }
 
 int task_signal(const struct task *t, int sig)
 {
-	return syscall(SYS_tgkill, t->process->host_pid, t->host_tid, sig) < 0 ? -errno : 0;
+	if (syscall(SYS_tgkill, t->process->host_pid, t->host_tid, sig) < 0)
+		return -errno;
+	signalfd_recheck(t->process);
+	return 0;
 }

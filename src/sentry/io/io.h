@@ -28,7 +28,7 @@ size_t pipe_room(const struct file *f); /* bytes that a write takes now, at leas
 /* ---- signalfd (signalfd.c) ---- */
 
 /* A signal may have become pending for the process: who waits for its signalfds looks. */
-void signalfd_recheck(struct process *p);
+void signalfd_recheck(const struct process *p);
 void signalfd_released(struct process *p); /* it has ended */
 
 /* ---- devices (devices.c) ---- */

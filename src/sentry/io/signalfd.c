@@ -17,18 +17,20 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 
-enum { LOOK_FIRST = 5000000, LOOK_LAST = 80000000 /* ns */ };
+enum { LOOK_SOON = 500000, LOOK_FIRST = 5000000, LOOK_LAST = 80000000 /* ns */ };
 
 struct signalfd {
 	struct file file;
 	struct wait_queue queue;
 	uint64_t mask;		 /* of signals wanted; bit 0 = signal 1 */
 	struct process *process; /* whose signals poll tells of: who made it, or read it last; NULL = ended */
-	struct list_node of_process;
+	struct list_node of_process, all;
 	struct kernel_timer look;
 	int64_t interval;
 	uint64_t ino;
 };
+
+static struct list_node signalfds = {&signalfds, &signalfds};
 
 static struct signalfd *signalfd_of(const struct file *f)
 {
@@ -80,7 +82,7 @@ static void begin_looking(struct signalfd *x)
 		(void)timer_arm(&x->look, now_monotonic() + x->interval); /* as above */
 }
 
-void signalfd_recheck(struct process *p)
+void signalfd_recheck(const struct process *p)
 {
 	struct signalfd *x;
 
@@ -95,6 +97,15 @@ void signalfd_released(struct process *p)
 {
 	struct signalfd *x;
 
+	/* Its parent is about to be signalled by the host. */
+	list_each(x, &signalfds, struct signalfd, all)
+	{
+		if (!list_empty(&x->queue.entries)) {
+			x->interval = LOOK_SOON;
+			(void)timer_arm(&x->look,
+					now_monotonic() + LOOK_SOON); /* out of memory: it looks later */
+		}
+	}
 	list_each(x, &p->signalfds, struct signalfd, of_process)
 	{
 		list_remove(&x->of_process);
@@ -205,6 +216,7 @@ static void signal_release(struct file *f)
 
 	timer_disarm(&x->look);
 	list_remove(&x->of_process);
+	list_remove(&x->all);
 	wait_queue_destroy(&x->queue);
 	free(x);
 }
@@ -230,6 +242,7 @@ static long make_signalfd(struct task *t, uint64_t mask, int flags)
 	x->look.fire = look_again;
 	x->mask = mask;
 	x->ino = io_new_inode();
+	list_append(&signalfds, &x->all);
 	belong_to(x, t->process);
 	return fd_install(t, &x->file, 0, flags & SFD_CLOEXEC);
 }
