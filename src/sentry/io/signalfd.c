@@ -93,19 +93,28 @@ void signalfd_recheck(const struct process *p)
 	}
 }
 
+/* The host is about to signal: looks when it has. */
+static void look_soon(struct signalfd *x)
+{
+	if (list_empty(&x->queue.entries))
+		return;
+	x->interval = LOOK_SOON;
+	(void)timer_arm(&x->look, now_monotonic() + LOOK_SOON); /* out of memory: it looks later */
+}
+
+void signalfd_expect(const struct process *p)
+{
+	struct signalfd *x;
+
+	list_each(x, &p->signalfds, struct signalfd, of_process) look_soon(x);
+}
+
 void signalfd_released(struct process *p)
 {
 	struct signalfd *x;
 
-	/* Its parent is about to be signalled by the host. */
-	list_each(x, &signalfds, struct signalfd, all)
-	{
-		if (!list_empty(&x->queue.entries)) {
-			x->interval = LOOK_SOON;
-			(void)timer_arm(&x->look,
-					now_monotonic() + LOOK_SOON); /* out of memory: it looks later */
-		}
-	}
+	/* Its parent is signalled next. */
+	list_each(x, &signalfds, struct signalfd, all) look_soon(x);
 	list_each(x, &p->signalfds, struct signalfd, of_process)
 	{
 		list_remove(&x->of_process);

@@ -11,6 +11,7 @@
  * A pid that no living process has goes to the host as well: it knows about
  * zombies, which may be signalled without effect.
  */
+#include "sentry/io/io.h"
 #include "sentry/guest.h"
 #include "sentry/io/io.h"
 #include "sentry/platform/platform.h"
@@ -135,9 +136,11 @@ HANDLER(sys_kill)
 
 		p = thread ? thread->process : NULL;
 	}
-	if (!p)
-		return CALL_HOST;
-	return may_signal(t, process_task(p), sig) ? by_host(t, c, p) : -EPERM;
+	if (p && process_task(p) && !may_signal(t, process_task(p), sig))
+		return -EPERM;
+	if (p)
+		signalfd_expect(p);
+	return CALL_HOST;
 }
 
 /* tkill and tgkill; tgid 0 = any. */
@@ -147,7 +150,10 @@ static long kill_thread(struct task *t, struct call *c, pid_t tgid, pid_t tid, i
 
 	if (!to || !valid_signal(sig) || (tgid && to->process->pid != tgid))
 		return CALL_HOST; /* the host knows which error comes first */
-	return may_signal(t, to, sig) ? by_host(t, c, to->process) : -EPERM;
+	if (!may_signal(t, to, sig))
+		return -EPERM;
+	signalfd_expect(to->process);
+	return CALL_HOST;
 }
 
 HANDLER(sys_tkill)
