@@ -29,3 +29,8 @@ void creds_fix_caps(struct creds *c, const struct creds *old);
 bool may_inspect(const struct task *t, const struct task *other);
 /* kill(2)'s rule of user ids; `sig` for SIGCONT within a session. */
 bool may_signal(const struct task *t, const struct task *other, int sig);
+/*
+ * The host sends the signal for the thread of the call: the receiver learns of the right sender, and a first
+ * process is as safe from it as on Linux.  `info`: address of a siginfo, or 0.  A handler returns its value.
+ */
+long signal_by_host(struct task *t, struct call *c, const struct process *to, int sig, uint64_t info);

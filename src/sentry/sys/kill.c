@@ -19,6 +19,7 @@
 #include "sentry/sys/proc_text.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 
 static bool valid_signal(int sig)
 {
@@ -57,6 +58,13 @@ static long by_host(struct task *t, struct call *c, struct process *to)
 	return listens ? platform_call(t, c, c->nr, c->args, NULL, 0, sent) : CALL_HOST;
 }
 
+long signal_by_host(struct task *t, struct call *c, const struct process *to, int sig, uint64_t info)
+{
+	const uint64_t args[6] = {(uint64_t)to->pid, (uint64_t)sig, info};
+
+	return platform_call(t, c, info ? SYS_rt_sigqueueinfo : SYS_kill, args, NULL, 0, sent);
+}
+
 /* ---- who may ---- */
 
 /* The process group as the guest numbers it; 0 where it has just ended. */
@@ -78,6 +86,21 @@ struct many {
 	size_t members, allowed, sent;
 };
 
+/*
+ * The first process of a pid namespace gets no signal from within that it has no handler for; for the host
+ * the sentry is outside, and may kill it.
+ */
+static bool init_is_deaf(const struct process *p, int sig)
+{
+	char text[4096];
+	const char *caught;
+
+	if (p->pid != 1 || task_host_proc(process_task(p), "status", text, sizeof(text)) < 0)
+		return false;
+	caught = status_line(text, "SigCgt");
+	return !caught || !(strtoull(caught, NULL, 16) >> (sig - 1) & 1);
+}
+
 static int visit_many(struct process *p, void *data)
 {
 	struct many *m = data;
@@ -91,7 +114,7 @@ static int visit_many(struct process *p, void *data)
 	if (!may_signal(m->sender, leader, m->sig))
 		return 0;
 	m->allowed++;
-	if (m->send && (m->sig == 0 || process_signal(p, m->sig) == 0))
+	if (m->send && (m->sig == 0 || init_is_deaf(p, m->sig) || process_signal(p, m->sig) == 0))
 		m->sent++;
 	return 0;
 }

@@ -7,7 +7,6 @@
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
-#include "sentry/io/io.h"
 #include "sentry/proc/proc.h"
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
@@ -174,9 +173,7 @@ HANDLER(call_pidfd_send_signal)
 		return -EINVAL;
 	if (!may_signal(t, process_task(p), sig))
 		return -EPERM;
-	int r = process_signal(p, sig);
-	signalfd_recheck(p);
-	return r;
+	return signal_by_host(t, c, p, sig, c->args[2]);
 }
 
 /* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
