@@ -200,6 +200,15 @@ static void put_result(struct str *out, char type, long result)
 	}
 }
 
+/* Regular files need no RWF_NOWAIT, and some do not know it; a pipe that is full loses the line. */
+static void put_line(int fd, const char *line, size_t n)
+{
+	const struct iovec one = {.iov_base = (void *)line, .iov_len = n};
+
+	if (pwritev2(fd, &one, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+		ignore_result(write(fd, line, n));
+}
+
 void call_trace(struct task *t, const struct call *c, long result)
 {
 	const struct call_row *row = call_row(c->nr);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors of processes; filters that a program puts on itself. */
+#define _GNU_SOURCE
+#include "fact.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static long pidfd_of(pid_t pid, unsigned flags)
+{
+	return RESULT(syscall(SYS_pidfd_open, pid, flags));
+}
+
+static void descriptors(void)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+	int fd;
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	fact("of nobody", pidfd_of(0x3ffffff, 0), -ESRCH);
+	fact("of pid 0", pidfd_of(0, 0), -EINVAL);
+	fact("with unknown flags", pidfd_of(pid, 1), -EINVAL);
+	fd = (int)pidfd_of(pid, 0);
+	TRUE("of a child", fd >= 0);
+	FACT("closed by exec", fcntl(fd, F_GETFD), FD_CLOEXEC);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	FACT("nothing to tell of one that lives", poll(&p, 1, 0), 0);
+	FACT("signal 0", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), 0);
+	FACT("no signal", syscall(SYS_pidfd_send_signal, fd, 99, NULL, 0), -EINVAL);
+	FACT("unknown flags", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 1U << 30), -EINVAL);
+	FACT("of another kind", syscall(SYS_pidfd_send_signal, 0, 0, NULL, 0), -EBADF);
+	FACT("SIGTERM", syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0), 0);
+	FACT("its end is told", poll(&p, 1, 5000), 1);
+	FACT("waitid by descriptor", waitid((idtype_t)3, (id_t)fd, &info, WEXITED), 0);
+	TRUE("of this child", info.si_pid == pid && info.si_status == SIGTERM);
+	FACT("a signal to one that has gone", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), -ESRCH);
+	close(fd);
+}
+
+static void files_of_others(void)
+{
+	int fds[2], here, there, go[2];
+	char byte = 0;
+	pid_t pid;
+
+	if (pipe(fds) < 0 || pipe(go) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		FACT("the child waits", read(go[0], &byte, 1), 1);
+		_exit(facts_end());
+	}
+	close(fds[1]);
+	here = (int)pidfd_of(pid, 0);
+	there = (int)RESULT(syscall(SYS_pidfd_getfd, here, fds[1], 0));
+	TRUE("a descriptor of the child's", there >= 0);
+	FACT("one that it has not", syscall(SYS_pidfd_getfd, here, 999, 0), -EBADF);
+	FACT("leads to the same pipe",
+	     write(there, "x", 1) == 1 && read(fds[0], &byte, 1) == 1 && byte == 'x', 1);
+	struct iovec mine = {&byte, 1}, its = {"y", 1};
+
+	FACT("a byte of the child's memory", process_vm_readv(pid, &mine, 1, &its, 1, 0), 1);
+	fact("which is right", byte, 'y');
+	its.iov_base = (void *)8;
+	FACT("an address that it has not", process_vm_readv(pid, &mine, 1, &its, 1, 0), -EFAULT);
+	FACT("memory of nobody", process_vm_readv(0x3ffffff, &mine, 1, &its, 1, 0), -ESRCH);
+	FACT("go", write(go[1], "", 1), 1);
+	waitpid(pid, NULL, 0);
+}
+
+/* Some calls of the child end with an errno of its own choice. */
+static void filter(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EDQUOT),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EXDEV),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	FACT("no mode yet", prctl(PR_GET_SECCOMP), 0);
+	if (getuid() == 0 && setuid(1000) < 0)
+		return;
+	FACT("not without no_new_privs", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), -EACCES);
+	FACT("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	FACT("a filter", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), 0);
+	FACT("an unknown operation", syscall(SYS_seccomp, 99, 0, NULL), -EINVAL);
+	FACT("mode", prctl(PR_GET_SECCOMP), SECCOMP_MODE_FILTER);
+	FACT("what it forbids of the sentry's", syscall(SYS_mkdirat, AT_FDCWD, "x", 0700), -EDQUOT);
+	FACT("what it forbids of the host's", syscall(SYS_getppid), -EXDEV);
+	FACT("and what it allows", access("/", F_OK), 0);
+}
+
+int main(void)
+{
+	int status;
+	pid_t pid;
+
+	descriptors();
+	files_of_others();
+	pid = fork();
+	if (pid == 0) {
+		filter();
+		_exit(facts_end());
+	}
+	waitpid(pid, &status, 0);
+	fact("the child came to its end", status, 0);
+	return facts_end();
+}
