@@ -204,6 +204,15 @@ size_t pipe_room(const struct file *f)
 
 static struct fs_context *fake_fs;
 
+void fs_unref(struct fs_context *fs)
+{
+	if (--fs->refs)
+		return;
+	place_unref(fs->root);
+	place_unref(fs->cwd);
+	free(fs);
+}
+
 /* The sentry's world: the process's own "/", the worker's directory of magic links. */
 static bool fake_start(void)
 {
