@@ -4,6 +4,7 @@
 
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <sys/syscall.h>
 
 enum { FAMILY_MAX = 46, TYPE_MAX = 11, TYPE_MASK = 0xf, OPTION_MAX = 4096 };
 
@@ -185,22 +186,13 @@ HANDLER(sys_connect)
 	return r;
 }
 
-static long accept_call(struct task *t, struct call *c, unsigned flags)
+/* The connection that waits, with its address told, in place of what holds its number. */
+static long accept_at(struct task *t, struct call *c, struct socket *s, int fd, bool cloexec)
 {
 	struct sockaddr_storage a;
 	struct socket *n;
-	int r;
-	struct socket *s = socket_get(t, c->args[0], &r);
+	int r = s->ops->accept(t, s, &n);
 
-	if (flags & ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		return -EINVAL;
-	if (!s)
-		return r;
-	if (!s->ops->accept)
-		return -EOPNOTSUPP;
-	r = s->ops->accept(t, s, &n);
-	if (r == -EAGAIN)
-		return socket_wait(t, c, s, 0, &s->queue, EPOLLIN, s->receive_timeout);
 	if (r < 0)
 		return r;
 	if (c->args[1]) {
@@ -211,7 +203,31 @@ static long accept_call(struct task *t, struct call *c, unsigned flags)
 		file_unref(&n->file);
 		return r;
 	}
-	return socket_install(t, n, flags);
+	if (c->nr == SYS_accept4 && c->args[3] & SOCK_NONBLOCK)
+		n->file.flags |= O_NONBLOCK;
+	return fd_install_at(t, &n->file, fd, cloexec);
+}
+
+static long accept_call(struct task *t, struct call *c, unsigned flags)
+{
+	int r;
+	struct socket *s = socket_get(t, c->args[0], &r);
+
+	if (flags & ~(unsigned)(SOCK_CLOEXEC | SOCK_NONBLOCK))
+		return -EINVAL;
+	if (!s)
+		return r;
+	if (!s->ops->accept)
+		return -EOPNOTSUPP;
+	/* A number first, held by the listener itself: without one no connection is taken and lost. */
+	int fd = fd_install(t, file_ref(&s->file), 0, false);
+	if (fd < 0)
+		return fd;
+	long n = accept_at(t, c, s, fd, flags & SOCK_CLOEXEC);
+	if (n >= 0)
+		return n;
+	ignore_result(fd_close(t, fd)); /* the listener stays open by its own */
+	return n == -EAGAIN ? socket_wait(t, c, s, 0, &s->queue, EPOLLIN, s->receive_timeout) : n;
 }
 
 HANDLER(sys_accept)

@@ -105,7 +105,15 @@ static int inet_accept(struct task *t unused, struct socket *s, struct socket **
 	if (fd < 0)
 		return host_socket_error(s);
 	host_socket_moved(s);
-	return host_socket_new(fd, &inet_ops, s->domain, s->type, s->protocol, ret);
+	int r = host_socket_new(fd, &inet_ops, s->domain, s->type, s->protocol, ret);
+	if (r < 0)
+		return r;
+	/* What the host's socket has inherited as well. */
+	(*ret)->linger = s->linger;
+	(*ret)->receive_timeout = s->receive_timeout;
+	(*ret)->send_timeout = s->send_timeout;
+	(*ret)->receive_low = s->receive_low;
+	return 0;
 }
 
 static ssize_t inet_send(struct task *t unused, struct socket *s, struct message *m)

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -222,6 +223,34 @@ static void addresses(void)
 	FAILS("file gone", connect(d, (void *)&a, sizeof(a)), ENOENT);
 	close(c);
 	close(d);
+}
+
+/* Without a free number nothing is accepted, and nothing lost. */
+static void no_numbers(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct rlimit was, few;
+	int l = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), n;
+
+	bind(l, (void *)&a, 2);
+	listen(l, 1);
+	socklen_t len = sizeof(a);
+	getsockname(l, (void *)&a, &len);
+	FAILS("none waits", accept(l, NULL, NULL), EAGAIN);
+	connect(c, (void *)&a, len);
+	getrlimit(RLIMIT_NOFILE, &was);
+	few = was;
+	few.rlim_cur = (rlim_t)c + 1;
+	setrlimit(RLIMIT_NOFILE, &few);
+	FAILS("no number", accept(l, NULL, NULL), EMFILE);
+	setrlimit(RLIMIT_NOFILE, &was);
+	n = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	IS("still there", n, c + 1);
+	IS("does not block", fcntl(n, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	IS("is closed on exec", fcntl(n, F_GETFD), FD_CLOEXEC);
+	close(n);
+	close(c);
+	close(l);
 }
 
 static void abstract_names(void)
@@ -548,6 +577,7 @@ int main(void)
 	limits();
 	timeouts();
 	addresses();
+	no_numbers();
 	abstract_names();
 	datagrams();
 	seqpackets();
