@@ -316,7 +316,7 @@ static int sweep_left(void *data, int dirfd, const char *name, struct err *err)
 	if (str_ends(name, ".part") || !store_is_stale(dirfd, name))
 		return 0;
 	int r = image_remove_tree_at(dirfd, name);
-	return r < 0 ? err_num(err, r, "cannot remove \"" STORE_INGEST "/%s\"", name) : 0;
+	return r < 0 && r != -ENOENT ? err_num(err, r, "cannot remove \"" STORE_INGEST "/%s\"", name) : 0;
 }
 
 int store_sweep_left(struct image_store *s, struct err *err)

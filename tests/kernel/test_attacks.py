@@ -69,7 +69,7 @@ def test_storm_of_random_calls(sandbox, built, seed):
 
 
 def test_a_killed_sentry_takes_its_guest_along(sandbox, built):
-    c = container(sandbox, built, ["sh", "-c", "sleep 1000 & sleep 1000"])
+    c = container(sandbox, built, ["sh", "-c", "sleep 1000 & sleep 1000; true"])
     c.up()
     wait_for(lambda: len(sandbox.json("ps", "--format", "json", c.id)) == 3, "three processes")
     pids = sandbox.json("ps", "--format", "json", c.id)
