@@ -237,7 +237,7 @@ void call_trace(struct task *t, const struct call *c, long result)
 	put_result(&out, row ? row->returns : 'd', result);
 	str_put(&out, "\n");
 	if (out.s && !out.failed)
-		ignore_result(write(kernel.boot->trace_fd, out.s, out.len)); /* lost lines are said to be possible */
+		put_line(kernel.boot->trace_fd, out.s, out.len);
 }
 
 /* ---- the page ---- */
