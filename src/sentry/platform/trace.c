@@ -309,10 +309,26 @@ void trace_zygote_asked(uint64_t id)
 		ask_zygote();
 }
 
+/* To the host all guests are one user: who looks at a signal's sender sees the guest's id. */
+static void name_sender(const struct task *t)
+{
+	siginfo_t info;
+	const struct task *sender;
+	if (ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0 ||
+	    (info.si_code != SI_USER && info.si_code != SI_TKILL))
+		return;
+	sender = task_find(info.si_pid);
+	if (!sender || sender->creds->uid == info.si_uid)
+		return;
+	info.si_uid = sender->creds->uid;
+	(void)ptrace(PTRACE_SETSIGINFO, t->host_tid, NULL, &info); /* killed: no matter */
+}
+
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct user_regs_struct regs;
+	name_sender(t);
 	if (t->state == CALL_IDLE && !pt->undelivered) {
 		if (is_doubtful(t, sig))
 			return;
