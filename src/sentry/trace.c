@@ -201,7 +201,7 @@ static void put_result(struct str *out, char type, long result)
 }
 
 /* Regular files need no RWF_NOWAIT, and some do not know it; a pipe that is full loses the line. */
-static void put_line(int fd, const char *line, size_t n)
+static void put_trace_line(int fd, const char *line, size_t n)
 {
 	const struct iovec one = {.iov_base = (void *)line, .iov_len = n};
 
@@ -237,7 +237,7 @@ void call_trace(struct task *t, const struct call *c, long result)
 	put_result(&out, row ? row->returns : 'd', result);
 	str_put(&out, "\n");
 	if (out.s && !out.failed)
-		put_line(kernel.boot->trace_fd, out.s, out.len);
+		put_trace_line(kernel.boot->trace_fd, out.s, out.len);
 }
 
 /* ---- the page ---- */
