@@ -240,6 +240,8 @@ int inet_set_option(struct task *t, struct socket *s, int level, int name, const
 		name = name == SO_SNDBUFFORCE ? SO_SNDBUF : SO_RCVBUF; /* as far as the host's limit allows */
 	if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
 		return -ENOENT; /* there never is one */
+	if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
+		return -EOPNOTSUPP; /* of unix sockets */
 	const struct option *o = option_find(level, name);
 	if (!o || !(o->access & SET))
 		return not_there("setsockopt", level, name);
@@ -257,6 +259,8 @@ int inet_get_option(struct task *t unused, struct socket *s, int level, int name
 		return option_bytes(&s->linger, sizeof(s->linger), value, len);
 	if (level == SOL_SOCKET && name == SO_PEERCRED)
 		return option_bytes(&nobody, sizeof(nobody), value, len);
+	if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
+		return -EOPNOTSUPP;
 	const struct option *o = option_find(level, name);
 	if (!o && !level_known(level) && s->domain == AF_INET)
 		return -EOPNOTSUPP; /* as the kernel answers, in the one family only */
