@@ -309,18 +309,20 @@ void trace_zygote_asked(uint64_t id)
 		ask_zygote();
 }
 
-/* To the host all guests are one user: who looks at a signal's sender sees the guest's id. */
-static void name_sender(const struct task *t)
+/* The stubs have one id: whose signal it is, only the sentry knows.  Between processes of root nothing is to
+ * be told. */
+static void name_sender(const struct task *t, int sig)
 {
 	siginfo_t info;
-	const struct task *sender;
-	if (ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0 ||
-	    (info.si_code != SI_USER && info.si_code != SI_TKILL))
+	if (!t->creds->uid || ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0)
 		return;
-	sender = task_find(info.si_pid);
-	if (!sender || sender->creds->uid == info.si_uid)
+	if (info.si_code != SI_USER && info.si_code != SI_TKILL && !(sig == SIGCHLD && info.si_code > 0))
 		return;
-	info.si_uid = sender->creds->uid;
+	if (!info.si_pid)
+		return; /* from outside */
+	const struct task *sender = task_find(info.si_pid);
+	info.si_uid =
+		sender ? sender->creds->uid : t->creds->uid; /* a child that has ended had most likely ours */
 	(void)ptrace(PTRACE_SETSIGINFO, t->host_tid, NULL, &info); /* killed: no matter */
 }
 
@@ -334,6 +336,7 @@ static void deliver(struct task *t, int sig)
 			return;
 		begin_again(t);
 	}
+	name_sender(t, sig);
 	if ((t->state == CALL_PARKED || pt->undelivered) &&
 	    ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && shows_interrupted(t, &regs)) {
 		if (t->state == CALL_PARKED) {

@@ -181,11 +181,57 @@ static void storm(int flags, const char *name)
 	TRUE("under signals", caught > 5);
 }
 
+static volatile pid_t sender_pid;
+static volatile uid_t sender_uid;
+
+static void on_info(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	sender_pid = info->si_pid;
+	sender_uid = info->si_uid;
+}
+
+static int sender_told(int sig, uid_t uid)
+{
+	struct sigaction act = {.sa_sigaction = on_info, .sa_flags = SA_SIGINFO};
+	sigaction(sig, &act, NULL);
+	pid_t parent = getpid(), pid = fork();
+	if (pid == 0) {
+		if (sig != SIGCHLD)
+			kill(parent, sig);
+		_exit(0);
+	}
+	while (waitpid(pid, NULL, 0) != pid)
+		continue;
+	return sender_pid == pid && sender_uid == uid;
+}
+
+static void senders(void)
+{
+	int status;
+	uid_t uid = getuid();
+	TRUE("a signal tells who sent it", sender_told(SIGUSR2, uid));
+	TRUE("and SIGCHLD whose child it was", sender_told(SIGCHLD, uid));
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(setgid(1000) || setuid(1000)				 ? 9
+		      : sender_told(SIGUSR2, 1000) && sender_told(SIGCHLD, 1000) ? 0
+										 : 1);
+	signal(SIGCHLD, SIG_DFL);
+	waitpid(pid, &status, 0);
+	if (WEXITSTATUS(status) == 9)
+		printf("skip another user: not root\n");
+	else
+		TRUE("also as another user", status == 0);
+}
+
 int main(void)
 {
 	reads();
 	polls();
 	stops();
+	senders();
 	storm(SA_RESTART, "a stream under restarting signals");
 	storm(0, "a stream under interrupting signals");
 	return facts_end();
