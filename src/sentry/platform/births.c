@@ -29,7 +29,7 @@ static const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS 
 static const uint64_t ignored = CLONE_PTRACE | CLONE_UNTRACED;
 
 /* What Linux says of the flags themselves, whoever asks. */
-static long check_flags(uint64_t flags)
+static long check_clone_flags(uint64_t flags)
 {
 	if ((flags & (CLONE_NEWNS | CLONE_FS)) == (CLONE_NEWNS | CLONE_FS) ||
 	    (flags & (CLONE_NEWUSER | CLONE_FS)) == (CLONE_NEWUSER | CLONE_FS))
@@ -78,7 +78,7 @@ HANDLER(sys_clone)
 {
 	uint64_t flags = (uint32_t)c->args[0];
 	struct platform_task *pt = t->platform;
-	long r = check_flags(flags);
+	long r = check_clone_flags(flags);
 	if (!r && flags & CLONE_PIDFD && flags & CLONE_PARENT_SETTID)
 		r = -EINVAL; /* both would be told in the same place */
 	if (!r && !keep_registers(pt))
@@ -135,7 +135,7 @@ HANDLER(call_clone3)
 	if (!r)
 		r = check_args(&a);
 	if (!r)
-		r = check_flags(a.flags);
+		r = check_clone_flags(a.flags);
 	if (!r && !keep_registers(pt))
 		r = -ENOMEM;
 	if (r)

@@ -71,7 +71,8 @@ static void reads(void)
 	caught = 0;
 	pid = sender(p[1], SIGUSR1, 3, 20);
 	FACT("read is restarted", read(p[0], &c, 1), 1);
-	TRUE("after its handlers", caught >= 1 && caught <= 3); /* one that is pending still takes the next in */
+	TRUE("after its handlers",
+	     caught >= 1 && caught <= 3); /* one that is pending still takes the next in */
 	waitpid(pid, NULL, 0);
 	signal(SIGUSR1, SIG_IGN);
 	pid = sender(p[1], SIGUSR1, 3, 20);
