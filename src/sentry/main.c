@@ -10,6 +10,7 @@
 #include "sentry/boot.h"
 #include "sentry/call.h"
 #include "sentry/control.h"
+#include "sentry/fs/guard.h"
 #include "sentry/join.h"
 #include "sentry/kernel.h"
 #include "sentry/platform/platform.h"
@@ -134,6 +135,8 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 		return err_sys(err, "cannot open the container's root and the sentry's procfs");
 	(void)umask(0); /* the guest's is in its fs_context */
 	int r = tame_mounts(err);
+	if (r == 0)
+		r = guard_mounts(err);
 	return r < 0 ? r : start_synth_mounts(boot->config, err);
 }
 

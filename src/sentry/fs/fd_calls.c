@@ -7,6 +7,10 @@
 
 #include <linux/close_range.h>
 
+#ifndef F_DUPFD_QUERY
+#define F_DUPFD_QUERY 1027
+#endif
+
 HANDLER(sys_close)
 {
 	int fd = (int)c->args[0];
@@ -194,6 +198,8 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 		return pipe_size(f);
 	case F_SETPIPE_SZ:
 		return pipe_resize(t, f, arg);
+	case F_DUPFD_QUERY:
+		return fd_get_any(t, (int)arg) ? fd_get_any(t, (int)arg) == f : -EBADF;
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		/* Of a memfd, which is the host's; other files are told EINVAL by the host, too. */

@@ -178,6 +178,8 @@ static int go_to_place(struct walk *k, const struct place *p)
 
 	if (n < 0)
 		return (int)n;
+	if (k->text[0] != '/')
+		return -ENOENT;		 /* unmounted: it has no way to it */
 	k->len = n == 1 ? 0 : (size_t)n; /* "/" is "" here */
 	k->text[k->len] = '\0';
 	if (!place_is_synth(p))
