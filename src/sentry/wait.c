@@ -49,9 +49,13 @@ static void wake_some(struct wait_queue *q, uint32_t events, unsigned exclusive)
 		list_append(n->next, &mark.node); /* just behind e */
 		if (!e->wake || !interested(e, events) || (e->exclusive && !exclusive))
 			continue;
-		if (e->exclusive)
-			exclusive--;
+		if (!e->exclusive) {
+			e->wake(e, events);
+			continue;
+		}
+		e->declined = false;
 		e->wake(e, events);
+		exclusive -= e->declined ? 0 : 1;
 	}
 	list_remove(&mark.node);
 	list_remove(&last.node);

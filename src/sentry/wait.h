@@ -36,7 +36,9 @@ struct wait_entry {
 				without bound */
 	uint32_t events;     /* that it is interested in; 0 = all */
 	bool exclusive;	     /* wake_one() wakes one of these */
-	struct task *task;   /* of a parked call */
+	bool declined;	   /* set by the function of an exclusive one: it has nobody to wake, the next one is
+			      asked */
+	struct task *task; /* of a parked call */
 	struct wait_entry *next; /* the task's others */
 };
 

@@ -98,6 +98,7 @@ static void item_wake(struct wait_entry *e, uint32_t events)
 	struct epoll_item *i = container_of(e, struct epoll_item, entry);
 
 	(void)events; /* what is really there is asked when somebody waits */
+	e->declined = list_empty(&i->ep->queue.entries);
 	if (!(i->events & ~(uint32_t)PRIVATE_BITS))
 		return; /* of EPOLLONESHOT, and reported */
 	if (list_empty(&i->ready))

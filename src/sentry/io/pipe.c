@@ -137,7 +137,7 @@ static ssize_t pipe_write(struct file *f, struct io *io)
 		return -EPIPE;
 	n = ring_put(&p->ring, io, (f->flags & O_DIRECT) != 0);
 	if (n > 0)
-		wake(&p->queue, READABLE);
+		wake_one(&p->queue, READABLE);
 	return n;
 }
 
