@@ -72,6 +72,14 @@ void kernel_unlock(void);
 void kernel_wait(void);
 void kernel_tell(void);
 
+/*
+ * Before a host call that may take long (a disk's flush, a whole file): another
+ * worker receives meanwhile.  One worker at a time receives and answers, since
+ * a second one would be woken on another processor for every other call, which
+ * costs more than most calls do.
+ */
+void kernel_will_wait(void);
+
 /* A line in the sandbox's debug log (--debug-log of the runtime; dropped where there is none).
  * Rate-limited: a guest cannot flood it. */
 void kernel_log(const char *fmt, ...) printf_like(1, 2);

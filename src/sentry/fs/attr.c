@@ -263,7 +263,7 @@ static long truncate_place(struct task *t, const struct place *p, int64_t size)
 		r = S_ISDIR(st.st_mode)	  ? -EISDIR
 		    : S_ISREG(st.st_mode) ? check_growth(t, size, st.st_size)
 					  : -EINVAL;
-	return r < 0 ? r : host_call(truncate(fd_name(p->fd).text, size));
+	return r < 0 ? r : host_call_slow(truncate(fd_name(p->fd).text, size));
 }
 
 HANDLER(sys_truncate)

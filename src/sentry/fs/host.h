@@ -16,6 +16,12 @@
 		kernel_lock();                                                                                 \
 		host_error_;                                                                                   \
 	})
+/* ... one that sleeps for as long as a disk or another machine likes. */
+#define host_call_slow(expr)                                                                                 \
+	({                                                                                                   \
+		kernel_will_wait();                                                                          \
+		host_call(expr);                                                                             \
+	})
 /* ... one that does not. */
 #define host_quick(expr)                                                                                       \
 	({                                                                                                     \

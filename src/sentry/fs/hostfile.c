@@ -24,6 +24,8 @@ struct hostfile {
 
 static const struct file_ops regular_ops, directory_ops, path_ops;
 
+enum { LARGE = 64 << 10 /* bytes, that may well have to come from a disk */ };
+
 static ssize_t read_part(struct file *f, char *buf, size_t n, int64_t pos, unsigned flags)
 {
 	if (flags & ~(unsigned)IO_NOWAIT) {
@@ -31,6 +33,8 @@ static ssize_t read_part(struct file *f, char *buf, size_t n, int64_t pos, unsig
 
 		return host_call(preadv2(f->host_fd, &one, 1, pos, (int)(flags & ~(unsigned)IO_NOWAIT)));
 	}
+	if (n >= LARGE)
+		kernel_will_wait();
 	return pos < 0 ? host_call(read(f->host_fd, buf, n)) : host_call(pread(f->host_fd, buf, n, pos));
 }
 
@@ -41,6 +45,8 @@ static ssize_t write_part(struct file *f, const char *buf, size_t n, int64_t pos
 
 		return host_call(pwritev2(f->host_fd, &one, 1, pos, (int)(flags & ~(unsigned)IO_NOWAIT)));
 	}
+	if (n >= LARGE)
+		kernel_will_wait();
 	return pos < 0 ? host_call(write(f->host_fd, buf, n)) : host_call(pwrite(f->host_fd, buf, n, pos));
 }
 
@@ -159,17 +165,17 @@ static int host_file_stat(struct file *f, struct statx *ret)
 
 static int host_truncate(struct file *f, int64_t size)
 {
-	return (int)host_call(ftruncate(f->host_fd, size));
+	return (int)host_call_slow(ftruncate(f->host_fd, size));
 }
 
 static int host_allocate(struct file *f, int mode, int64_t offset, int64_t len)
 {
-	return (int)host_call(fallocate(f->host_fd, mode, offset, len));
+	return (int)host_call_slow(fallocate(f->host_fd, mode, offset, len));
 }
 
 static int hostfile_sync(struct file *f, bool data_only)
 {
-	return (int)host_call(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
+	return (int)host_call_slow(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
 }
 
 /* The host checks the protection against how the descriptor was opened, which is how the guest has opened it.

@@ -355,7 +355,7 @@ HANDLER(sys_copy_file_range)
 		return r;
 	file_ref(from.file);
 	file_ref(to.file);
-	r = host_call(copy_file_range(from.file->host_fd, from.at ? &from.pos : NULL, to.file->host_fd,
+	r = host_call_slow(copy_file_range(from.file->host_fd, from.at ? &from.pos : NULL, to.file->host_fd,
 				      to.at ? &to.pos : NULL, c->args[4], 0));
 	file_unref(from.file);
 	file_unref(to.file);

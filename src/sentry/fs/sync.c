@@ -37,7 +37,7 @@ HANDLER(sys_sync)
 	(void)t;
 	(void)c;
 	if (fd >= 0) {
-		(void)host_call(syncfs(fd)); /* sync(2) tells of no errors */
+		(void)host_call_slow(syncfs(fd)); /* sync(2) tells of no errors */
 		(void)close(fd);
 	}
 	return 0;
@@ -53,7 +53,7 @@ HANDLER(sys_syncfs)
 		return -EBADF;
 	file_ref(f);
 	if (hostfile_id(f, &id))
-		r = host_call(syncfs(f->host_fd));
+		r = host_call_slow(syncfs(f->host_fd));
 	file_unref(f);
 	return r;
 }
@@ -75,7 +75,7 @@ HANDLER(sys_sync_file_range)
 	if (!hostfile_id(f, &id))
 		return -ESPIPE;
 	file_ref(f);
-	r = host_call(sync_file_range(f->host_fd, offset, len, flags));
+	r = host_call_slow(sync_file_range(f->host_fd, offset, len, flags));
 	file_unref(f);
 	return r;
 }
@@ -111,7 +111,7 @@ HANDLER(sys_readahead)
 	if (!hostfile_is_regular(f))
 		return -EINVAL;
 	file_ref(f);
-	r = host_call(readahead(f->host_fd, (off_t)c->args[1], MIN_OF(c->args[2], (uint64_t)IO_MAX)));
+	r = host_call_slow(readahead(f->host_fd, (off_t)c->args[1], MIN_OF(c->args[2], (uint64_t)IO_MAX)));
 	file_unref(f);
 	return r;
 }

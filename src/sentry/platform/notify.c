@@ -269,6 +269,17 @@ enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid)
 	return count == before - after - 1 ? ALL_RECEIVED : SOME_MISSING;
 }
 
+/* Who holds it receives; kernel.h says why one alone. */
+static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool receives;
+
+void kernel_will_wait(void)
+{
+	if (receives)
+		(void)pthread_mutex_unlock(&receiving); /* ours: cannot fail */
+	receives = false;
+}
+
 static void *work(void *data unused)
 {
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
@@ -276,6 +287,9 @@ static void *work(void *data unused)
 		kernel_log("a worker cannot enter /proc/self/fd: %s", err_text(errno));
 	for (;;) {
 		struct seccomp_notif n = {0};
+		if (!receives)
+			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
+		receives = true;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
 			if (errno == EINTR || errno == ENOENT)
