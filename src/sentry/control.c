@@ -26,7 +26,7 @@ struct connection {
 static struct host_watch listener;
 static uid_t maker;
 
-static void reply(int sock, const struct sentry_reply *r)
+static void send_reply(int sock, const struct sentry_reply *r)
 {
 	/* Who does not listen for the answer does not get it. */
 	(void)send(sock, r, sizeof(*r), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -38,7 +38,7 @@ static void reply_failed(int sock, const struct err *err)
 		.kind = SENTRY_FAILED, .status = err->exit_status ? err->exit_status : 126, .code = err->code};
 
 	memcpy(r.text, err->msg, sizeof(r.text));
-	reply(sock, &r);
+	send_reply(sock, &r);
 }
 
 static int accept_maker(int fd)
@@ -95,7 +95,7 @@ void control_begun(int sock, const struct err *err)
 	if (err)
 		reply_failed(sock, err);
 	else
-		reply(sock, &started);
+		send_reply(sock, &started);
 	(void)close(sock);
 }
 
@@ -118,7 +118,7 @@ static void process_ended(void *data, int status)
 
 	c->process = NULL;
 	if (c->watch.fd >= 0)
-		reply(c->watch.fd, &r);
+		send_reply(c->watch.fd, &r);
 	else
 		free(c);
 }
@@ -189,7 +189,7 @@ static void take_exec(struct connection *c, const struct sentry_request *q, int 
 	if (exec_process(c, q, fds, nfds, &err) < 0)
 		reply_failed(c->watch.fd, &err);
 	else
-		reply(c->watch.fd, &started);
+		send_reply(c->watch.fd, &started);
 }
 
 static void take_signal(const struct connection *c, const struct sentry_request *q)
@@ -200,7 +200,7 @@ static void take_signal(const struct connection *c, const struct sentry_request 
 	if (p)
 		r.status = q->signal > 0 && q->signal <= 64 ? process_signal(p, (int)q->signal) : -EINVAL;
 	if (!c->process) /* a proxy that passes a signal on waits for the end alone */
-		reply(c->watch.fd, &r);
+		send_reply(c->watch.fd, &r);
 }
 
 static void connection_ready(struct host_watch *w, uint32_t events)

@@ -44,7 +44,7 @@ static int write_strings(int argc, char **argv, uint32_t *ret_envc, struct err *
 	return take_fd(&fd);
 }
 
-static int ask(int control, int request, int keep, int argc, char **argv, struct err *err)
+static int ask_sentry(int control, int request, int keep, int argc, char **argv, struct err *err)
 {
 	struct sentry_request q = {.kind = SENTRY_EXEC, .argc = (uint32_t)argc};
 	struct sentry_reply reply;
@@ -72,7 +72,7 @@ static int ask(int control, int request, int keep, int argc, char **argv, struct
 }
 
 /* Ends by the same signal where it can: who waits for us sees what would be seen of the process itself. */
-static int end_as(int status)
+static int end_as_guest(int status)
 {
 	if (!WIFSIGNALED(status))
 		return WEXITSTATUS(status);
@@ -111,7 +111,7 @@ static int wait_for_end(int control, int signals, struct err *err)
 		if (r < 0)
 			return r;
 		if (reply.kind == SENTRY_EXITED)
-			return end_as(reply.status);
+			return end_as_guest(reply.status);
 	}
 }
 
@@ -130,7 +130,7 @@ int join_main(int control, int request, int keep, int argc, char **argv, struct 
 	struct signalfd_siginfo info;
 	while (read(signals, &info, sizeof(info)) > 0)
 		; /* the hang-up that giving up the terminal is */
-	int r = ask(control, request, keep, argc, argv, err);
+	int r = ask_sentry(control, request, keep, argc, argv, err);
 	if (r < 0)
 		return r;
 	for (int fd = 0; fd < 3 + keep; fd++)

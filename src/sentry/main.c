@@ -5,6 +5,7 @@
  * wire/sentry.h says how.
  */
 #include "base/fd.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "sentry/boot.h"
@@ -24,7 +25,6 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <time.h>
 
 struct arguments {
@@ -220,11 +220,6 @@ static int run_main(const struct arguments *a, struct err *err)
 	return r < 0 ? r : platform_loop();
 }
 
-static int end(int status)
-{
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 int main(int argc, char **argv)
 {
 	struct arguments a = {.config = -1, .control = -1, .proc = -1, .log = -1, .trace = -1, .request = -1};
@@ -236,7 +231,7 @@ int main(int argc, char **argv)
 	if (r == 0 && streq(argv[1], "run")) {
 		r = run_main(&a, &err);
 		if (r >= 0)
-			return end(r);
+			return proc_exit_code(r);
 	} else if (r == 0 && streq(argv[1], "join")) {
 		r = join_main(a.control, a.request, a.keep, a.argc, a.argv, &err);
 		if (r >= 0)

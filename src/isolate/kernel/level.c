@@ -137,7 +137,7 @@ static int kernel_create(const struct isolate_create *c, struct sandbox *ret, st
 }
 
 /* The cgroup exists by now: the sentry reads limits and usage there, for what its guest is told. */
-static int begin(const struct sandbox *s, int sock, struct err *err)
+static int send_begin(const struct sandbox *s, int sock, struct err *err)
 {
 	const struct cgroup *cg = s->cgroup;
 	const char *memory = cg->none ? NULL : cg->v2 ? cg->v2_dir : cg->v1_dir[CG_MEMORY];
@@ -179,7 +179,7 @@ static int kernel_start(const struct sandbox *s, struct err *err)
 {
 	/* Before the sentry runs: it waits for what we say before it does anything. */
 	autoclose int sock = sentry_connect(s->state_dirfd, err);
-	int r = sock < 0 ? sock : begin(s, sock, err);
+	int r = sock < 0 ? sock : send_begin(s, sock, err);
 
 	if (r == 0)
 		r = isolate_carrier->start(s, err);
