@@ -27,12 +27,8 @@ void kernel_lock(void)
 	pthread_mutex_lock(&lock);
 }
 
-_Thread_local void (*kernel_unlocking)(void);
-
 void kernel_unlock(void)
 {
-	if (kernel_unlocking)
-		kernel_unlocking();
 	pthread_mutex_unlock(&lock);
 }
 

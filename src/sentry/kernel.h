@@ -68,8 +68,6 @@ extern struct kernel kernel;
 /* The lock of all state.  Not recursive. */
 void kernel_lock(void);
 void kernel_unlock(void);
-/* Told on the thread that lets the lock go: a worker, whose handler is about to be slow. */
-extern _Thread_local void (*kernel_unlocking)(void);
 /* For threads that are no workers: lets the lock go until kernel_tell() of any other; look again then. */
 void kernel_wait(void);
 void kernel_tell(void);

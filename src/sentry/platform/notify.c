@@ -269,17 +269,15 @@ enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid)
 	return count == before - after - 1 ? ALL_RECEIVED : SOME_MISSING;
 }
 
-/*
- * One worker at a time receives, and goes on receiving: the guest's thread and
- * it take turns on one processor, with warm caches.  Where its handler lets
- * the lock go for a slow call, another worker takes over.
- */
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+/* Who holds it receives; kernel.h says why one alone. */
+static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool receives;
 
-static void pass_turn(void)
+void kernel_will_wait(void)
 {
-	kernel_unlocking = NULL;
-	pthread_mutex_unlock(&turn);
+	if (receives)
+		(void)pthread_mutex_unlock(&receiving); /* ours: cannot fail */
+	receives = false;
 }
 
 static void *work(void *data unused)
@@ -287,10 +285,10 @@ static void *work(void *data unused)
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
 	if (unshare(CLONE_FS) < 0 || fchdir(kernel.self_fd_fd) < 0)
 		kernel_log("a worker cannot enter /proc/self/fd: %s", err_text(errno));
-	for (bool receives = false;;) {
+	for (;;) {
 		struct seccomp_notif n = {0};
 		if (!receives)
-			pthread_mutex_lock(&turn);
+			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
 		receives = true;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
@@ -301,11 +299,8 @@ static void *work(void *data unused)
 		}
 		note_received(&n);
 		kernel_lock();
-		kernel_unlocking = pass_turn;
 		if (!is_stale(&n, before))
 			notify_receive(&n);
-		receives = kernel_unlocking;
-		kernel_unlocking = NULL;
 		kernel_unlock();
 	}
 }
