@@ -87,7 +87,6 @@ ssize_t place_host_path(const struct place *p, char *buf, size_t size)
 
 ssize_t place_path(const struct task *t, const struct place *p, char *buf, size_t size)
 {
-	static const char unreachable[] = "(unreachable)";
 	char root[PATH_MAX];
 	ssize_t n = place_host_path(p, buf, size), skip;
 
@@ -98,14 +97,15 @@ ssize_t place_path(const struct task *t, const struct place *p, char *buf, size_
 		return skip;
 	if (skip == 1) /* "/" under another name */
 		return n;
-	if (memcmp(buf, root, MIN_OF((size_t)skip, (size_t)n)) != 0 || n < skip || (buf[skip] && buf[skip] != '/')) {
-		size_t extra = sizeof(unreachable) - 1;
+	if (memcmp(buf, root, MIN_OF((size_t)skip, (size_t)n)) != 0 || n < skip ||
+	    (buf[skip] && buf[skip] != '/')) {
+		int len;
 
-		if ((size_t)n + extra >= size)
+		if ((size_t)n >= sizeof(root))
 			return -ENAMETOOLONG;
-		memmove(buf + extra, buf, (size_t)n + 1);
-		memcpy(buf, unreachable, extra);
-		return n + (ssize_t)extra;
+		memcpy(root, buf, (size_t)n + 1);
+		len = snprintf(buf, size, "(unreachable)%s", root);
+		return len < 0 || (size_t)len >= size ? -ENAMETOOLONG : len;
 	}
 	if (n == skip) {
 		memcpy(buf, "/", 2);
