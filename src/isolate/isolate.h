@@ -75,12 +75,13 @@ struct isolate_stdio {
  * behind it, and with the user's environment.
  */
 struct isolate_supervisor {
-	int exe;	   /* what is executed; borrowed */
-	char *const *argv; /* NULL-terminated */
+	int exe;			/* what is executed; borrowed */
+	char *const *argv;		/* NULL-terminated */
 	const struct oci_process *user; /* what it stands in for: HOME is that user's */
-	const int *fds;	   /* what it keeps, under the same numbers; borrowed */
-	size_t nfds;	   /* at most ISOLATE_SUPERVISOR_FDS */
-	int proc_fd;	   /* one of fds, of any file: becomes a procfs of the container, mounted nowhere; -1 = none */
+	const int *fds;			/* what it keeps, under the same numbers; borrowed */
+	size_t nfds;			/* at most ISOLATE_SUPERVISOR_FDS */
+	int proc_fd; /* one of fds, of any file: becomes a procfs of the container, mounted nowhere; -1 = none
+		      */
 };
 enum { ISOLATE_SUPERVISOR_FDS = 8 };
 
@@ -113,9 +114,9 @@ struct isolate_create {
 	const char *rootfs; /* its absolute path */
 	struct isolate_stdio stdio;
 	struct isolate_events events;
-	bool rootless;	     /* the caller has no privileges on the host */
-	bool no_pivot;	     /* --no-pivot */
-	bool no_new_keyring; /* --no-new-keyring */
+	bool rootless;				     /* the caller has no privileges on the host */
+	bool no_pivot;				     /* --no-pivot */
+	bool no_new_keyring;			     /* --no-new-keyring */
 	const struct isolate_supervisor *supervisor; /* NULL = the user's program itself */
 	bool detached_start; /* `create`: start() comes from another process. false: `run`, same process */
 };

@@ -127,7 +127,8 @@ void store_unlock(int dirfd)
 
 int store_remove(const char *root, const char *id, int dirfd, struct err *err)
 {
-	static const char *const known[] = {"init", "config.json", "control.sock", "start.sock", "state.json"};
+	static const char *const known[] = {"init", "config.json", "control.sock", "start.sock",
+					    "state.json"};
 	autofree char *path = str_format("%s/%s", root, id);
 
 	if (!path)

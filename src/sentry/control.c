@@ -34,8 +34,9 @@ static void send_reply(int sock, const struct sentry_reply *r)
 
 static void reply_failed(int sock, const struct err *err)
 {
-	struct sentry_reply r = {
-		.kind = SENTRY_FAILED, .status = err->exit_status ? err->exit_status : 126, .code = err->code};
+	struct sentry_reply r = {.kind = SENTRY_FAILED,
+				 .status = err->exit_status ? err->exit_status : 126,
+				 .code = err->code};
 
 	memcpy(r.text, err->msg, sizeof(r.text));
 	send_reply(sock, &r);
@@ -124,7 +125,8 @@ static void process_ended(void *data, int status)
 }
 
 /* The strings of an EXEC: arguments, environment, working directory, each with its NUL. */
-static int read_strings(int fd, const struct sentry_request *q, char **ret_text, const char ***ret, struct err *err)
+static int read_strings(int fd, const struct sentry_request *q, char **ret_text, const char ***ret,
+			struct err *err)
 {
 	autofree char *text = NULL;
 	size_t len = 0, n = (size_t)q->argc + q->envc + 1, at = 0;
@@ -147,7 +149,8 @@ static int read_strings(int fd, const struct sentry_request *q, char **ret_text,
 	return 0;
 }
 
-static int exec_process(struct connection *c, const struct sentry_request *q, int *fds, size_t nfds, struct err *err)
+static int exec_process(struct connection *c, const struct sentry_request *q, int *fds, size_t nfds,
+			struct err *err)
 {
 	struct oci_process process;
 	struct oci_document *doc = NULL;
@@ -171,8 +174,11 @@ static int exec_process(struct connection *c, const struct sentry_request *q, in
 		int kept[3 + SENTRY_KEPT_MAX];
 		for (size_t i = 2; i < nfds; i++)
 			kept[i - 2] = take_fd(&fds[i]);
-		const struct start_request start = {
-			.process = &process, .fds = kept, .nfds = nfds - 2, .on_exit = process_ended, .data = c};
+		const struct start_request start = {.process = &process,
+						    .fds = kept,
+						    .nfds = nfds - 2,
+						    .on_exit = process_ended,
+						    .data = c};
 		r = start_process(&start, &t, err);
 	}
 	oci_document_free(doc);

@@ -54,7 +54,8 @@ static int ask_sentry(int control, int request, int keep, int argc, char **argv,
 		return strings;
 	int fds[SENTRY_FDS_MAX + SENTRY_KEPT_MAX] = {request, strings, 0, 1, 2};
 	if (keep > SENTRY_KEPT_MAX)
-		return err_set(err, E2BIG, "at most %d descriptors can be handed on to a further process at level kernel",
+		return err_set(err, E2BIG,
+			       "at most %d descriptors can be handed on to a further process at level kernel",
 			       SENTRY_KEPT_MAX);
 	for (int i = 0; i < keep; i++)
 		fds[SENTRY_FDS_MAX + i] = 3 + i;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Circular doubly linked lists whose nodes are members of what is listed.  A node on no list points at itself. */
+/* Circular doubly linked lists whose nodes are members of what is listed.  A node on no list points at
+ * itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +10,7 @@ struct list_node {
 	struct list_node *next, *prev;
 };
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list_node *n)
 {
@@ -37,6 +38,7 @@ static inline void list_remove(struct list_node *n)
 }
 
 /* The body may remove `it`. */
-#define list_each(it, head, type, member)                                                                      \
-	for (struct list_node *it##_n = (head)->next, *it##_x = it##_n->next;                                  \
-	     it##_n != (head) && ((it) = container_of(it##_n, type, member), 1); it##_n = it##_x, it##_x = it##_n->next)
+#define list_each(it, head, type, member)                                                                    \
+	for (struct list_node *it##_n = (head)->next, *it##_x = it##_n->next;                                \
+	     it##_n != (head) && ((it) = container_of(it##_n, type, member), 1);                             \
+	     it##_n = it##_x, it##_x = it##_n->next)

@@ -46,7 +46,8 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 	int i = 2;
 
 	for (; i < argc && !streq(argv[i], "--"); i++) {
-		bool known = str_starts(argv[i], "keep=") && str_to_u64(argv[i] + 5, 10, &n) == 0 && n <= INT_MAX;
+		bool known =
+			str_starts(argv[i], "keep=") && str_to_u64(argv[i] + 5, 10, &n) == 0 && n <= INT_MAX;
 		if (known)
 			a->keep = (int)n;
 		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
@@ -68,19 +69,6 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 		return err_sys(err, "cannot read the current working directory");
 	a->argc = argc - i - 1;
 	a->argv = argv + i + 1;
-	return 0;
-}
-
-/* A devpts holds terminals only, and exec makes its own there from outside. */
-static int keep_terminals(struct err *err)
-{
-	struct mount_attr attr = {.attr_clr = MOUNT_ATTR_NODEV};
-	struct statfs fs;
-
-	if (statfs("/dev/pts", &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
-		return 0;
-	if (sys_mount_setattr(AT_FDCWD, "/dev/pts", AT_SYMLINK_NOFOLLOW, &attr) < 0)
-		return err_sys(err, "cannot make the container's terminals usable");
 	return 0;
 }
 

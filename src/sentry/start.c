@@ -56,9 +56,11 @@ static struct fd_table *make_files(const struct start_request *q, const struct c
 		struct file *f = NULL;
 
 		if (flags >= 0) {
-			/* A terminal belongs to who uses it; a pipe or a file of the host's is not ours to give. */
+			/* A terminal belongs to who uses it; a pipe or a file of the host's is not ours to
+			 * give. */
 			if (isatty(q->fds[i]))
-				ignore_result(fchown(q->fds[i], creds->uid, (gid_t)-1)); /* as far as ids reach */
+				ignore_result(
+					fchown(q->fds[i], creds->uid, (gid_t)-1)); /* as far as ids reach */
 			f = file_from_host(q->fds[i], flags, &code);
 		} else {
 			code = errno;
@@ -94,11 +96,13 @@ static struct fs_context *make_fs(const struct oci_process *process, struct err 
 		return NULL;
 	}
 	/* The carrier has been there, and what it found was within the root. */
-	fd = openat(kernel.root_fd, process->cwd + strspn(process->cwd, "/"), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(kernel.root_fd, process->cwd + strspn(process->cwd, "/"),
+		    O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 && process->cwd[strspn(process->cwd, "/")] == '\0')
 		fd = fcntl(kernel.root_fd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		(void)err_sys(err, "chdir to cwd (\"%s\") set in config.json failed", process->cwd); /* told below */
+		(void)err_sys(err, "chdir to cwd (\"%s\") set in config.json failed",
+			      process->cwd); /* told below */
 	else
 		cwd = place_new_host(fd);
 	if (!cwd) {
@@ -118,7 +122,8 @@ static int set_limits(const struct oci_process *process, struct task *t, struct 
 {
 	for (size_t i = 0; i < process->rlimits.n; i++) {
 		int nr = procattr_rlimit_number(process->rlimits.v[i].type);
-		struct rlimit limit = {.rlim_cur = process->rlimits.v[i].soft, .rlim_max = process->rlimits.v[i].hard};
+		struct rlimit limit = {.rlim_cur = process->rlimits.v[i].soft,
+				       .rlim_max = process->rlimits.v[i].hard};
 		int r = nr < 0 ? -EINVAL : process_limit(t->process, nr, &limit);
 		if (r < 0)
 			return err_num(err, r, "error setting rlimit type %d", nr);
@@ -153,7 +158,8 @@ static bool within_synthetic(const char *dest)
 	return false;
 }
 
-static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*root)(struct synth_node *), struct err *err)
+static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*root)(struct synth_node *),
+		     struct err *err)
 {
 	struct stat st = {.st_dev = SYNTH_WITHIN_DEV};
 	const char *type = root == cgroupfs_root ? "cgroup2" : from->type;
@@ -174,8 +180,8 @@ int start_synth_mounts(const struct oci_config *config, struct err *err)
 		const char *type;
 		int (*root)(struct synth_node *ret);
 	} known[] = {
-		{"proc", proc_root}, {"procfs", proc_root}, {"sysfs", sysfs_root}, {"cgroup", cgroupfs_root},
-		{"cgroup2", cgroupfs_root},
+		{"proc", proc_root},	   {"procfs", proc_root},      {"sysfs", sysfs_root},
+		{"cgroup", cgroupfs_root}, {"cgroup2", cgroupfs_root},
 	};
 	size_t n = 0;
 

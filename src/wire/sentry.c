@@ -11,7 +11,8 @@
 static void address(int state_dirfd, struct sockaddr_un *ret)
 {
 	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control.sock", state_dirfd); /* fits */
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/control.sock",
+		       state_dirfd); /* fits */
 }
 
 unsigned sentry_workers(void)

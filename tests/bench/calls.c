@@ -42,8 +42,14 @@ static void die(const char *what)
 	exit(1);
 }
 
-static void b_getpid(void) { syscall(SYS_getpid); }
-static void b_getuid(void) { syscall(SYS_getuid); }
+static void b_getpid(void)
+{
+	syscall(SYS_getpid);
+}
+static void b_getuid(void)
+{
+	syscall(SYS_getuid);
+}
 
 static void b_read(void)
 {
@@ -113,7 +119,10 @@ static void b_fork_exec_wait(void)
 		die("exec");
 }
 
-static void *nothing(void *arg) { return arg; }
+static void *nothing(void *arg)
+{
+	return arg;
+}
 
 static void b_thread(void)
 {

@@ -100,7 +100,8 @@ static int settle_trace(const struct run_flags *f, const struct config *c, struc
 		return 0;
 	err->exit_status = 125;
 	if (!level || !streq(level, "kernel"))
-		return err_set(err, EINVAL, "--trace needs --isolation=kernel: other levels' system calls are the host's");
+		return err_set(err, EINVAL,
+			       "--trace needs --isolation=kernel: other levels' system calls are the host's");
 	if (f->detach)
 		return err_set(err, EINVAL, "--trace prints to standard error: it does not go with --detach");
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd/2", (int)getpid()); /* fits */

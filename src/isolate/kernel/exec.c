@@ -92,10 +92,15 @@ int kernel_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 		return -err->code;
 	(void)snprintf(control_arg, sizeof(control_arg), "control=%d", control); /* fits */
 	(void)snprintf(request_arg, sizeof(request_arg), "request=%d", request); /* fits */
-	(void)snprintf(keep_arg, sizeof(keep_arg), "keep=%d", x->stdio.listen_fds + x->stdio.preserve_fds); /* fits */
+	(void)snprintf(keep_arg, sizeof(keep_arg), "keep=%d",
+		       x->stdio.listen_fds + x->stdio.preserve_fds); /* fits */
 	const int fds[] = {control, request};
-	const struct isolate_supervisor supervisor = {
-		.exe = exe, .argv = argv, .user = x->process, .fds = fds, .nfds = ARRAY_LEN(fds), .proc_fd = -1};
+	const struct isolate_supervisor supervisor = {.exe = exe,
+						      .argv = argv,
+						      .user = x->process,
+						      .fds = fds,
+						      .nfds = ARRAY_LEN(fds),
+						      .proc_fd = -1};
 	kernel_plan_process(x->process, &process);
 	config.linux.seccomp = NULL;
 	config.annotations.n = 0;

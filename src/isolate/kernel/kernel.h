@@ -14,7 +14,7 @@
 struct kernel_plan {
 	struct oci_config config;
 	struct oci_process process;
-	struct oci_mount *mounts; /* owned */
+	struct oci_mount *mounts;	 /* owned */
 	const char **masked, **readonly; /* owned */
 };
 must_use int kernel_plan(const struct oci_config *config, struct kernel_plan *ret, struct err *err);

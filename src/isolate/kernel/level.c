@@ -20,7 +20,8 @@ static int kernel_probe(struct err *err)
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ||
 	    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
-		return err_sys(err, "this kernel lacks seccomp's user notification (Linux 5.14 or later is needed)");
+		return err_sys(
+			err, "this kernel lacks seccomp's user notification (Linux 5.14 or later is needed)");
 #ifndef __x86_64__
 	return err_set(err, ENOTSUP, "isolation level \"kernel\" is built for x86-64 only");
 #endif
@@ -108,10 +109,29 @@ static int launch_prepare(const struct isolate_create *c, struct launch *l, stru
 	launch_add(l, "proc", l->proc);
 	launch_add(l, "log", l->log);
 	launch_add(l, "trace", l->trace);
-	(void)snprintf(l->args[5], sizeof(l->args[0]), "keep=%d", c->stdio.listen_fds + c->stdio.preserve_fds); /* fits */
+	(void)snprintf(l->args[5], sizeof(l->args[0]), "keep=%d",
+		       c->stdio.listen_fds + c->stdio.preserve_fds); /* fits */
 	l->argv[2 + l->nfds] = l->args[5];
 	l->argv[3 + l->nfds] = end;
 	return 0;
+}
+
+/* They would confine the sentry, not the guest, which reaches nothing that they guard. */
+static void warn_of_labels(const struct sandbox *s, const struct oci_process *process)
+{
+	char text[ERR_MSG_MAX];
+	const char *what = !process		       ? NULL
+			   : process->apparmor_profile ? "AppArmor profile"
+			   : process->selinux_label    ? "SELinux label"
+						       : NULL;
+
+	if (!what || !s->warn)
+		return;
+	(void)snprintf(text, sizeof(text), "the %s \"%s\" is not applied: the level's own confinement is",
+		       what,
+		       process->apparmor_profile ? process->apparmor_profile
+						 : process->selinux_label); /* cut if long */
+	s->warn(s->warn_data, text);
 }
 
 static int kernel_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
@@ -126,8 +146,13 @@ static int kernel_create(const struct isolate_create *c, struct sandbox *ret, st
 		r = launch_prepare(c, &l, err);
 	if (r < 0)
 		return r;
-	const struct isolate_supervisor supervisor = {
-		.exe = l.exe, .argv = l.argv, .user = c->config->process, .fds = l.fds, .nfds = l.nfds, .proc_fd = l.proc};
+	warn_of_labels(&c->sandbox, c->config->process);
+	const struct isolate_supervisor supervisor = {.exe = l.exe,
+						      .argv = l.argv,
+						      .user = c->config->process,
+						      .fds = l.fds,
+						      .nfds = l.nfds,
+						      .proc_fd = l.proc};
 	carried.config = carried.sandbox.config = &plan.config;
 	carried.supervisor = &supervisor;
 	r = isolate_carrier->create(&carried, ret, err);
@@ -199,11 +224,13 @@ static int signal_guest(const struct sandbox *s, int sig, struct err *err)
 		r = sentry_receive(sock, &reply, err);
 	if (r < 0)
 		return r;
-	return reply.status < 0 ? err_num(err, reply.status, "cannot send signal %d to the container's init", sig)
-				: 0;
+	return reply.status < 0
+		       ? err_num(err, reply.status, "cannot send signal %d to the container's init", sig)
+		       : 0;
 }
 
-/* What ends the container need not be heard by anybody in it, and a container that waits for its start has no guest. */
+/* What ends the container need not be heard by anybody in it, and a container that waits for its start has no
+ * guest. */
 static int kernel_signal(const struct sandbox *s, int sig, bool all, struct err *err)
 {
 	struct stat st;

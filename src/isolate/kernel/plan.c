@@ -30,8 +30,8 @@ static bool below_synthetic(const struct oci_config *config, const char *path)
 	return false;
 }
 
-static int keep_paths(const struct oci_config *config, const str_list *all, const char ***owned, str_list *ret,
-		      struct err *err)
+static int keep_paths(const struct oci_config *config, const str_list *all, const char ***owned,
+		      str_list *ret, struct err *err)
 {
 	const char **v = calloc(all->n + 1, sizeof(*v));
 
@@ -47,7 +47,8 @@ static int keep_paths(const struct oci_config *config, const str_list *all, cons
 
 static int plan_mounts(const struct oci_config *config, struct kernel_plan *p, struct err *err)
 {
-	static const char *options[] = {"ro", "nosuid", "nodev", "noexec", "mode=555", "size=4k", "nr_inodes=2"};
+	static const char *options[] = {"ro",	    "nosuid",  "nodev",	     "noexec",
+					"mode=555", "size=4k", "nr_inodes=2"};
 	size_t n = 0;
 
 	p->mounts = calloc(config->mounts.n + 1, sizeof(*p->mounts));
@@ -79,9 +80,11 @@ void kernel_plan_process(const struct oci_process *process, struct oci_process *
 {
 	/* SYS_ADMIN, SYS_CHROOT: to set itself up; it drops them before the first guest's instruction. */
 	static const char *caps[] = {
-		"CAP_CHOWN",	"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
-		"CAP_KILL",	"CAP_SETGID",	    "CAP_SETUID",	   "CAP_SETPCAP", "CAP_SETFCAP",
-		"CAP_MKNOD",	"CAP_SYS_CHROOT",   "CAP_SYS_ADMIN",	   "CAP_SYS_PTRACE", "CAP_NET_BIND_SERVICE",
+		"CAP_CHOWN",	 "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
+		"CAP_FOWNER",	 "CAP_FSETID",	     "CAP_KILL",
+		"CAP_SETGID",	 "CAP_SETUID",	     "CAP_SETPCAP",
+		"CAP_SETFCAP",	 "CAP_MKNOD",	     "CAP_SYS_CHROOT",
+		"CAP_SYS_ADMIN", "CAP_SYS_PTRACE",   "CAP_NET_BIND_SERVICE",
 		"CAP_NET_RAW",
 	};
 	const str_list all = {.v = caps, .n = ARRAY_LEN(caps)};
@@ -102,6 +105,23 @@ void kernel_plan_pids(struct opt_i64 *limit)
 		limit->v += (int64_t)sentry_own_tasks();
 }
 
+static int check(const struct oci_config *config, struct err *err)
+{
+	const struct oci_linux *linux = &config->linux;
+	uint32_t host;
+
+	/* The sentry's "/" must hold nothing but the container. */
+	if (!linux->ns[OCI_NS_MOUNT].wanted)
+		return err_set(
+			err, EINVAL,
+			"isolation level \"kernel\" needs a mount namespace: linux.namespaces has none");
+	if (config->process && linux->uid_mappings.n &&
+	    userns_host_id(&linux->uid_mappings, config->process->user.uid, &host) < 0)
+		return err_set(err, EINVAL, "cannot set uid to unmapped user %u in user namespace",
+			       config->process->user.uid);
+	return 0;
+}
+
 int kernel_plan(const struct oci_config *config, struct kernel_plan *p, struct err *err)
 {
 	int r;
@@ -115,10 +135,11 @@ int kernel_plan(const struct oci_config *config, struct kernel_plan *p, struct e
 	kernel_plan_pids(&p->config.linux.resources.pids_limit);
 	r = plan_mounts(config, p, err);
 	if (r == 0)
-		r = keep_paths(config, &config->linux.masked_paths, &p->masked, &p->config.linux.masked_paths, err);
-	if (r == 0)
-		r = keep_paths(config, &config->linux.readonly_paths, &p->readonly, &p->config.linux.readonly_paths,
+		r = keep_paths(config, &config->linux.masked_paths, &p->masked, &p->config.linux.masked_paths,
 			       err);
+	if (r == 0)
+		r = keep_paths(config, &config->linux.readonly_paths, &p->readonly,
+			       &p->config.linux.readonly_paths, err);
 	return r;
 }
 

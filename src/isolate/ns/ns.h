@@ -27,8 +27,8 @@ struct ns_program {
 		*start_hooks; /* startContainer hooks, for a container's first process; else NULL */
 	int listen_fds, preserve_fds;
 	const struct isolate_supervisor *supervisor; /* executed in its place; NULL = none */
-	int procfs;  /* the host's, O_PATH; borrowed */
-	char *path;  /* found by ns_program_settle(); owned */
+	int procfs;				     /* the host's, O_PATH; borrowed */
+	char *path;				     /* found by ns_program_settle(); owned */
 	char **argv; /* NULL-terminated; the array is owned, the strings are the configuration's */
 	char **envp; /* built by ns_program_settle(); owned */
 };

@@ -356,7 +356,7 @@ HANDLER(sys_copy_file_range)
 	file_ref(from.file);
 	file_ref(to.file);
 	r = host_call_slow(copy_file_range(from.file->host_fd, from.at ? &from.pos : NULL, to.file->host_fd,
-				      to.at ? &to.pos : NULL, c->args[4], 0));
+					   to.at ? &to.pos : NULL, c->args[4], 0));
 	file_unref(from.file);
 	file_unref(to.file);
 	if (r > 0 && (write_offset(t, &from) < 0 || write_offset(t, &to) < 0))

@@ -36,10 +36,24 @@ static uint64_t draw(void)
 /* What would end the storm itself, or wait for ever. */
 static int left_out(long nr)
 {
-	static const long never[] = {SYS_exit,	      SYS_exit_group,	SYS_kill,	 SYS_tkill,	SYS_tgkill,
-				     SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pause, SYS_rt_sigsuspend,
-				     SYS_fork, SYS_vfork, SYS_clone, SYS_clone3, SYS_pidfd_send_signal,
-				     SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_setrlimit, SYS_prlimit64};
+	static const long never[] = {SYS_exit,
+				     SYS_exit_group,
+				     SYS_kill,
+				     SYS_tkill,
+				     SYS_tgkill,
+				     SYS_rt_sigqueueinfo,
+				     SYS_rt_tgsigqueueinfo,
+				     SYS_pause,
+				     SYS_rt_sigsuspend,
+				     SYS_fork,
+				     SYS_vfork,
+				     SYS_clone,
+				     SYS_clone3,
+				     SYS_pidfd_send_signal,
+				     SYS_rt_sigreturn,
+				     SYS_rt_sigtimedwait,
+				     SYS_setrlimit,
+				     SYS_prlimit64};
 
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 		if (nr == never[i])
@@ -49,8 +63,23 @@ static int left_out(long nr)
 
 static uint64_t argument(void)
 {
-	static const uint64_t odd[] = {0, 1, 2, 3, 8, 16, 4095, 4096, 65536, 0x7fffffff, 0x80000000, 0xffffffff,
-				       0x7fffffffffffffff, 0x8000000000000000, (uint64_t)-1, (uint64_t)-100, 0xffffffffff600000};
+	static const uint64_t odd[] = {0,
+				       1,
+				       2,
+				       3,
+				       8,
+				       16,
+				       4095,
+				       4096,
+				       65536,
+				       0x7fffffff,
+				       0x80000000,
+				       0xffffffff,
+				       0x7fffffffffffffff,
+				       0x8000000000000000,
+				       (uint64_t)-1,
+				       (uint64_t)-100,
+				       0xffffffffff600000};
 
 	switch (draw() % 8) {
 	case 0:

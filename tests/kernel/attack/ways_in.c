@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ways past a filter that knows one instruction: ways_in WAY.  Each tries getuid, whose answer the sentry alone knows.
+ * Ways past a filter that knows one instruction: ways_in WAY.  Each tries getuid, whose answer the sentry
+ *alone knows.
  *
  *	jit     a `syscall` in memory that was written just now	-> answered by the sentry like any other
  *	int80   the 32-bit entry				-> killed
@@ -18,7 +19,8 @@
 
 static int jit(void)
 {
-	static const unsigned char code[] = {0xb8, 0x66, 0, 0, 0, 0x0f, 0x05, 0xc3}; /* mov $102,%eax; syscall; ret */
+	static const unsigned char code[] = {0xb8, 0x66, 0,    0,
+					     0,	   0x0f, 0x05, 0xc3}; /* mov $102,%eax; syscall; ret */
 	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
