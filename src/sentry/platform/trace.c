@@ -46,6 +46,7 @@ static struct {
 	bool zygote_sent;	   /* to ask, since the last one came in doubt */
 	bool ended;
 	int status; /* of the guest's first process */
+	int fault;  /* the signal that it should have ended by; 0 = none */
 } tracer = {.doubtful = {&tracer.doubtful, &tracer.doubtful}};
 
 int trace_ptrace(int request, pid_t pid, uintptr_t data)
@@ -326,11 +327,29 @@ static void name_sender(const struct task *t, int sig)
 	(void)ptrace(PTRACE_SETSIGINFO, t->host_tid, NULL, &info); /* killed: no matter */
 }
 
+/*
+ * A fault without a handler ends every process, but the host spares the first one of a pid namespace while it
+ * is traced: it would fault for ever.
+ */
+static bool ends_first(const struct task *t, int sig)
+{
+	siginfo_t info;
+	if (t->process->pid != 1 ||
+	    !(sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP))
+		return false;
+	return ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) == 0 && info.si_code > 0 &&
+	       !signal_caught(t, sig);
+}
+
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct user_regs_struct regs;
-	name_sender(t);
+	if (ends_first(t, sig)) {
+		tracer.fault = sig;
+		platform_kill(t->process, SIGKILL);
+		return;
+	}
 	if (t->state == CALL_IDLE && !pt->undelivered) {
 		if (is_doubtful(t, sig))
 			return;
@@ -575,5 +594,5 @@ int platform_loop(void)
 		run_woken();
 		kernel_unlock();
 	}
-	return tracer.status;
+	return tracer.fault && WIFSIGNALED(tracer.status) ? tracer.fault : tracer.status;
 }
