@@ -74,7 +74,7 @@ def test_users_of_the_image(coffer, debian, isolation):
     assert "unable to find user nobody-here: no matching entries in passwd file" in done.stderr
 
 
-def test_ping_without_a_capability(coffer, debian):
+def test_ping_without_a_capability(coffer, debian, isolation):
     """CAP_NET_RAW is not given; sockets for echo requests are, to every group of the container."""
     for user in ("0", "1000:2000"):
         out = coffer.out("run", "--rm", isolation, *coffer.run_options(), "--user", user, "--cap-drop", "ALL", debian, "python3", "-c",
@@ -100,6 +100,6 @@ print(s.recv(100))
 """
 
 
-def test_udp_publish(coffer, debian):
+def test_udp_publish(coffer, debian, isolation):
     coffer.start(isolation, "-p", "5300:53/udp", debian, "python3", "-c", UDP_ECHO)
     wait_for("an answer", lambda: coffer.here("/usr/bin/python3", "-c", UDP_ASK, rc=None).stdout == "b'echo'\n")

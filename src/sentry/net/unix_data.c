@@ -237,7 +237,8 @@ static ssize_t take_part(struct task *t, struct unix_socket *u, struct unix_pack
 	unix_rights_give(t, p, m);
 	if (m->flags & MSG_PEEK)
 		return k;
-	unix_rights_free(take_ptr(&p->rights));
+	unix_rights_free(p->rights);
+	p->rights = NULL;
 	p->offset += (size_t)k;
 	u->bytes -= (size_t)k;
 	if (p->offset == p->len)
