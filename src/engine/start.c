@@ -162,7 +162,7 @@ static int make_container(struct making_now *now, struct err *err)
 	if (r < 0)
 		return r;
 	struct create_host host = {.rootfs_tree = root,
-				   .network = plug_network,
+				   .network = s->has_net ? plug_network : NULL,
 				   .data = now,
 				   .ret_master = s->c->record.q.tty ? &made->master : NULL,
 				   .ret_pid = &made->pid};
@@ -182,7 +182,7 @@ static int make_container(struct making_now *now, struct err *err)
 void engine_start_make(void *starting)
 {
 	struct engine_starting *s = starting;
-	struct monitor_made made = {.master = -1, .dns_udp = -1, .dns_tcp = -1};
+	struct monitor_made made = {MONITOR_MADE_NOTHING};
 	struct making_now now = {.s = s, .made = &made};
 	struct err err = {0};
 

@@ -33,7 +33,7 @@ struct task;
 
 /* One system call of a guest thread, while it is being answered. */
 struct call {
-	uint64_t id;	/* of the notification */
+	uint64_t id; /* of the notification */
 	int nr;
 	uint64_t args[6];
 	uint64_t ip;
@@ -54,11 +54,12 @@ enum {
 	CALL_GONE = -5002, /* nothing to answer: the thread has been given a new image, or is dying */
 };
 
-/* How an interruption by a signal ends a parked call: the host's own restart codes (include/linux/errno.h). */
+/* How an interruption by a signal ends a parked call: the host's own restart codes (include/linux/errno.h).
+ */
 enum {
-	RESTART_SYS = -512,	/* again if SA_RESTART, else EINTR: read, write, accept, flock ... */
-	RESTART_NOINTR = -513,	/* always again */
-	RESTART_NOHAND = -514,	/* EINTR if a handler runs, else again: poll, select, epoll_wait, semop ... */
+	RESTART_SYS = -512,    /* again if SA_RESTART, else EINTR: read, write, accept, flock ... */
+	RESTART_NOINTR = -513, /* always again */
+	RESTART_NOHAND = -514, /* EINTR if a handler runs, else again: poll, select, epoll_wait, semop ... */
 };
 
 typedef long call_handler(struct task *t, struct call *c);

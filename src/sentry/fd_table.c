@@ -44,7 +44,8 @@ struct fd_table *fd_table_ref(struct fd_table *x)
 /* Makes room for the number. */
 static int table_grow(struct fd_table *x, unsigned fd)
 {
-	unsigned size = MAX_OF((fd + FD_CHUNK) / FD_CHUNK * FD_CHUNK, MIN_OF(x->size * 2, (unsigned)FD_LIMIT));
+	unsigned size =
+		MAX_OF((fd + FD_CHUNK) / FD_CHUNK * FD_CHUNK, MIN_OF(x->size * 2, (unsigned)FD_LIMIT));
 	struct fd_slot *slots;
 	uint64_t *used;
 
@@ -275,7 +276,8 @@ int fd_set_flags(struct task *t, int fd, int flags)
 	if (!in_use(t->files, fd))
 		return -EBADF;
 	slot = &t->files->slots[fd];
-	slot->flags = (unsigned char)((slot->flags & ~SLOT_CLOEXEC) | (flags & FD_CLOEXEC ? SLOT_CLOEXEC : 0));
+	slot->flags =
+		(unsigned char)((slot->flags & ~SLOT_CLOEXEC) | (flags & FD_CLOEXEC ? SLOT_CLOEXEC : 0));
 	return 0;
 }
 

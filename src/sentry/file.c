@@ -58,8 +58,10 @@ int file_stat(struct file *f, struct statx *ret)
 		return f->ops->stat(f, ret);
 	if (f->place)
 		return place_stat(f->place, ret);
-	*ret = (struct statx){
-		.stx_mask = STATX_BASIC_STATS, .stx_mode = S_IRUSR | S_IWUSR, .stx_nlink = 1, .stx_blksize = 4096};
+	*ret = (struct statx){.stx_mask = STATX_BASIC_STATS,
+			      .stx_mode = S_IRUSR | S_IWUSR,
+			      .stx_nlink = 1,
+			      .stx_blksize = 4096};
 	return 0;
 }
 
@@ -101,8 +103,8 @@ static void io_skip(struct io *io, size_t n)
 }
 
 /*
- * A blocking write goes on until all is written, as pipes and stream sockets do; a regular file's short write (quota,
- * limit) is not tried again by Linux either, and comes with progress and no EAGAIN.
+ * A blocking write goes on until all is written, as pipes and stream sockets do; a regular file's short write
+ * (quota, limit) is not tried again by Linux either, and comes with progress and no EAGAIN.
  */
 long file_write_call(struct task *t, struct call *c, struct file *f, struct io *io)
 {

@@ -17,30 +17,32 @@
 
 struct file;
 
-/* getdents' consumer: false = full, the entry has not been taken and comes first next time. `next` is the offset behind
- * the entry. */
+/* getdents' consumer: false = full, the entry has not been taken and comes first next time. `next` is the
+ * offset behind the entry. */
 typedef bool dirent_sink(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next);
 
 struct file_ops {
 	const char *name; /* for --trace and /proc/PID/fd: "pipe", "socket", "anon_inode:[eventfd]" ... */
 	/*
-	 * Never wait: -EAGAIN where they would have to; the caller parks on `queue` (or returns EAGAIN).  May be called
-	 * again with the io advanced by a part that was done; return what this call moved.
+	 * Never wait: -EAGAIN where they would have to; the caller parks on `queue` (or returns EAGAIN).  May
+	 * be called again with the io advanced by a part that was done; return what this call moved.
 	 */
 	ssize_t (*read)(struct file *f, struct io *io);	 /* EINVAL */
 	ssize_t (*write)(struct file *f, struct io *io); /* EINVAL */
-	uint32_t (*poll)(struct file *f);		 /* NULL: always EPOLLIN | EPOLLOUT, and epoll_ctl: EPERM */
+	uint32_t (*poll)(struct file *f); /* NULL: always EPOLLIN | EPOLLOUT, and epoll_ctl: EPERM */
 	int64_t (*seek)(struct file *f, int64_t offset, int whence); /* ESPIPE */
 	/* ENOTDIR; starts at f->pos, which the caller moves */
 	int (*readdir)(struct file *f, struct task *t, dirent_sink *sink, void *data);
-	/* Instead of readdir, where the host packs the records (struct linux_dirent64) itself: bytes or -errno. */
+	/* Instead of readdir, where the host packs the records (struct linux_dirent64) itself: bytes or
+	 * -errno. */
 	ssize_t (*getdents)(struct file *f, void *buf, size_t n);
 	long (*ioctl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg); /* ENOTTY */
-	int (*stat)(struct file *f, struct statx *ret);			 /* NULL: by f->place */
-	int (*truncate)(struct file *f, int64_t size);			 /* EINVAL */
-	int (*allocate)(struct file *f, int mode, int64_t offset, int64_t len); /* EOPNOTSUPP/ENODEV */
-	int (*sync)(struct file *f, bool data_only);			 /* EINVAL */
-	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV */
+	int (*stat)(struct file *f, struct statx *ret);				   /* NULL: by f->place */
+	int (*truncate)(struct file *f, int64_t size);				   /* EINVAL */
+	int (*allocate)(struct file *f, int mode, int64_t offset, int64_t len);	   /* EOPNOTSUPP/ENODEV */
+	int (*sync)(struct file *f, bool data_only);				   /* EINVAL */
+	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV
+	 */
 	int (*map)(struct file *f, int prot, int flags);
 	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
@@ -74,9 +76,9 @@ bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 
 /*
- * The pattern of every blocking read and write, once: calls `op` until it does not say EAGAIN or the file may not
- * wait; keeps progress of writes in call.done.  Returns a handler's result.
- * A write's EPIPE sends SIGPIPE here, once for all kinds.
+ * The pattern of every blocking read and write, once: calls `op` until it does not say EAGAIN or the file may
+ * not wait; keeps progress of writes in call.done.  Returns a handler's result. A write's EPIPE sends SIGPIPE
+ * here, once for all kinds.
  */
 long file_read_call(struct task *t, struct call *c, struct file *f, struct io *io);
 long file_write_call(struct task *t, struct call *c, struct file *f, struct io *io);
@@ -86,25 +88,29 @@ long file_write_call(struct task *t, struct call *c, struct file *f, struct io *
 struct fd_table;
 struct fd_table *fd_table_new(void);
 struct fd_table *fd_table_ref(struct fd_table *x);
-struct fd_table *fd_table_copy(struct fd_table *x); /* fork; NULL = ENOMEM */
+struct fd_table *fd_table_copy(struct fd_table *x);	 /* fork; NULL = ENOMEM */
 void fd_table_unref(struct task *t, struct fd_table *x); /* the last one closes all */
 void fd_close_on_exec(struct task *t);
 /* Borrowed while the lock is held; NULL = EBADF (also for O_PATH files, except by fd_get_any). */
 struct file *fd_get(const struct task *t, int fd);
 struct file *fd_get_any(const struct task *t, int fd);
-/* The lowest free descriptor >= min gets the file (the reference passes over, also on failure): fd, -EMFILE, -ENOMEM. */
+/* The lowest free descriptor >= min gets the file (the reference passes over, also on failure): fd, -EMFILE,
+ * -ENOMEM. */
 int fd_install(struct task *t, struct file *f, int min, bool cloexec);
 /* Exactly this number, closing what was there. */
 int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec);
 /* Whether fd_install(…, 0, …) would find room, for what must fail before it has effects: 0 or -EMFILE. */
 int fd_check_room(const struct task *t);
+/* Into a table that no task has yet; the number is free. */
+void fd_table_put(struct fd_table *x, int fd, struct file *f, bool cloexec);
 int fd_close(struct task *t, int fd);
 int fd_flags(const struct task *t, int fd); /* FD_CLOEXEC or 0; -EBADF */
 int fd_set_flags(struct task *t, int fd, int flags);
 /* Descriptors in use, ascending, from `from`; -1 = no more.  For /proc/PID/fd and close_range. */
 int fd_next(const struct fd_table *x, int from);
 struct file *fd_table_get(const struct fd_table *x, int fd); /* any task's; NULL */
-/* Notes that a host descriptor of this number was injected into the stub to be mapped: close() tells the host too. */
+/* Notes that a host descriptor of this number was injected into the stub to be mapped: close() tells the host
+ * too. */
 void fd_mark_injected(struct task *t, int fd);
 bool fd_is_injected(const struct task *t, int fd);
 
@@ -112,8 +118,10 @@ bool fd_is_injected(const struct task *t, int fd);
 
 /* A host descriptor that came with the container (stdio) or by exec; takes it over. */
 struct file *file_from_host(int host_fd, int flags, int *ret_error);
-/* Character devices by number (io/devices.c): null, zero, full, random, urandom, tty, console, ptmx, pts/N. */
+/* Character devices by number (io/devices.c): null, zero, full, random, urandom, tty, console, ptmx, pts/N.
+ */
 int device_open(struct task *t, dev_t dev, struct place *where, int flags, struct file **ret);
 /* A FIFO in the file system, by the identity of its inode (io/pipe.c). */
-int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags, struct file **ret);
+int fifo_open(struct task *t, struct call *c, struct place *where, const struct statx *st, int flags,
+	      struct file **ret);
 /* Unix sockets bound in the file system are found by the identity of their inode (net/unix.c). */

@@ -197,7 +197,7 @@ static ssize_t io_move(struct io *io, vm_call *call, void *local, size_t n)
 	n = MIN_OF(n, io->left);
 	if (n == 0)
 		return 0;
-	struct iovec here = {local, n}, there[REMOTE_MAX] = {0};
+	struct iovec here = {local, n}, there[REMOTE_MAX] = {{0}};
 	size_t count = 0, total = 0;
 	for (; count < MIN_OF(io->niov, (size_t)REMOTE_MAX) && total < n; count++) {
 		there[count] = io->iov[count];

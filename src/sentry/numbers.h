@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* System calls that are younger than the headers we are built with; the numbers are the same on all processors. */
+/* System calls that are younger than the headers we are built with; the numbers are the same on all
+ * processors. */
 #pragma once
 
 #include <sys/syscall.h>

@@ -121,7 +121,8 @@ int way_begin(struct way *w, struct task *t, int dirfd, uint64_t path, unsigned 
 	return n < 0 ? (int)n : begin_or_end(w, dirfd);
 }
 
-int way_begin_text(struct way *w, struct task *t, int dirfd, const char *path, unsigned flags, unsigned resolve)
+int way_begin_text(struct way *w, struct task *t, int dirfd, const char *path, unsigned flags,
+		   unsigned resolve)
 {
 	size_t n = strlen(path);
 
@@ -143,8 +144,8 @@ void way_end(struct way *w)
 }
 
 /*
- * Whether the path may have come upon a placeholder.  Without symbolic links, whoever reaches one has named it, at
- * least by the last component of its mount point; and whether there are links the host says.
+ * Whether the path may have come upon a placeholder.  Without symbolic links, whoever reaches one has named
+ * it, at least by the last component of its mount point; and whether there are links the host says.
  */
 static bool may_be_lost(struct way *w)
 {
@@ -168,7 +169,8 @@ bool way_again(struct way *w, long *r, dev_t dev)
 {
 	int walk;
 
-	if (w->walked || w->kind != WAY_HOST || w->at_hand || w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+	if (w->walked || w->kind != WAY_HOST || w->at_hand ||
+	    w->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 		return false;
 	if (*r >= 0 ? !synth_is_placeholder(dev) : *r != -ENOENT && *r != -EROFS && *r != -EXDEV)
 		return false;
@@ -307,7 +309,8 @@ static long open_program(struct task *t, const struct place *p)
 	return fd;
 }
 
-int path_open_exec(struct task *t, int dirfd, const char *path, unsigned flags, struct place **ret, int *ret_fd)
+int path_open_exec(struct task *t, int dirfd, const char *path, unsigned flags, struct place **ret,
+		   int *ret_fd)
 {
 	struct place *p;
 	struct stat st;

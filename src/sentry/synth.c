@@ -317,7 +317,8 @@ static const struct file_ops synth_dir_ops = {
 	.release = synth_release,
 };
 
-int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags, struct file **ret)
+int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags,
+	       struct file **ret)
 {
 	bool dir = S_ISDIR(node->type->mode);
 	struct synth_file *s;

@@ -51,13 +51,15 @@ struct synth_type {
 	/* Files: the whole text at open (seq_file semantics are near enough: one consistent view per open).
 	 */
 	int (*show)(struct task *t, const struct synth_node *node, struct synth_text *text);
-	ssize_t (*store)(struct task *t, const struct synth_node *node, const char *data, size_t n); /* EACCES */
-	/* Links: the text, and for magic links the place itself (-> new reference; NULL op = follow the text). */
+	ssize_t (*store)(struct task *t, const struct synth_node *node, const char *data,
+			 size_t n); /* EACCES */
+	/* Links: the text, and for magic links the place itself (-> new reference; NULL op = follow the
+	 * text). */
 	ssize_t (*readlink)(struct task *t, const struct synth_node *node, char *buf, size_t size);
 	int (*follow)(struct task *t, const struct synth_node *node, struct place **ret);
 	/*
-	 * A magic link to something without a place (a pipe, a socket; follow says -ENXIO for these): opens it anew,
-	 * and with O_PATH in flags gives the very file that is there.  Or a file that is no text.
+	 * A magic link to something without a place (a pipe, a socket; follow says -ENXIO for these): opens
+	 * it anew, and with O_PATH in flags gives the very file that is there.  Or a file that is no text.
 	 */
 	int (*open)(struct task *t, const struct synth_node *node, int flags, struct file **ret);
 	/* Owner; NULL = root, or the process's euid for nodes with a pid (as /proc). */
@@ -80,7 +82,8 @@ extern struct synth_mount *synth_mounts;
 /* t may be NULL, here and for a type's owner(). */
 int synth_node_stat(struct task *t, const struct synth_node *node, struct statx *ret);
 /* Opens a node that rights allow and that is no link; takes a reference to its place. */
-int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags, struct file **ret);
+int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags,
+	       struct file **ret);
 /* Roots by type of file system, as boot names them; proc/root.c, proc/sysfs.c. */
 int proc_root(struct synth_node *ret);
 int sysfs_root(struct synth_node *ret);

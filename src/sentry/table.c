@@ -24,20 +24,20 @@
  * (signal(7), "Interruption of system calls"): INTERRUPTED(poll) picks the
  * second of `~, RESTART_NOHAND`, and of a name that is no macro the default.
  */
-#define INTERRUPTED_poll	~, RESTART_NOHAND
-#define INTERRUPTED_ppoll	~, RESTART_NOHAND
-#define INTERRUPTED_select	~, RESTART_NOHAND
-#define INTERRUPTED_pselect6	~, RESTART_NOHAND
-#define INTERRUPTED_epoll_wait	~, RESTART_NOHAND
-#define INTERRUPTED_epoll_pwait ~, RESTART_NOHAND
+#define INTERRUPTED_poll	 ~, RESTART_NOHAND
+#define INTERRUPTED_ppoll	 ~, RESTART_NOHAND
+#define INTERRUPTED_select	 ~, RESTART_NOHAND
+#define INTERRUPTED_pselect6	 ~, RESTART_NOHAND
+#define INTERRUPTED_epoll_wait	 ~, RESTART_NOHAND
+#define INTERRUPTED_epoll_pwait	 ~, RESTART_NOHAND
 #define INTERRUPTED_epoll_pwait2 ~, RESTART_NOHAND
-#define INTERRUPTED_semop	~, RESTART_NOHAND
-#define INTERRUPTED_semtimedop	~, RESTART_NOHAND
-#define INTERRUPTED_msgsnd	~, RESTART_NOHAND
-#define INTERRUPTED_msgrcv	~, RESTART_NOHAND
-#define SECOND(a, b, ...)	b
-#define PICK(...)		SECOND(__VA_ARGS__, RESTART_SYS, 0)
-#define INTERRUPTED(name)	PICK(INTERRUPTED_##name)
+#define INTERRUPTED_semop	 ~, RESTART_NOHAND
+#define INTERRUPTED_semtimedop	 ~, RESTART_NOHAND
+#define INTERRUPTED_msgsnd	 ~, RESTART_NOHAND
+#define INTERRUPTED_msgrcv	 ~, RESTART_NOHAND
+#define SECOND(a, b, ...)	 b
+#define PICK(...)		 SECOND(__VA_ARGS__, RESTART_SYS, 0)
+#define INTERRUPTED(name)	 PICK(INTERRUPTED_##name)
 
 #define ROW(name, handler, route, support, error, reason, returns, types)                                    \
 	[SYS_##name] = {#name,	handler,      route, support,	       error,                                \
@@ -68,7 +68,8 @@ const struct call_row *call_row(int nr)
 static void tell_refused(const struct task *t, const struct call *c, const struct call_row *row)
 {
 	if (row)
-		kernel_log("%s[%d] calls %s(), which is refused: %s", t->comm, t->tid, row->name, row->reason);
+		kernel_log("%s[%d] calls %s(), which is refused: %s", t->comm, t->tid, row->name,
+			   row->reason);
 	else
 		kernel_log("%s[%d] calls system call %d, which is unknown", t->comm, t->tid, c->nr);
 }

@@ -231,6 +231,23 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 	return t;
 }
 
+struct fs_context *fs_copy(const struct fs_context *fs)
+{
+	struct fs_context *x = malloc(sizeof(*x));
+	if (x)
+		*x = (struct fs_context){1, place_ref(fs->root), place_ref(fs->cwd), fs->umask};
+	return x;
+}
+
+void fs_unref(struct fs_context *fs)
+{
+	if (--fs->refs)
+		return;
+	place_unref(fs->root);
+	place_unref(fs->cwd);
+	free(fs);
+}
+
 /* ---- the end ---- */
 
 /* What the families hold for a process. */

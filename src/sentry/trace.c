@@ -59,7 +59,8 @@ static void put_guest_address(struct str *out, uint64_t address)
 static void put_guest_bytes(struct str *out, const struct task *t, uint64_t address, uint64_t size)
 {
 	char text[SHOWN_STRING];
-	ssize_t n = address && size ? guest_read_some(t, text, address, MIN_OF(size, (uint64_t)sizeof(text))) : -EFAULT;
+	ssize_t n = address && size ? guest_read_some(t, text, address, MIN_OF(size, (uint64_t)sizeof(text)))
+				    : -EFAULT;
 
 	if (n < 0) {
 		put_guest_address(out, address);
@@ -122,7 +123,8 @@ static void put_signal(struct str *out, uint64_t sig)
 }
 
 /* One argument by its letter; `next` is the argument behind it. */
-static void put_argument(struct str *out, const struct task *t, char type, uint64_t arg, uint64_t next, bool failed)
+static void put_argument(struct str *out, const struct task *t, char type, uint64_t arg, uint64_t next,
+			 bool failed)
 {
 	switch (type) {
 	case 'd':
@@ -260,8 +262,10 @@ static const char *row_support(const struct call_row *row)
 int call_table_print(FILE *to)
 {
 	fputs("# System calls of isolation level `kernel`\n\n"
-	      "Written by `coffer-sentry --table` from the table that the sentry answers by; a test compares.\n\n"
-	      "*yes*: answered by the sentry; *native*: executed by the host's kernel for the guest's own process, passed "
+	      "Written by `coffer-sentry --table` from the table that the sentry answers by; a test "
+	      "compares.\n\n"
+	      "*yes*: answered by the sentry; *native*: executed by the host's kernel for the guest's own "
+	      "process, passed "
 	      "by the filter; an errno: refused.\n\n"
 	      "| nr | call | support | remarks |\n|---|---|---|---|\n",
 	      to);
@@ -269,7 +273,8 @@ int call_table_print(FILE *to)
 		const struct call_row *row = call_row(nr);
 
 		if (row)
-			fprintf(to, "| %d | %s | %s | %s |\n", nr, row->name, row_support(row), row->reason ? row->reason : "");
+			fprintf(to, "| %d | %s | %s | %s |\n", nr, row->name, row_support(row),
+				row->reason ? row->reason : "");
 	}
 	return fflush(to) == 0 && !ferror(to) ? 0 : -EIO;
 }

@@ -30,6 +30,32 @@ def _mirror():
     return next(line.split()[1] for line in lines.splitlines() if line.startswith("Debian "))
 
 
+def runsc(prefix):
+    """Path of runsc from Debian's backports, fetched below `prefix` at the first call; None where it cannot be had."""
+    binary = os.path.join(prefix, "runsc", "usr/bin/runsc")
+    if os.path.exists(binary):
+        return binary
+    top = os.path.join(prefix, "runsc-apt")
+    for d in ("lists/partial", "cache/archives/partial"):
+        os.makedirs(os.path.join(top, d), exist_ok=True)
+    try:
+        with open(os.path.join(top, "sources.list"), "w") as f:
+            f.write("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm-backports main\n" %
+                    _mirror())
+        conf = os.path.join(top, "apt.conf")
+        with open(conf, "w") as f:
+            f.write('Dir::Etc::sourcelist "%s/sources.list";\nDir::Etc::sourceparts "-";\n' % top +
+                    'Dir::State::lists "%s/lists";\nDir::Cache "%s/cache";\nAPT::Sandbox::User "root";\n' % (top, top))
+        environ = dict(os.environ, APT_CONFIG=conf)
+        _run(["apt-get", "update"], env=environ)
+        _run(["apt-get", "download", "runsc"], env=environ, cwd=top)
+        deb = next(n for n in os.listdir(top) if n.endswith(".deb"))
+        _run(["dpkg", "-x", os.path.join(top, deb), os.path.join(prefix, "runsc")])
+    except (subprocess.SubprocessError, OSError, StopIteration):
+        return None
+    return binary
+
+
 def fetch_crun(prefix):
     """Path of crun from Debian unstable, fetched below `prefix` at the first call."""
     binary = os.path.join(prefix, "crun")

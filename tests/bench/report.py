@@ -4,6 +4,7 @@ import os
 import platform
 
 import engine_cases
+import kernel_cases
 
 
 def heading(results):
@@ -46,7 +47,7 @@ PROMISES = [
     ("peak kB of create", "life", "create peak memory", "coffer", None, 3072),
     ("storm: lost", "storm", None, "coffer", None, 0),
     ("storm: left behind", "storm", "left behind", "coffer", None, 0),
-] + engine_cases.PROMISES
+] + kernel_cases.PROMISES + engine_cases.PROMISES
 
 
 def targets(results):

@@ -35,7 +35,7 @@ class Stage:
     """`with Stage(...) as st`: a scratch directory that is gone afterwards; state lives on a tmpfs, as /run does."""
 
     def __init__(self, binary, prefix, runs, quick):
-        self.runs, self.quick = runs, quick
+        self.runs, self.quick, self.prefix = runs, quick, prefix
         self.token = "bench" + uuid.uuid4().hex[:6]
         self.top = tempfile.mkdtemp(prefix="coffer-%s-" % self.token)
         os.chmod(self.top, 0o755)

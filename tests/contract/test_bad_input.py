@@ -135,6 +135,7 @@ def test_args_empty(ct):
     one_line(c.run())
 
 
+@pytest.mark.levels("ns")
 def test_no_linux_section(ct):
     """Everything in it has a default; no namespaces then, so Docker's mounts are left out."""
     c = ct(["true"])
@@ -219,6 +220,7 @@ def test_mount_destination_is_a_file_for_a_directory(ct):
     assert "/etc/passwd" in r.message
 
 
+@pytest.mark.levels("ns")
 def test_selinux_label_where_selinux_is_off(ct):
     """What the machine cannot do is refused by name, never silently dropped."""
     if os.path.exists("/sys/fs/selinux/enforce"):

@@ -10,6 +10,8 @@ import pytest
 from harness import leaks
 from harness.container import Container, wait_for
 
+pytestmark = pytest.mark.levels("ns")
+
 
 @pytest.fixture(autouse=True)
 def criu():

@@ -17,6 +17,7 @@ def up(ct):
     return ct(["sleep", "1000"]).up()
 
 
+@pytest.mark.levels("ns")
 def test_exec_joins_every_namespace_and_the_cgroup(up):
     proc = up.spawn("exec", up.id, "sleep", "1000")
     pids = wait_for(lambda: len(p := up.rt.json("ps", "--format", "json", up.id)) == 2 and p, "two processes")
@@ -96,6 +97,7 @@ def test_exec_no_new_privs(up):
     assert st["NoNewPrivs"] == "1"
 
 
+@pytest.mark.levels("ns")
 def test_exec_has_the_containers_seccomp_filter(ct):
     c = ct(["sleep", "1000"], seccomp=True).up()
     st = parse_status(c.exec("cat", "/proc/self/status").ok().out)
@@ -140,6 +142,7 @@ def test_exec_without_a_program(up):
     up.rt.call("exec", up.id).failed("args cannot be empty")
 
 
+@pytest.mark.levels("ns")
 def test_exec_in_a_created_container(ct):
     """Before start the namespaces are there already."""
     c = ct(["sleep", "1000"])
@@ -159,6 +162,7 @@ def test_exec_in_a_paused_container(up, runtime):
 
 # ---- detached ----
 
+@pytest.mark.levels("ns")
 def test_exec_detached_with_pid_file(up, runtime):
     path = os.path.join(runtime.scratch, "exec.pid")
     up.exec("sleep", "1000", flags=["--detach", "--pid-file", path], stdout=subprocess.DEVNULL,

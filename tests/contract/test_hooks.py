@@ -225,6 +225,7 @@ def test_a_failing_poststart_hook_stops_the_container_from_1_3(ct, log):
     c.delete().ok()
 
 
+@pytest.mark.levels("ns")
 def test_start_container_hooks_run_under_the_containers_filter(ct, log):
     """They come last before the program, and may do what it may."""
     c = ct("cat /seen", seccomp=True)
@@ -284,6 +285,7 @@ def test_malformed_hooks_are_refused(ct, bad):
     c.run().failed("hooks")
 
 
+@pytest.mark.levels("ns")
 def test_hooks_hold_no_fd_of_the_runtime(ct, log):
     c = ct(["true"])
     for kind in ("prestart", "createContainer", "startContainer", "poststart", "poststop"):

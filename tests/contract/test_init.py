@@ -70,6 +70,7 @@ def test_fork_bomb_inside_is_ended_by_delete_force(ct, runtime):
     leaks.assert_none(runtime)
 
 
+@pytest.mark.levels("ns")
 def test_no_runtime_process_stays(ct, runtime):
     """Per created container nothing stays but its init."""
     c = ct(["sleep", "1000"]).up()
@@ -82,6 +83,7 @@ def test_created_container_is_one_process(ct, runtime):
     wait_for(lambda: list(leaks.processes(runtime.token)) == [c.pid], "the waiting init alone to remain")
 
 
+@pytest.mark.levels("ns")
 def test_host_pid_namespace(ct):
     c = ct("echo $$")
     bundle.without_namespace(c.config, "pid")

@@ -7,6 +7,8 @@ import pytest
 
 from harness import bundle, host, peer
 
+pytestmark = pytest.mark.levels("ns")
+
 EVERYWHERE = {"path": "/", "access": ["read", "execute"]}
 
 

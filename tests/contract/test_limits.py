@@ -24,6 +24,7 @@ def value(c, controller, v1, v2=None):
 
 # ---- where the container is ----
 
+@pytest.mark.levels("ns")
 def test_cgroups_path(ct, runtime):
     """An absolute cgroupsPath is below each hierarchy's root; init is there and nothing of the runtime."""
     c = ct(["sleep", "1000"]).up()
@@ -270,6 +271,7 @@ def v2(v2_runtime):
     return v2_runtime
 
 
+@pytest.mark.levels("ns")
 def test_v2_view_runs(v2):
     peer.lacks("crun", "1.8 wants what this machine cannot give")
     c = v2.container("cat /proc/self/cgroup; echo; grep ' /sys/fs/cgroup ' /proc/self/mountinfo")
@@ -277,6 +279,7 @@ def test_v2_view_runs(v2):
     assert "0::/" in r.lines and "cgroup2" in r.out and " ro," in r.out
 
 
+@pytest.mark.levels("ns")
 def test_v2_view_life(v2):
     c = v2.container(["sleep", "1000"]).up()
     assert v2.view.pids(c.cgroup) == {c.pid}

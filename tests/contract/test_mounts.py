@@ -284,6 +284,7 @@ def test_a_slave_mount_receives_later_host_mounts(ct, volume, host_mount):
     assert c.exec("ls", "/vol/late").ok().out == "seen\n"
 
 
+@pytest.mark.levels("ns")
 def test_mounts_inside_do_not_reach_the_host(ct, volume):
     c = ct("mount -t tmpfs t /vol && ls -a /vol && sleep 100")
     bundle.all_caps(c.config)
@@ -389,6 +390,7 @@ def test_idmapped_mount_needs_both_mappings(ct, volume):
     c.run().failed()
 
 
+@pytest.mark.levels("ns")
 def test_without_a_mount_namespace_mounts_end_with_the_container(ct, runtime):
     """They are the host's then: delete takes them away again."""
     peer.lacks("*", "leaves or refuses them")

@@ -59,6 +59,7 @@ def test_join_by_path(ct, foreign, nstype, flag):
     assert c.run().ok().out.strip() == os.readlink(path)
 
 
+@pytest.mark.levels("ns")
 def test_join_a_pid_namespace(ct):
     """Another container's: its processes are visible, and its init stays pid 1."""
     first = ct(["sleep", "1000"]).up()
@@ -94,6 +95,7 @@ def test_join_a_user_namespace(ct):
     assert c.run().ok().lines == [ns["user"], ns["net"], "0"]
 
 
+@pytest.mark.levels("ns")
 def test_join_a_user_namespace_where_clone_returns_late(ct):
     """The new process is far ahead before its maker is told its pid: on a loaded machine that happens by itself."""
     first = ct(["sleep", "1000"])
@@ -207,6 +209,7 @@ def test_user_namespace_standard_streams_stay_usable(ct):
     assert c.run().ok().out == "through\n"
 
 
+@pytest.mark.levels("ns")
 def test_user_namespace_masked_and_read_only_paths(ct):
     c = ct("cat /proc/kcore | wc -c; awk '$5==\"/proc/sys\" {print $6}' /proc/self/mountinfo")
     bundle.user_namespace(c.config)

@@ -21,6 +21,7 @@ MODES = [("MPOL_DEFAULT", "", "mode 0"), ("MPOL_LOCAL", "", "mode 4"), ("MPOL_BI
          ("MPOL_PREFERRED", "0", "mode 1 nodes 0x1"), ("MPOL_INTERLEAVE", "0", "mode 3 nodes 0x1")]
 
 
+@pytest.mark.levels("ns")
 @pytest.mark.parametrize("mode,nodes,shown", MODES, ids=[m[0] for m in MODES])
 def test_memory_policy(ct, mode, nodes, shown):
     c = ct(["guest", "mempolicy"])

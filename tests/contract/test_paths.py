@@ -10,6 +10,7 @@ from harness import bundle, host, peer
 
 # ---- masked and read-only paths ----
 
+@pytest.mark.levels("ns")
 @pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts"])
 def test_masked_file_reads_empty(ct, path):
     if not os.path.exists(path):
@@ -41,6 +42,7 @@ def test_masked_path_that_is_not_there_is_no_error(ct):
     c.run().ok()
 
 
+@pytest.mark.levels("ns")
 @pytest.mark.parametrize("path", bundle.READONLY)
 def test_read_only_paths(ct, path):
     r = ct("awk '$5==\"%s\" {print $6}' /proc/self/mountinfo" % path).run().ok()
@@ -49,11 +51,13 @@ def test_read_only_paths(ct, path):
     assert "ro" in r.out.strip().split(",")
 
 
+@pytest.mark.levels("ns")
 def test_read_only_path_cannot_be_written(ct):
     r = ct("echo 1 >/proc/sys/kernel/panic").run().failed()
     assert "Read-only file system" in r.err
 
 
+@pytest.mark.levels("ns")
 def test_read_only_path_keeps_other_flags(ct):
     """Remounting read-only must not drop nosuid, nodev, noexec of the mount it came from."""
     r = ct("awk '$5==\"/proc/sys\" {print $6}' /proc/self/mountinfo").run().ok()
@@ -66,6 +70,7 @@ def test_read_only_path_that_is_not_there_is_no_error(ct):
     c.run().ok()
 
 
+@pytest.mark.levels("ns")
 def test_no_masked_paths_means_none(ct):
     c = ct("test -e /proc/timer_list && stat -c %F /proc/timer_list")
     if not os.path.exists("/proc/timer_list"):
@@ -155,6 +160,7 @@ def test_device_node_that_the_rootfs_has_is_replaced_or_kept_right(ct):
 
 # ---- sysctl ----
 
+@pytest.mark.levels("ns")
 @pytest.mark.parametrize("key,value", [("net.ipv4.ip_forward", "1"), ("kernel.shm_rmid_forced", "1"),
                                        ("net.ipv4.ping_group_range", "0 1000"), ("kernel.msgmax", "4096"),
                                        ("fs.mqueue.msg_max", "20"), ("kernel.sem", "100 3200 32 64"),

@@ -84,6 +84,7 @@ def test_args_arrive_as_they_are(ct):
     assert c.run().ok().out == "|".join(args) + "|"
 
 
+@pytest.mark.levels("ns")
 def test_many_and_long_args(ct):
     c = ct(["sh", "-c", 'echo $# ${#1}', "sh"] + ["x" * 1000] * 500)
     assert c.run().ok().out == "500 1000\n"
@@ -248,6 +249,7 @@ def test_unknown_capability_is_ignored_with_a_warning(ct):
     c.run().ok()
 
 
+@pytest.mark.levels("ns")
 def test_a_capability_this_machine_lacks_is_not_fatal(ct):
     if host.has_cap("CAP_SYS_RESOURCE"):
         pytest.skip("this machine lacks no capability")
@@ -310,6 +312,7 @@ def test_io_priority(ct, cls, number):
     assert value & 0x1fff == 4
 
 
+@pytest.mark.levels("ns")
 def test_cpu_affinity_of_exec(ct):
     """execCPUAffinity.final: the CPUs of a process that exec starts."""
     peer.lacks("*", "no execCPUAffinity field")

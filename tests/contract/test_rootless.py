@@ -34,6 +34,7 @@ def test_life(rootless):
     c.delete().ok()
 
 
+@pytest.mark.levels("ns")
 def test_exec_where_clone_returns_late(rootless):
     """The new process is far ahead before its maker is told its pid: on a loaded machine that happens by itself."""
     c = rootless(["sleep", "1000"]).up()

@@ -7,6 +7,8 @@ import pytest
 from harness import bundle, notify, peer
 from harness.host import parse_status
 
+pytestmark = pytest.mark.levels("ns")
+
 ARCHES = {"x86_64": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "aarch64": ["SCMP_ARCH_AARCH64"]}
 
 

@@ -81,6 +81,7 @@ def test_kill_of_a_created_container(ct, sig):
     c.delete().ok()
 
 
+@pytest.mark.levels("ns")
 def test_kill_without_a_pid_namespace_ends_all(ct, runtime):
     """No pid namespace: SIGKILL must reach every process of the cgroup, for none dies with init."""
     from harness import bundle, leaks

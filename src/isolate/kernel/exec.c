@@ -14,7 +14,7 @@
 
 #include <sys/mman.h>
 
-static void put_strings(struct json_out *out, const char *key, const str_list *list)
+static void put_words(struct json_out *out, const char *key, const str_list *list)
 {
 	json_put_strs(out, key, list->v, list->n);
 }
@@ -42,11 +42,11 @@ static char *process_json(const struct oci_process *p)
 	json_end(&out);
 	if (p->caps.set) {
 		json_begin_object(&out, "capabilities");
-		put_strings(&out, "bounding", &p->caps.bounding);
-		put_strings(&out, "effective", &p->caps.effective);
-		put_strings(&out, "inheritable", &p->caps.inheritable);
-		put_strings(&out, "permitted", &p->caps.permitted);
-		put_strings(&out, "ambient", &p->caps.ambient);
+		put_words(&out, "bounding", &p->caps.bounding);
+		put_words(&out, "effective", &p->caps.effective);
+		put_words(&out, "inheritable", &p->caps.inheritable);
+		put_words(&out, "permitted", &p->caps.permitted);
+		put_words(&out, "ambient", &p->caps.ambient);
 		json_end(&out);
 	}
 	json_begin_list(&out, "rlimits");

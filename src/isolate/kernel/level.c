@@ -320,6 +320,7 @@ const struct isolate_level kernel_level = {
 	.lacks =
 		{
 			[ISOLATE_CHECKPOINT] = "the sentry's state cannot be saved",
+			[ISOLATE_LANDLOCK] = "the sentry opens files, and needs them all; level ns has it",
 		},
 	.probe = kernel_probe,
 	.create = kernel_create,

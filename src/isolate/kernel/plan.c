@@ -2,6 +2,7 @@
 #include "isolate/kernel/kernel.h"
 
 #include "base/str.h"
+#include "host/userns.h"
 #include "wire/sentry.h"
 
 /* Filled in by the sentry; the host's own would show it, and what surrounds it, to the guest. */
@@ -124,8 +125,10 @@ static int check(const struct oci_config *config, struct err *err)
 
 int kernel_plan(const struct oci_config *config, struct kernel_plan *p, struct err *err)
 {
-	int r;
+	int r = check(config, err);
 
+	if (r < 0)
+		return r;
 	p->config = *config;
 	if (config->process) {
 		kernel_plan_process(config->process, &p->process);

@@ -26,8 +26,15 @@ static int send_packet(int sock, const struct ns_packet *p, int fd, struct err *
 int ns_send(int sock, enum ns_msg type, int number, int fd, struct err *err)
 {
 	struct ns_packet p = {.type = type, .number = number};
+	int r = send_packet(sock, &p, fd, err);
 
-	return send_packet(sock, &p, fd, err);
+	/* It went before it could be told: what it said last says why, whatever came before. */
+	while (r == -EPIPE) {
+		int heard = ns_receive(sock, &p, NULL, err);
+		if (heard < 0)
+			return heard;
+	}
+	return r;
 }
 
 void ns_send_failure(int sock, const struct err *failure)

@@ -179,6 +179,9 @@ void oom_watch(struct mon *m);
 void oom_look(struct mon *m);
 void oom_free(struct mon *m);
 
+/* groups.c: those that are empty, while the engine is on its way to the rest. */
+void groups_remove(const struct mon *m);
+
 /* layers.c: the second message of the maker; false: it may still come. */
 bool layers_receive(struct mon *m);
 

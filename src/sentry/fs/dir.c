@@ -33,7 +33,8 @@ struct packing {
 static bool pack_entry(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next)
 {
 	struct packing *k = data;
-	size_t n = strlen(name), head = k->old ? offsetof(struct dirent_old, name) : offsetof(struct dirent64, name);
+	size_t n = strlen(name),
+	       head = k->old ? offsetof(struct dirent_old, name) : offsetof(struct dirent64, name);
 	size_t size = (head + n + (k->old ? 2 : 1) + 7) & ~(size_t)7;
 	char *at = k->buf + k->used;
 

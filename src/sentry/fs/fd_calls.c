@@ -96,7 +96,8 @@ static long set_status(struct file *f, int flags)
 
 static long get_owner_ex(struct task *t, const struct file *f, uint64_t arg)
 {
-	struct f_owner_ex x = {.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID, .pid = f->owner < 0 ? -f->owner : f->owner};
+	struct f_owner_ex x = {.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID,
+			       .pid = f->owner < 0 ? -f->owner : f->owner};
 
 	return guest_put(t, arg, &x);
 }

@@ -7,14 +7,15 @@
 
 #include <sys/stat.h>
 
-/* A host call that may sleep: result, or -errno.  The caller holds references to all that the call and it itself uses. */
-#define host_call(expr)                                                                                        \
-	({                                                                                                     \
-		kernel_unlock();                                                                               \
-		long host_result_ = (long)(expr);                                                              \
-		long host_error_ = host_result_ < 0 ? -(long)errno : host_result_;                             \
-		kernel_lock();                                                                                 \
-		host_error_;                                                                                   \
+/* A host call that may sleep: result, or -errno.  The caller holds references to all that the call and it
+ * itself uses. */
+#define host_call(expr)                                                                                      \
+	({                                                                                                   \
+		kernel_unlock();                                                                             \
+		long host_result_ = (long)(expr);                                                            \
+		long host_error_ = host_result_ < 0 ? -(long)errno : host_result_;                           \
+		kernel_lock();                                                                               \
+		host_error_;                                                                                 \
 	})
 /* ... one that sleeps for as long as a disk or another machine likes. */
 #define host_call_slow(expr)                                                                                 \
@@ -23,10 +24,10 @@
 		host_call(expr);                                                                             \
 	})
 /* ... one that does not. */
-#define host_quick(expr)                                                                                       \
-	({                                                                                                     \
-		long host_result_ = (long)(expr);                                                              \
-		host_result_ < 0 ? -(long)errno : host_result_;                                                \
+#define host_quick(expr)                                                                                     \
+	({                                                                                                   \
+		long host_result_ = (long)(expr);                                                            \
+		host_result_ < 0 ? -(long)errno : host_result_;                                              \
 	})
 
 /* The name of a magic link to the descriptor, relative to every worker's working directory (kernel.h). */

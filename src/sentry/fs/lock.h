@@ -43,7 +43,8 @@ void lock_put(struct lock_inode *i);
 const struct lock *lock_conflict(const struct lock_inode *i, const struct lock *want);
 /* Gives it: replaces, splits and joins the owner's others.  -ENOMEM with nothing changed. */
 int lock_set(struct lock_inode *i, const struct lock *want);
-/* Takes away what the owner has in the range; wakes who waits.  -ENOMEM where a lock would have to be split. */
+/* Takes away what the owner has in the range; wakes who waits.  -ENOMEM where a lock would have to be split.
+ */
 int lock_clear(struct lock_inode *i, const struct lock *range);
 /* ... all of this owner and kind, on any inode (never fails). */
 void lock_clear_owner(const struct file_id *id, enum lock_kind kind, const void *owner);

@@ -58,7 +58,8 @@ struct lock_inode *lock_get(const struct file_id *id)
 
 void lock_put(struct lock_inode *i)
 {
-	if (--i->users || !list_empty(&i->ranges) || !list_empty(&i->flocks) || !list_empty(&i->queue.entries))
+	if (--i->users || !list_empty(&i->ranges) || !list_empty(&i->flocks) ||
+	    !list_empty(&i->queue.entries))
 		return;
 	list_remove(&i->node);
 	wait_queue_destroy(&i->queue);
@@ -82,7 +83,8 @@ const struct lock *lock_conflict(const struct lock_inode *i, const struct lock *
 
 	list_each(l, head, struct lock, node)
 	{
-		if (!same_owner(l, want) && (l->write || want->write) && l->start <= want->end && want->start <= l->end)
+		if (!same_owner(l, want) && (l->write || want->write) && l->start <= want->end &&
+		    want->start <= l->end)
 			return l;
 	}
 	return NULL;

@@ -17,8 +17,9 @@
 #include <sys/syscall.h>
 
 enum {
-	OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | FASYNC |
-		     O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE,
+	OPEN_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC |
+		     O_DSYNC | FASYNC | O_DIRECT | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH |
+		     O_TMPFILE,
 	KERNEL_O_LARGEFILE = 0100000,
 	TMPFILE_BIT = 020000000, /* of O_TMPFILE, without O_DIRECTORY */
 	/* What F_GETFL tells of: all but what was for the opening itself. */
@@ -38,7 +39,8 @@ struct opening {
 /* What a device, FIFO or socket is asked for; the host has not checked it against how it is to be opened. */
 static int check_access(const struct opening *o, const struct place *p)
 {
-	static const int asked[] = {[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
+	static const int asked[] = {
+		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
 
 	return (int)host_quick(faccessat(p->fd, "", asked[o->flags & O_ACCMODE], AT_EMPTY_PATH | AT_EACCESS));
 }
@@ -139,7 +141,8 @@ static long open_host(struct opening *o, struct stat *st)
 /* A node of a synthetic tree. */
 static long open_synth(struct opening *o, struct file **ret)
 {
-	static const int asked[] = {[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
+	static const int asked[] = {
+		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
 	struct way *w = &o->way;
 	const struct synth_type *type = w->node.type;
 	struct place *p;
@@ -160,7 +163,8 @@ static long open_synth(struct opening *o, struct file **ret)
 		r = pathfile_new(p, o->flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), ret);
 	} else if (S_ISDIR(type->mode) && (o->flags & (O_ACCMODE | O_CREAT | O_TRUNC))) {
 		r = -EISDIR;
-	} else if ((o->flags & O_ACCMODE || o->flags & O_TRUNC) && w->node.mount && w->node.mount->read_only) {
+	} else if ((o->flags & O_ACCMODE || o->flags & O_TRUNC) && w->node.mount &&
+		   w->node.mount->read_only) {
 		r = -EROFS;
 	} else {
 		r = synth_permission(o->t, &w->node, asked[o->flags & O_ACCMODE]);
@@ -217,8 +221,8 @@ static unsigned open_path_flags(int flags)
 	       (flags & O_CREAT ? PATH_MAKES : 0);
 }
 
-int path_open(struct task *t, struct call *c, int dirfd, const char *path, int flags, mode_t mode, unsigned resolve,
-	      struct file **ret)
+int path_open(struct task *t, struct call *c, int dirfd, const char *path, int flags, mode_t mode,
+	      unsigned resolve, struct file **ret)
 {
 	struct opening o = {.t = t, .c = c, .flags = flags, .mode = mode & 07777 & ~t->fs->umask};
 	long r = way_begin_text(&o.way, t, dirfd, path, open_path_flags(flags), resolve);
@@ -287,7 +291,8 @@ HANDLER(sys_open)
 
 HANDLER(sys_openat)
 {
-	return open_call(t, c, (int)c->args[0], c->args[1], tidy_flags((int)c->args[2]), (mode_t)c->args[3], 0);
+	return open_call(t, c, (int)c->args[0], c->args[1], tidy_flags((int)c->args[2]), (mode_t)c->args[3],
+			 0);
 }
 
 HANDLER(sys_creat)
@@ -327,7 +332,8 @@ HANDLER(call_openat2)
 
 	if (r < 0)
 		return r;
-	if (how.flags & ~(uint64_t)(unsigned)(OPEN_FLAGS | KERNEL_O_LARGEFILE) || how.resolve & ~(uint64_t)RESOLVE_KNOWN)
+	if (how.flags & ~(uint64_t)(unsigned)(OPEN_FLAGS | KERNEL_O_LARGEFILE) ||
+	    how.resolve & ~(uint64_t)RESOLVE_KNOWN)
 		return -EINVAL;
 	if ((how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
 		return -EINVAL;
@@ -339,7 +345,8 @@ HANDLER(call_openat2)
 	if (how.resolve & RESOLVE_CACHED) {
 		if (flags & (O_TRUNC | O_CREAT | TMPFILE_BIT))
 			return -EAGAIN;
-		how.resolve &= ~(uint64_t)RESOLVE_CACHED; /* it may always take longer than that; it need not */
+		how.resolve &=
+			~(uint64_t)RESOLVE_CACHED; /* it may always take longer than that; it need not */
 	}
 	return open_call(t, c, (int)c->args[0], c->args[1], flags, (mode_t)how.mode, (unsigned)how.resolve);
 }

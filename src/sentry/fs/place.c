@@ -135,6 +135,7 @@ struct fs_context *fs_new(void)
 		free(fs);
 		return NULL;
 	}
-	*fs = (struct fs_context){.refs = 1, .root = root, .cwd = place_ref(root), .umask = S_IWGRP | S_IWOTH};
+	*fs = (struct fs_context){
+		.refs = 1, .root = root, .cwd = place_ref(root), .umask = S_IWGRP | S_IWOTH};
 	return fs;
 }

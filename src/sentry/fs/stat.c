@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
@@ -93,7 +94,8 @@ HANDLER(sys_newfstatat)
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT))
 		return -EINVAL;
 	return stat_call(t, (int)c->args[0], c->args[1], c->args[2],
-			 (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) | (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0));
+			 (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) |
+				 (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0));
 }
 
 static long statx_way(struct way *w, int flags, unsigned mask, struct statx *x)
@@ -106,8 +108,9 @@ static long statx_way(struct way *w, int flags, unsigned mask, struct statx *x)
 		if (w->kind == WAY_SYNTH)
 			return w->missing ? -ENOENT : synth_node_stat(w->t, &w->node, x);
 		x->stx_dev_major = x->stx_dev_minor = 0;
-		r = host_call(statx(w->dirfd, w->path, way_nofollow(w) | (flags & AT_STATX_SYNC_TYPE) | AT_NO_AUTOMOUNT,
-				    mask, x));
+		r = host_call(statx(w->dirfd, w->path,
+				    way_nofollow(w) | (flags & AT_STATX_SYNC_TYPE) | AT_NO_AUTOMOUNT, mask,
+				    x));
 	} while (way_again(w, &r, makedev(x->stx_dev_major, x->stx_dev_minor)));
 	return r;
 }
@@ -135,7 +138,9 @@ HANDLER(sys_statx)
 		return r < 0 ? r : guest_put(t, c->args[4], &x);
 	}
 	r = way_begin(&w, t, dirfd, c->args[1],
-		      (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) | (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0), 0);
+		      (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) |
+			      (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0),
+		      0);
 	if (r < 0)
 		return r;
 	r = statx_way(&w, flags, mask, &x);
@@ -200,7 +205,9 @@ static long access_call(struct task *t, int dirfd, uint64_t path, int mode, int 
 	if (real)
 		assume_real(t, &as);
 	r = way_begin(&w, t, dirfd, path,
-		      (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) | (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0), 0);
+		      (flags & AT_SYMLINK_NOFOLLOW ? 0 : PATH_FOLLOW) |
+			      (flags & AT_EMPTY_PATH ? PATH_EMPTY : 0),
+		      0);
 	if (r == 0) {
 		r = access_way(&w, mode);
 		way_end(&w);
@@ -289,7 +296,9 @@ static void statfs_of_synth(const struct synth_node *node, struct statfs *ret)
 	const char *type = node->mount ? node->mount->fstype : "";
 
 	*ret = (struct statfs){
-		.f_type = streq(type, "sysfs") ? SYSFS_MAGIC : streq(type, "cgroup2") ? CGROUP2_SUPER_MAGIC : PROC_SUPER_MAGIC,
+		.f_type = streq(type, "sysfs")	   ? SYSFS_MAGIC
+			  : streq(type, "cgroup2") ? CGROUP2_SUPER_MAGIC
+						   : PROC_SUPER_MAGIC,
 		.f_bsize = 4096,
 		.f_frsize = 4096,
 		.f_namelen = NAME_MAX,
@@ -304,7 +313,9 @@ static void statfs_of_file(const struct file *f, struct statfs *ret)
 	const char *name = f->ops->name;
 
 	*ret = (struct statfs){
-		.f_type = str_starts(name, "pipe") ? PIPEFS_MAGIC : str_starts(name, "socket") ? SOCKFS_MAGIC : ANON_INODE_FS_MAGIC,
+		.f_type = str_starts(name, "pipe")     ? PIPEFS_MAGIC
+			  : str_starts(name, "socket") ? SOCKFS_MAGIC
+						       : ANON_INODE_FS_MAGIC,
 		.f_bsize = 4096,
 		.f_frsize = 4096,
 		.f_namelen = NAME_MAX,

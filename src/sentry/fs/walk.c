@@ -31,8 +31,6 @@ struct walk {
 	char text[PATH_MAX], root[PATH_MAX], rest[PATH_MAX], link[PATH_MAX];
 };
 
-struct synth_mount *synth_mounts;
-
 const struct synth_mount *synth_mount_at(const char *path, size_t len)
 {
 	for (const struct synth_mount *m = synth_mounts; m && m->dest; m++)

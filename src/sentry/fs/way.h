@@ -44,7 +44,8 @@ struct way {
 	unsigned resolve; /* openat2's */
 	int dirfd;
 	const char *path;
-	bool at_hand; /* path is a magic link of ours to the object itself: to be followed whatever the guest says */
+	bool at_hand; /* path is a magic link of ours to the object itself: to be followed whatever the guest
+			 says */
 	bool walked;
 	bool slashes; /* trailing ones, known after a walk */
 	bool missing; /* the synthetic directory `node` has no entry of the last component's name */
@@ -59,7 +60,8 @@ struct way {
 /* resolve: openat2's RESOLVE_* flags. */
 int way_begin(struct way *w, struct task *t, int dirfd, uint64_t path, unsigned flags, unsigned resolve);
 /* ... for a path that is here already. */
-int way_begin_text(struct way *w, struct task *t, int dirfd, const char *path, unsigned flags, unsigned resolve);
+int way_begin_text(struct way *w, struct task *t, int dirfd, const char *path, unsigned flags,
+		   unsigned resolve);
 /* dev: of the object, where the call told of it, else 0.  May replace *r by the walk's error. */
 bool way_again(struct way *w, long *r, dev_t dev);
 void way_end(struct way *w);

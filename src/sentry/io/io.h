@@ -29,8 +29,6 @@ size_t pipe_room(const struct file *f); /* bytes that a write takes now, at leas
 
 /* A signal may have become pending for the process: who waits for its signalfds looks. */
 void signalfd_recheck(const struct process *p);
-/* The host is about to send one by itself, or for a call that it executes. */
-void signalfd_expect(const struct process *p);
 void signalfd_released(struct process *p); /* it has ended */
 
 /* ---- devices (devices.c) ---- */

@@ -93,20 +93,13 @@ void signalfd_recheck(const struct process *p)
 	}
 }
 
-/* The host is about to signal: looks when it has. */
+/* The host is about to signal by itself: looks when it has. */
 static void look_soon(struct signalfd *x)
 {
 	if (list_empty(&x->queue.entries))
 		return;
 	x->interval = LOOK_SOON;
 	(void)timer_arm(&x->look, now_monotonic() + LOOK_SOON); /* out of memory: it looks later */
-}
-
-void signalfd_expect(const struct process *p)
-{
-	struct signalfd *x;
-
-	list_each(x, &p->signalfds, struct signalfd, of_process) look_soon(x);
 }
 
 void signalfd_released(struct process *p)

@@ -163,7 +163,7 @@ int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, s
 	struct image *x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
-	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = -1;
+	x->fd = x->interp_fd = x->in_stub = x->interp_in_stub = x->tty_fd = x->tty_in_stub = -1;
 	x->path = program_name(dirfd, path);
 	int r = x->path ? follow_scripts(t, x, dirfd, path, at_flags) : -ENOMEM;
 	if (!r)

@@ -24,7 +24,8 @@ struct image {
 	/* Of scripts: what takes the place of the first argument. */
 	char *args[SCRIPT_ARGS_MAX];
 	size_t nargs;
-	int in_stub, interp_in_stub, tty_in_stub; /* the numbers of the descriptors in the stub; -1 = not yet */
+	int in_stub, interp_in_stub,
+		tty_in_stub; /* the numbers of the descriptors in the stub; -1 = not yet */
 };
 
 /* The program that this path names for the task, through scripts.  0 or -errno. */

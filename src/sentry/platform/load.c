@@ -337,18 +337,19 @@ static int write_commands(struct loader *l, uint64_t sp)
 		    0);
 	if (x->new_session) {
 		add_command(l, SYS_setsid + STUB_TRY, 0, 0, 0, 0, 0, 0);
+		if (x->tty_in_stub >= 0)
+			add_command(l, SYS_ioctl + STUB_TRY, (uint64_t)x->tty_in_stub, TIOCSCTTY, 0, 0, 0, 0);
 		/* The zygote's, which waits for nobody; `action` is all zeroes: the default. */
 		add_command(l, SYS_rt_sigaction, SIGCHLD, tail_at + action_at, 0, sizeof(uint64_t), 0, 0);
 	}
-	add_command(l, SYS_close_range, (uint64_t)x->in_stub,
-		    (uint64_t)(x->interp_in_stub >= 0 ? x->interp_in_stub : x->in_stub), 0, 0, 0, 0);
+	add_command(l, SYS_close_range, (uint64_t)x->in_stub, (uint64_t)last_in_stub(x), 0, 0, 0, 0);
 	add_command(l, STUB_END, l->sp,
 		    x->interp_fd >= 0 ? l->interp_base + x->interp.entry : l->base + x->elf.entry, 0, 0, 0,
 		    0);
 	if (l->full)
 		return -E2BIG;
 	int r = guest_write(l->t, l->list_at, l->list, l->n * sizeof(*l->list));
-	return r ? r : guest_write(l->t, tail_at, tail, sizeof(tail));
+	return r ? r : guest_write(l->t, tail_at, tail, end);
 }
 
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)

@@ -175,8 +175,8 @@ bool birth_restore(struct task *t);
 /* ---- spawn.c ---- */
 
 /*
- * What limits the sandbox was started with: those of its processes.  From now on the sentry may have many more files,
- * since it has all of the guest's; and the stubs, who inherit it, may be given any number.
+ * What limits the sandbox was started with: those of its processes.  From now on the sentry may have many
+ * more files, since it has all of the guest's; and the stubs, who inherit it, may be given any number.
  */
 void spawn_limits(void);
 

@@ -88,7 +88,8 @@ struct block {
 	char *bytes; /* of size */
 };
 
-static void put_pointers(struct block *b, const str_list *list, uint64_t start, size_t *strings, size_t *words)
+static void put_pointers(struct block *b, const str_list *list, uint64_t start, size_t *strings,
+			 size_t *words)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		size_t n = strlen(list->v[i]) + 1;
@@ -156,7 +157,8 @@ static int launch(struct task *t, const struct oci_process *spec, struct err *er
 		return err_sys(err, "cannot enter /proc/self/fd");
 	int r = search_program(t, spec, &t->platform->image);
 	if (r) {
-		(void)err_num(err, r, "cannot execute \"%s\"", spec->args.v[0]);
+		char text[64];
+		(void)err_set(err, -r, "exec %s: %s", spec->args.v[0], err_text_lower(-r, text));
 		err->exit_status = r == -ENOENT || r == -ENOTDIR ? NOT_FOUND : NOT_EXECUTABLE;
 		return r;
 	}
@@ -211,7 +213,6 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	t->fs = fs;
 	t->creds = creds;
 	memcpy(t->process->limits, guest_limits, sizeof(guest_limits));
-				&t->process->limits[i]); /* the container's, as for `ns` */
 	struct spawn x = {.request.run = run_spawn, .spec = spec, .task = t, .err = err};
 	if (trace_is_main())
 		run_spawn(&x.request);

@@ -310,12 +310,11 @@ void trace_zygote_asked(uint64_t id)
 		ask_zygote();
 }
 
-/* The stubs have one id: whose signal it is, only the sentry knows.  Between processes of root nothing is to
- * be told. */
+/* The stubs have one id: whose signal it is, only the sentry knows. */
 static void name_sender(const struct task *t, int sig)
 {
 	siginfo_t info;
-	if (!t->creds->uid || ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0)
+	if (ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0)
 		return;
 	if (info.si_code != SI_USER && info.si_code != SI_TKILL && !(sig == SIGCHLD && info.si_code > 0))
 		return;

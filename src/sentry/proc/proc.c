@@ -207,34 +207,24 @@ static const struct proc_entry tty_entries[] = {
 	{.name = NULL},
 };
 
-static int show_shm(struct task *t, const struct synth_node *node, struct synth_text *text)
+static int show_sysvipc(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
-	(void)t;
-	(void)node;
-	ipc_show_shm(text);
-	return 0;
-}
+	const char *name = proc_entry_of(node)->name;
 
-static int show_sem(struct task *t, const struct synth_node *node, struct synth_text *text)
-{
 	(void)t;
-	(void)node;
-	ipc_show_sem(text);
-	return 0;
-}
-
-static int show_msg(struct task *t, const struct synth_node *node, struct synth_text *text)
-{
-	(void)t;
-	(void)node;
-	ipc_show_msg(text);
+	if (streq(name, "shm"))
+		ipc_show_shm(text);
+	else if (streq(name, "sem"))
+		ipc_show_sem(text);
+	else
+		ipc_show_msg(text);
 	return 0;
 }
 
 static const struct proc_entry sysvipc_entries[] = {
-	PROC_FILE("msg", show_msg),
-	PROC_FILE("sem", show_sem),
-	PROC_FILE("shm", show_shm),
+	PROC_FILE("msg", show_sysvipc),
+	PROC_FILE("sem", show_sysvipc),
+	PROC_FILE("shm", show_sysvipc),
 	{.name = NULL},
 };
 

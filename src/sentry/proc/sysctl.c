@@ -146,14 +146,14 @@ static const struct proc_entry vm_entries[] = {
 };
 
 static const struct proc_entry inotify_entries[] = {
-	FS("inotify/max_queued_events"),
-	FS("inotify/max_user_instances"),
-	FS("inotify/max_user_watches"),
+	PROC_HOST("max_queued_events", "sys/fs/inotify/max_queued_events"),
+	PROC_HOST("max_user_instances", "sys/fs/inotify/max_user_instances"),
+	PROC_HOST("max_user_watches", "sys/fs/inotify/max_user_watches"),
 	{.name = NULL},
 };
 
 static const struct proc_entry epoll_entries[] = {
-	FS("epoll/max_user_watches"),
+	PROC_HOST("max_user_watches", "sys/fs/epoll/max_user_watches"),
 	{.name = NULL},
 };
 

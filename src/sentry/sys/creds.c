@@ -128,8 +128,8 @@ static bool groups_equal(const struct creds *a, const struct creds *b)
 }
 
 /*
- * The calls fail for ids that the sandbox's user namespace does not map.  The thread must not act as somebody else
- * then, with more rights: it becomes the overflow user of that namespace without any file capability.
+ * The calls fail for ids that the sandbox's user namespace does not map.  The thread must not act as somebody
+ * else then, with more rights: it becomes the overflow user of that namespace without any file capability.
  */
 static bool wear_ids(const struct creds *c)
 {

@@ -6,13 +6,14 @@
 
 #include <linux/capability.h>
 
-#define CAP_MASK(n)   (UINT64_C(1) << (n))
-#define CAPS_EVERY    ((UINT64_C(1) << (CAP_LAST_CAP + 1)) - 1)
-#define SECBIT(n)     (1U << (n))
+#define CAP_MASK(n) (UINT64_C(1) << (n))
+#define CAPS_EVERY  ((UINT64_C(1) << (CAP_LAST_CAP + 1)) - 1)
+#define SECBIT(n)   (1U << (n))
 /* Those that Linux ties to the file-system user id. */
-#define CREDS_FILE_CAPS                                                                                              \
-	(CAP_MASK(CAP_CHOWN) | CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) | CAP_MASK(CAP_FOWNER) | \
-	 CAP_MASK(CAP_FSETID) | CAP_MASK(CAP_LINUX_IMMUTABLE) | CAP_MASK(CAP_MKNOD) | CAP_MASK(CAP_MAC_OVERRIDE))
+#define CREDS_FILE_CAPS                                                                                      \
+	(CAP_MASK(CAP_CHOWN) | CAP_MASK(CAP_DAC_OVERRIDE) | CAP_MASK(CAP_DAC_READ_SEARCH) |                  \
+	 CAP_MASK(CAP_FOWNER) | CAP_MASK(CAP_FSETID) | CAP_MASK(CAP_LINUX_IMMUTABLE) | CAP_MASK(CAP_MKNOD) | \
+	 CAP_MASK(CAP_MAC_OVERRIDE))
 enum { CREDS_OVERFLOW_ID = 65534 };
 
 static inline bool task_capable(const struct task *t, int cap)

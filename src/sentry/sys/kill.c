@@ -11,7 +11,6 @@
  * A pid that no living process has goes to the host as well: it knows about
  * zombies, which may be signalled without effect.
  */
-#include "sentry/io/io.h"
 #include "sentry/guest.h"
 #include "sentry/io/io.h"
 #include "sentry/platform/platform.h"
@@ -81,8 +80,8 @@ static pid_t process_group(const struct process *p)
 struct many {
 	struct task *sender;
 	int sig;
-	pid_t group;	/* 0 = everybody but pid 1 and the sender's process */
-	bool send;	/* the second pass */
+	pid_t group; /* 0 = everybody but pid 1 and the sender's process */
+	bool send;   /* the second pass */
 	size_t members, allowed, sent;
 };
 
@@ -159,11 +158,9 @@ HANDLER(sys_kill)
 
 		p = thread ? thread->process : NULL;
 	}
-	if (p && process_task(p) && !may_signal(t, process_task(p), sig))
-		return -EPERM;
-	if (p)
-		signalfd_expect(p);
-	return CALL_HOST;
+	if (!p)
+		return CALL_HOST;
+	return may_signal(t, process_task(p), sig) ? by_host(t, c, p) : -EPERM;
 }
 
 /* tkill and tgkill; tgid 0 = any. */
@@ -173,10 +170,7 @@ static long kill_thread(struct task *t, struct call *c, pid_t tgid, pid_t tid, i
 
 	if (!to || !valid_signal(sig) || (tgid && to->process->pid != tgid))
 		return CALL_HOST; /* the host knows which error comes first */
-	if (!may_signal(t, to, sig))
-		return -EPERM;
-	signalfd_expect(to->process);
-	return CALL_HOST;
+	return may_signal(t, to, sig) ? by_host(t, c, to->process) : -EPERM;
 }
 
 HANDLER(sys_tkill)

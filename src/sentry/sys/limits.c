@@ -61,8 +61,8 @@ static bool may_limit(const struct task *t, const struct task *other)
 
 	if (t == other || task_capable(t, CAP_SYS_RESOURCE))
 		return true;
-	return a->uid == b->euid && a->uid == b->suid && a->uid == b->uid && a->gid == b->egid && a->gid == b->sgid &&
-	       a->gid == b->gid;
+	return a->uid == b->euid && a->uid == b->suid && a->uid == b->uid && a->gid == b->egid &&
+	       a->gid == b->sgid && a->gid == b->gid;
 }
 
 static long limit_set(struct task *t, struct process *p, unsigned resource, const struct rlimit *want)

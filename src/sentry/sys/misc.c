@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls that fit nowhere else: namespaces, personality, another process's memory, comparing, the kernel's log. */
+/* Calls that fit nowhere else: namespaces, personality, another process's memory, comparing, the kernel's
+ * log. */
 #include "sentry/task.h"
 #include "sentry/file.h"
 #include "sentry/guest.h"
@@ -11,13 +12,13 @@
 #include <sys/personality.h>
 
 /*
- * Namespaces are answered as a kernel does that lets nobody unprivileged make one.  What only unshares within the
- * process works: descriptors and file-system context are the sentry's, semaphore adjustments follow.
+ * Namespaces are answered as a kernel does that lets nobody unprivileged make one.  What only unshares within
+ * the process works: descriptors and file-system context are the sentry's, semaphore adjustments follow.
  */
 HANDLER(sys_unshare)
 {
-	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-				    CLONE_NEWPID | CLONE_NEWNET | 0x80 /* CLONE_NEWTIME */;
+	const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+				    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | 0x80 /* CLONE_NEWTIME */;
 	const uint64_t one_thread = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
 	uint64_t flags = c->args[0];
 	struct fs_context *fs = NULL;
@@ -56,12 +57,13 @@ HANDLER(sys_setns)
 	return fd_get(t, (int)c->args[0]) ? -EPERM : -EBADF;
 }
 
-/* Asking is free; what changes how a program is laid out is the host's business for the stub, the rest is refused. */
+/* Asking is free; what changes how a program is laid out is the host's business for the stub, the rest is
+ * refused. */
 HANDLER(sys_personality)
 {
 	const unsigned flags = ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT | READ_IMPLIES_EXEC | STICKY_TIMEOUTS |
-			       WHOLE_SECONDS | SHORT_INODE | ADDR_LIMIT_3GB | ADDR_LIMIT_32BIT | MMAP_PAGE_ZERO |
-			       FDPIC_FUNCPTRS | UNAME26;
+			       WHOLE_SECONDS | SHORT_INODE | ADDR_LIMIT_3GB | ADDR_LIMIT_32BIT |
+			       MMAP_PAGE_ZERO | FDPIC_FUNCPTRS | UNAME26;
 	unsigned persona = (unsigned)c->args[0];
 
 	if (persona != 0xffffffff && (persona & ~flags) != PER_LINUX && (persona & ~flags) != PER_LINUX32)

@@ -110,8 +110,7 @@ void pidfd_process_released(struct process *p)
 	if (!of)
 		return;
 	p->epilogue = NULL;
-	list_each(x, &of->files, struct pidfd, node)
-		x->process = NULL;
+	list_each(x, &of->files, struct pidfd, node) x->process = NULL;
 	wake(&of->ended, EPOLLIN);
 	pidfds_unref(of);
 }

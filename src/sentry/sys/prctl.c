@@ -85,8 +85,9 @@ static long ambient(struct task *t, const struct call *c)
 		return old->cap_ambient >> cap & 1;
 	if (c->args[1] != PR_CAP_AMBIENT_RAISE && c->args[1] != PR_CAP_AMBIENT_LOWER)
 		return -EINVAL;
-	if (c->args[1] == PR_CAP_AMBIENT_RAISE && (!(old->cap_permitted & old->cap_inheritable & CAP_MASK(cap)) ||
-						   old->securebits & SECBIT(SECURE_NO_CAP_AMBIENT_RAISE)))
+	if (c->args[1] == PR_CAP_AMBIENT_RAISE &&
+	    (!(old->cap_permitted & old->cap_inheritable & CAP_MASK(cap)) ||
+	     old->securebits & SECBIT(SECURE_NO_CAP_AMBIENT_RAISE)))
 		return -EPERM;
 	now = creds_edit(t);
 	if (!now)
@@ -221,7 +222,8 @@ HANDLER(sys_prctl)
 	case PR_SET_VMA:
 		return CALL_HOST;
 	default:
-		/* Other processors' (alignment, endianness, FPU), ptracers of Yama, dispatch of system calls. */
+		/* Other processors' (alignment, endianness, FPU), ptracers of Yama, dispatch of system calls.
+		 */
 		return -EINVAL;
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the host's /proc texts: lines by their key, numbers in them.  No state, no guest: testable alone. */
+/* Reading the host's /proc texts: lines by their key, numbers in them.  No state, no guest: testable alone.
+ */
 #pragma once
 
 #include "base/base.h"
 
-/* The value of the line "KEY:\tvalue" in a text of lines, without leading blanks; it ends at '\n'. NULL = no such. */
+/* The value of the line "KEY:\tvalue" in a text of lines, without leading blanks; it ends at '\n'. NULL = no
+ * such. */
 const char *status_line(const char *text, const char *key);
 /* The value of the line "KEY value": what stands behind the blank; NULL = no such. */
 const char *word_line(const char *text, const char *key);

@@ -23,7 +23,8 @@ static bool may_schedule(const struct task *t, const struct task *other)
 	return a->euid == b->euid || a->euid == b->uid || task_capable(t, CAP_SYS_NICE);
 }
 
-/* The host executes it with the guest's own ids once it is allowed; what is wrong with the rest, the host says. */
+/* The host executes it with the guest's own ids once it is allowed; what is wrong with the rest, the host
+ * says. */
 static long schedule(struct task *t, pid_t pid)
 {
 	const struct task *to = pid ? task_find(pid) : t;
@@ -142,9 +143,8 @@ static int visit_user(struct process *p, void *data)
 	struct by_user *by = data;
 	struct task *thread;
 
-	list_each(thread, &p->threads, struct task, in_process)
-		if (thread->creds->uid == by->uid)
-			by->result = by->action(by->t, thread, by->value, by->result);
+	list_each(thread, &p->threads, struct task, in_process) if (thread->creds->uid == by->uid)
+		by->result = by->action(by->t, thread, by->value, by->result);
 	return 0;
 }
 

@@ -36,8 +36,9 @@ HANDLER(sys_seccomp)
 		return -EINVAL;
 	case SECCOMP_SET_MODE_FILTER:
 		if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
-			return flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH) ? -EINVAL
-													       : -EBUSY;
+			return flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+				       ? -EINVAL
+				       : -EBUSY;
 		return may_filter(t) ? CALL_HOST : -EACCES;
 	case SECCOMP_GET_ACTION_AVAIL:
 	case SECCOMP_GET_NOTIF_SIZES:

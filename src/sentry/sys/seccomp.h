@@ -8,4 +8,4 @@
 enum { SECCOMP_SENTRY_FILTERS = 1 };
 
 long seccomp_prctl(struct task *t, struct call *c); /* prctl(PR_SET_SECCOMP) */
-long seccomp_mode(const struct task *t);	      /* prctl(PR_GET_SECCOMP) */
+long seccomp_mode(const struct task *t);	    /* prctl(PR_GET_SECCOMP) */

@@ -14,8 +14,9 @@
 #include <sys/utsname.h>
 
 /*
- * The sentry is in the container's UTS namespace: what uname says to it is what the runtime set up.  Release and
- * version are the host's: much of what a program decides by them (timers, signals, memory) is the host's own here.
+ * The sentry is in the container's UTS namespace: what uname says to it is what the runtime set up.  Release
+ * and version are the host's: much of what a program decides by them (timers, signals, memory) is the host's
+ * own here.
  */
 HANDLER(sys_uname)
 {
@@ -112,7 +113,8 @@ void memory_view(struct memory_view *ret)
 		uint64_t both = cgroup_number("memory.memsw.limit_in_bytes", UINT64_MAX);
 
 		swap_limit = both == UINT64_MAX ? both : both - MIN_OF(both, limit);
-		used = cgroup_number("memory.memsw.usage_in_bytes", 0) - cgroup_number("memory.usage_in_bytes", 0);
+		used = cgroup_number("memory.memsw.usage_in_bytes", 0) -
+		       cgroup_number("memory.usage_in_bytes", 0);
 		if (used > swap_limit)
 			used = 0;
 	}

@@ -15,7 +15,10 @@ def rootless(runtime):
     """A factory of containers that belong to an ordinary user, and how to run them as that user."""
     os.chmod(runtime.scratch, 0o777)
     # The checkout may lie where ordinary users cannot go (/root).
+    sentry = os.path.join(os.path.dirname(runtime.binary), "coffer-sentry")
     runtime.binary = shutil.copy(runtime.binary, runtime.scratch)
+    if os.path.exists(sentry):
+        shutil.copy(sentry, runtime.scratch)
     os.mkdir(runtime.root)
     os.chown(runtime.root, UID, UID)
 

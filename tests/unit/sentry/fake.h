@@ -27,6 +27,10 @@ void kernel_lock(void)
 {
 }
 
+void kernel_will_wait(void)
+{
+}
+
 void kernel_unlock(void)
 {
 }
