@@ -15,5 +15,4 @@ struct boot {
 	int cgroup_version;
 	int log_fd;   /* debug log, append; -1 = none */
 	int trace_fd; /* --trace; -1 = off */
-	bool strict;  /* reserved for the platform's strict mode: refuse */
 };

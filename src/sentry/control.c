@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Orders come over SOCK_SEQPACKET connections, which the main thread watches.
+ * Orders come over SOCK_SEQPACKET connections, which the events thread watches.
  * What an order carries was written by the runtime for a container's owner;
  * nothing of the guest can reach the socket, which is outside of its root.
  */

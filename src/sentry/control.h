@@ -8,5 +8,5 @@
 must_use int control_begin(struct boot *boot, int *ret_sock, struct err *err);
 /* Answers it: err NULL = STARTED.  Closes the connection. */
 void control_begun(int sock, const struct err *err);
-/* From now on orders are taken on the main thread. */
+/* From now on orders are taken on the events thread. */
 must_use int control_serve(const struct boot *boot, struct err *err);

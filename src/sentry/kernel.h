@@ -24,8 +24,8 @@
  * limits, System V objects.
  *
  * Threads of the sentry: *workers* receive notifications and run handlers;
- * the *main* thread is the tracer and waits for host descriptors, timeouts and
- * the control socket.  One lock, kernel_lock(), guards all state of the
+ * the *main* thread is the tracer; the *events* thread waits for host
+ * descriptors, timeouts and the control socket. One lock, kernel_lock(), guards all state of the
  * kernel; handlers run with it held.  A handler that makes a host call which
  * may sleep for long (disk) lets the lock go around it, holding references to
  * what it uses.  Nobody sleeps in a handler: a call that must wait is parked

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform: stub processes, notifications, the tracer.  What depends on
- * the processor is in arch_x86_64.{h,c} and stub_x86_64.S, nowhere else.
+ * the processor is stub_x86_64.{h,S}, and registers where a thread is given
+ * other ones (struct user_regs_struct: births, exec, mask, remote, spawn,
+ * trace, zygote): another processor needs these gathered behind one header
+ * first.
  */
 #pragma once
 
