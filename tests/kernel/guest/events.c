@@ -339,9 +339,10 @@ static void selects(void)
 	TRUE("nothing set", !FD_ISSET(p[0], &in));
 	FACT("no time is left", tv.tv_sec * 1000000 + tv.tv_usec, 0);
 	FACT("negative count", select(-1, NULL, NULL, NULL, &tv), -EINVAL);
-	FD_SET(99, &in);
-	FACT("closed descriptor", select(100, &in, NULL, NULL, &tv), -EBADF);
-	FACT("poll of a closed one", poll(&(struct pollfd){99, POLLIN, 0}, 1, 0), 1);
+	(void)close(50); // below 64: Linux does not look at numbers beyond the table's present size
+	FD_SET(50, &in);
+	FACT("closed descriptor", select(51, &in, NULL, NULL, &tv), -EBADF);
+	FACT("poll of a closed one", poll(&(struct pollfd){50, POLLIN, 0}, 1, 0), 1);
 	FACT("poll of a negative one", poll(&(struct pollfd){-1, POLLIN, 0}, 1, 0), 0);
 	(void)close(p[0]);
 	(void)close(p[1]);
