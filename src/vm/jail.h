@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where a hypervisor runs: a root of its own with the host's /usr read-only
+ * and nothing else, no capabilities, an identity that owns nothing, no new
+ * privileges, and the descriptors that it was given.  The network namespace,
+ * the pid namespace and the cgroup are the container's.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct jail {
+	int usr_tree; /* detached mount of the host's /usr, from the runtime; -1: a static program needs none
+		       */
+	int exe;      /* executed; or -1: `path` below /usr */
+	const char *path;
+	char *const *argv, *const *envp; /* NULL-terminated */
+	const int *fds;			 /* kept, under the same numbers; borrowed */
+	size_t nfds;
+	int log_fd; /* becomes standard output and error; borrowed */
+};
+
+/* Returns the pid of a child that has executed the program, and dies with the caller; or why not. */
+must_use int jail_start(const struct jail *j, pid_t *ret_pid, struct err *err);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the keeper of a virtual machine (coffer-vm, outside) and the agent
+ * (coffer-agent, pid 1 inside) say to each other.
+ *
+ * One reliable stream of bytes carries it: the virtio-serial port
+ * GUEST_PORT_AGENT, or a vsock connection to the host's port GUEST_VSOCK_AGENT.
+ * A frame is a header and its payload, little-endian.  The stream is
+ * multiplexed: each process has an id that the keeper chose, each of its
+ * streams a window, so that one that nobody reads holds up nobody else.
+ *
+ *	agent                                  keeper
+ *	READY                         ->
+ *	                              <-  HELLO          time, entropy
+ *	                              <-  NETWORK, MOUNT ...
+ *	                              <-  RUN            the container's first process
+ *	REPLY                         ->
+ *	OUTPUT ..., EXITED            ->
+ *	                              <-  INPUT ..., SIGNAL, RESIZE, EXEC ...
+ *
+ * Every request but those of a stream (INPUT, CREDIT, RESIZE) is answered by
+ * one REPLY with the request's `id`.  Replies may overtake one another.
+ *
+ * The keeper believes nothing: a frame that is out of place, too long or of
+ * no process of its ends the machine.  Nothing that the guest sends is parsed
+ * but the fixed structs below.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#define GUEST_PORT_AGENT "dev.coffer.agent" /* names of virtio-serial ports: /sys/class/virtio-ports/N/name  \
+					     */
+#define GUEST_PORT_SHARE "dev.coffer.share" /* raw FUSE requests and replies; vm/share/share.h */
+enum { GUEST_VSOCK_AGENT = 1024, GUEST_VSOCK_SHARE = 1025 };
+
+enum {
+	GUEST_PROTOCOL = 1,	      /* READY and HELLO say it; another one is refused */
+	GUEST_PAYLOAD_MAX = 16 << 20, /* keeper to agent: documents */
+	GUEST_ANSWER_MAX = 64 << 10,  /* agent to keeper */
+	GUEST_DATA_MAX = 32 << 10,    /* of one INPUT or OUTPUT */
+	GUEST_WINDOW = 256 << 10,     /* bytes of a stream that may be under way without CREDIT */
+};
+
+enum guest_frame_type {
+	/* agent to keeper */
+	GUEST_READY = 1, /* struct guest_ready */
+	GUEST_REPLY,	 /* struct guest_reply, then what the request says */
+	GUEST_OUTPUT,	 /* stream 1 or 2 of a process; no payload = its end */
+	GUEST_EXITED,	 /* struct guest_exited; output may still follow, until both streams have ended */
+	GUEST_OOM,	 /* a process of the container was killed for want of memory */
+	GUEST_LOG,	 /* text, for the console's log */
+
+	/* keeper to agent */
+	GUEST_HELLO = 64, /* struct guest_hello */
+	GUEST_NETWORK,	  /* JSON: see docs/vm.md, "Network" */
+	GUEST_MOUNT,	  /* struct guest_mount and strings */
+	GUEST_RUN,	  /* struct guest_process, then the OCI configuration for the guest (JSON) */
+	GUEST_EXEC,	  /* struct guest_process, then an OCI process object (JSON) */
+	GUEST_INPUT,	  /* stream 0 of a process; no payload = its end */
+	GUEST_SIGNAL,	  /* struct guest_signal */
+	GUEST_RESIZE,	  /* struct guest_size */
+	GUEST_UPDATE,	  /* OCI resources (JSON) */
+	GUEST_PROCESSES,  /* REPLY with an array of struct guest_process_row */
+	GUEST_TIME,	  /* struct guest_hello again: after a pause or a restore */
+	GUEST_SHUTDOWN,	  /* sync, and power off; no REPLY */
+
+	/* both */
+	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed */
+};
+
+struct guest_frame {
+	uint32_t len;	  /* of the payload */
+	uint16_t type;	  /* enum guest_frame_type */
+	uint16_t stream;  /* 0, 1, 2 where the type is of a stream; else 0 */
+	uint32_t process; /* whose; 0 = none */
+	uint32_t id;	  /* of a request, and of its REPLY; never 0; 0 in other frames */
+};
+
+struct guest_ready {
+	uint32_t protocol;
+	uint32_t restored; /* 1: it comes from a snapshot and has no identity yet */
+	uint64_t memory;   /* bytes, MemTotal */
+	uint64_t boot_ns;  /* from the kernel's start to READY */
+};
+
+struct guest_hello {
+	uint32_t protocol;
+	uint32_t zero;
+	uint64_t realtime_ns; /* since 1970 */
+	uint8_t entropy[32];
+};
+
+struct guest_reply {
+	int32_t code;	     /* 0 or -errno */
+	int32_t exit_status; /* what the runtime should exit with; 0 = its default */
+	/* where code < 0: one line of text follows, not terminated */
+};
+
+struct guest_exited {
+	int32_t status; /* as waitpid */
+};
+
+struct guest_mount {
+	uint64_t flags; /* MS_* */
+	/* type, source, target, data follow, each with its NUL.  Type "coffer-share": the tree behind the
+	 * share port.  The target is made where it lacks. */
+};
+
+enum {
+	GUEST_TERMINAL = 1,
+	GUEST_STDIN = 2 /* there is one */,
+	GUEST_OUTSIDE = 4 /* EXEC: beside the
+container, in the guest's own namespaces (`exec --vm`) */
+};
+
+struct guest_process {
+	uint32_t flags;
+	uint16_t rows, columns; /* of the terminal; 0 = unknown */
+};
+
+enum { GUEST_SIGNAL_ALL = 1 };
+struct guest_signal {
+	uint32_t signal;
+	uint32_t flags;
+};
+
+struct guest_size {
+	uint16_t rows, columns;
+};
+
+struct guest_credit {
+	uint32_t bytes;
+};
+
+struct guest_process_row {
+	int32_t pid, parent; /* in the container's pid namespace */
+	uint32_t uid;
+	uint32_t zero;
+	uint64_t started_ns; /* since the guest's boot */
+	uint64_t user_ns, system_ns;
+	uint64_t resident;		 /* bytes */
+	char terminal[16], command[184]; /* NUL-terminated */
+};
+
+/*
+ * The codec.  A reader takes bytes as they come and gives whole frames.
+ * max_payload: what the other side may send at most.
+ */
+struct guest_reader {
+	size_t max_payload;
+	unsigned char *buf; /* owned */
+	size_t len, size, used;
+};
+/* Where to read into next: at least 1 byte of room.  -ENOMEM. */
+must_use int guest_reader_room(struct guest_reader *r, void **ret, size_t *ret_size);
+void guest_reader_filled(struct guest_reader *r, size_t n);
+/* 1: a frame, whose payload is valid until the next call of guest_reader_room(); 0: more bytes are needed;
+ * -EBADMSG: it is no frame. */
+must_use int guest_reader_next(struct guest_reader *r, struct guest_frame *ret, const void **ret_payload,
+			       struct err *err);
+void guest_reader_free(struct guest_reader *r);
