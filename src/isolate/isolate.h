@@ -82,8 +82,9 @@ struct isolate_supervisor {
 	size_t nfds;			/* at most ISOLATE_SUPERVISOR_FDS */
 	int proc_fd; /* one of fds, of any file: becomes a procfs of the container, mounted nowhere; -1 = none
 		      */
+	bool hides_program; /* the user's program may be where only the supervisor sees it: do not look */
 };
-enum { ISOLATE_SUPERVISOR_FDS = 8 };
+enum { ISOLATE_SUPERVISOR_FDS = 24 };
 
 /*
  * Calls back into the runtime, which owns hooks and state.  The ones named
@@ -135,6 +136,15 @@ struct isolate_exec {
 	void *data;
 };
 
+/* A process that the host does not see, as the sandbox's own kernel tells it. */
+struct isolate_process {
+	int32_t pid, parent; /* in the container's pid namespace */
+	uint32_t uid;
+	int64_t started; /* seconds since 1970 */
+	uint64_t cpu_ns, resident;
+	char terminal[16], command[184];
+};
+
 struct isolate_level {
 	const char *name;			  /* as --isolation takes it */
 	const char *summary;			  /* one line for the capability table */
@@ -151,6 +161,9 @@ struct isolate_level {
 	int (*signal)(const struct sandbox *s, int sig, bool all, struct err *err);
 	/* Host pids of the sandbox's processes; the caller frees. */
 	int (*processes)(const struct sandbox *s, pid_t **ret, size_t *ret_n, struct err *err);
+	/* NULL: processes() are they.  Else the processes inside, which have no host pids; the caller frees. */
+	int (*inner_processes)(const struct sandbox *s, struct isolate_process **ret, size_t *ret_n,
+			       struct err *err);
 	int (*pause)(const struct sandbox *s, struct err *err);
 	int (*resume)(const struct sandbox *s, struct err *err);
 	int (*paused)(const struct sandbox *s, struct err *err); /* 1 or 0 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the sentry is told at its start: by its command line, in descriptors
- * that the runtime opened before (wire/sentry.h), and by the container's
+ * that the runtime opened before (wire/supervisor.h), and by the container's
  * config.json.
  */
 #pragma once

@@ -2,7 +2,7 @@
 /*
  * coffer-sentry: the kernel in user space of isolation level `kernel`.  The
  * runtime starts it inside of the container's namespaces (isolate/kernel);
- * wire/sentry.h says how.
+ * wire/sentry.h and wire/supervisor.h say how.
  */
 #include "base/fd.h"
 #include "base/proc.h"
@@ -12,10 +12,10 @@
 #include "sentry/call.h"
 #include "sentry/control.h"
 #include "sentry/fs/guard.h"
-#include "sentry/join.h"
 #include "sentry/kernel.h"
 #include "sentry/platform/platform.h"
 #include "sentry/start.h"
+#include "wire/supervisor.h"
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -27,47 +27,25 @@
 
 struct arguments {
 	int config, control, proc, log, trace, request;
-	int keep; /* descriptors behind the standard ones that are the guest's */
-	int argc;
-	char **argv;	    /* the guest's */
-	char cwd[PATH_MAX]; /* likewise: the carrier went there, and made it where it lacked */
+	struct supervisor_args given; /* keep: descriptors behind the standard ones that are the guest's */
+	char cwd[PATH_MAX];	      /* the guest's: the carrier went there, and made it where it lacked */
 };
 
 static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 {
-	const struct {
-		const char *name;
-		int *to;
-	} keys[] = {{"config=", &a->config}, {"control=", &a->control}, {"proc=", &a->proc},
-		    {"log=", &a->log},	     {"trace=", &a->trace},	{"request=", &a->request}};
-	uint64_t n;
-	int i = 2;
+	const struct supervisor_key keys[] = {{"config=", &a->config}, {"control=", &a->control},
+					      {"proc=", &a->proc},     {"log=", &a->log},
+					      {"trace=", &a->trace},   {"request=", &a->request}};
+	int r = supervisor_parse(argc, argv, keys, ARRAY_LEN(keys), &a->given, err);
 
-	for (; i < argc && !streq(argv[i], "--"); i++) {
-		bool known =
-			str_starts(argv[i], "keep=") && str_to_u64(argv[i] + 5, 10, &n) == 0 && n <= INT_MAX;
-		if (known)
-			a->keep = (int)n;
-		for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-			if (!str_starts(argv[i], keys[k].name))
-				continue;
-			known = str_to_u64(argv[i] + strlen(keys[k].name), 10, &n) == 0 && n <= INT_MAX &&
-				fd_set_cloexec((int)n, true) == 0;
-			if (known)
-				*keys[k].to = (int)n;
-		}
-		if (!known)
-			return err_set(err, EINVAL, "coffer-sentry: \"%s\" is no descriptor of its", argv[i]);
-	}
-	if (i + 1 >= argc || a->control < 0)
+	if (r < 0)
+		return r;
+	if (a->given.argc == 0 || a->control < 0)
 		return err_set(err, EINVAL,
 			       "coffer-sentry is started by coffer, with descriptors that nobody else has; "
 			       "type `coffer run --isolation=kernel IMAGE`");
-	if (!getcwd(a->cwd, sizeof(a->cwd)))
-		return err_sys(err, "cannot read the current working directory");
-	a->argc = argc - i - 1;
-	a->argv = argv + i + 1;
-	return 0;
+	return getcwd(a->cwd, sizeof(a->cwd)) ? 0
+					      : err_sys(err, "cannot read the current working directory");
 }
 
 /* Neither devices nor set-id programs of the image shall mean anything to the host: the sentry answers for
@@ -134,12 +112,12 @@ static int start_first(const struct arguments *a, const struct boot *boot, struc
 {
 	struct oci_process process = *boot->config->process;
 	struct task *first;
-	size_t envc = 0, nfds = 3 + (size_t)a->keep;
+	size_t envc = 0, nfds = 3 + (size_t)a->given.keep;
 
 	while (environ[envc])
 		envc++;
 	process.cwd = a->cwd;
-	process.args = (str_list){.v = (const char **)a->argv, .n = (size_t)a->argc};
+	process.args = (str_list){.v = (const char **)a->given.argv, .n = (size_t)a->given.argc};
 	process.env = (str_list){.v = (const char **)environ, .n = envc};
 	autofree int *fds = calloc(nfds, sizeof(*fds));
 	if (!fds)
@@ -222,7 +200,7 @@ int main(int argc, char **argv)
 		if (r >= 0)
 			return proc_exit_code(r);
 	} else if (r == 0 && streq(argv[1], "join")) {
-		r = join_main(a.control, a.request, a.keep, a.argc, a.argv, &err);
+		r = supervisor_join(a.control, a.request, &a.given, false, &err);
 		if (r >= 0)
 			return r;
 	} else if (r == 0) {

@@ -332,6 +332,8 @@ int ns_program_settle(struct ns_program *p, struct err *err)
 	if (!p->argv)
 		return err_oom(err);
 	memcpy(p->argv, process->args.v, process->args.n * sizeof(*p->argv));
+	if (p->supervisor && p->supervisor->hides_program)
+		return too_much;
 	r = env_find_program(process->args.v[0], p->envp, &p->path, err);
 	return r < 0 ? r : too_much;
 }

@@ -3,15 +3,14 @@
  * The proxy of a process that was executed in a running sandbox.
  *
  * Whoever started it knows this process: by its pid, its cgroup, its terminal.
- * It gives its standard streams to the sentry, passes signals on, and ends as
- * the guest's process does.  It is killed: the connection ends, and the sentry
+ * It gives its standard streams to the supervisor, passes signals on, and ends as
+ * the guest's process does.  It is killed: the connection ends, and the supervisor
  * kills the process.
  */
-#include "sentry/join.h"
+#include "wire/supervisor.h"
 
 #include "base/fd.h"
 #include "base/str.h"
-#include "wire/sentry.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -44,32 +43,27 @@ static int write_strings(int argc, char **argv, uint32_t *ret_envc, struct err *
 	return take_fd(&fd);
 }
 
-static int ask_sentry(int control, int request, int keep, int argc, char **argv, struct err *err)
+static int ask_supervisor(int control, int request, int keep, int argc, char **argv, struct err *err)
 {
-	struct sentry_request q = {.kind = SENTRY_EXEC, .argc = (uint32_t)argc};
-	struct sentry_reply reply;
+	struct supervisor_request q = {.kind = SUPERVISOR_EXEC, .argc = (uint32_t)argc};
+	struct supervisor_reply reply;
 	autoclose int strings = write_strings(argc, argv, &q.envc, err);
 
 	if (strings < 0)
 		return strings;
-	int fds[SENTRY_FDS_MAX + SENTRY_KEPT_MAX] = {request, strings, 0, 1, 2};
-	if (keep > SENTRY_KEPT_MAX)
+	int fds[SUPERVISOR_FDS_MAX + SUPERVISOR_KEPT_MAX] = {request, strings, 0, 1, 2};
+	if (keep > SUPERVISOR_KEPT_MAX)
 		return err_set(err, E2BIG,
-			       "at most %d descriptors can be handed on to a further process at level kernel",
-			       SENTRY_KEPT_MAX);
+			       "at most %d descriptors can be handed on to a further process at this level",
+			       SUPERVISOR_KEPT_MAX);
 	for (int i = 0; i < keep; i++)
-		fds[SENTRY_FDS_MAX + i] = 3 + i;
-	int r = sentry_send(control, &q, fds, SENTRY_FDS_MAX + (size_t)keep, err);
+		fds[SUPERVISOR_FDS_MAX + i] = 3 + i;
+	int r = supervisor_send(control, &q, fds, SUPERVISOR_FDS_MAX + (size_t)keep, err);
 	if (r == 0)
-		r = sentry_receive(control, &reply, err);
+		r = supervisor_receive(control, &reply, NULL, err);
 	if (r < 0)
 		return r;
-	if (reply.kind == SENTRY_STARTED)
-		return 0;
-	err->exit_status = reply.status;
-	r = err_set(err, reply.code > 0 ? reply.code : EIO, "%s", reply.text);
-	err->exit_status = reply.status;
-	return r;
+	return reply.kind == SUPERVISOR_STARTED ? 0 : supervisor_refused(&reply, err);
 }
 
 /* Ends by the same signal where it can: who waits for us sees what would be seen of the process itself. */
@@ -92,49 +86,52 @@ static int wait_for_end(int control, int signals, struct err *err)
 	for (;;) {
 		struct pollfd p[] = {{.fd = control, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 		struct signalfd_siginfo info;
-		struct sentry_reply reply;
+		struct supervisor_reply reply;
 
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
 			return err_sys(err, "cannot wait for the process");
 		if ((p[1].revents & POLLIN) && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-			const struct sentry_request q = {.kind = SENTRY_SIGNAL, .signal = info.ssi_signo};
-			int r = sentry_send(control, &q, NULL, 0, err);
+			const struct supervisor_request q = {.kind = SUPERVISOR_SIGNAL, .signal = info.ssi_signo};
+			int r = supervisor_send(control, &q, NULL, 0, err);
 			if (r < 0)
 				return r;
 		}
 		if (!(p[0].revents & (POLLIN | POLLHUP)))
 			continue;
-		int r = sentry_receive(control, &reply, err);
+		int r = supervisor_receive(control, &reply, NULL, err);
 		if (r == -ECONNRESET) { /* the sandbox is gone, and everything in it */
 			*err = (struct err){0};
 			return 128 + SIGKILL;
 		}
 		if (r < 0)
 			return r;
-		if (reply.kind == SENTRY_EXITED)
+		if (reply.kind == SUPERVISOR_EXITED)
 			return end_as_guest(reply.status);
 	}
 }
 
-int join_main(int control, int request, int keep, int argc, char **argv, struct err *err)
+int supervisor_join(int control, int request, const struct supervisor_args *a, bool keep_terminal,
+		    struct err *err)
 {
 	sigset_t all;
 
-	/* Before the process can exist: none is lost.  The terminal, if it is ours, shall be the guest's. */
+	/* Before the process can exist: none is lost. */
 	sigfillset(&all);
 	sigdelset(&all, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &all, NULL); /* cannot fail */
-	(void)ioctl(0, TIOCNOTTY);		  /* none: nothing to give up */
+	/* The terminal, if it is ours, shall be the guest's. */
+	if (!keep_terminal)
+		(void)ioctl(0, TIOCNOTTY); /* none: nothing to give up */
 	autoclose int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
 		return err_sys(err, "cannot make a signalfd");
 	struct signalfd_siginfo info;
-	while (read(signals, &info, sizeof(info)) > 0)
+	while (!keep_terminal && read(signals, &info, sizeof(info)) > 0)
 		; /* the hang-up that giving up the terminal is */
-	int r = ask_sentry(control, request, keep, argc, argv, err);
+	int r = ask_supervisor(control, request, a->keep, a->argc, a->argv, err);
 	if (r < 0)
 		return r;
-	for (int fd = 0; fd < 3 + keep; fd++)
+	for (int fd = 0; fd < 3 + a->keep; fd++)
 		(void)close(fd);
 	return wait_for_end(control, signals, err);
 }
