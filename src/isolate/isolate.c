@@ -5,8 +5,9 @@
 #include "isolate/carrier.h"
 #include "isolate/kernel/level.h"
 #include "isolate/ns/level.h"
+#include "isolate/vm/level.h"
 
-const struct isolate_level *const isolate_levels[] = {&ns_level, &kernel_level, NULL};
+const struct isolate_level *const isolate_levels[] = {&ns_level, &kernel_level, &vm_level, NULL};
 const struct isolate_level *const isolate_carrier = &ns_level;
 
 int isolate_find(const char *name, const struct isolate_level **ret, struct err *err)

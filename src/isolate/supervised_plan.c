@@ -110,4 +110,5 @@ void supervised_plan_free(struct supervised_plan *p)
 	free(p->mounts);
 	free(p->masked);
 	free(p->readonly);
+	free(p->unified);
 }

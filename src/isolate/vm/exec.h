@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "isolate/vm/vm.h"
+
+must_use int vm_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err);
+must_use int vm_inner_processes(const struct sandbox *s, struct isolate_process **ret, size_t *ret_n,
+				struct err *err);
+/* After the machine stood still. */
+must_use int vm_set_clock(const struct sandbox *s, struct err *err);
+must_use int vm_update_guest(const struct sandbox *s, const struct oci_resources *r, struct err *err);

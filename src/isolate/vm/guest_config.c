@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration that the guest's agent makes the container of; plan.c says what is left to it. */
+#include "isolate/vm/vm.h"
+
+#include "base/str.h"
+
+#include <sys/utsname.h>
+
+static void put_opt_u64(struct json_out *out, const char *key, const struct opt_u64 *n)
+{
+	if (n->set)
+		json_put_u64(out, key, n->v);
+}
+
+static void put_opt_i64(struct json_out *out, const char *key, const struct opt_i64 *n)
+{
+	if (n->set)
+		json_put_i64(out, key, n->v);
+}
+
+static void put_opt_u32(struct json_out *out, const char *key, const struct opt_u32 *n)
+{
+	if (n->set)
+		json_put_u64(out, key, n->v);
+}
+
+static bool is_bind(const struct oci_mount *m)
+{
+	for (size_t i = 0; i < m->options.n; i++)
+		if (streq(m->options.v[i], "bind") || streq(m->options.v[i], "rbind"))
+			return true;
+	return false;
+}
+
+/* Who shares with whom, and whose ids, was the carrier's to set. */
+static bool is_carriers_option(const char *option)
+{
+	static const char *const names[] = {"shared", "rshared", "slave", "rslave",  "unbindable", "runbindable",
+					    "idmap",  "ridmap",	 "copy",  "tmpcopyup"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (streq(option, names[i]))
+			return true;
+	return false;
+}
+
+static void put_mount(struct json_out *out, const struct oci_mount *m)
+{
+	bool bind = is_bind(m);
+	autofree char *source =
+		str_format("%s%s%s", VM_GUEST_ROOT, m->destination[0] == '/' ? "" : "/", m->destination);
+
+	if (!source)
+		out->text.failed = true;
+	json_begin_object(out, NULL);
+	json_put_str(out, "destination", m->destination);
+	json_put_str(out, "type", bind ? "bind" : m->type ? m->type : "none");
+	json_put_str(out, "source", bind ? (source ? source : "") : m->source ? m->source : "none");
+	json_begin_list(out, "options");
+	for (size_t i = 0; i < m->options.n; i++)
+		if (!bind || !is_carriers_option(m->options.v[i]))
+			json_put_str(out, NULL, m->options.v[i]);
+	json_end(out);
+	json_end(out);
+}
+
+static void put_namespaces(struct json_out *out, const struct oci_config *config)
+{
+	static const enum oci_ns always[] = {OCI_NS_PID, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_CGROUP};
+	bool net = false;
+
+	for (size_t i = 0; i < config->linux.sysctl.n; i++)
+		net |= str_starts(config->linux.sysctl.v[i].key, "net.") ||
+		       str_starts(config->linux.sysctl.v[i].key, "net/");
+	json_begin_list(out, "namespaces");
+	for (size_t i = 0; i < ARRAY_LEN(always); i++) {
+		json_begin_object(out, NULL);
+		json_put_str(out, "type", oci_ns_name(always[i]));
+		json_end(out);
+	}
+	if (config->linux.ns[OCI_NS_TIME].wanted) {
+		json_begin_object(out, NULL);
+		json_put_str(out, "type", oci_ns_name(OCI_NS_TIME));
+		json_end(out);
+	}
+	/* The guest's network is the container's; to be named where its parameters are to be set. */
+	if (net) {
+		json_begin_object(out, NULL);
+		json_put_str(out, "type", oci_ns_name(OCI_NS_NETWORK));
+		json_put_str(out, "path", "/proc/1/ns/net");
+		json_end(out);
+	}
+	json_end(out);
+}
+
+static void put_device_rules(struct json_out *out, const struct oci_resources *r)
+{
+	json_begin_list(out, "devices");
+	for (size_t i = 0; i < r->devices.n; i++) {
+		const struct oci_device_rule *d = &r->devices.v[i];
+		const char type[2] = {d->type ? d->type : 'a'};
+		json_begin_object(out, NULL);
+		json_put_bool(out, "allow", d->allow);
+		json_put_str(out, "type", type);
+		put_opt_i64(out, "major", &d->major);
+		put_opt_i64(out, "minor", &d->minor);
+		json_put_opt_str(out, "access", d->access);
+		json_end(out);
+	}
+	json_end(out);
+}
+
+void vm_guest_resources(struct json_out *out, const char *key, const struct oci_resources *r)
+{
+	json_begin_object(out, key);
+	if (r->devices.n)
+		put_device_rules(out, r);
+	json_begin_object(out, "memory");
+	put_opt_i64(out, "limit", &r->memory.limit);
+	put_opt_i64(out, "reservation", &r->memory.reservation);
+	json_end(out);
+	json_begin_object(out, "cpu");
+	put_opt_u64(out, "shares", &r->cpu.shares);
+	put_opt_i64(out, "quota", &r->cpu.quota);
+	put_opt_u64(out, "period", &r->cpu.period);
+	put_opt_u64(out, "burst", &r->cpu.burst);
+	json_end(out);
+	if (r->pids_limit.set) {
+		json_begin_object(out, "pids");
+		json_put_i64(out, "limit", r->pids_limit.v);
+		json_end(out);
+	}
+	json_begin_object(out, "unified");
+	for (size_t i = 0; i < r->unified.n; i++)
+		if (str_starts(r->unified.v[i].key, "memory.") || str_starts(r->unified.v[i].key, "pids."))
+			json_put_str(out, r->unified.v[i].key, r->unified.v[i].value);
+	json_end(out);
+	json_end(out);
+}
+
+static void put_devices(struct json_out *out, const struct oci_linux *linux)
+{
+	json_begin_list(out, "devices");
+	for (size_t i = 0; i < linux->devices.n; i++) {
+		const struct oci_device *d = &linux->devices.v[i];
+		const char type[2] = {d->type};
+		json_begin_object(out, NULL);
+		json_put_str(out, "path", d->path);
+		json_put_str(out, "type", type);
+		json_put_i64(out, "major", d->major);
+		json_put_i64(out, "minor", d->minor);
+		put_opt_u32(out, "fileMode", &d->file_mode);
+		put_opt_u32(out, "uid", &d->uid);
+		put_opt_u32(out, "gid", &d->gid);
+		json_end(out);
+	}
+	json_end(out);
+}
+
+static void put_pairs(struct json_out *out, const char *key, const pair_list *l)
+{
+	json_begin_object(out, key);
+	for (size_t i = 0; i < l->n; i++)
+		json_put_str(out, l->v[i].key, l->v[i].value ? l->v[i].value : "");
+	json_end(out);
+}
+
+static void put_clocks(struct json_out *out, const struct oci_linux *linux)
+{
+	json_begin_object(out, "timeOffsets");
+	for (size_t i = 0; i < linux->time_offsets.n; i++) {
+		json_begin_object(out, linux->time_offsets.v[i].clock);
+		json_put_i64(out, "secs", linux->time_offsets.v[i].secs);
+		json_put_u64(out, "nanosecs", linux->time_offsets.v[i].nanosecs);
+		json_end(out);
+	}
+	json_end(out);
+}
+
+static void put_linux(struct json_out *out, const struct oci_config *config, const char *seccomp)
+{
+	const struct oci_linux *linux = &config->linux;
+
+	json_begin_object(out, "linux");
+	put_namespaces(out, config);
+	put_devices(out, linux);
+	put_pairs(out, "sysctl", &linux->sysctl);
+	vm_guest_resources(out, "resources", &linux->resources);
+	if (seccomp)
+		json_put_raw(out, "seccomp", seccomp);
+	json_put_strs(out, "maskedPaths", linux->masked_paths.v, linux->masked_paths.n);
+	json_put_strs(out, "readonlyPaths", linux->readonly_paths.v, linux->readonly_paths.n);
+	if (linux->time_offsets.n)
+		put_clocks(out, linux);
+	if (linux->personality) {
+		json_begin_object(out, "personality");
+		json_put_str(out, "domain", linux->personality->domain);
+		json_put_strs(out, "flags", linux->personality->flags.v, linux->personality->flags.n);
+		json_end(out);
+	}
+	json_end(out);
+}
+
+int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err)
+{
+	const struct oci_seccomp *filter = config->linux.seccomp;
+	struct json_out out autojsonout = {0};
+	autofree char *seccomp = NULL;
+	struct utsname host = {0};
+
+	if (filter) {
+		if (filter->json_offset > len || filter->json_len > len - filter->json_offset)
+			return err_set(err, EBADMSG, "config.json has changed since it was read");
+		seccomp = strndup(text + filter->json_offset, filter->json_len);
+		if (!seccomp)
+			return err_oom(err);
+	}
+	/* Without a UTS namespace the container has the host's name. */
+	bool shared = !config->linux.ns[OCI_NS_UTS].wanted && uname(&host) == 0;
+	json_begin_object(&out, NULL);
+	json_put_str(&out, "ociVersion", config->oci_version ? config->oci_version : "1.2.0");
+	if (config->process)
+		supervised_put_process(&out, "process", config->process, true);
+	json_begin_object(&out, "root");
+	json_put_str(&out, "path", VM_GUEST_ROOT);
+	json_put_bool(&out, "readonly", config->root_readonly);
+	json_end(&out);
+	json_put_opt_str(&out, "hostname", shared ? host.nodename : config->hostname);
+	json_put_opt_str(&out, "domainname", config->domainname);
+	json_begin_list(&out, "mounts");
+	for (size_t i = 0; i < config->mounts.n; i++)
+		put_mount(&out, &config->mounts.v[i]);
+	json_end(&out);
+	put_pairs(&out, "annotations", &config->annotations);
+	put_linux(&out, config, seccomp);
+	json_end(&out);
+	return supervised_memory_file("guest-config", &out, err);
+}

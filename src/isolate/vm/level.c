@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "isolate/vm/level.h"
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "host/cgroup_stats.h"
+#include "isolate/carrier.h"
+#include "isolate/vm/exec.h"
+#include "isolate/vm/guest_files.h"
+
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+char vm_keeper_program[] = "coffer-vm";
+
+enum { CARDS_MAX = 8, START_SECONDS = 60 };
+
+static const struct vm_size usual_size = {.memory = (uint64_t)512 * VM_MIB, .vcpus = 1};
+
+static bool has_qemu(void)
+{
+	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
+}
+
+static int vm_probe(struct err *err)
+{
+	struct vm_guest_files files = {.kernel_fd = -1, .initramfs_fd = -1};
+
+#ifndef __x86_64__
+	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 only");
+#endif
+	if (!has_qemu())
+		return err_set(err, ENOENT,
+			       "isolation level \"vm\" needs /usr/bin/qemu-system-x86_64: install "
+			       "qemu-system-x86 (apt install qemu-system-x86)");
+	autoclose int keeper = supervised_open(vm_keeper_program, err);
+	if (keeper < 0)
+		return keeper;
+	int r = vm_guest_files_open(&files, err);
+	if (r < 0)
+		return r;
+	fd_drop(&files.kernel_fd);
+	fd_drop(&files.initramfs_fd);
+	return isolate_carrier->probe(err);
+}
+
+/* What is there but does not work, or is not for us, is as good as not there: then the guest is emulated. */
+static int open_kvm(void)
+{
+	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return -1;
+	return take_fd(&fd);
+}
+
+static int add_files(struct supervised *l, struct err *err)
+{
+	struct vm_guest_files files;
+	int r = vm_guest_files_open(&files, err);
+
+	if (r < 0)
+		return r;
+	int initramfs = files.initramfs_fd;
+	r = supervised_add_fd(l, "kernel", files.kernel_fd, err);
+	if (r < 0) {
+		(void)close(initramfs);
+		return r;
+	}
+	r = supervised_add_fd(l, "initramfs", initramfs, err);
+	return r < 0 ? r : supervised_add_fd(l, "kvm", open_kvm(), err);
+}
+
+/* The hypervisor's jail is made in the container's namespaces, where the host's /usr is not to be found. */
+static int add_host(struct supervised *l, struct err *err)
+{
+	int usr = sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (usr < 0)
+		return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
+	int r = supervised_add_fd(l, "usr", usr, err);
+	for (int i = 0; i < CARDS_MAX && r == 0; i++) {
+		int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		/* Only who has a network needs it: the keeper says so where one is missing. */
+		if (tun < 0)
+			break;
+		r = supervised_add_fd(l, "tun", tun, err);
+	}
+	return r;
+}
+
+static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)
+{
+	int console = openat(c->sandbox.state_dirfd, "console.log",
+			     O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (console < 0)
+		return err_sys(err, "cannot make console.log in the container's state directory");
+	int r = supervised_add_fd(l, "console", console, err);
+	int log = r < 0 ? -1 : supervised_open_log("COFFER_VM_LOG", err);
+	if (log < -1)
+		return log;
+	return r < 0 ? r : supervised_add_fd(l, "log", log, err);
+}
+
+static int guest_config(const struct isolate_create *c, struct err *err)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	int r = file_read_at(c->sandbox.state_dirfd, "config.json", OCI_CONFIG_MAX, &text, &len);
+
+	if (r < 0)
+		return err_num(err, r, "cannot read the container's config.json");
+	return vm_guest_config(c->config, text, len, err);
+}
+
+/* For tests of what happens when a machine does not come up. */
+static uint64_t start_seconds(void)
+{
+	const char *text = getenv("COFFER_VM_START_SECONDS");
+	uint64_t n;
+
+	return text && str_to_u64(text, 10, &n) == 0 && n > 0 && n <= 3600 ? n : START_SECONDS;
+}
+
+static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
+{
+	autosupervisedplan struct supervised_plan plan = {0};
+	autosupervised struct supervised l = {.exe = -1};
+	struct vm_size size;
+	int r = vm_probe(err);
+
+	if (r == 0)
+		r = vm_plan_check(c, err);
+	if (r < 0)
+		return r;
+	vm_plan_size(&c->config->linux.resources, &usual_size, &size);
+	r = vm_plan(c->config, &size, &plan, err);
+	if (r < 0)
+		return r;
+	autoclose int config = guest_config(c, err);
+	if (config < 0)
+		return config;
+	r = supervised_prepare(c, vm_keeper_program, config, &l, err);
+	if (r == 0)
+		r = add_files(&l, err);
+	if (r == 0)
+		r = add_host(&l, err);
+	if (r == 0)
+		r = add_logs(c, &l, err);
+	if (r == 0)
+		r = supervised_add_number(&l, "memory", size.memory, err);
+	if (r == 0)
+		r = supervised_add_number(&l, "vcpus", size.vcpus, err);
+	if (r == 0)
+		r = supervised_add_number(&l, "seconds", start_seconds(), err);
+	if (r == 0 && c->config->process && c->config->process->terminal)
+		r = supervised_add_number(&l, "terminal", 1, err);
+	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
+}
+
+/* None of them has a pid here: what stands for the container is its keeper and what that has started. */
+static int vm_processes(const struct sandbox *s, pid_t **ret, size_t *ret_n, struct err *err)
+{
+	return isolate_carrier->processes(s, ret, ret_n, err);
+}
+
+static int vm_pause(const struct sandbox *s, struct err *err)
+{
+	return isolate_carrier->pause(s, err);
+}
+
+static int vm_resume(const struct sandbox *s, struct err *err)
+{
+	struct err late = {0};
+	int r = isolate_carrier->resume(s, err);
+
+	/* The machine runs again; a clock that is behind is worth telling, and no failure. */
+	if (r == 0 && vm_set_clock(s, &late) < 0 && s->warn)
+		s->warn(s->warn_data, late.msg);
+	return r;
+}
+
+static int vm_paused(const struct sandbox *s, struct err *err)
+{
+	return isolate_carrier->paused(s, err);
+}
+
+static int vm_update(const struct sandbox *s, const struct oci_resources *r, struct err *err)
+{
+	autofree struct oci_pair *kept = calloc(r->unified.n + 1, sizeof(*kept));
+	pair_list unified = {.v = kept};
+	struct oci_resources host;
+	struct vm_size size;
+
+	if (!kept)
+		return err_oom(err);
+	vm_plan_size(&s->config->linux.resources, &usual_size, &size);
+	if (r->memory.limit.set && r->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
+		return err_set(err, ENOTSUP,
+			       "cannot limit the memory to %lld bytes: the machine was started with %llu, and "
+			       "a running one cannot grow",
+			       (long long)r->memory.limit.v,
+			       (unsigned long long)(size.memory - VM_KERNEL_MEMORY));
+	vm_plan_limits(r, size.memory, &host, &unified);
+	/* An unlimited guest is one of the whole machine, which the host still limits. */
+	if (r->memory.limit.set && r->memory.limit.v <= 0)
+		host.memory.limit.set = host.memory.swap.set = false;
+	if (!supervised_waits(s)) {
+		int paused = isolate_carrier->paused(s, err);
+		if (paused > 0)
+			return err_set(err, EBUSY,
+				       "the container is paused: its machine cannot be told new limits");
+		int told = paused < 0 ? paused : vm_update_guest(s, r, err);
+		if (told < 0)
+			return told;
+	}
+	return isolate_carrier->update(s, &host, err);
+}
+
+static int vm_stats(const struct sandbox *s, struct cgroup_stats *ret, struct err *err)
+{
+	struct isolate_process *rows = NULL;
+	struct err ignored = {0};
+	size_t n = 0;
+	int r = isolate_carrier->stats(s, ret, err);
+
+	if (r < 0)
+		return r;
+	if (ret->pids.limit > VM_OWN_TASKS)
+		ret->pids.limit -= VM_OWN_TASKS;
+	/* A machine that does not answer (it is paused) leaves the host's number. */
+	if (vm_inner_processes(s, &rows, &n, &ignored) == 0)
+		ret->pids.current = n;
+	free(rows);
+	return 0;
+}
+
+static int vm_destroy(const struct sandbox *s, struct err *err)
+{
+	return isolate_carrier->destroy(s, err);
+}
+
+const struct isolate_level vm_level = {
+	.name = "vm",
+	.summary = "a virtual machine with a kernel of its own, as runV and Kata do",
+	.lacks =
+		{
+			[ISOLATE_CHECKPOINT] = "the machine's state is not saved",
+		},
+	.probe = vm_probe,
+	.create = vm_create,
+	.start = supervised_start,
+	.exec = vm_exec,
+	.signal = supervised_signal,
+	.processes = vm_processes,
+	.inner_processes = vm_inner_processes,
+	.pause = vm_pause,
+	.resume = vm_resume,
+	.paused = vm_paused,
+	.update = vm_update,
+	.stats = vm_stats,
+	.destroy = vm_destroy,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this level share. */
+#pragma once
+
+#include "isolate/supervised.h"
+#include "isolate/vm/level.h"
+
+/* Where the agent mounts the share (vm/share/share.h): what the carrier made the container's root of. */
+#define VM_GUEST_ROOT "/run/coffer/root"
+
+extern char vm_keeper_program[]; /* "coffer-vm" */
+
+/* Of the machine. */
+struct vm_size {
+	uint64_t memory; /* bytes, whole MiB */
+	unsigned vcpus;
+};
+
+enum {
+	VM_MIB = 1 << 20,
+	VM_KERNEL_MEMORY = 64 * VM_MIB, /* what the guest's kernel and agent need beside the container's limit */
+	VM_OVERHEAD = 256 * VM_MIB,	/* of the hypervisor, the keeper and the share, on the host */
+	VM_OWN_TASKS = 64,		/* threads and processes of theirs */
+};
+
+/* What the keeper may: set up the machine's network and jail, serve files for any user of the container. */
+extern const str_list vm_caps;
+/* The keeper, and a proxy of a further process. */
+must_use int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *ret,
+		     struct err *err);
+/* Memory and processors of the machine: by the container's limits where there are any. */
+void vm_plan_size(const struct oci_resources *r, const struct vm_size *usual, struct vm_size *ret);
+/* Limits of the host's group: what is limited is the guest; the hypervisor comes on top. */
+void vm_plan_limits(const struct oci_resources *r, uint64_t machine_memory, struct oci_resources *ret,
+		    pair_list *ret_unified_owned);
+/* What nobody could do for a guest, said before anything is made. */
+must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
+
+/* The configuration for the guest's agent, as JSON in a memory file.  `text` is the user's own. */
+must_use int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err);
+/* The part of the limits that the guest's kernel sets. */
+void vm_guest_resources(struct json_out *out, const char *key, const struct oci_resources *r);

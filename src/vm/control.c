@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime's orders.  What an order carries was written by the runtime for
+ * a container's owner; nothing of the guest can reach the socket, which is
+ * outside of the container's root.
+ */
+#include "vm/keeper.h"
+
+#include "oci/config.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+enum { RESOURCES_MAX = 1 << 20 };
+
+static void connection_close(struct keeper *k, struct connection *c)
+{
+	if (c->sock < 0)
+		return;
+	fd_drop(&c->sock);
+	session_forget(k, c);
+	if (k->starter == c)
+		k->starter = NULL;
+	if (!c->inmate)
+		return;
+	/* The proxy has gone: so must what it stands for. */
+	c->inmate->connection = NULL;
+	if (!c->inmate->exited)
+		session_signal(k, c->inmate, SIGKILL);
+	streams_abandon(k, c->inmate);
+	c->inmate = NULL;
+}
+
+void control_done(struct connection *c, int status, int fd)
+{
+	const struct supervisor_reply r = {.kind = SUPERVISOR_DONE, .status = status};
+
+	if (fd < 0)
+		supervisor_reply(c->sock, &r);
+	else
+		ignore_result(fd_send(c->sock, &r, sizeof(r), &fd, 1)); /* who has gone does not get it */
+}
+
+void control_failed(struct connection *c, const struct err *err)
+{
+	supervisor_reply_failed(c->sock, err);
+}
+
+void control_started(struct connection *c)
+{
+	const struct supervisor_reply r = {.kind = SUPERVISOR_STARTED};
+
+	supervisor_reply(c->sock, &r);
+}
+
+void control_exited(struct connection *c, int status)
+{
+	const struct supervisor_reply r = {.kind = SUPERVISOR_EXITED, .status = status};
+
+	supervisor_reply(c->sock, &r);
+}
+
+static int read_document(int fd, size_t max, char **ret, size_t *ret_len, struct err *err)
+{
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_read_all(fd, max, ret, ret_len);
+
+	return r < 0 ? err_num(err, r, "cannot read what the runtime sent") : 0;
+}
+
+static int exec_process(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err)
+{
+	struct oci_process process;
+	struct oci_document *doc = NULL;
+	autofree char *json = NULL;
+	size_t len = 0;
+
+	if (nfds < SUPERVISOR_FDS_MAX || c->inmate)
+		return err_set(err, EBADMSG, "the runtime sent a malformed EXEC");
+	int r = read_document(fds[0], OCI_CONFIG_MAX, &json, &len, err);
+	if (r == 0)
+		r = oci_process_parse(json, len, "process", &process, &doc, err);
+	if (r < 0)
+		return r;
+	bool terminal = process.terminal;
+	oci_document_free(doc);
+	/* The parser works on a copy: `json` is as it came. */
+	struct inmate *i = inmate_new(k, fds + 2, terminal, err);
+	if (!i)
+		return -err->code;
+	i->connection = c;
+	c->inmate = i;
+	return session_start(k, i, json, len, err);
+}
+
+static void take_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
+{
+	struct err err = {0};
+
+	if (exec_process(k, c, fds, nfds, &err) == 0)
+		return;
+	control_failed(c, &err);
+	connection_close(k, c);
+}
+
+static void take_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
+{
+	struct inmate *i = c->inmate ? c->inmate : k->first;
+	bool valid = q->signal > 0 && q->signal <= 64;
+
+	if (i && !i->exited && valid)
+		session_signal(k, i, q->signal);
+	if (!c->inmate) /* a proxy that passes a signal on waits for the end alone */
+		control_done(c, !valid ? -EINVAL : i && !i->exited ? 0 : -ESRCH, -1);
+}
+
+static void take_update(struct keeper *k, struct connection *c, const int *fds, size_t nfds)
+{
+	autofree char *json = NULL;
+	struct err err = {0};
+	size_t len = 0;
+	int r = nfds == 1 ? read_document(fds[0], RESOURCES_MAX, &json, &len, &err)
+			  : err_set(&err, EBADMSG, "the runtime sent a malformed UPDATE");
+
+	if (r < 0)
+		control_failed(c, &err);
+	else
+		session_update(k, c, json, len);
+}
+
+static void take(struct keeper *k, struct connection *c, const struct supervisor_request *q, int *fds,
+		 size_t nfds)
+{
+	struct err err = {0};
+
+	if (q->kind == SUPERVISOR_BEGIN) {
+		if (!k->begun) {
+			k->starter = c;
+			keeper_begin(k);
+		}
+		return;
+	}
+	if (k->stage != STAGE_RUNNING) {
+		(void)err_set(&err, ESRCH, "container not running"); /* told below */
+		control_failed(c, &err);
+		return;
+	}
+	switch ((enum supervisor_request_kind)q->kind) {
+	case SUPERVISOR_EXEC:
+		take_exec(k, c, fds, nfds);
+		break;
+	case SUPERVISOR_SIGNAL:
+		take_signal(k, c, q);
+		break;
+	case SUPERVISOR_UPDATE:
+		take_update(k, c, fds, nfds);
+		break;
+	case SUPERVISOR_PROCESSES:
+		session_processes(k, c);
+		break;
+	case SUPERVISOR_TIME:
+		session_set_time(k, c);
+		break;
+	case SUPERVISOR_BEGIN:
+		break; /* above */
+	}
+}
+
+static void connection_ready(struct keeper *k, void *data, short revents unused)
+{
+	struct connection *c = data;
+
+	while (c->sock >= 0) {
+		struct supervisor_request q;
+		int fds[SUPERVISOR_FDS_MAX + SUPERVISOR_KEPT_MAX];
+		size_t nfds = 0;
+		ssize_t n = fd_recv(c->sock, &q, sizeof(q), fds, ARRAY_LEN(fds), &nfds);
+
+		if (n == -EAGAIN || n == -EINTR)
+			return;
+		if (n == (ssize_t)sizeof(q))
+			take(k, c, &q, fds, nfds);
+		for (size_t i = 0; i < nfds; i++)
+			fd_drop(&fds[i]);
+		if (n != (ssize_t)sizeof(q))
+			connection_close(k, c);
+	}
+}
+
+static void listener_ready(struct keeper *k, void *data unused, short revents unused)
+{
+	int sock = supervisor_accept(k->control, k->maker);
+	struct connection *c = sock < 0 ? NULL : calloc(1, sizeof(*c));
+
+	if (!c) {
+		fd_drop(&sock);
+		return;
+	}
+	*c = (struct connection){.next = k->connections, .sock = sock};
+	k->connections = c;
+}
+
+void control_poll(struct keeper *k, struct poll_set *p)
+{
+	poll_want(p, k->control, POLLIN, listener_ready, NULL);
+	for (struct connection *c = k->connections; c; c = c->next)
+		if (c->sock >= 0)
+			poll_want(p, c->sock, POLLIN, connection_ready, c);
+}
+
+void control_sweep(struct keeper *k)
+{
+	for (struct connection **at = &k->connections; *at;) {
+		struct connection *c = *at;
+		if (c->sock >= 0) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		free(c);
+	}
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the keeper's files share.
+ *
+ * The keeper is one process with one loop over poll(2): what is waited for
+ * is asked of each file anew in every turn (`*_poll`), so that nothing can be
+ * forgotten, and a stream that has no room is simply not in the set.  A
+ * handler frees nothing that another one of the same turn may still name:
+ * that is the sweep's at the turn's end.
+ *
+ *	main.c	    arguments, the machine's start and end, the loop
+ *	control.c   the runtime's orders and the proxies (wire/supervisor.h)
+ *	session.c   the agent: frames, requests, the stages of the start (wire/guest.h)
+ *	streams.c   standard streams of the guest's processes
+ *	console.c   what the guest's console and the hypervisor say
+ *
+ * It is a forker: the share server and the hypervisor are its children.
+ */
+#pragma once
+
+#include "base/fd.h"
+#include "vm/hypervisor.h"
+#include "wire/guest.h"
+#include "wire/supervisor.h"
+
+#include <poll.h>
+
+struct keeper;
+
+/* One turn's descriptors. */
+struct poll_entry {
+	void (*ready)(struct keeper *k, void *data, short revents);
+	void *data;
+};
+struct poll_set {
+	struct pollfd *fds; /* owned */
+	struct poll_entry *entries;
+	size_t n, room;
+	int timeout_ms; /* -1: none */
+	bool failed;	/* no memory */
+};
+void poll_want(struct poll_set *p, int fd, short events,
+	       void (*ready)(struct keeper *k, void *data, short revents), void *data);
+void poll_within(struct poll_set *p, int64_t ms);
+
+/* ---- console.c ---- */
+
+enum { TAIL_MAX = 2048 };
+/* A pipe that somebody else writes to, and its last bytes. */
+struct console {
+	int pipe;    /* our end; owned */
+	int file;    /* console.log; borrowed */
+	bool heard;  /* anything at all */
+	char tail[TAIL_MAX];
+	size_t len;
+};
+/* *ret_writer is the other end; the caller closes. */
+must_use int console_open(struct console *c, int file, int *ret_writer, struct err *err);
+void console_poll(struct console *c, struct poll_set *p);
+/* Reads what is there by now. */
+void console_drain(struct console *c);
+void console_note(struct console *c, const void *text, size_t len);
+/* The last lines, printable, in one line of at most `max` bytes with the NUL. */
+void console_last(const struct console *c, char *ret, size_t max);
+
+/* ---- streams.c ---- */
+
+struct stream_in {
+	int fd; /* owned; -1 = ended */
+	size_t window;
+};
+struct stream_out {
+	int fd;		    /* owned; -1 = nobody reads any more */
+	unsigned char *buf; /* GUEST_WINDOW bytes; owned; NULL while empty */
+	size_t at, len;
+	uint32_t owed; /* consumed, and no CREDIT sent yet */
+	bool ended;    /* by the guest */
+};
+
+/* A process in the guest, which the keeper asked for. */
+struct inmate {
+	struct inmate *next;
+	uint32_t id;
+	struct connection *connection; /* the proxy's; NULL: the first process, or the proxy has gone */
+	bool first, terminal, started, exited, told, dead;
+	int tty; /* of in and out; -1 = none; borrowed of them */
+	int status;
+	int64_t exited_ns;
+	struct stream_in in;
+	struct stream_out out[2];
+};
+
+/* fds: three, taken over.  NULL and the error set. */
+struct inmate *inmate_new(struct keeper *k, int *fds, bool terminal, struct err *err);
+void inmate_size(const struct inmate *i, uint16_t *rows, uint16_t *columns);
+void inmate_resized(struct keeper *k, const struct inmate *i);
+struct inmate *inmate_find(const struct keeper *k, uint32_t id);
+void streams_poll(struct keeper *k, struct poll_set *p);
+/* 0, or -EBADMSG: more than it may. */
+must_use int streams_output(struct keeper *k, struct inmate *i, unsigned stream, const void *data,
+			    size_t len);
+void streams_credit(struct inmate *i, uint32_t bytes);
+/* Its proxy has gone: nobody reads, nobody types. */
+void streams_abandon(struct keeper *k, struct inmate *i);
+/* Tells the ends of those whose output is out; frees those that are done with. */
+void streams_sweep(struct keeper *k);
+
+/* ---- session.c ---- */
+
+enum stage {
+	STAGE_HYPERVISOR,
+	STAGE_KERNEL,
+	STAGE_AGENT,
+	STAGE_MOUNT,
+	STAGE_EXEC,
+	STAGE_RUNNING,
+	STAGE_LEAVING,
+};
+
+/* Waits for a REPLY of the agent's. */
+struct question {
+	struct question *next;
+	uint32_t id;
+	void (*answered)(struct keeper *k, const struct question *q, const struct guest_reply *reply,
+			 const void *rest, size_t len);
+	struct inmate *inmate;	       /* whose start it is; or NULL */
+	struct connection *connection; /* who asked; NULL: the keeper itself, or who has gone */
+	void *rows;		       /* GUEST_PROCESSES: what came so far; owned */
+	size_t nrows;
+};
+
+void session_poll(struct keeper *k, struct poll_set *p);
+void session_flush(struct keeper *k);
+bool session_is_full(const struct keeper *k);
+/* A frame without REPLY. */
+void session_send(struct keeper *k, enum guest_frame_type type, uint32_t process, unsigned stream,
+		  const void *payload, size_t len);
+/* One with: `more` goes behind `payload`.  NULL where memory lacks. */
+struct question *session_ask(struct keeper *k, enum guest_frame_type type, uint32_t process,
+			     const void *payload, size_t len, const void *more, size_t nmore);
+void session_signal(struct keeper *k, struct inmate *i, uint32_t sig);
+void session_set_time(struct keeper *k, struct connection *c);
+void session_processes(struct keeper *k, struct connection *c);
+void session_update(struct keeper *k, struct connection *c, const void *json, size_t len);
+/* RUN and EXEC: `json` is what the agent makes the process of. */
+must_use int session_start(struct keeper *k, struct inmate *i, const void *json, size_t len, struct err *err);
+void session_forget(struct keeper *k, const struct connection *c);
+
+/* ---- control.c ---- */
+
+struct connection {
+	struct connection *next;
+	int sock; /* owned; -1: closed, to be swept away */
+	struct inmate *inmate;
+};
+
+void control_poll(struct keeper *k, struct poll_set *p);
+void control_sweep(struct keeper *k);
+void control_done(struct connection *c, int status, int fd);
+void control_failed(struct connection *c, const struct err *err);
+void control_started(struct connection *c);
+void control_exited(struct connection *c, int status);
+
+/* ---- main.c ---- */
+
+enum { TUNS_MAX = VM_NICS_MAX };
+
+struct keeper {
+	/* as given */
+	int config, control, proc, kernel, initramfs, usr, kvm, console_file, log, request;
+	int tuns[TUNS_MAX];
+	size_t ntuns;
+	uint64_t memory, vcpus, seconds, terminal;
+
+	uid_t maker;
+	int signals;
+	struct connection *connections;
+	struct connection *starter; /* BEGIN's, until it is answered */
+	bool begun;
+
+	struct vm vm;
+	bool machine; /* vm is a machine that runs, as far as is known */
+	pid_t share;
+	struct console console, hypervisor_log;
+	char *network; /* JSON for the guest; owned */
+
+	enum stage stage;
+	int64_t began_ns, leaving_ns;
+	int agent; /* our end of the agent's port; not blocking */
+	struct guest_reader reader;
+	unsigned char *out;
+	size_t out_at, out_len, out_room;
+	uint32_t last_id;
+	int64_t booted_ns; /* when the guest's clock of boot began, since 1970 */
+	struct question *questions;
+
+	struct inmate *inmates;
+	struct inmate *first;
+	bool failed;   /* the start did: the exit status is `status` */
+	bool over;     /* the loop ends */
+	int status;    /* as waitpid */
+};
+
+/* The start has failed: tells the runtime, and ends. */
+void keeper_fail(struct keeper *k, const struct err *err);
+/* The machine cannot be trusted or is gone; `status`, as waitpid, is the end of the container. */
+void keeper_abort(struct keeper *k, const char *fmt, ...) printf_like(2, 3);
+/* The first process has ended, and all its output is out. */
+void keeper_leave(struct keeper *k, int status);
+/* BEGIN came. */
+void keeper_begin(struct keeper *k);
+void keeper_log(const struct keeper *k, const char *fmt, ...) printf_like(2, 3);
+/* "the guest's kernel did not ...": which stage was not reached. */
+const char *keeper_stage_text(enum stage s);
