@@ -10,3 +10,8 @@
  * can be taken.
  */
 must_use int exe_swap(char **argv);
+/*
+ * The kernel takes the better part of a millisecond to let the mount go; that goes on beside us.  To be
+ * called before there is a process that a container may see.
+ */
+must_use int exe_swap_settle(struct err *err);

@@ -173,3 +173,8 @@ int sealed_exe_ensure(char **argv, struct err *err)
 		(void)prctl(PR_SET_NAME, "coffer-oci", 0, 0, 0); /* or ps(1) shows a descriptor's number */
 	return 0;
 }
+
+int sealed_exe_settle(struct err *err)
+{
+	return exe_swap_settle(err);
+}

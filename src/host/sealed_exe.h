@@ -24,5 +24,8 @@ enum sealed_exe {
  * or executes itself again from a sealed copy and does not return.
  */
 must_use int sealed_exe_ensure(char **argv, struct err *err);
+/* Waits for what sealed_exe_ensure() left going on beside us: before a process is cloned that enters a
+ * container, and before a fork of ours that will do so.  Cheap when there is nothing to wait for. */
+must_use int sealed_exe_settle(struct err *err);
 /* What protects this process now. */
 enum sealed_exe sealed_exe_state(void);

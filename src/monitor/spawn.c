@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/helper.h"
+#include "host/sealed_exe.h"
 #include "monitor/conn.h"
 #include "monitor/plan.h"
 
@@ -199,6 +200,8 @@ int monitor_spawn(const struct monitor_spawn *q, struct monitor_conn *ret, struc
 				  .client = {-1, -1}};
 	int r = nest_make(&n, err);
 
+	if (r == 0)
+		r = sealed_exe_settle(err);
 	if (r < 0)
 		return r;
 	pid_t pid = vfork(); /* be_monitor() never returns, and changes nothing that we look at */

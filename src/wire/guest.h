@@ -29,7 +29,8 @@
 
 #include "base/err.h"
 
-#define GUEST_PORT_AGENT "dev.coffer.agent" /* names of virtio-serial ports: /sys/class/virtio-ports/N/name  \
+#define GUEST_PORT_AGENT                                                                                     \
+	"dev.coffer.agent"		    /* names of virtio-serial ports: /sys/class/virtio-ports/N/name  \
 					     */
 #define GUEST_PORT_SHARE "dev.coffer.share" /* raw FUSE requests and replies; vm/share/share.h */
 enum { GUEST_VSOCK_AGENT = 1024, GUEST_VSOCK_SHARE = 1025 };
@@ -94,7 +95,7 @@ struct guest_hello {
 struct guest_reply {
 	int32_t code;	     /* 0 or -errno */
 	int32_t exit_status; /* what the runtime should exit with; 0 = its default */
-	/* where code < 0: one line of text follows, not terminated */
+			     /* where code < 0: one line of text follows, not terminated */
 };
 
 struct guest_exited {

@@ -22,6 +22,7 @@
 #include "base/sys.h"
 #include "host/procattr.h"
 #include "host/procfs.h"
+#include "host/sealed_exe.h"
 #include "host/tty.h"
 #include "isolate/ns/sync.h"
 
@@ -321,6 +322,8 @@ int ns_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 	int pidfd = -1, r;
 
 	r = join_prepare(x, &j, &relay, err);
+	if (r == 0)
+		r = sealed_exe_settle(err);
 	if (r < 0)
 		return r;
 	r = spawn(&j, &pid, &pidfd, err);

@@ -13,6 +13,7 @@
 #include "base/sys.h"
 #include "host/netlink.h"
 #include "host/procfs.h"
+#include "host/sealed_exe.h"
 #include "host/sysctl.h"
 #include "host/userns.h"
 #include "isolate/ns/sync.h"
@@ -353,6 +354,8 @@ int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *e
 		return r;
 	warn_of_strays(c);
 	r = shut_out(err);
+	if (r == 0)
+		r = sealed_exe_settle(err);
 	if (r < 0)
 		return r;
 	r = ns_spawn(&n.spawn, &pid, &pidfd, err);
