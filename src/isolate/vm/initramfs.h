@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The archive that a guest starts from: "newc" cpio, as the kernel unpacks it. */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * Writes directories, /dev/console and /dev/null, the agent as /init, and the
+ * modules that dir's modules.list names as /lib/modules/NAME, with the list as
+ * /lib/modules/coffer.list.  dir_fd -1: no modules.  Not compressed: the host
+ * has it in its page cache, and the guest need not unpack it.
+ */
+must_use int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err);
