@@ -31,58 +31,12 @@ int net_lo_up(struct err *err)
 	return 0;
 }
 
-/* ---- Requests ---- */
-
-struct channel {
-	int fd;
-	uint32_t seq;
-	unsigned char *buf; /* NL_REPLY_MAX */
-};
-
-static int open_socket(void)
-{
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* Sends and reads until the answer is complete; `each` gets its messages. */
-static int ask(struct channel *c, struct nl_request *q, int (*each)(void *data, const struct nl_message *m),
-	       void *data)
-{
-	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-	struct nl_reader reader = {.seq = ++c->seq, .each = each, .data = data};
-
-	if (q->overflow)
-		return -E2BIG;
-	((struct nlmsghdr *)(void *)q->buf)->nlmsg_seq = reader.seq;
-	if (sendto(c->fd, q->buf, q->len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
-		return -errno;
-	for (;;) {
-		struct sockaddr_nl from = {0};
-		socklen_t from_len = sizeof(from);
-		ssize_t n =
-			recvfrom(c->fd, c->buf, NL_REPLY_MAX, MSG_TRUNC, (struct sockaddr *)&from, &from_len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n > NL_REPLY_MAX)
-			return -EMSGSIZE;
-		if (from.nl_pid != 0) /* not the kernel */
-			continue;
-		int r = nl_walk(&reader, c->buf, (size_t)n);
-		if (r != NL_MORE)
-			return r < 0 ? r : reader.error;
-	}
-}
-
 static int take_link(void *data, const struct nl_message *m)
 {
 	return nl_parse_link(m, data);
 }
 
-static int get_link(struct channel *c, const char *name, struct nl_link *ret)
+static int get_link(struct nl_channel *c, const char *name, struct nl_link *ret)
 {
 	struct ifinfomsg i = {.ifi_family = AF_UNSPEC};
 	struct nl_link l = {0};
@@ -90,7 +44,7 @@ static int get_link(struct channel *c, const char *name, struct nl_link *ret)
 
 	nl_begin(&q, RTM_GETLINK, NLM_F_ACK, &i, sizeof(i));
 	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
-	int r = ask(c, &q, take_link, &l);
+	int r = nl_ask(c, &q, take_link, &l);
 	if (r < 0)
 		return r;
 	if (l.index == 0)
@@ -99,16 +53,16 @@ static int get_link(struct channel *c, const char *name, struct nl_link *ret)
 	return 0;
 }
 
-static int set_link_up(struct channel *c, int index, bool up)
+static int set_link_up(struct nl_channel *c, int index, bool up)
 {
 	struct ifinfomsg i = {.ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = up ? IFF_UP : 0};
 	struct nl_request q;
 
 	nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
-	return ask(c, &q, NULL, NULL);
+	return nl_ask(c, &q, NULL, NULL);
 }
 
-static int move_link(struct channel *c, int index, const char *name, int netns)
+static int move_link(struct nl_channel *c, int index, const char *name, int netns)
 {
 	struct ifinfomsg i = {.ifi_index = index};
 	uint32_t fd = (uint32_t)netns;
@@ -117,7 +71,7 @@ static int move_link(struct channel *c, int index, const char *name, int netns)
 	nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
 	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
 	nl_put(&q, IFLA_NET_NS_FD, &fd, sizeof(fd));
-	return ask(c, &q, NULL, NULL);
+	return nl_ask(c, &q, NULL, NULL);
 }
 
 /* ---- Addresses ---- */
@@ -153,17 +107,17 @@ static int take_address(void *data, const struct nl_message *m)
 	return 0;
 }
 
-static int get_addresses(struct channel *c, int index, struct addresses *ret)
+static int get_addresses(struct nl_channel *c, int index, struct addresses *ret)
 {
 	struct ifaddrmsg i = {.ifa_family = AF_UNSPEC};
 	struct nl_request q;
 
 	ret->index = index;
 	nl_begin(&q, RTM_GETADDR, NLM_F_DUMP, &i, sizeof(i));
-	return ask(c, &q, take_address, ret);
+	return nl_ask(c, &q, take_address, ret);
 }
 
-static int add_address(struct channel *c, int index, const struct nl_address *a)
+static int add_address(struct nl_channel *c, int index, const struct nl_address *a)
 {
 	struct ifaddrmsg i = {.ifa_family = a->head.ifa_family,
 			      .ifa_prefixlen = a->head.ifa_prefixlen,
@@ -178,7 +132,7 @@ static int add_address(struct channel *c, int index, const struct nl_address *a)
 		nl_put(&q, IFA_ADDRESS, a->address.v, a->address.len);
 	if (a->broadcast.len)
 		nl_put(&q, IFA_BROADCAST, a->broadcast.v, a->broadcast.len);
-	return ask(c, &q, NULL, NULL);
+	return nl_ask(c, &q, NULL, NULL);
 }
 
 static const char *address_text(const struct nl_address *a, char buf[static 64])
@@ -202,7 +156,7 @@ static int socket_in(int netns, struct err *err)
 		return err_sys(err, "cannot open this process's network namespace");
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_sys(err, "cannot enter the container's network namespace");
-	int fd = open_socket();
+	int fd = nl_open();
 	if (setns(home, CLONE_NEWNET) < 0) {
 		if (fd >= 0)
 			(void)close(fd); /* the failure below is worse */
@@ -211,7 +165,7 @@ static int socket_in(int netns, struct err *err)
 	return fd < 0 ? err_num(err, fd, "cannot make a socket in the container's network namespace") : fd;
 }
 
-static int leave_home(struct channel *c, const char *host_name, const char *name, int netns,
+static int leave_home(struct nl_channel *c, const char *host_name, const char *name, int netns,
 		      const char *netns_name, struct addresses *ret, struct err *err)
 {
 	struct nl_link link;
@@ -232,8 +186,8 @@ static int leave_home(struct channel *c, const char *host_name, const char *name
 	return 0;
 }
 
-static int settle(struct channel *c, const char *name, const char *netns_name, const struct addresses *list,
-		  struct err *err)
+static int settle(struct nl_channel *c, const char *name, const char *netns_name,
+		  const struct addresses *list, struct err *err)
 {
 	struct nl_link link;
 	int r = get_link(c, name, &link);
@@ -257,7 +211,7 @@ int net_move_device(const char *host_name, const char *name, int netns_fd, const
 	const char *new_name = name && *name ? name : host_name;
 	struct addresses list = {0};
 	autofree unsigned char *buf = malloc(NL_REPLY_MAX);
-	autoclose int here = open_socket();
+	autoclose int here = nl_open();
 
 	if (!buf)
 		return err_oom(err);
@@ -267,7 +221,7 @@ int net_move_device(const char *host_name, const char *name, int netns_fd, const
 	autoclose int there = socket_in(netns_fd, err);
 	if (there < 0)
 		return there;
-	struct channel home = {.fd = here, .buf = buf}, away = {.fd = there, .buf = buf};
+	struct nl_channel home = {.fd = here, .buf = buf}, away = {.fd = there, .buf = buf};
 	int r = leave_home(&home, host_name, new_name, netns_fd, netns_name, &list, err);
 	if (r == 0)
 		r = settle(&away, new_name, netns_name, &list, err);

@@ -50,6 +50,17 @@ must_use int nl_walk(struct nl_reader *r, const void *buf, size_t len);
  * malformed. */
 bool nl_attr(const struct nl_message *m, size_t fixed_len, uint16_t type, struct nl_span *ret);
 
+/* A socket of the calling process's network namespace; the descriptor or -errno. */
+must_use int nl_open(void);
+struct nl_channel {
+	int fd;
+	uint32_t seq;
+	unsigned char *buf; /* NL_REPLY_MAX */
+};
+/* Sends and reads until the answer is complete; `each` (may be NULL) gets its messages.  0 or -errno. */
+must_use int nl_ask(struct nl_channel *c, struct nl_request *q,
+		    int (*each)(void *data, const struct nl_message *m), void *data);
+
 /* What is wanted of RTM_NEWLINK and RTM_NEWADDR. */
 struct nl_link {
 	int index;

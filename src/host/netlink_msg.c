@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/netlink_int.h"
 
+#include <sys/socket.h>
+
 static size_t aligned(size_t n)
 {
 	return (n + 3) & ~(size_t)3; /* NLMSG_ALIGNTO and RTA_ALIGNTO are both 4 */
@@ -143,4 +145,41 @@ int nl_parse_address(const struct nl_message *m, struct nl_address *ret)
 		TAKE_BYTES(a.broadcast, s);
 	*ret = a;
 	return 0;
+}
+
+int nl_open(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int nl_ask(struct nl_channel *c, struct nl_request *q, int (*each)(void *data, const struct nl_message *m),
+	   void *data)
+{
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	struct nl_reader reader = {.seq = ++c->seq, .each = each, .data = data};
+
+	if (q->overflow)
+		return -E2BIG;
+	((struct nlmsghdr *)(void *)q->buf)->nlmsg_seq = reader.seq;
+	if (sendto(c->fd, q->buf, q->len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) < 0)
+		return -errno;
+	for (;;) {
+		struct sockaddr_nl from = {0};
+		socklen_t from_len = sizeof(from);
+		ssize_t n =
+			recvfrom(c->fd, c->buf, NL_REPLY_MAX, MSG_TRUNC, (struct sockaddr *)&from, &from_len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n > NL_REPLY_MAX)
+			return -EMSGSIZE;
+		if (from.nl_pid != 0) /* not the kernel */
+			continue;
+		int r = nl_walk(&reader, c->buf, (size_t)n);
+		if (r != NL_MORE)
+			return r < 0 ? r : reader.error;
+	}
 }

@@ -25,14 +25,25 @@ struct vm_nic {
 	uint32_t mtu;
 };
 
-/* What a snapshot is kept in: memory, mapped privately by whoever restores, and devices. */
+/*
+ * What a snapshot is kept in: the memory as it stands in the guest, from `memory_at` on (a multiple of 2
+ * MiB), and the devices from `state_at` on.  Both may be parts of one file (template.h).
+ */
 struct vm_snapshot {
-	int memory_fd, state_fd;
+	int memory_fd, state_fd; /* borrowed */
+	off_t memory_at, state_at;
 };
 
 struct vm_spec {
-	int kernel_fd;	     /* an ELF vmlinux with a PVH note, or a bzImage; borrowed */
-	int initramfs_fd;    /* borrowed */
+	int usr_tree; /* for the jail (jail.h); borrowed */
+	int proc_fd;  /* likewise; also where the driver finds its own descriptors again */
+	/*
+	 * An ELF vmlinux with a PVH note: devices are told on the command line, without ACPI (our lean
+	 * kernel; VIRTIO_MMIO_CMDLINE_DEVICES).  A bzImage: they are told by ACPI (a distribution's kernel).
+	 * Kernel and initramfs must be readable for everyone: the hypervisor is nobody.  Borrowed.
+	 */
+	int kernel_fd;
+	int initramfs_fd;
 	const char *cmdline; /* what the kernel is told beside what the driver tells it; NULL = nothing */
 	uint64_t memory;     /* bytes, whole MiB */
 	unsigned vcpus;
@@ -46,7 +57,8 @@ struct vm_spec {
 	struct vm_nic nics[VM_NICS_MAX];
 	size_t nnics;
 	const struct vm_snapshot *from;	     /* restore instead of boot; NULL = boot */
-	const struct vm_snapshot *memory_in; /* boot with memory in this file, to be saved later; NULL = no */
+	const struct vm_snapshot *memory_in; /* boot with memory in this file (a memfd of vm_memory_new()), to
+						be saved later; NULL = no */
 };
 
 struct vm {
@@ -63,8 +75,11 @@ struct hypervisor {
 	int (*start)(const struct vm_spec *spec, struct vm *ret, struct err *err);
 	int (*pause)(struct vm *vm, struct err *err);
 	int (*resume)(struct vm *vm, struct err *err);
-	/* Of a paused machine that was started with `memory_in`. */
+	/* Of a paused machine that was started with `memory_in`: the devices; the memory is there already. */
 	int (*save)(struct vm *vm, const struct vm_snapshot *to, struct err *err);
+	/* One line that names program and version as far as it matters to a snapshot: another one cannot use
+	 * it. */
+	int (*identity)(const struct vm_spec *spec, char *buf, size_t size, struct err *err);
 	/* Ends the process, and waits for it.  Idempotent. */
 	void (*stop)(struct vm *vm);
 };

@@ -2,8 +2,9 @@
 /*
  * Where a hypervisor runs: a root of its own with the host's /usr read-only
  * and nothing else, no capabilities, an identity that owns nothing, no new
- * privileges, and the descriptors that it was given.  The network namespace,
- * the pid namespace and the cgroup are the container's.
+ * privileges, and the descriptors that it was given.  The cgroup and the user
+ * namespace are the container's; pid, network and IPC namespaces are new and
+ * empty: what the machine needs of the network are descriptors of taps.
  */
 #pragma once
 
@@ -17,8 +18,13 @@ struct jail {
 	char *const *argv, *const *envp; /* NULL-terminated */
 	const int *fds;			 /* kept, under the same numbers; borrowed */
 	size_t nfds;
-	int log_fd; /* becomes standard output and error; borrowed */
+	int proc_fd; /* a procfs of the caller's pid namespace: the program's own descriptors then stand in
+			/fd; -1 = nowhere */
+	bool kvm;    /* /dev/kvm is the descriptor kvm_fd */
+	int kvm_fd;
+	int out_fd; /* becomes standard output; -1 = log_fd; borrowed */
+	int log_fd; /* becomes standard error; borrowed */
 };
 
-/* Returns the pid of a child that has executed the program, and dies with the caller; or why not. */
+/* Gives the pid of a child that has executed the program, and dies with the caller; or why not. */
 must_use int jail_start(const struct jail *j, pid_t *ret_pid, struct err *err);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Templates: a machine that has booted once, up to its agent's READY and
+ * before it was told anything of a container, kept in a file.  The next
+ * machine of the same make begins there: tens of milliseconds instead of a
+ * boot.
+ *
+ *	vm_template_open()   1: spec->from is set; no READY will come, HELLO is the first frame
+ *	                     0: boot; and where t->writable, spec->memory_in is set: call
+ *	                        vm_template_save() at READY, before HELLO
+ *	start(spec)          fails with spec->from: vm_template_refuse(), then start again, which boots
+ *	vm_template_close()
+ *
+ * Nothing of a container is in a template: no disk, no share, no address, and
+ * the entropy of HELLO is new.  See template.c for what makes it safe.
+ */
+#pragma once
+
+#include "vm/hypervisor.h"
+
+enum { VM_TEMPLATE_KEY_MAX = 2048 };
+
+struct vm_template {
+	int dir_fd; /* borrowed */
+	int proc_fd;
+	int file;   /* owned; -1 = none */
+	int memory; /* memfd of a machine that is to become one; owned; -1 = none */
+	struct vm_snapshot snapshot;
+	bool writable; /* there is none, and one may be made */
+	char name[32];
+	char key[VM_TEMPLATE_KEY_MAX];
+};
+
+/*
+ * dir_fd: the cache directory; -1: no templates.  Changes `spec` as said above.  Never fails a start: why
+ * there is none (a hostile file, say) stands in *err where err->code is set, for the log.
+ */
+int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor *driver, struct vm_spec *spec,
+		     struct err *err);
+/* The template was no good: it is removed where that may be done, and `spec` boots. */
+void vm_template_refuse(struct vm_template *t, struct vm_spec *spec);
+/* Pauses the machine, keeps it, lets it go on.  A failure is the template's alone as long as vm goes on: -EIO
+ * where it does not. */
+must_use int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec *spec,
+			      struct err *err);
+void vm_template_close(struct vm_template *t);
+
+/* A memfd for spec->memory_in, or -errno. */
+must_use int vm_memory_new(uint64_t size);
