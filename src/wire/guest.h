@@ -19,7 +19,10 @@
  *	                              <-  INPUT ..., SIGNAL, RESIZE, EXEC ...
  *
  * Every request but those of a stream (INPUT, CREDIT, RESIZE) is answered by
- * one REPLY with the request's `id`.  Replies may overtake one another.
+ * one REPLY with the request's `id`.  Replies may overtake one another, but
+ * HELLO, NETWORK and MOUNT are done in their order, before what comes behind
+ * them.  A machine runs one container: one RUN.  At most GUEST_LIVE_MAX
+ * processes of the keeper's are there at once.
  *
  * The keeper believes nothing: a frame that is out of place, too long or of
  * no process of its ends the machine.  Nothing that the guest sends is parsed
@@ -29,9 +32,8 @@
 
 #include "base/err.h"
 
-#define GUEST_PORT_AGENT                                                                                     \
-	"dev.coffer.agent"		    /* names of virtio-serial ports: /sys/class/virtio-ports/N/name  \
-					     */
+/* Names of virtio-serial ports: /sys/class/virtio-ports/N/name. */
+#define GUEST_PORT_AGENT "dev.coffer.agent"
 #define GUEST_PORT_SHARE "dev.coffer.share" /* raw FUSE requests and replies; vm/share/share.h */
 enum { GUEST_VSOCK_AGENT = 1024, GUEST_VSOCK_SHARE = 1025 };
 
@@ -40,7 +42,8 @@ enum {
 	GUEST_PAYLOAD_MAX = 16 << 20, /* keeper to agent: documents */
 	GUEST_ANSWER_MAX = 64 << 10,  /* agent to keeper */
 	GUEST_DATA_MAX = 32 << 10,    /* of one INPUT or OUTPUT */
-	GUEST_WINDOW = 256 << 10,     /* bytes of a stream that may be under way without CREDIT */
+	GUEST_LIVE_MAX = 1024,
+	GUEST_WINDOW = 256 << 10, /* bytes of a stream that may be under way without CREDIT */
 };
 
 enum guest_frame_type {
@@ -62,7 +65,7 @@ enum guest_frame_type {
 	GUEST_SIGNAL,	  /* struct guest_signal */
 	GUEST_RESIZE,	  /* struct guest_size */
 	GUEST_UPDATE,	  /* OCI resources (JSON) */
-	GUEST_PROCESSES,  /* REPLY with an array of struct guest_process_row */
+	GUEST_PROCESSES,  /* struct guest_processes; REPLY with an array of struct guest_process_row */
 	GUEST_TIME,	  /* struct guest_hello again: after a pause or a restore */
 	GUEST_SHUTDOWN,	  /* sync, and power off; no REPLY */
 
@@ -80,7 +83,8 @@ struct guest_frame {
 
 struct guest_ready {
 	uint32_t protocol;
-	uint32_t restored; /* 1: it comes from a snapshot and has no identity yet */
+	uint32_t restored; /* 0.  A guest that comes from a snapshot says no READY: whoever restored it
+			    * begins with HELLO */
 	uint64_t memory;   /* bytes, MemTotal */
 	uint64_t boot_ns;  /* from the kernel's start to READY */
 };
@@ -95,8 +99,8 @@ struct guest_hello {
 struct guest_reply {
 	int32_t code;	     /* 0 or -errno */
 	int32_t exit_status; /* what the runtime should exit with; 0 = its default */
-			     /* where code < 0: one line of text follows, not terminated */
 };
+/* Where code < 0: one line of text follows, not terminated. */
 
 struct guest_exited {
 	int32_t status; /* as waitpid */
@@ -134,6 +138,11 @@ struct guest_credit {
 	uint32_t bytes;
 };
 
+/* As many rows as fit into a REPLY, by rising pid; fewer than GUEST_ROWS_MAX: there are no more. */
+struct guest_processes {
+	int32_t above; /* rows of pids greater than this; 0 = from the beginning */
+};
+
 struct guest_process_row {
 	int32_t pid, parent; /* in the container's pid namespace */
 	uint32_t uid;
@@ -143,6 +152,7 @@ struct guest_process_row {
 	uint64_t resident;		 /* bytes */
 	char terminal[16], command[184]; /* NUL-terminated */
 };
+enum { GUEST_ROWS_MAX = (GUEST_ANSWER_MAX - sizeof(struct guest_reply)) / sizeof(struct guest_process_row) };
 
 /*
  * The codec.  A reader takes bytes as they come and gives whole frames.

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the kernel's first process to READY.
+ *
+ * The initramfs is the kernel's rootfs, which has no parent: pivot_root(2)
+ * refuses to leave it, and containers stand on that call.  So it is bound
+ * onto itself, and the copy is moved over "/": the same files, as a mount
+ * like any other.
+ *
+ * Nothing sleeps.  The ports are there when the host has named them, which
+ * takes two messages of its own: the kernel's announcements (uevents) are
+ * listened to before the first look, so that none is missed.  READY is
+ * written before the port becomes non-blocking, and so waits for the host.
+ */
+#include "agent/agent.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/sys.h"
+#include "host/netlink.h"
+
+#include <dirent.h>
+#include <linux/netlink.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+
+enum { MODULES_MAX = 64 << 10, OPEN_MAX_AGENT = 65536 };
+
+struct point {
+	const char *target, *type;
+	unsigned long flags;
+	const char *data;
+};
+
+static const struct point points[] = {
+	{"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+	{"/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755"},
+	{"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
+	{"/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"},
+	{"/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666"},
+	{"/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+};
+
+static int make_point(const struct point *p, struct err *err)
+{
+	if (mkdir(p->target, 0755) < 0 && errno != EEXIST && errno != EPERM)
+		return err_sys(err, "cannot make %s", p->target);
+	if (mount(p->type, p->target, p->type, p->flags, p->data) < 0 && errno != EBUSY)
+		return err_sys(err, "cannot mount %s on %s", p->type, p->target);
+	return 0;
+}
+
+static int leave_rootfs(struct err *err)
+{
+	static const char at[] = "/.root";
+
+	if ((mkdir(at, 0755) < 0 && errno != EEXIST) || mount("/", at, NULL, MS_BIND, NULL) < 0 ||
+	    chdir(at) < 0 || mount(at, "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return err_sys(err, "cannot leave the kernel's first root file system");
+	return 0;
+}
+
+/* "cpu memory" becomes "+cpu +memory". */
+static int enable_controllers(struct err *err)
+{
+	char have[256], want[512];
+	size_t n = 0;
+	autoclose int fd = open("/sys/fs/cgroup/cgroup.controllers", O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, have, sizeof(have) - 1);
+
+	if (len < 0)
+		return err_sys(err, "cannot read which cgroup controllers there are");
+	have[len] = '\0';
+	for (const char *p = have; *(p += strspn(p, " \n")); p += strcspn(p, " \n"))
+		n += (size_t)snprintf(want + n, sizeof(want) - n, "+%.*s ", (int)strcspn(p, " \n"),
+				      p); /* twice as long at most */
+	int r = n ? file_write_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", want) : 0;
+	return r < 0 ? err_num(err, r, "cannot enable the cgroup controllers") : 0;
+}
+
+/* Missing files are fine: the list is made for several kernels. */
+static int load_modules(const struct agent *a, struct err *err)
+{
+	autofree char *list = NULL;
+	size_t len;
+	int r = file_read_at(AT_FDCWD, "/lib/modules/coffer.list", MODULES_MAX, &list, &len);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_num(err, r, "cannot read /lib/modules/coffer.list");
+	for (char *line, *rest = list; (line = strsep(&rest, "\n"));) {
+		autoclose int fd = *line == '/' ? open(line, O_RDONLY | O_CLOEXEC) : -1;
+		if (fd >= 0 && syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST) {
+			char text[512];
+			(void)snprintf(text, sizeof(text), "cannot load %s: %s", line,
+				       err_text(errno)); /* cut if long */
+			agent_warn(a, text);
+		}
+	}
+	return 0;
+}
+
+/* A port's device, by the name that the host gave it; -ENOENT where there is none yet. */
+static int open_port(const char *wanted)
+{
+	DIR *d = opendir("/sys/class/virtio-ports");
+	const struct dirent *e;
+	int fd = -ENOENT;
+
+	while (d && fd == -ENOENT && (e = readdir(d))) {
+		char path[320], name[64];
+		(void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name); /* fits */
+		autoclose int f = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = f < 0 ? 0 : read(f, name, sizeof(name) - 1);
+		name[n > 0 ? n : 0] = '\0';
+		name[strcspn(name, "\n")] = '\0';
+		if (strcmp(name, wanted) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/dev/%s", e->d_name); /* fits */
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+	}
+	if (d)
+		(void)closedir(d); /* read only */
+	return fd;
+}
+
+static int wait_ports(struct agent *a, struct err *err)
+{
+	struct sockaddr_nl everything = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	char event[4096];
+	autoclose int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+
+	if (s < 0 || bind(s, (struct sockaddr *)&everything, sizeof(everything)) < 0)
+		return err_sys(err, "cannot listen to the kernel's announcements");
+	for (;;) {
+		if (a->port.fd < 0)
+			a->port.fd = open_port(GUEST_PORT_AGENT);
+		if (a->share_port < 0)
+			a->share_port = open_port(GUEST_PORT_SHARE);
+		if (a->port.fd >= 0 && a->share_port >= 0)
+			return 0;
+		/* Lost ones (ENOBUFS) are as good as one. */
+		if (recv(s, event, sizeof(event), 0) < 0 && errno != EINTR && errno != ENOBUFS)
+			return err_sys(err, "cannot listen to the kernel's announcements");
+	}
+}
+
+/* The initramfs need not have /dev/console: messages go to the kernel's log, which knows its consoles. */
+static int set_streams(struct agent *a, struct err *err)
+{
+	autoclose int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	autoclose int log = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(log >= 0 ? log : null, 2) < 0)
+		return err_sys(err, "cannot set the standard streams");
+	a->log = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	return a->log < 0 ? err_sys(err, "cannot keep the log") : 0;
+}
+
+int boot_guest(struct agent *a, struct err *err)
+{
+	const struct rlimit files = {.rlim_cur = OPEN_MAX_AGENT, .rlim_max = 524288};
+	struct err ignored = {0};
+	int r = leave_rootfs(err);
+
+	(void)umask(022);
+	for (size_t i = 0; i < ARRAY_LEN(points) && r == 0; i++)
+		r = make_point(&points[i], err);
+	if (r == 0)
+		r = set_streams(a, err);
+	if (r == 0)
+		r = enable_controllers(err);
+	if (r == 0)
+		r = load_modules(a, err);
+	if (r < 0)
+		return r;
+	/* The file share's process inherits it: without it nothing in the machine could go on. */
+	ignore_result(file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "-1000"));
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_sys(err, "cannot raise the limit of open files");
+	if (net_lo_up(&ignored) < 0)
+		agent_warn(a, ignored.msg); /* a kernel without a network */
+	return wait_ports(a, err);
+}
+
+int boot_ready(struct agent *a, struct err *err)
+{
+	struct {
+		struct guest_frame head;
+		struct guest_ready ready;
+	} message = {.head = {.type = GUEST_READY, .len = sizeof(struct guest_ready)},
+		     .ready = {.protocol = GUEST_PROTOCOL, .boot_ns = (uint64_t)clock_ns(CLOCK_BOOTTIME)}};
+	struct sysinfo info;
+
+	if (sysinfo(&info) == 0)
+		message.ready.memory = (uint64_t)info.totalram * info.mem_unit;
+	int r = fd_write_all(a->port.fd, &message, sizeof(message));
+	if (r == 0)
+		r = fd_set_nonblock(a->port.fd, true);
+	return r < 0 ? err_num(err, r, "cannot tell the keeper that the machine is ready") : 0;
+}
+
+int boot_hello(const struct agent *a, const struct guest_hello *h, struct err *err)
+{
+	const struct timespec now = {.tv_sec = (time_t)(h->realtime_ns / 1000000000),
+				     .tv_nsec = (long)(h->realtime_ns % 1000000000)};
+	struct {
+		struct rand_pool_info head;
+		uint8_t bytes[sizeof(h->entropy)];
+	} pool = {.head = {.entropy_count = 8 * (int)sizeof(h->entropy), .buf_size = sizeof(h->entropy)}};
+
+	if (h->protocol != GUEST_PROTOCOL)
+		return err_set(err, EPROTO, "the keeper speaks protocol %u, the agent %d", h->protocol,
+			       GUEST_PROTOCOL);
+	if (!a->guest)
+		return 0;
+	if (clock_settime(CLOCK_REALTIME, &now) < 0)
+		return err_sys(err, "cannot set the clock");
+	memcpy(pool.bytes, h->entropy, sizeof(pool.bytes));
+	autoclose int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0)
+		return err_sys(err, "cannot add to the kernel's entropy");
+	return 0;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One function a request.  What takes long or reads the container's files is a job (job.h). */
+#include "agent/agent.h"
+#include "agent/decode.h"
+#include "agent/fuse_relay.h"
+#include "agent/job.h"
+
+#include "base/file.h"
+#include "base/str.h"
+#include "host/netlink.h"
+#include "host/netlink_setup.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+/* 0: done, to be answered so; -errno: to be answered so; LATER: the answer comes from elsewhere. */
+enum { LATER = 1 };
+typedef int order_fn(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err);
+
+static int take_hello(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct guest_hello h;
+	int r = decode_struct(payload, f->len, &h, sizeof(h), err);
+
+	if (r == 0)
+		r = boot_hello(a, &h, err);
+	a->greeted |= r == 0;
+	return r;
+}
+
+/* ---- network ---- */
+
+static int set_card(const struct network_card *c, struct err *err)
+{
+	char name[16];
+	int r = net_card_find(c->mac, name, err);
+
+	if (r == 0)
+		r = net_card_rename(name, c->name, err);
+	if (r == 0)
+		r = net_card_mtu(c->name, c->mtu, err);
+	for (size_t i = 0; i < c->addresses.n && r == 0; i++) {
+		struct net_prefix p;
+		if (net_prefix_parse(c->addresses.v[i], &p) < 0)
+			return err_set(err, EINVAL, "interface %s: \"%s\" is no address", c->name,
+				       c->addresses.v[i]);
+		r = net_address_add(c->name, &p, err);
+	}
+	return r < 0 ? r : net_card_up(c->name, true, err);
+}
+
+static int set_route(const struct network_route *t, struct err *err)
+{
+	struct net_prefix to, via;
+
+	if (net_prefix_parse(t->destination, &to) < 0)
+		return err_set(err, EINVAL, "\"%s\" is no destination of a route", t->destination);
+	if (t->gateway && (net_prefix_parse(t->gateway, &via) < 0 || via.family == AF_UNSPEC))
+		return err_set(err, EINVAL, "\"%s\" is no gateway", t->gateway);
+	return net_route_add(t->interface, &to, t->gateway ? &via : NULL, err);
+}
+
+static int take_network(struct agent *a unused, const struct guest_frame *f, const void *payload,
+			struct err *err)
+{
+	struct network_order order;
+	int r = decode_network(payload, f->len, &order, err);
+
+	if (r == 0)
+		r = net_lo_up(err);
+	for (size_t i = 0; i < order.cards.n && r == 0; i++)
+		r = set_card(&order.cards.v[i], err);
+	for (size_t i = 0; i < order.routes.n && r == 0; i++)
+		r = set_route(&order.routes.v[i], err);
+	json_doc_free(&order.doc);
+	return r;
+}
+
+/* ---- mounts ---- */
+
+static int take_mount(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct mount_order m;
+	int r = decode_mount(payload, f->len, &m, err);
+
+	if (r < 0)
+		return r;
+	/* Nobody but the keeper has put anything there yet: a path will do. */
+	r = file_mkdir_all(m.target, 0755);
+	if (r < 0)
+		return err_num(err, r, "cannot make \"%s\"", m.target);
+	if (streq(m.type, "coffer-share")) {
+		if (a->share_port < 0)
+			return err_set(err, ENODEV, "there is no port for the file share, or it is mounted");
+		r = fuse_relay_mount(a->share_port, m.target, m.flags, err);
+		if (r == 0)
+			fd_drop(&a->share_port); /* the relay has its own */
+		return r;
+	}
+	if (mount(m.source, m.target, m.type, m.flags, m.data) < 0)
+		return err_sys(err, "cannot mount \"%s\" (%s) on \"%s\"", m.source, m.type, m.target);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+static int start_process(struct agent *a, const struct guest_frame *f, const void *payload, job_body *body,
+			 struct err *err)
+{
+	struct job_order o = {.frame = f};
+	int r = decode_process(payload, f->len, &o.process, &o.json, &o.json_len, err);
+	struct live *l = r < 0 ? NULL : live_add(a, f->process, err);
+
+	if (!l)
+		return -err->code;
+	l->terminal = o.process.flags & GUEST_TERMINAL;
+	r = streams_make(a, l, o.process.flags & GUEST_STDIN, &o.stdio, err);
+	if (r < 0)
+		live_forget(a, l);
+	else
+		job_start(a, body, &o, l);
+	stdio_close(&o.stdio);
+	return r < 0 ? r : LATER;
+}
+
+static int take_run(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	if (a->main_id)
+		return err_set(err, EBUSY, "a virtual machine runs one container");
+	int r = start_process(a, f, payload, job_run, err);
+	if (r == LATER)
+		a->main_id = f->process;
+	return r;
+}
+
+static int take_exec(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct guest_process p = {0};
+
+	if (f->len >= sizeof(p))
+		memcpy(&p, payload, sizeof(p));
+	bool outside = p.flags & GUEST_OUTSIDE;
+	if (!outside && !a->main_there)
+		return err_set(err, ESRCH, "there is no container to execute a process in");
+	return start_process(a, f, payload, outside ? job_outside : job_exec, err);
+}
+
+static int take_signal(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct job_order o = {.frame = f};
+	const struct live *l = live_find(a, f->process ? f->process : a->main_id);
+	int r = decode_struct(payload, f->len, &o.signal, sizeof(o.signal), err);
+
+	if (r < 0)
+		return r;
+	if (o.signal.signal > (uint32_t)SIGRTMAX)
+		return err_set(err, EINVAL, "there is no signal %u", o.signal.signal);
+	o.stdio = (struct stdio){.child = {-1, -1, -1}};
+	if (o.signal.flags & GUEST_SIGNAL_ALL) {
+		job_start(a, job_signal_all, &o, NULL);
+		return LATER;
+	}
+	if (!l || l->pid <= 0)
+		return err_set(err, ESRCH, "no such process");
+	return kill(l->pid, (int)o.signal.signal) < 0
+		       ? err_sys(err, "cannot send signal %u to the process", o.signal.signal)
+		       : 0;
+}
+
+static int take_update(struct agent *a, const struct guest_frame *f, const void *payload,
+		       struct err *err unused)
+{
+	const struct job_order o = {
+		.frame = f, .json = payload, .json_len = f->len, .stdio = {.child = {-1, -1, -1}}};
+
+	job_start(a, job_update, &o, NULL);
+	return LATER;
+}
+
+static int take_processes(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
+	int r = f->len ? decode_struct(payload, f->len, &o.rows, sizeof(o.rows), err) : 0;
+
+	if (r < 0)
+		return r;
+	job_start(a, job_rows, &o, NULL);
+	return LATER;
+}
+
+/* ---- streams: no answer but to what cannot be ---- */
+
+static int take_input(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct live *l = live_find(a, f->process);
+
+	if (f->stream != 0 || f->len > GUEST_DATA_MAX)
+		return err_set(err, EBADMSG, "%u bytes for stream %u", f->len, f->stream);
+	if (l) /* else it has ended meanwhile */
+		streams_input(a, l, payload, f->len);
+	return LATER;
+}
+
+static int take_credit(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct live *l = live_find(a, f->process);
+	struct guest_credit c;
+	int r = decode_struct(payload, f->len, &c, sizeof(c), err);
+
+	if (r == 0 && f->stream != 1 && f->stream != 2)
+		r = err_set(err, EBADMSG, "credit for stream %u", f->stream);
+	if (r < 0)
+		return r;
+	if (l)
+		streams_credit(a, l, f->stream, c.bytes);
+	return LATER;
+}
+
+static int take_resize(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	const struct live *l = live_find(a, f->process);
+	struct guest_size s;
+	int r = decode_struct(payload, f->len, &s, sizeof(s), err);
+
+	if (r < 0)
+		return r;
+	const struct winsize w = {.ws_row = s.rows, .ws_col = s.columns};
+	if (l && l->terminal && l->out[0].source.fd >= 0)
+		(void)ioctl(l->out[0].source.fd, TIOCSWINSZ, &w); /* a hung-up terminal has no size */
+	return LATER;
+}
+
+static int take_shutdown(struct agent *a, const struct guest_frame *f unused, const void *payload unused,
+			 struct err *err unused)
+{
+	a->leaving = true;
+	return LATER;
+}
+
+static const struct order {
+	order_fn *take;
+	bool silent; /* of a stream, or of no answer: what is wrong with it is the stream's end */
+	bool first;  /* may come before HELLO */
+} orders[] = {
+	[GUEST_HELLO] = {take_hello, .first = true},
+	[GUEST_NETWORK] = {take_network},
+	[GUEST_MOUNT] = {take_mount},
+	[GUEST_RUN] = {take_run},
+	[GUEST_EXEC] = {take_exec},
+	[GUEST_INPUT] = {take_input, .silent = true},
+	[GUEST_SIGNAL] = {take_signal},
+	[GUEST_RESIZE] = {take_resize, .silent = true},
+	[GUEST_UPDATE] = {take_update},
+	[GUEST_PROCESSES] = {take_processes},
+	[GUEST_TIME] = {take_hello},
+	[GUEST_SHUTDOWN] = {take_shutdown, .silent = true, .first = true},
+	[GUEST_CREDIT] = {take_credit, .silent = true},
+};
+
+void orders_take(struct agent *a, const struct guest_frame *f, const void *payload)
+{
+	const struct order *o = f->type < ARRAY_LEN(orders) ? &orders[f->type] : NULL;
+	struct err err = {0};
+	int r;
+
+	if (!o || !o->take)
+		r = err_set(&err, ENOSYS, "the agent knows no request %u", f->type);
+	else if (!o->silent && f->id == 0)
+		r = err_set(&err, EBADMSG, "a request without a number");
+	else if (!o->first && !a->greeted)
+		r = err_set(&err, EPROTO, "a request before HELLO");
+	else
+		r = o->take(a, f, payload, &err);
+	if (r == LATER)
+		return;
+	if (r < 0 && (f->id == 0 || (o && o->silent)))
+		agent_leave(a, "the keeper sent what makes no sense: %s", err.msg);
+	else
+		channel_reply(a, f->id, r, &err);
+}
