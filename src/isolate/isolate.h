@@ -161,7 +161,8 @@ struct isolate_level {
 	int (*signal)(const struct sandbox *s, int sig, bool all, struct err *err);
 	/* Host pids of the sandbox's processes; the caller frees. */
 	int (*processes)(const struct sandbox *s, pid_t **ret, size_t *ret_n, struct err *err);
-	/* NULL: processes() are they.  Else the processes inside, which have no host pids; the caller frees. */
+	/* NULL: processes() are they.  Else the processes inside, which have no host pids; the caller frees.
+	 */
 	int (*inner_processes)(const struct sandbox *s, struct isolate_process **ret, size_t *ret_n,
 			       struct err *err);
 	int (*pause)(const struct sandbox *s, struct err *err);

@@ -218,7 +218,6 @@ int supervised_signal(const struct sandbox *s, int sig, bool all, struct err *er
 	if (all || sig == SIGKILL || sig == 0 || supervised_waits(s))
 		return isolate_carrier->signal(s, sig, all, err);
 	int r = supervised_ask(s, &q, -1, NULL, -1, err);
-	return r < 0 && err->code == 0
-		       ? err_num(err, r, "cannot send signal %d to the container's init", sig)
-		       : r;
+	return r < 0 && err->code == 0 ? err_num(err, r, "cannot send signal %d to the container's init", sig)
+				       : r;
 }

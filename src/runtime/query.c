@@ -67,6 +67,27 @@ int runtime_processes(const struct runtime *rt, const char *id, pid_t **ret, siz
 	return r < 0 ? err_prefix(err, "unable to get all container pids") : 0;
 }
 
+int runtime_inner_processes(const struct runtime *rt, const char *id, struct isolate_process **ret,
+			    size_t *ret_n, struct err *err)
+{
+	autocontainer struct container c;
+	enum life_state state;
+
+	int r = container_load(rt, id, CONTAINER_CONFIG, &c, err);
+	if (r == 0)
+		r = container_may(&c, LIFE_PS, &state, err);
+	if (r < 0)
+		return r;
+	if (!c.level->inner_processes)
+		return -ENOTSUP;
+	*ret = NULL;
+	*ret_n = 0;
+	if (state == LIFE_STOPPED)
+		return 0;
+	r = c.level->inner_processes(&c.sandbox, ret, ret_n, err);
+	return r < 0 ? err_prefix(err, "unable to get the container's processes") : 0;
+}
+
 /* ---- list ---- */
 
 /*

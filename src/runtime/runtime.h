@@ -107,6 +107,11 @@ void runtime_list_free(struct list_rows *rows);
 /* Host pids of the container's processes; the caller frees. */
 must_use int runtime_processes(const struct runtime *rt, const char *id, pid_t **ret, size_t *ret_n,
 			       struct err *err);
+/* Where the processes have no host pids: what its own kernel says of them; the caller frees.  -ENOTSUP, with
+ * no error set, where they have. */
+struct isolate_process;
+must_use int runtime_inner_processes(const struct runtime *rt, const char *id, struct isolate_process **ret,
+				     size_t *ret_n, struct err *err);
 
 struct update_options {
 	const char *id;

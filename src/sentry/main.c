@@ -44,8 +44,7 @@ static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 		return err_set(err, EINVAL,
 			       "coffer-sentry is started by coffer, with descriptors that nobody else has; "
 			       "type `coffer run --isolation=kernel IMAGE`");
-	return getcwd(a->cwd, sizeof(a->cwd)) ? 0
-					      : err_sys(err, "cannot read the current working directory");
+	return getcwd(a->cwd, sizeof(a->cwd)) ? 0 : err_sys(err, "cannot read the current working directory");
 }
 
 /* Neither devices nor set-id programs of the image shall mean anything to the host: the sentry answers for

@@ -48,9 +48,9 @@ void poll_within(struct poll_set *p, int64_t ms);
 enum { TAIL_MAX = 2048 };
 /* A pipe that somebody else writes to, and its last bytes. */
 struct console {
-	int pipe;    /* our end; owned */
-	int file;    /* console.log; borrowed */
-	bool heard;  /* anything at all */
+	int pipe;   /* our end; owned */
+	int file;   /* console.log; borrowed */
+	bool heard; /* anything at all */
 	char tail[TAIL_MAX];
 	size_t len;
 };
@@ -196,9 +196,9 @@ struct keeper {
 
 	struct inmate *inmates;
 	struct inmate *first;
-	bool failed;   /* the start did: the exit status is `status` */
-	bool over;     /* the loop ends */
-	int status;    /* as waitpid */
+	bool failed; /* the start did: the exit status is `status` */
+	bool over;   /* the loop ends */
+	int status;  /* as waitpid */
 };
 
 /* The start has failed: tells the runtime, and ends. */

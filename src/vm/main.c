@@ -92,7 +92,8 @@ static void fail_with_console(struct keeper *k, const char *what)
 	console_last(&k->hypervisor_log, own, sizeof(own));
 	(void)err_set(&err, ETIMEDOUT, "%s: %s%s%s%s%s", keeper_stage_text(k->stage), what,
 		      own[0] ? "; the hypervisor said: " : "", own,
-		      last[0] ? "; the console's last lines: " : "; the console is empty", last); /* told below */
+		      last[0] ? "; the console's last lines: " : "; the console is empty",
+		      last); /* told below */
 	keeper_fail(k, &err);
 }
 
@@ -164,7 +165,8 @@ static _Noreturn void share_main(const struct keeper *k, int sock, int log)
 	if (r == 0)
 		r = share_serve(&share, &err);
 	if (r < 0)
-		(void)dprintf(STDERR_FILENO, "coffer: the file share has ended: %s\n", err.msg); /* to the log */
+		(void)dprintf(STDERR_FILENO, "coffer: the file share has ended: %s\n",
+			      err.msg); /* to the log */
 	_exit(r < 0);
 }
 
@@ -292,7 +294,8 @@ static void machine_ended(struct keeper *k, int status)
 	else if (k->first && k->first->exited)
 		keeper_leave(k, k->first->status);
 	else
-		keeper_abort(k, "the hypervisor ended (%s %d)", WIFSIGNALED(status) ? "signal" : "exit status",
+		keeper_abort(k, "the hypervisor ended (%s %d)",
+			     WIFSIGNALED(status) ? "signal" : "exit status",
 			     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
@@ -477,8 +480,19 @@ static int parse(int argc, char **argv, struct keeper *k, struct supervisor_args
 
 int main(int argc, char **argv)
 {
-	struct keeper k = {.config = -1, .control = -1, .proc = -1, .kernel = -1, .initramfs = -1, .usr = -1,
-			   .kvm = -1, .console_file = -1, .log = -1, .request = -1, .agent = -1, .signals = -1,
+	struct keeper k = {.config = -1,
+			   .control = -1,
+			   .proc = -1,
+			   .kernel = -1,
+			   .initramfs = -1,
+			   .usr = -1,
+			   .kvm = -1,
+			   .tun = -1,
+			   .console_file = -1,
+			   .log = -1,
+			   .request = -1,
+			   .agent = -1,
+			   .signals = -1,
 			   .seconds = 60};
 	struct supervisor_args a = {0};
 	struct err err = {0};

@@ -92,8 +92,10 @@ struct question *session_ask(struct keeper *k, enum guest_frame_type type, uint3
 			     const void *payload, size_t len, const void *more, size_t nmore)
 {
 	struct question *q = calloc(1, sizeof(*q));
-	const struct guest_frame f = {
-		.len = (uint32_t)(len + nmore), .type = (uint16_t)type, .process = process, .id = ++k->last_id};
+	const struct guest_frame f = {.len = (uint32_t)(len + nmore),
+				      .type = (uint16_t)type,
+				      .process = process,
+				      .id = ++k->last_id};
 
 	if (!q || !send_frame(k, &f, payload, len, more, nmore)) {
 		free(q);
@@ -123,7 +125,8 @@ void session_flush(struct keeper *k)
 
 static struct guest_hello hello(void)
 {
-	struct guest_hello h = {.protocol = GUEST_PROTOCOL, .realtime_ns = (uint64_t)clock_ns(CLOCK_REALTIME)};
+	struct guest_hello h = {.protocol = GUEST_PROTOCOL,
+				.realtime_ns = (uint64_t)clock_ns(CLOCK_REALTIME)};
 
 	ignore_result(getrandom(h.entropy, sizeof(h.entropy), 0)); /* 32 bytes come whole, once seeded */
 	return h;
@@ -213,7 +216,8 @@ static int rows_file(const struct guest_process_row *rows, size_t n, struct err 
 static void rows_came(struct keeper *k, const struct question *q, const struct guest_reply *reply,
 		      const void *rest, size_t len)
 {
-	const size_t most = (GUEST_ANSWER_MAX - sizeof(struct guest_reply)) / sizeof(struct guest_process_row);
+	const size_t most =
+		(GUEST_ANSWER_MAX - sizeof(struct guest_reply)) / sizeof(struct guest_process_row);
 	size_t n = len / sizeof(struct guest_process_row), all = q->nrows + n;
 	struct guest_process_row *rows = q->rows;
 	struct err err = {0};
@@ -288,7 +292,8 @@ int session_start(struct keeper *k, struct inmate *i, const void *json, size_t l
 	inmate_size(i, &p.rows, &p.columns);
 	if (len > GUEST_PAYLOAD_MAX - sizeof(p))
 		return err_set(err, E2BIG, "the configuration is too long for the guest");
-	struct question *q = session_ask(k, i->first ? GUEST_RUN : GUEST_EXEC, i->id, &p, sizeof(p), json, len);
+	struct question *q =
+		session_ask(k, i->first ? GUEST_RUN : GUEST_EXEC, i->id, &p, sizeof(p), json, len);
 	if (!q)
 		return err_oom(err);
 	q->answered = started;
@@ -350,8 +355,7 @@ static int prepare_guest(struct keeper *k, struct err *err)
 	if (r < 0)
 		return err_num(err, r, "cannot read the guest's configuration");
 	if (!ask_step(k, GUEST_HELLO, &h, sizeof(h), NULL, 0, step_done) ||
-	    (k->network &&
-	     !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)) ||
+	    (k->network && !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)) ||
 	    !ask_step(k, GUEST_MOUNT, &mount, sizeof(mount), words, sizeof(words), mounted))
 		return err_oom(err);
 	struct inmate *i = inmate_new(k, fds, k->terminal, err);
@@ -406,7 +410,8 @@ static int take_reply(struct keeper *k, const struct guest_frame *f, const void 
 	return 0;
 }
 
-static int take_of_process(struct keeper *k, const struct guest_frame *f, const void *payload, struct err *err)
+static int take_of_process(struct keeper *k, const struct guest_frame *f, const void *payload,
+			   struct err *err)
 {
 	struct inmate *i = inmate_find(k, f->process);
 	struct guest_exited exited;

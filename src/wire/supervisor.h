@@ -49,12 +49,7 @@ struct supervisor_request {
 		envc; /* EXEC: how many strings of the file are arguments, environment; cwd is the last */
 };
 
-enum supervisor_reply_kind {
-	SUPERVISOR_STARTED = 1,
-	SUPERVISOR_FAILED,
-	SUPERVISOR_EXITED,
-	SUPERVISOR_DONE
-};
+enum supervisor_reply_kind { SUPERVISOR_STARTED = 1, SUPERVISOR_FAILED, SUPERVISOR_EXITED, SUPERVISOR_DONE };
 
 struct supervisor_reply {
 	uint32_t kind;

@@ -91,7 +91,8 @@ static int wait_for_end(int control, int signals, struct err *err)
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
 			return err_sys(err, "cannot wait for the process");
 		if ((p[1].revents & POLLIN) && read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-			const struct supervisor_request q = {.kind = SUPERVISOR_SIGNAL, .signal = info.ssi_signo};
+			const struct supervisor_request q = {.kind = SUPERVISOR_SIGNAL,
+							     .signal = info.ssi_signo};
 			int r = supervisor_send(control, &q, NULL, 0, err);
 			if (r < 0)
 				return r;

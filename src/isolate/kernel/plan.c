@@ -7,11 +7,9 @@
 
 /* SYS_ADMIN, SYS_CHROOT: to set itself up; it drops them before the first guest's instruction. */
 static const char *caps[] = {
-	"CAP_CHOWN",	  "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
-	"CAP_FOWNER",	  "CAP_FSETID",	      "CAP_KILL",
-	"CAP_SETGID",	  "CAP_SETUID",	      "CAP_SETPCAP",
-	"CAP_SETFCAP",	  "CAP_MKNOD",	      "CAP_SYS_CHROOT",
-	"CAP_SYS_ADMIN",  "CAP_SYS_PTRACE",   "CAP_NET_BIND_SERVICE",
+	"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",	    "CAP_FSETID",
+	"CAP_KILL",    "CAP_SETGID",	   "CAP_SETUID",	  "CAP_SETPCAP",    "CAP_SETFCAP",
+	"CAP_MKNOD",   "CAP_SYS_CHROOT",   "CAP_SYS_ADMIN",	  "CAP_SYS_PTRACE", "CAP_NET_BIND_SERVICE",
 	"CAP_NET_RAW",
 };
 const str_list kernel_caps = {.v = caps, .n = ARRAY_LEN(caps)};

@@ -12,9 +12,10 @@ enum { ANSWER_MS = 30000, ROWS_BYTES_MAX = 64 << 20 };
 int vm_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 {
 	if (x->stdio.preserve_fds + x->stdio.listen_fds > 0)
-		return err_set(err, ENOTSUP,
-			       "isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
-			       "they are of another kernel");
+		return err_set(
+			err, ENOTSUP,
+			"isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
+			"they are of another kernel");
 	if (x->sub_cgroup)
 		return err_set(err, ENOTSUP,
 			       "isolation level \"vm\" cannot put a process into the cgroup %s: the guest's "
@@ -57,7 +58,7 @@ int vm_inner_processes(const struct sandbox *s, struct isolate_process **ret, si
 	if (r < 0)
 		return r;
 	r = file < 0 || lseek(file, 0, SEEK_SET) < 0 ? -EBADMSG
-						      : fd_read_all(file, ROWS_BYTES_MAX, &rows, &len);
+						     : fd_read_all(file, ROWS_BYTES_MAX, &rows, &len);
 	if (r < 0)
 		return err_num(err, r, "cannot read the guest's table of processes");
 	n = len / sizeof(struct guest_process_row);

@@ -35,8 +35,8 @@ static bool is_bind(const struct oci_mount *m)
 /* Who shares with whom, and whose ids, was the carrier's to set. */
 static bool is_carriers_option(const char *option)
 {
-	static const char *const names[] = {"shared", "rshared", "slave", "rslave",  "unbindable", "runbindable",
-					    "idmap",  "ridmap",	 "copy",  "tmpcopyup"};
+	static const char *const names[] = {"shared",	   "rshared", "slave",	"rslave", "unbindable",
+					    "runbindable", "idmap",   "ridmap", "copy",	  "tmpcopyup"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (streq(option, names[i]))

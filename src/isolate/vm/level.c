@@ -18,7 +18,13 @@ char vm_keeper_program[] = "coffer-vm";
 
 enum { CARDS_MAX = 8, START_SECONDS = 60 };
 
-static const struct vm_size usual_size = {.memory = (uint64_t)512 * VM_MIB, .vcpus = 1};
+static void plan_size(const struct oci_config *config, const struct vm_settings *settings,
+		      struct vm_size *ret)
+{
+	const struct vm_size usual = {.memory = settings->memory_bytes, .vcpus = settings->vcpus};
+
+	vm_plan_size(&config->linux.resources, &usual, ret);
+}
 
 static bool has_qemu(void)
 {
@@ -196,29 +202,28 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *r, str
 	struct oci_resources host;
 	struct vm_size size;
 
-	if (!kept)
-		return err_oom(err);
-	vm_plan_size(&s->config->linux.resources, &usual_size, &size);
-	if (r->memory.limit.set && r->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
-		return err_set(err, ENOTSUP,
-			       "cannot limit the memory to %lld bytes: the machine was started with %llu, and "
-			       "a running one cannot grow",
-			       (long long)r->memory.limit.v,
-			       (unsigned long long)(size.memory - VM_KERNEL_MEMORY));
-	vm_plan_limits(r, size.memory, &host, &unified);
+	if (r < 0)
+		return r;
+	plan_size(s->config, &settings, &size);
+	if (wanted->memory.limit.set && wanted->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
+		return err_set(
+			err, ENOTSUP,
+			"cannot limit the memory to %lld bytes: the machine was started with %llu, and "
+			"a running one cannot grow",
+			(long long)wanted->memory.limit.v,
+			(unsigned long long)(size.memory - VM_KERNEL_MEMORY));
+	vm_plan_limits(wanted, size.memory, &host, &unified);
 	/* An unlimited guest is one of the whole machine, which the host still limits. */
 	if (r->memory.limit.set && r->memory.limit.v <= 0)
 		host.memory.limit.set = host.memory.swap.set = false;
-	if (!supervised_waits(s)) {
-		int paused = isolate_carrier->paused(s, err);
-		if (paused > 0)
-			return err_set(err, EBUSY,
-				       "the container is paused: its machine cannot be told new limits");
-		int told = paused < 0 ? paused : vm_update_guest(s, r, err);
-		if (told < 0)
-			return told;
-	}
-	return isolate_carrier->update(s, &host, err);
+	if (supervised_waits(s))
+		return err_set(err, EBUSY, "the machine has not been started: it cannot be told new limits");
+	r = isolate_carrier->paused(s, err);
+	if (r > 0)
+		return err_set(err, EBUSY, "the container is paused: its machine cannot be told new limits");
+	if (r == 0)
+		r = vm_update_guest(s, wanted, err);
+	return r < 0 ? r : isolate_carrier->update(s, &host, err);
 }
 
 static int vm_stats(const struct sandbox *s, struct cgroup_stats *ret, struct err *err)

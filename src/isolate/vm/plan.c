@@ -19,9 +19,9 @@
 #include <sys/sysinfo.h>
 
 static const char *caps[] = {
-	"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",	   "CAP_FSETID",
-	"CAP_KILL",   "CAP_SETGID",	  "CAP_SETUID",		 "CAP_SETPCAP",	   "CAP_SETFCAP",
-	"CAP_MKNOD",  "CAP_SYS_CHROOT",	  "CAP_SYS_ADMIN",	 "CAP_NET_ADMIN",
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",	 "CAP_FSETID",
+	"CAP_KILL",  "CAP_SETGID",	 "CAP_SETUID",		"CAP_SETPCAP",	 "CAP_SETFCAP",
+	"CAP_MKNOD", "CAP_SYS_CHROOT",	 "CAP_SYS_ADMIN",	"CAP_NET_ADMIN",
 };
 const str_list vm_caps = {.v = caps, .n = ARRAY_LEN(caps)};
 
@@ -127,19 +127,20 @@ static int check_namespaces(const struct oci_linux *linux, struct err *err)
 		enum oci_ns ns;
 		bool needed, joined;
 	} rules[] = {
-		{OCI_NS_PID, true, false},   {OCI_NS_MOUNT, true, false}, {OCI_NS_NETWORK, true, true},
-		{OCI_NS_IPC, true, false},   {OCI_NS_UTS, false, false},  {OCI_NS_TIME, false, false},
-		{OCI_NS_USER, false, true},  {OCI_NS_CGROUP, false, true},
+		{OCI_NS_PID, true, false},  {OCI_NS_MOUNT, true, false},  {OCI_NS_NETWORK, true, true},
+		{OCI_NS_IPC, true, false},  {OCI_NS_UTS, false, false},	  {OCI_NS_TIME, false, false},
+		{OCI_NS_USER, false, true}, {OCI_NS_CGROUP, false, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
 		const struct oci_namespace *ns = &linux->ns[rules[i].ns];
 		const char *name = oci_ns_name(rules[i].ns);
 		if (rules[i].needed && !ns->wanted)
-			return err_set(err, EINVAL,
-				       "isolation level \"vm\" needs a %s namespace, and linux.namespaces has "
-				       "none: a guest cannot share the host's",
-				       name);
+			return err_set(
+				err, EINVAL,
+				"isolation level \"vm\" needs a %s namespace, and linux.namespaces has "
+				"none: a guest cannot share the host's",
+				name);
 		if (ns->path && !rules[i].joined)
 			return err_set(err, ENOTSUP,
 				       "isolation level \"vm\" cannot join the %s namespace %s: it is of "
@@ -148,10 +149,11 @@ static int check_namespaces(const struct oci_linux *linux, struct err *err)
 	}
 	const char *net = linux->ns[OCI_NS_NETWORK].path;
 	if (net && is_own_network(net))
-		return err_set(err, EINVAL,
-			       "isolation level \"vm\" cannot join the host's network namespace %s: the guest's "
-			       "cards would take its traffic",
-			       net);
+		return err_set(
+			err, EINVAL,
+			"isolation level \"vm\" cannot join the host's network namespace %s: the guest's "
+			"cards would take its traffic",
+			net);
 	return 0;
 }
 
@@ -188,9 +190,10 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 	if (r < 0)
 		return r;
 	if (c->stdio.preserve_fds + c->stdio.listen_fds > 0)
-		return err_set(err, ENOTSUP,
-			       "isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
-			       "they are of another kernel");
+		return err_set(
+			err, ENOTSUP,
+			"isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
+			"they are of another kernel");
 	for (size_t i = 0; i < linux->devices.n; i++)
 		if (!is_of_any_kernel(&linux->devices.v[i]))
 			return err_set(err, ENOTSUP,
@@ -201,12 +204,14 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 	for (size_t i = 0; i < config->mounts.n; i++)
 		if (is_bind(&config->mounts.v[i]) &&
 		    supervised_below_synthetic(config, config->mounts.v[i].destination))
-			return err_set(err, ENOTSUP,
-				       "isolation level \"vm\" cannot show files of the host on %s: the guest's "
-				       "kernel makes what is there",
-				       config->mounts.v[i].destination);
+			return err_set(
+				err, ENOTSUP,
+				"isolation level \"vm\" cannot show files of the host on %s: the guest's "
+				"kernel makes what is there",
+				config->mounts.v[i].destination);
 	if (linux->net_devices.n)
-		return err_set(err, ENOTSUP, "isolation level \"vm\" cannot move network devices into a guest");
+		return err_set(err, ENOTSUP,
+			       "isolation level \"vm\" cannot move network devices into a guest");
 	if (linux->seccomp && linux->seccomp->listener_path)
 		return err_set(err, ENOTSUP,
 			       "isolation level \"vm\" has no seccomp listener: %s is of another kernel",

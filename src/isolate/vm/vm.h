@@ -18,9 +18,10 @@ struct vm_size {
 
 enum {
 	VM_MIB = 1 << 20,
-	VM_KERNEL_MEMORY = 64 * VM_MIB, /* what the guest's kernel and agent need beside the container's limit */
-	VM_OVERHEAD = 256 * VM_MIB,	/* of the hypervisor, the keeper and the share, on the host */
-	VM_OWN_TASKS = 64,		/* threads and processes of theirs */
+	VM_KERNEL_MEMORY =
+		64 * VM_MIB,	    /* what the guest's kernel and agent need beside the container's limit */
+	VM_OVERHEAD = 256 * VM_MIB, /* of the hypervisor, the keeper and the share, on the host */
+	VM_OWN_TASKS = 64,	    /* threads and processes of theirs */
 };
 
 /* What the keeper may: set up the machine's network and jail, serve files for any user of the container. */
