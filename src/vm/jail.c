@@ -67,16 +67,37 @@ static int attach_usr(const struct jail *j, struct err *err)
 	return 0;
 }
 
+/* Before 6.15 what is mounted nowhere cannot be copied: a procfs of the child's own pid namespace then. */
+static int new_own_fds(struct err *err)
+{
+	autoclose int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_sys(err, "cannot make a procfs for the hypervisor");
+	autoclose int proc =
+		sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (proc < 0 || sys_move_mount(proc, "", AT_FDCWD, "fd", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_sys(err, "cannot mount a procfs for the hypervisor");
+	autoclose int tree = sys_open_tree(proc, "self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 || umount2("fd", MNT_DETACH) < 0)
+		return err_sys(err, "cannot copy the mount of the hypervisor's own descriptors");
+	return take_fd(&tree);
+}
+
 static int attach_own_fds(const struct jail *j, struct err *err)
 {
 	if (j->proc_fd < 0)
 		return 0;
+	if (mkdir("fd", 0555) < 0)
+		return err_sys(err, "cannot make /fd in the hypervisor's root");
 	/* "self" is a link to the pid's folder in the procfs's own pid namespace: the copy stays with that.
 	 */
 	autoclose int tree = sys_open_tree(j->proc_fd, "self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
-		return err_sys(err, "cannot copy the mount of the hypervisor's own descriptors");
-	if (mkdir("fd", 0555) < 0 || sys_move_mount(tree, "", AT_FDCWD, "fd", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		tree = new_own_fds(err);
+	if (tree < 0)
+		return tree;
+	if (sys_move_mount(tree, "", AT_FDCWD, "fd", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_sys(err, "cannot put its descriptors into the hypervisor's root");
 	return 0;
 }
@@ -103,8 +124,7 @@ static int make_root(const struct jail *j, struct err *err)
 	if (r < 0)
 		return r;
 	if (j->kvm) {
-		const struct fd_path path = {.s = ""};
-		char to[sizeof(path.s)];
+		char to[32];
 		(void)snprintf(to, sizeof(to), "/fd/%d", j->kvm_fd); /* fits */
 		if (mkdir("dev", 0755) < 0 || symlink(to, "dev/kvm") < 0)
 			return err_sys(err, "cannot make /dev/kvm in the hypervisor's root");
@@ -257,8 +277,8 @@ _Noreturn static void run_child(const struct jail *j, int report)
 {
 	struct err err = {0};
 
-	(void)enter(j, report, &err);		       /* only failing it comes back */
-	(void)fd_write_all(report, &err, sizeof(err)); /* who does not hear it sees the status */
+	(void)enter(j, report, &err);				    /* only failing it comes back */
+	ignore_result(fd_write_all(report, &err, sizeof(err)) < 0); /* who does not hear it sees the status */
 	_exit(127);
 }
 

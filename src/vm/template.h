@@ -47,3 +47,5 @@ void vm_template_close(struct vm_template *t);
 
 /* A memfd for spec->memory_in, or -errno. */
 must_use int vm_memory_new(uint64_t size);
+/* Copies from[from_at, from_at + size); what is a hole there is left alone in `to`.  0 or -errno. */
+must_use int vm_memory_copy(int from, off_t from_at, int to, off_t to_at, uint64_t size);

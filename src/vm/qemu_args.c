@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU's command line.  Everything is by descriptor: sockets and taps by
+ * number, disks by descriptor sets, and what QEMU can open by path alone
+ * (kernel, initramfs, memory) below /fd, which the jail made.
+ *
+ * `-M microvm` has eight places for devices of virtio (twenty-four with a
+ * second IO-APIC, which needs ACPI): ports take one, each disk and card one.
+ * microvm has no PCI here, no option ROMs, no display, no USB: what is not
+ * there cannot be attacked.
+ *
+ * Emulation (TCG) runs all processors in one thread, and keeps little
+ * translated code, for it counts against the container's memory.  `max` has
+ * the instructions that images are built for today (x86-64-v3), without the
+ * fifth level of page tables, which each walk would pay for.  nolapic_timer saves a quarter of a second of
+ * calibration there, and without tsc_early_khz the calibration against the PIT hung in three boots of ten:
+ * the guest's TSC is the host's under emulation.
+ */
+#include "vm/qemu_int.h"
+
+static void add(struct qemu_args *a, const char *text)
+{
+	char **bigger = a->failed ? NULL : realloc(a->v, (a->n + 2) * sizeof(*bigger));
+
+	if (!bigger) {
+		a->failed = true;
+		return;
+	}
+	a->v = bigger;
+	a->v[a->n] = strdup(text);
+	a->failed = a->v[a->n] == NULL;
+	if (!a->failed)
+		a->n++;
+	a->v[a->n] = NULL;
+}
+
+static void addf(struct qemu_args *a, const char *fmt, ...) printf_like(2, 3);
+static void addf(struct qemu_args *a, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		a->failed = true;
+		return;
+	}
+	add(a, text);
+	free(text);
+}
+
+static void keep(struct qemu_args *a, int fd)
+{
+	for (size_t i = 0; i < a->nfds; i++)
+		if (a->fds[i] == fd)
+			return;
+	if (a->nfds == ARRAY_LEN(a->fds))
+		a->failed = true;
+	else
+		a->fds[a->nfds++] = fd;
+}
+
+void qemu_args_free(struct qemu_args *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		free(a->v[i]);
+	free(a->v);
+	*a = (struct qemu_args){0};
+}
+
+static void add_machine(struct qemu_args *a, const struct qemu_plan *p, unsigned places)
+{
+	const struct vm_spec *s = p->spec;
+	unsigned long long mib = s->memory >> 20;
+
+	add(a, "qemu-system-x86_64");
+	add(a, "-nodefaults");
+	add(a, "-no-user-config");
+	add(a, "-nographic");
+	add(a, "-no-reboot"); /* the guest's reboot is the machine's end */
+	add(a, "-sandbox");
+	add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add(a, "-M");
+	/* The clocks and controllers of old: without ACPI the kernel finds no other ones. */
+	addf(a, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on%s%s", p->acpi ? "on" : "off",
+	     places > 8 ? ",ioapic2=on" : "", p->memory_fd >= 0 ? ",memory-backend=ram" : "");
+	add(a, "-accel");
+	add(a, s->kvm_fd >= 0 ? "kvm" : "tcg,thread=single,tb-size=64");
+	add(a, "-cpu");
+	add(a, s->kvm_fd >= 0 ? "host" : "max,la57=off");
+	add(a, "-smp");
+	addf(a, "%u", s->vcpus);
+	add(a, "-m");
+	addf(a, "%llu", mib);
+	if (p->memory_fd >= 0) {
+		add(a, "-object");
+		addf(a, "memory-backend-file,id=ram,size=%lluM,mem-path=/fd/%d,share=on,prealloc=off", mib,
+		     p->memory_fd);
+		keep(a, p->memory_fd);
+	}
+	/* The interface of 1.0: the older one has no way to say that a device failed. */
+	add(a, "-global");
+	add(a, "virtio-mmio.force-legacy=false");
+}
+
+static void add_kernel(struct qemu_args *a, const struct qemu_plan *p)
+{
+	const struct vm_spec *s = p->spec;
+	autostr struct str line = {0};
+
+	/* reboot=t: a triple fault, which every machine understands. */
+	str_put(&line, "console=ttyS0 quiet panic=-1 reboot=t");
+	if (s->kvm_fd < 0) {
+		str_put(&line, " tsc=reliable no_timer_check noreplace-smp");
+		if (s->vcpus == 1)
+			str_put(&line, " nolapic_timer"); /* further processors have no other timer */
+		if (p->tsc_khz)
+			str_putf(&line, " tsc_early_khz=%u", p->tsc_khz);
+	}
+	if (s->cmdline && *s->cmdline)
+		str_putf(&line, " %s", s->cmdline);
+	add(a, "-kernel");
+	addf(a, "/fd/%d", s->kernel_fd);
+	add(a, "-initrd");
+	addf(a, "/fd/%d", s->initramfs_fd);
+	add(a, "-append");
+	a->failed |= line.failed;
+	add(a, line.s ? line.s : "");
+	keep(a, s->kernel_fd);
+	keep(a, s->initramfs_fd);
+}
+
+static void add_port(struct qemu_args *a, const char *id, const char *name, int fd, unsigned nr)
+{
+	add(a, "-chardev");
+	addf(a, "socket,id=%s,fd=%d", id, fd);
+	add(a, "-device");
+	addf(a, "virtserialport,bus=ports.0,chardev=%s,name=%s,nr=%u", id, name, nr);
+	keep(a, fd);
+}
+
+static void add_devices(struct qemu_args *a, const struct vm_spec *s)
+{
+	add(a, "-chardev");
+	add(a, "stdio,id=console,signal=off"); /* the jail made it console_fd */
+	add(a, "-serial");
+	add(a, "chardev:console");
+	add(a, "-device");
+	add(a, "virtio-serial-device,id=ports,max_ports=4");
+	add_port(a, "agent", "dev.coffer.agent", s->agent_fd, 1);
+	add_port(a, "share", "dev.coffer.share", s->share_fd, 2);
+	for (size_t i = 0; i < s->ndisks; i++) {
+		bool ro = s->disks[i].readonly;
+		add(a, "-add-fd");
+		addf(a, "fd=%d,set=%zu", s->disks[i].fd, i);
+		add(a, "-blockdev");
+		addf(a,
+		     "driver=file,node-name=f%zu,filename=/dev/fdset/"
+		     "%zu,locking=off,read-only=%s,auto-read-only=off",
+		     i, i, ro ? "on" : "off");
+		add(a, "-blockdev");
+		addf(a, "driver=raw,node-name=d%zu,file=f%zu,read-only=%s", i, i, ro ? "on" : "off");
+		add(a, "-device");
+		addf(a, "virtio-blk-device,drive=d%zu,serial=disk%zu", i, i);
+		keep(a, s->disks[i].fd);
+	}
+	for (size_t i = 0; i < s->nnics; i++) {
+		const unsigned char *m = s->nics[i].mac;
+		add(a, "-netdev");
+		addf(a, "tap,id=n%zu,fd=%d", i, s->nics[i].tap_fd);
+		add(a, "-device");
+		addf(a, "virtio-net-device,netdev=n%zu,mac=%02x:%02x:%02x:%02x:%02x:%02x", i, m[0], m[1],
+		     m[2], m[3], m[4], m[5]);
+		keep(a, s->nics[i].tap_fd);
+	}
+}
+
+int qemu_plan_args(const struct qemu_plan *p, struct qemu_args *ret, struct err *err)
+{
+	const struct vm_spec *s = p->spec;
+	struct qemu_args a = {0};
+	size_t places = 1 + s->ndisks + s->nnics, most = p->acpi ? 24 : 8;
+
+	if (places > most)
+		return err_set(err, E2BIG,
+			       "QEMU's microvm has room for %zu disks and network cards with this kernel, "
+			       "the container has %zu",
+			       most - 1, places - 1);
+	if (s->memory == 0 || s->memory % (1 << 20) || s->vcpus == 0 || s->vcpus > 255)
+		return err_set(err, EINVAL,
+			       "a machine of %llu bytes of memory and %u processors cannot be made",
+			       (unsigned long long)s->memory, s->vcpus);
+	add_machine(&a, p, (unsigned)places);
+	add_kernel(&a, p);
+	add_devices(&a, s);
+	add(&a, "-chardev");
+	addf(&a, "socket,id=qmp,fd=%d", p->qmp_fd);
+	add(&a, "-mon");
+	add(&a, "chardev=qmp,mode=control");
+	keep(&a, p->qmp_fd);
+	if (s->from) {
+		add(&a, "-incoming");
+		add(&a, "defer"); /* capabilities come first, and they have no option */
+		keep(&a, s->from->state_fd);
+	}
+	if (s->kvm_fd >= 0)
+		keep(&a, s->kvm_fd);
+	if (a.failed) {
+		qemu_args_free(&a);
+		return err_oom(err);
+	}
+	*ret = a;
+	return 0;
+}
+
+int qemu_kernel_is_elf(int fd, struct err *err)
+{
+	unsigned char head[0x206];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+
+	if (n < 0)
+		return err_sys(err, "cannot read the guest's kernel");
+	if (n >= 4 && memcmp(head, "\177ELF", 4) == 0)
+		return 1;
+	if (n == (ssize_t)sizeof(head) && memcmp(head + 0x202, "HdrS", 4) == 0)
+		return 0;
+	if (n == (ssize_t)sizeof(head) || n >= 4)
+		return err_set(err, ENOEXEC, "the guest's kernel is neither an ELF file nor a bzImage");
+	return err_set(err, ENOEXEC, "the guest's kernel is empty");
+}

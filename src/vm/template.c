@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation.
+ *
+ * One template is one file: a head with the whole key and sizes, at
+ * MEMORY_AT the guest's memory with its holes, behind it the devices as the
+ * driver wrote them.  Its name is a hash of the key, and the head's key is
+ * compared in full, so that a collision is a miss.
+ *
+ * The key is all that the machine was made of: the hypervisor, kernel and
+ * initramfs (by device, inode, size and times: they are replaced by rename,
+ * and whoever changes them in place owns the machine), command line, memory,
+ * processors, the number of cards.  A machine with disks has no template: its
+ * kernel has read them before READY.
+ *
+ * The file is written without a name (O_TMPFILE) and linked whole, so that a
+ * kill at any time leaves nothing, and of two writers the first wins.
+ *
+ * Who may write the folder could make every later guest do what he likes.  So
+ * a file counts only where it belongs to the folder's owner, nobody else may
+ * write it, and it is no link; and what writes it is a keeper whose machine
+ * has not heard a byte of its container yet.  A keeper in a user namespace
+ * sees other ids than the folder's, may not write there, and only reads.
+ */
+#include "vm/template.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "base/sys.h"
+
+#include <dirent.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+enum {
+	MEMORY_AT = 2 << 20, /* huge pages, where somebody maps it */
+	STATE_MAX = 16 << 20,
+	TEMPLATES_MAX = 16, /* older ones go: each is as large as a guest's first memory */
+};
+
+struct head {
+	char magic[16];
+	uint64_t memory, state_at, state_len;
+	char key[VM_TEMPLATE_KEY_MAX];
+};
+static const char magic[16] = "coffer-vm-tmpl1";
+
+/* ---- Memory ---- */
+
+int vm_memory_new(uint64_t size)
+{
+	int fd = memfd_create("vm-memory", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0) {
+		int code = -errno;
+		(void)close(fd); /* empty */
+		return code;
+	}
+	return fd;
+}
+
+int vm_memory_copy(int from, off_t from_at, int to, off_t to_at, uint64_t size)
+{
+	off_t end = from_at + (off_t)size;
+
+	for (off_t next = from_at; next < end;) {
+		off_t data = lseek(from, next, SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return 0;
+		off_t hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+		if (hole < 0)
+			return -errno;
+		next = hole = MIN_OF(hole, end);
+		if (data < hole && lseek(to, to_at + (data - from_at), SEEK_SET) < 0)
+			return -errno;
+		while (data < hole) {
+			ssize_t n = sendfile(to, from, &data, (size_t)(hole - data));
+			if (n < 0 && errno != EINTR)
+				return -errno;
+			if (n == 0)
+				return -EIO; /* it has become shorter */
+		}
+	}
+	return 0;
+}
+
+/* ---- The key ---- */
+
+static int put_file(struct str *key, const char *what, int fd, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "cannot look at the guest's %s", what);
+	str_putf(key, "%s %llx:%llu %lld %lld.%09ld %lld.%09ld\n", what, (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+		 st.st_mtim.tv_nsec, (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	return 0;
+}
+
+static int make_key(struct vm_template *t, const struct hypervisor *driver, const struct vm_spec *s,
+		    struct err *err)
+{
+	autostr struct str key = {0};
+	char identity[256];
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	int r = driver->identity(s, identity, sizeof(identity), err);
+	if (r < 0)
+		return r;
+	str_putf(&key, "%s\n", identity);
+	r = put_file(&key, "kernel", s->kernel_fd, err);
+	if (r == 0)
+		r = put_file(&key, "initramfs", s->initramfs_fd, err);
+	if (r < 0)
+		return r;
+	str_putf(&key, "memory %llu vcpus %u cards %zu\ncmdline %s\n", (unsigned long long)s->memory,
+		 s->vcpus, s->nnics, s->cmdline ? s->cmdline : "");
+	if (key.failed)
+		return err_oom(err);
+	if (key.len >= sizeof(t->key))
+		return err_set(err, E2BIG, "the kernel's command line is too long for a template");
+	memset(t->key, 0, sizeof(t->key));
+	memcpy(t->key, key.s, key.len);
+	for (size_t i = 0; i < key.len; i++)
+		hash = (hash ^ (unsigned char)key.s[i]) * UINT64_C(0x100000001b3);
+	(void)snprintf(t->name, sizeof(t->name), "template-%016llx", (unsigned long long)hash); /* fits */
+	return 0;
+}
+
+/* ---- Reading ---- */
+
+/* 1: it is whole and of our key; 0: of another key; else why it is none. */
+static int check(const struct vm_template *t, int fd, const struct vm_spec *s, struct vm_snapshot *ret,
+		 struct err *err)
+{
+	struct stat dir, st;
+	struct head h;
+
+	if (fstat(t->dir_fd, &dir) < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, "cannot look at template %s", t->name);
+	if (!S_ISREG(st.st_mode) || st.st_uid != dir.st_uid || (st.st_mode & 022) || (dir.st_mode & 022))
+		return err_set(err, EPERM,
+			       "template %s or its folder may be written by others: it is not used", t->name);
+	ssize_t n = pread(fd, &h, sizeof(h), 0);
+	if (n != (ssize_t)sizeof(h) || memcmp(h.magic, magic, sizeof(magic)) != 0)
+		return err_set(err, EBADMSG, "template %s is none", t->name);
+	if (memcmp(h.key, t->key, sizeof(h.key)) != 0)
+		return 0;
+	if (h.memory != s->memory || h.state_at != MEMORY_AT + h.memory || h.state_len == 0 ||
+	    h.state_len > STATE_MAX || (uint64_t)st.st_size != h.state_at + h.state_len)
+		return err_set(err, EBADMSG, "template %s is cut short or has been changed", t->name);
+	*ret = (struct vm_snapshot){
+		.memory_fd = fd, .state_fd = fd, .memory_at = MEMORY_AT, .state_at = (off_t)h.state_at};
+	return 1;
+}
+
+static int look(struct vm_template *t, const struct vm_spec *s, struct err *err)
+{
+	autoclose int fd = openat(t->dir_fd, t->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_sys(err, "cannot open template %s", t->name);
+	int r = check(t, fd, s, &t->snapshot, err);
+	if (r == 1)
+		t->file = take_fd(&fd);
+	return r;
+}
+
+/* A file without a name that can get one; -errno where the folder takes none of ours. */
+static int new_file(const struct vm_template *t)
+{
+	int fd = openat(t->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void prepare(struct vm_template *t, struct vm_spec *s, struct err *err)
+{
+	autoclose int file = new_file(t);
+
+	if (file < 0)
+		return; /* a folder for reading alone, or a file system without such files */
+	t->memory = vm_memory_new(s->memory);
+	if (t->memory < 0) {
+		(void)err_num(err, t->memory, "cannot make a file for the machine's memory");
+		return;
+	}
+	t->file = take_fd(&file);
+	t->snapshot = (struct vm_snapshot){.memory_fd = t->memory, .state_fd = t->file};
+	t->writable = true;
+	s->memory_in = &t->snapshot;
+}
+
+int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor *driver, struct vm_spec *s,
+		     struct err *err)
+{
+	*t = (struct vm_template){.dir_fd = dir_fd, .proc_fd = s->proc_fd, .file = -1, .memory = -1};
+	s->from = s->memory_in = NULL;
+	err->code = 0;
+	if (dir_fd < 0 || s->ndisks > 0)
+		return 0;
+	int r = make_key(t, driver, s, err);
+	if (r < 0)
+		return 0;
+	r = look(t, s, err);
+	if (r == 1) {
+		s->from = &t->snapshot;
+		return 1;
+	}
+	if (r < 0) /* A broken one is in the way of a whole one; where it may not be removed it stays. */
+		(void)unlinkat(dir_fd, t->name, 0);
+	prepare(t, s, err);
+	return 0;
+}
+
+void vm_template_refuse(struct vm_template *t, struct vm_spec *s)
+{
+	(void)unlinkat(t->dir_fd, t->name, 0); /* of a folder that is not ours it stays */
+	s->from = s->memory_in = NULL;
+	vm_template_close(t);
+}
+
+/* ---- Writing ---- */
+
+/* The oldest go where there are too many: kernels and settings change, and nobody asks for theirs again. */
+static void prune(int dir_fd)
+{
+	for (;;) {
+		char oldest[sizeof(((struct vm_template *)0)->name)] = "";
+		struct timespec age = {.tv_sec = INT64_MAX};
+		size_t n = 0;
+		int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *d = fd < 0 ? NULL : fdopendir(fd);
+		if (!d)
+			return;
+		for (struct dirent *e; (e = readdir(d)) != NULL;) {
+			struct stat st;
+			if (!str_starts(e->d_name, "template-") || strlen(e->d_name) >= sizeof(oldest) ||
+			    fstatat(dir_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+				continue;
+			n++;
+			if (st.st_mtim.tv_sec < age.tv_sec) {
+				age = st.st_mtim;
+				memcpy(oldest, e->d_name, strlen(e->d_name) + 1);
+			}
+		}
+		(void)closedir(d); /* read only */
+		if (n <= TEMPLATES_MAX || !*oldest || unlinkat(dir_fd, oldest, 0) < 0)
+			return;
+	}
+}
+
+static int publish(struct vm_template *t, struct err *err)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "self/fd/%d", t->file); /* fits */
+	if (linkat(t->proc_fd, path, t->dir_fd, t->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot give template %s its name", t->name);
+	prune(t->dir_fd);
+	return 0;
+}
+
+static int write_file(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
+{
+	struct head h = {.memory = s->memory, .state_at = MEMORY_AT + s->memory};
+	struct vm_snapshot to = {.memory_fd = t->memory, .state_fd = t->file, .state_at = (off_t)h.state_at};
+	struct stat st;
+
+	int r = vm->driver->save(vm, &to, err);
+	if (r < 0)
+		return r;
+	r = vm_memory_copy(t->memory, 0, t->file, MEMORY_AT, s->memory);
+	if (r < 0)
+		return err_num(err, r, "cannot write template %s", t->name);
+	if (fstat(t->file, &st) < 0)
+		return err_sys(err, "cannot look at template %s", t->name);
+	memcpy(h.magic, magic, sizeof(magic));
+	memcpy(h.key, t->key, sizeof(h.key));
+	h.state_len = (uint64_t)st.st_size - h.state_at;
+	if ((uint64_t)st.st_size <= h.state_at || h.state_len > STATE_MAX)
+		return err_set(err, EIO, "the devices of template %s have an odd size", t->name);
+	if (pwrite(t->file, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+		return err_sys(err, "cannot write template %s", t->name);
+	return publish(t, err);
+}
+
+int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
+{
+	struct err more = {0};
+
+	if (!t->writable)
+		return 0;
+	int r = vm->driver->pause(vm, err);
+	if (r < 0)
+		return -EIO;
+	r = write_file(t, vm, s, err);
+	int again = vm->driver->resume(vm, &more);
+	vm_template_close(t);
+	if (again < 0) {
+		*err = more;
+		return -EIO;
+	}
+	return r == -EIO ? -EINVAL : r;
+}
+
+void vm_template_close(struct vm_template *t)
+{
+	fd_drop(&t->file);
+	fd_drop(&t->memory);
+	t->writable = false;
+}
