@@ -14,8 +14,10 @@
 #include "base/err.h"
 
 struct share {
-	int sock;    /* connected stream; owned by the call */
+	int sock;    /* connected stream; owned by the call of share_serve() */
 	int root_fd; /* O_PATH directory; borrowed */
+	int proc_fd; /* O_PATH root of a procfs of the caller's pid namespace; borrowed; -1: /proc is opened
+		      */
 	bool readonly;
 	/* How long the guest may believe what it was told of a name or an inode, ms: of the root's own file
 	 * system, and of what is mounted below it and others may write to. */
@@ -28,3 +30,21 @@ struct share {
  * confines itself to the calls it needs, before the first request.
  */
 must_use int share_serve(const struct share *s, struct err *err);
+
+/*
+ * The same without a transport, for one that has requests in memory (a virtqueue).  One thread, which
+ * confines itself by share_new(): it sets the thread's capabilities, working directory and filter.
+ */
+struct share_server;
+enum {
+	SHARE_DATA_MAX = 1 << 20,		   /* of a READ or a WRITE */
+	SHARE_REQUEST_MAX = SHARE_DATA_MAX + 4096, /* headers included */
+	SHARE_REPLY_MAX = SHARE_DATA_MAX + 4096,
+};
+must_use int share_new(const struct share *s, bool confine, struct share_server **ret, struct err *err);
+/* Answers one request.  `reply` has room for SHARE_REPLY_MAX bytes or fewer (a queue's); the reply's length,
+ * header included, or 0 where there is none to give. */
+size_t share_handle(struct share_server *s, const void *request, size_t len, void *reply, size_t reply_size);
+/* Nothing came for a while: lets go of files that are open for writing.  True: call again when idle. */
+bool share_idle(struct share_server *s);
+void share_free(struct share_server *s);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The share behind a stream socket: requests come one behind another, several
+ * with one read where there are so many, and each reply is one write.
+ *
+ * One thread: what a request costs is the trip from guest to host and back,
+ * not the call that is made here, and a disk that is slow holds up nobody but
+ * this guest.
+ */
+#include "vm/share/share_int.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum { IDLE_MS = 100, IN_SIZE = SHARE_REQUEST_MAX + (256 << 10) };
+
+struct channel {
+	int sock; /* owned */
+	uint8_t *in, *out;
+	size_t have, at; /* bytes in `in`; where the next request begins */
+	bool timed;	 /* it wakes up where nothing comes */
+};
+
+static void channel_close(struct channel *c)
+{
+	fd_drop(&c->sock);
+	free(c->in);
+	free(c->out);
+}
+
+static int set_timer(struct channel *c, bool on)
+{
+	struct timeval t = {.tv_usec = on ? IDLE_MS * 1000 : 0};
+	if (c->timed == on)
+		return 0;
+	c->timed = on;
+	return setsockopt(c->sock, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0 ? -errno : 0;
+}
+
+/* 1: the other side is gone. */
+static int send_reply(struct channel *c, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = send(c->sock, c->out + at, len - at, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EPIPE || errno == ECONNRESET ? 1 : -errno;
+		at += (size_t)n;
+	}
+	return 0;
+}
+
+/* All whole requests that are there.  1: the end. */
+static int answer_all(struct share_server *s, struct channel *c, struct err *err)
+{
+	struct fuse_in_header head;
+	while (c->have - c->at >= sizeof(head)) {
+		memcpy(&head, c->in + c->at, sizeof(head));
+		if (head.len < sizeof(head) || head.len > SHARE_REQUEST_MAX)
+			return err_set(err, EPROTO, "the guest's file share sent a request of %u bytes",
+				       head.len);
+		if (c->have - c->at < head.len)
+			break;
+		size_t len = share_handle(s, c->in + c->at, head.len, c->out, SHARE_REPLY_MAX);
+		c->at += head.len;
+		int r = send_reply(c, len);
+		if (r)
+			return r < 0 ? err_num(err, r, "cannot answer the guest's file share") : r;
+	}
+	memmove(c->in, c->in + c->at, c->have - c->at); /* most often nothing */
+	c->have -= c->at;
+	c->at = 0;
+	return 0;
+}
+
+static int serve(struct share_server *s, struct channel *c, struct err *err)
+{
+	for (;;) {
+		int r = set_timer(c, s->writable > 0);
+		if (r < 0)
+			return err_num(err, r, "cannot set the file share's timer");
+		ssize_t n = recv(c->sock, c->in + c->have, IN_SIZE - c->have, 0);
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			return 0;
+		if (n < 0 && errno == EAGAIN) {
+			(void)share_idle(s); /* the timer is set anew above */
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, "cannot read what the guest asks of its file share");
+		c->have += (size_t)n;
+		r = answer_all(s, c, err);
+		if (r)
+			return r < 0 ? r : 0;
+	}
+}
+
+int share_serve(const struct share *config, struct err *err)
+{
+	struct share_server *s = NULL;
+	struct channel c = {.sock = config->sock, .in = malloc(IN_SIZE), .out = malloc(SHARE_REPLY_MAX)};
+	int r = c.in && c.out ? share_new(config, true, &s, err) : err_oom(err);
+	if (r == 0)
+		r = serve(s, &c, err);
+	share_free(s);
+	channel_close(&c);
+	return r;
+}
