@@ -95,11 +95,12 @@ static int machine_memory(const struct vm_spec *s, struct err *err)
 	return fd < 0 ? err_sys(err, "cannot duplicate the machine's memory") : fd;
 }
 
+/* Shared memory, which is all that there is of size, stays out of the stream; and QEMU tells of the end. */
+static const char capabilities[] = "{\"capabilities\":[{\"capability\":\"x-ignore-shared\",\"state\":true},"
+				   "{\"capability\":\"events\",\"state\":true}]}";
+
 static int restore(struct qmp *q, const struct vm_spec *s, struct err *err)
 {
-	static const char capabilities[] =
-		"{\"capabilities\":[{\"capability\":\"x-ignore-shared\",\"state\":true},"
-		"{\"capability\":\"events\",\"state\":true}]}";
 	autofree char *uri = str_format("{\"uri\":\"fd:%d\"}", s->from->state_fd);
 
 	if (!uri)
@@ -109,7 +110,10 @@ static int restore(struct qmp *q, const struct vm_spec *s, struct err *err)
 	int r = qmp_command(q, "migrate-set-capabilities", capabilities, -1, "restore the machine", err);
 	if (r == 0)
 		r = qmp_command(q, "migrate-incoming", uri, -1, "restore the machine", err);
-	return r < 0 ? r : qmp_wait_migration(q, "restore the machine", err);
+	if (r == 0)
+		r = qmp_wait_migration(q, "restore the machine", err);
+	/* It was paused when it was saved, and comes back so. */
+	return r < 0 ? r : qmp_command(q, "cont", NULL, -1, "let the restored machine go on", err);
 }
 
 static void qemu_stop(struct vm *vm)
@@ -205,9 +209,6 @@ static int qemu_resume(struct vm *vm, struct err *err)
 
 static int qemu_save(struct vm *vm, const struct vm_snapshot *to, struct err *err)
 {
-	static const char capabilities[] =
-		"{\"capabilities\":[{\"capability\":\"x-ignore-shared\",\"state\":true},"
-		"{\"capability\":\"events\",\"state\":true}]}";
 	struct qmp *q = vm->data;
 
 	q->migration[0] = '\0';

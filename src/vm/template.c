@@ -87,6 +87,44 @@ int vm_memory_copy(int from, off_t from_at, int to, off_t to_at, uint64_t size)
 	return 0;
 }
 
+static bool is_zero(const unsigned char *p, size_t n)
+{
+	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/*
+ * The same from a mapping, once for a template: pages of zeros, which a booting kernel leaves many of where
+ * its image was unpacked, become holes, and no later machine copies them.
+ */
+static int keep_memory(int from, int to, uint64_t size)
+{
+	enum { PAGE = 4096 };
+	int r = 0;
+	unsigned char *m = mmap(NULL, size, PROT_READ, MAP_SHARED, from, 0);
+
+	if (m == MAP_FAILED)
+		return -errno;
+	for (uint64_t at = 0; r == 0 && at < size;) {
+		off_t data = lseek(from, (off_t)at, SEEK_DATA);
+		if (data < 0)
+			break; /* nothing more */
+		off_t hole = lseek(from, data, SEEK_HOLE);
+		/* Not beyond: to look at a hole fills it. */
+		uint64_t stop = hole < 0 ? size : MIN_OF((uint64_t)hole, size), start = (uint64_t)data, end;
+		while (start < stop && is_zero(m + start, PAGE))
+			start += PAGE;
+		for (end = start; end < stop && end - start < (1 << 20) && !is_zero(m + end, PAGE);)
+			end += PAGE;
+		for (at = start; r == 0 && at < end;) {
+			ssize_t n = pwrite(to, m + at, end - at, MEMORY_AT + (off_t)at);
+			r = n < 0 && errno != EINTR ? -errno : 0;
+			at += n > 0 ? (uint64_t)n : 0;
+		}
+	}
+	(void)munmap(m, size); /* ours */
+	return r;
+}
+
 /* ---- The key ---- */
 
 static int put_file(struct str *key, const char *what, int fd, struct err *err)
@@ -276,7 +314,7 @@ static int write_file(struct vm_template *t, struct vm *vm, const struct vm_spec
 	int r = vm->driver->save(vm, &to, err);
 	if (r < 0)
 		return r;
-	r = vm_memory_copy(t->memory, 0, t->file, MEMORY_AT, s->memory);
+	r = keep_memory(t->memory, t->file, s->memory);
 	if (r < 0)
 		return err_num(err, r, "cannot write template %s", t->name);
 	if (fstat(t->file, &st) < 0)

@@ -113,10 +113,11 @@ static int relay(struct drive *d, struct vm_template *t, struct vm *vm, struct e
 				return 0;
 			if (!ready) {
 				say(d, "ready");
-				int r = t->writable ? vm_template_save(t, vm, &d->spec, err) : 0;
+				bool kept = t->writable;
+				int r = vm_template_save(t, vm, &d->spec, err);
 				if (r < 0)
 					return r;
-				if (t->writable)
+				if (kept)
 					say(d, "template saved");
 				p[1].fd = 0;
 			}

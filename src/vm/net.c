@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Theory of operation.
+ *
+ *	network --- eth0 | ingress -> vmtap0 ... hypervisor, guest's eth0
+ *	                 | vmtap0's ingress -> eth0
+ *
+ * A packet that comes in on eth0 is taken at its ingress, before any protocol
+ * of the host's kernel sees it, and sent out on the tap; and back.  That is
+ * why the interface can keep its addresses: the host's stack in this
+ * namespace never hears a question, so it answers none, and a keeper that is
+ * killed leaves the namespace of a pod, which others own, as it found it; the
+ * next one, or a plug-in that checks, reads the same addresses again.  The
+ * price is that processes of the host in this namespace reach nobody.
+ *
+ * The tap is no host: it gets no IPv6 address, so that nothing of the host's
+ * stack is sent into the guest.  It lives as long as its descriptor.
+ *
+ * With IFF_VNET_HDR packets keep their offloads across tap and guest: large
+ * ones are not cut, checksums not computed.  The driver negotiates what its
+ * guest takes; where it takes nothing, the kernel cuts before the tap.
+ */
+#include "base/fd.h"
+#include "base/str.h"
+#include "vm/net_int.h"
+
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+void vm_card_mac(size_t i, unsigned char ret[static 6])
+{
+	static const unsigned char base[6] = {0x52, 0x54, 0x00, 0xc0, 0xff, 0x00};
+
+	memcpy(ret, base, sizeof(base));
+	ret[5] = (unsigned char)i;
+}
+
+/* A tap in this namespace; `name` is what the kernel called it. */
+static int new_tap(int tun_fd, int proc_fd, char name[static IFNAMSIZ], struct err *err)
+{
+	struct ifreq q = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, .ifr_name = NET_TAP_PREFIX "%d"};
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "self/fd/%d", tun_fd); /* fits */
+	autoclose int fd = tun_fd < 0 ? -1 : openat(proc_fd, path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (tun_fd < 0)
+		return err_set(err, ENODEV,
+			       "the container has a network, and /dev/net/tun is not there for it; type "
+			       "`modprobe tun`");
+	if (fd < 0)
+		return err_sys(err, "cannot open /dev/net/tun in the container's network namespace");
+	if (ioctl(fd, TUNSETIFF, &q) < 0)
+		return err_sys(err, "cannot make a tap in the container's network namespace");
+	memcpy(name, q.ifr_name, IFNAMSIZ);
+	name[IFNAMSIZ - 1] = '\0';
+	return take_fd(&fd);
+}
+
+/* No IPv6 address, the interface's MTU, up. */
+static int settle_tap(struct nl_channel *c, int index, uint32_t mtu)
+{
+	struct ifinfomsg i = {.ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP};
+	/* IFLA_AF_SPEC { AF_INET6 { IFLA_INET6_ADDR_GEN_MODE } } */
+	struct {
+		struct rtattr inet6, mode;
+		unsigned char none, pad[3];
+	} spec = {.inet6 = {.rta_type = AF_INET6, .rta_len = sizeof(struct rtattr) * 2 + 4},
+		  .mode = {.rta_type = IFLA_INET6_ADDR_GEN_MODE, .rta_len = sizeof(struct rtattr) + 1},
+		  .none = IN6_ADDR_GEN_MODE_NONE};
+	struct ifinfomsg same = {.ifi_index = index};
+	struct nl_request q;
+
+	nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &same, sizeof(same));
+	nl_put(&q, IFLA_AF_SPEC, &spec, sizeof(spec));
+	ignore_result(nl_ask(c, &q, NULL, NULL) < 0); /* without IPv6 there is nothing to keep away */
+	nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+	nl_put(&q, IFLA_MTU, &mtu, sizeof(mtu));
+	return nl_ask(c, &q, NULL, NULL);
+}
+
+static int take_link(void *data, const struct nl_message *m)
+{
+	return nl_parse_link(m, data);
+}
+
+static int link_index(struct nl_channel *c, const char *name)
+{
+	struct ifinfomsg i = {0};
+	struct nl_link link = {0};
+	struct nl_request q;
+
+	nl_begin(&q, RTM_GETLINK, NLM_F_ACK, &i, sizeof(i));
+	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+	int r = nl_ask(c, &q, take_link, &link);
+	return r < 0 ? r : link.index;
+}
+
+/* An interface that the engine left down gets no packet. */
+static int set_up(struct nl_channel *c, int index)
+{
+	struct ifinfomsg i = {.ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP};
+	struct nl_request q;
+
+	nl_begin(&q, RTM_NEWLINK, NLM_F_ACK, &i, sizeof(i));
+	return nl_ask(c, &q, NULL, NULL);
+}
+
+static int plug(struct nl_channel *c, int tun_fd, int proc_fd, const struct net_interface *n,
+		struct vm_nic *ret, struct err *err)
+{
+	char name[IFNAMSIZ];
+
+	autoclose int tap = new_tap(tun_fd, proc_fd, name, err);
+	if (tap < 0)
+		return tap;
+	int index = link_index(c, name);
+	int r = index < 0 ? index : settle_tap(c, index, n->mtu);
+	if (r == 0)
+		r = set_up(c, n->index);
+	if (r == 0)
+		r = net_redirect(c, n->index, index);
+	if (r == 0)
+		r = net_redirect(c, index, n->index);
+	if (r < 0)
+		return err_num(err, r, "cannot join interface %s to the machine's card", n->name);
+	ret->tap_fd = take_fd(&tap);
+	ret->mtu = n->mtu;
+	return 0;
+}
+
+int vm_net_open(int tun_fd, int proc_fd, struct vm_net *ret, struct err *err)
+{
+	autofree unsigned char *buf = malloc(NL_REPLY_MAX);
+	autofree struct net_view *view = calloc(1, sizeof(*view));
+	struct vm_net net = {0};
+	autoclose int fd = nl_open();
+
+	if (!buf || !view)
+		return err_oom(err);
+	if (fd < 0)
+		return err_num(err, fd, "cannot make a netlink socket");
+	struct nl_channel c = {.fd = fd, .buf = buf};
+	int r = net_view_read(&c, view, err);
+	for (size_t i = 0; r == 0 && i < view->n; i++) {
+		vm_card_mac(i, net.nics[i].mac);
+		r = plug(&c, tun_fd, proc_fd, &view->interfaces[i], &net.nics[i], err);
+		net.n += r == 0;
+	}
+	if (r == 0) {
+		net.json = net_view_json(view);
+		r = net.json ? 0 : err_oom(err);
+	}
+	if (r < 0) {
+		vm_net_close(&net);
+		return r;
+	}
+	*ret = net;
+	return 0;
+}
+
+void vm_net_close(struct vm_net *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		fd_drop(&n->nics[i].tap_fd);
+	n->n = 0;
+	free(n->json);
+	n->json = NULL;
+}
