@@ -93,6 +93,8 @@ static void answer_failure(struct agent *a, const struct job *j, int code, const
 
 	(void)err_set(&err, code < 0 ? -code : EIO, "%s", text);
 	channel_reply(a, j->id, -err.code, &err);
+	if (j->type == GUEST_RUN)
+		a->main_id = 0; /* there is no container: another may be tried */
 	if (j->live)
 		live_forget(a, j->live);
 }
@@ -191,7 +193,7 @@ bool job_collect(struct agent *a)
 void job_start(struct agent *a, job_body *body, const struct job_order *o, struct live *live)
 {
 	struct job *j = calloc(1, sizeof(*j));
-	struct job none = {.id = o->frame->id, .live = live};
+	struct job none = {.id = o->frame->id, .type = o->frame->type, .live = live};
 	struct err err = {0};
 	int s[2] = {-1, -1};
 	pid_t pid = -1;

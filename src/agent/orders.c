@@ -130,9 +130,10 @@ static int take_run(struct agent *a, const struct guest_frame *f, const void *pa
 {
 	if (a->main_id)
 		return err_set(err, EBUSY, "a virtual machine runs one container");
+	a->main_id = f->process; /* until it fails */
 	int r = start_process(a, f, payload, job_run, err);
-	if (r == LATER)
-		a->main_id = f->process;
+	if (r < 0)
+		a->main_id = 0;
 	return r;
 }
 
