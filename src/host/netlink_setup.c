@@ -6,9 +6,7 @@
 #include "host/netlink_int.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <net/if.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -55,26 +53,26 @@ static int card_request(unsigned long request, struct ifreq *r, const char *name
 	return fd < 0 || ioctl(fd, request, r) < 0 ? -errno : 0;
 }
 
+/* Not by sysfs, which shows the network namespace of whoever mounted it. */
 int net_card_find(const char *mac, char ret_name[static 16], struct err *err)
 {
-	DIR *d = opendir("/sys/class/net");
-	const struct dirent *e;
+	unsigned char wanted[6];
+	int end = 0;
+	int n = sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &wanted[0], &wanted[1], &wanted[2],
+		       &wanted[3], &wanted[4], &wanted[5], &end);
+	struct if_nameindex *all = n == 6 && !mac[end] ? if_nameindex() : NULL;
 	int r = -ENODEV;
 
-	while (d && r == -ENODEV && (e = readdir(d))) {
-		char path[320], text[32];
-		(void)snprintf(path, sizeof(path), "/sys/class/net/%s/address", e->d_name); /* fits */
-		autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-		text[n > 0 ? n : 0] = '\0';
-		text[strcspn(text, "\n")] = '\0';
-		if (strcasecmp(text, mac) != 0 || strlen(e->d_name) >= IFNAMSIZ)
+	for (const struct if_nameindex *i = all; r < 0 && i && i->if_name; i++) {
+		struct ifreq q = {0};
+		if (card_request(SIOCGIFHWADDR, &q, i->if_name) < 0 ||
+		    memcmp(wanted, q.ifr_hwaddr.sa_data, sizeof(wanted)) != 0)
 			continue;
-		memcpy(ret_name, e->d_name, strlen(e->d_name) + 1);
+		memcpy(ret_name, q.ifr_name, 16);
 		r = 0;
 	}
-	if (d)
-		(void)closedir(d); /* read only */
+	if (all)
+		if_freenameindex(all);
 	return r < 0 ? err_set(err, ENODEV, "there is no network card with the address \"%s\"", mac) : 0;
 }
 

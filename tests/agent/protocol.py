@@ -37,7 +37,7 @@ class Keeper:
     def __init__(self, sock):
         self.sock, self.buf, self.serial = sock, b"", 0
         self.ready, self.stingy = None, False
-        self.replies, self.output, self.ended, self.status = {}, collections.defaultdict(bytes), set(), {}
+        self.replies, self.output, self.ended, self.status = {}, collections.defaultdict(bytearray), set(), {}
         self.room = collections.defaultdict(lambda: WINDOW)
         self.ooms, self.order = [], []
 
