@@ -275,7 +275,11 @@ void keeper_begin(struct keeper *k)
 	if (r == 0)
 		r = drop_rights(k, &err);
 	if (r < 0) {
+		char last[CONSOLE_IN_MESSAGE];
 		console_drain(&k->hypervisor_log);
+		console_last(&k->hypervisor_log, last, sizeof(last));
+		if (last[0])
+			(void)err_set(&err, err.code, "%.400s: %s", err.msg, last); /* told below */
 		keeper_fail(k, &err);
 		return;
 	}

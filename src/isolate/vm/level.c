@@ -53,14 +53,25 @@ static int vm_probe(struct err *err)
 	return isolate_carrier->probe(err);
 }
 
+/* Some hosts emulate what they call KVM, many times slower than QEMU emulates the whole machine. */
+static bool is_virtualizing(void)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+
+	if (file_read_at(AT_FDCWD, "/proc/cpuinfo", 1 << 22, &text, &len) < 0)
+		return false;
+	return strstr(text, " vmx ") || strstr(text, " svm ");
+}
+
 /* What is there but does not work, or is not for us, is as good as not there: then the guest is emulated. */
-static int open_kvm(void)
+static int open_kvm(bool insist)
 {
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0 || ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return -1;
-	return take_fd(&fd);
+	return insist || is_virtualizing() ? take_fd(&fd) : -1;
 }
 
 static int add_files(struct supervised *l, struct err *err)
@@ -75,9 +86,12 @@ static int add_files(struct supervised *l, struct err *err)
 	if (r < 0) {
 		(void)close(initramfs);
 		return r;
-	}
-	r = supervised_add_fd(l, "initramfs", initramfs, err);
-	return r < 0 ? r : supervised_add_fd(l, "kvm", open_kvm(), err);
+	bool insist = streq(settings->accelerator, "kvm");
+	int kvm = open_kvm(insist);
+	if (kvm < 0 && insist)
+		return err_set(err, ENODEV,
+			       "coffer.toml wants vm.accelerator = \"kvm\", and /dev/kvm cannot be used");
+	return supervised_add_fd(l, "kvm", kvm, err);
 }
 
 /* The hypervisor's jail is made in the container's namespaces, where the host's /usr is not to be found. */
