@@ -8,6 +8,7 @@
 #include "front/cli/cli.h"
 #include "front/cli/complete.h"
 #include "front/cli/images.h"
+#include "isolate/vm/guest_files.h"
 
 static const char bash_script[] =
 	"# SPDX-License-Identifier: Apache-2.0\n"
@@ -142,6 +143,18 @@ static void put_volumes(struct names *n, struct engine *e)
 	engine_volume_list_free(&list);
 }
 
+static void put_guest_kernels(struct names *n)
+{
+	struct err ignored = {0};
+	struct guest_kernels all = {0};
+
+	if (guest_kernels_list(&all, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < all.n; i++)
+		put_word(n, all.v[i].name, all.v[i].release);
+	guest_kernels_free(&all);
+}
+
 static void put_spec(struct call *call, struct names *n, const char *spec)
 {
 	static const char signals[] = "HUP INT QUIT KILL USR1 USR2 TERM CONT STOP WINCH";
@@ -152,6 +165,10 @@ static void put_spec(struct call *call, struct names *n, const char *spec)
 		const char *p = *spec == '@' ? signals : spec;
 		for (; *p; p += strcspn(p, " "), p += *p == ' ')
 			put_word(n, memory_text_n(&call->memory, p, strcspn(p, " ")), "");
+		return;
+	}
+	if (streq(spec, "@vm-kernel")) {
+		put_guest_kernels(n);
 		return;
 	}
 	call->cli->globals = n->c->globals;

@@ -38,6 +38,7 @@ static int look_around(struct call *call, struct findings *f, struct err *err)
 	probe_mounts(f);
 	probe_network(f);
 	probe_programs(f);
+	probe_vm(f);
 	return 0;
 }
 
@@ -180,6 +181,27 @@ static struct value *security_options(struct json_doc *m)
 	return list;
 }
 
+/* What level vm would run on, of the findings on it. */
+static void put_vm(struct json_doc *m, struct value *v, const struct findings *found)
+{
+	static const struct {
+		const char *finding, *member;
+	} members[] = {{"accelerator", "VmAccelerator"}, {"guest kernel", "VmKernel"}};
+	struct value *hypervisors = value_new(m, VALUE_LIST);
+
+	for (size_t i = 0; i < found->list.n; i++) {
+		const struct finding *x = &found->list.v[i];
+		if (!streq(x->topic, "Virtual machines"))
+			continue;
+		if (x->state == FINDING_OK && (streq(x->name, "qemu") || streq(x->name, "coffer-vmm")))
+			value_add(hypervisors, NULL, value_string(m, x->name));
+		for (size_t k = 0; k < ARRAY_LEN(members); k++)
+			if (streq(x->name, members[k].finding))
+				value_put(m, v, members[k].member, x->text);
+	}
+	value_add(v, "VmHypervisors", hypervisors);
+}
+
 static int info_value(struct call *call, const struct findings *found, struct value **ret, struct err *err)
 {
 	struct json_doc *m = &call->memory;
@@ -226,6 +248,7 @@ static int info_value(struct call *call, const struct findings *found, struct va
 	value_put(m, v, "StateDir", cli_run_root(call->cli));
 	value_put(m, v, "ConfigFile", c->path ? c->path : "");
 	value_add(v, "Rootless", value_bool(m, geteuid() != 0));
+	put_vm(m, v, found);
 	value_add(v, "Checks", findings_value(found));
 	*ret = v;
 	return v ? 0 : err_oom(err);
@@ -249,6 +272,9 @@ static void info_text(struct str *out, const struct value *v)
 		     {"CgroupVersion", "Cgroup Version"},
 		     {"IsolationLevels", "Isolation Levels"},
 		     {"DefaultIsolation", "Default Isolation"},
+		     {"VmHypervisors", "Hypervisors"},
+		     {"VmAccelerator", " Accelerator"},
+		     {"VmKernel", " Guest Kernel"},
 		     {"SecurityOptions", "Security Options"},
 		     {"KernelVersion", "Kernel Version"},
 		     {"OperatingSystem", "Operating System"},

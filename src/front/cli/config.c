@@ -93,6 +93,7 @@ static const struct json_field config_fields[] = {
 	F_OBJECT(struct config, registries, "registries", struct config_registries, &registries_table,
 		 .present = JSON_PRESENT(struct config, registries.set)),
 	F_OBJECT(struct config, formats, "formats", struct config_formats, &formats_table),
+	F_OBJECT(struct config, vm, "vm", struct vm_settings, &vm_settings_table),
 };
 static const struct json_table config_table = JSON_TABLE(struct config, config_fields);
 
@@ -111,6 +112,11 @@ static int check_config(const struct config *c, const char *where, struct err *e
 		r = absolute(where, "engine.state", c->state, err);
 	if (r == 0)
 		r = absolute(where, "registries.certs_dir", c->registries.certs_dir, err);
+	if (r == 0) {
+		/* The runtime reads [vm] itself (isolate/vm/settings.h): here it is only held to be right. */
+		struct vm_settings vm = c->vm;
+		r = vm_settings_complete(&vm, where ? where : "coffer.toml", err);
+	}
 	for (size_t i = 0; r == 0 && i < c->registries.hosts.n; i++) {
 		const struct config_host *h = &c->registries.hosts.v[i];
 		const char *const paths[] = {h->ca_file, h->ca_dir, h->client_cert, h->client_key};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/json_write.h"
+#include "isolate/vm/settings.h"
 #include "oci/config.h"
 
 struct config_host {
@@ -48,6 +49,7 @@ struct config {
 	struct config_network network;
 	struct config_registries registries;
 	struct config_formats formats;
+	struct vm_settings vm; /* as written; the runtime reads the file itself */
 };
 
 /* `path` NULL: the usual place, where it need not be.  -> config_free() */

@@ -32,3 +32,4 @@ void probe_kernel(struct findings *f);
 void probe_mounts(struct findings *f);
 void probe_network(struct findings *f);
 void probe_programs(struct findings *f);
+void probe_vm(struct findings *f);

@@ -82,6 +82,9 @@ int cli_config(struct call *call, const struct config **ret, struct err *err)
 		if (r < 0)
 			return r;
 		cli->config_loaded = true;
+		/* Level vm reads its own table of the file, here and in programs that are started. */
+		if (cli->globals.config && setenv("COFFER_CONFIG", cli->globals.config, 1) < 0)
+			return err_sys(err, "cannot hand the configuration on");
 	}
 	*ret = &cli->config;
 	return 0;
