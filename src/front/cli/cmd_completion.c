@@ -8,7 +8,7 @@
 #include "front/cli/cli.h"
 #include "front/cli/complete.h"
 #include "front/cli/images.h"
-#include "isolate/vm/guest_files.h"
+#include "isolate/machine.h"
 
 static const char bash_script[] =
 	"# SPDX-License-Identifier: Apache-2.0\n"

@@ -38,7 +38,7 @@ static int look_around(struct call *call, struct findings *f, struct err *err)
 	probe_mounts(f);
 	probe_network(f);
 	probe_programs(f);
-	probe_vm(f);
+	probe_vm(f, c->vm.kernel);
 	return 0;
 }
 

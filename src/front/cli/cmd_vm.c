@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "host/helper.h"
-#include "isolate/vm/guest_files.h"
+#include "isolate/machine.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -47,7 +47,7 @@ struct script {
 	size_t n;
 };
 
-static void add(struct script *s, const char *flag, const char *value)
+static void add_words(struct script *s, const char *flag, const char *value)
 {
 	if (flag)
 		s->argv[s->n++] = flag;
@@ -56,7 +56,7 @@ static void add(struct script *s, const char *flag, const char *value)
 }
 
 /* The child: the script dies with us, and what it has begun is removed by the next one. */
-static _Noreturn void run_child(pid_t parent, const char *path, const struct script *s)
+static _Noreturn void become_script(pid_t parent, const char *path, const struct script *s)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
 		_exit(125);
@@ -80,7 +80,7 @@ static int run_script(struct call *call, struct script *s, struct err *err)
 	if (pid < 0)
 		return err_sys(err, "cannot start \"%s\"", path);
 	if (pid == 0)
-		run_child(self, path, s);
+		become_script(self, path, s);
 	int status = proc_wait(pid);
 	if (status < 0)
 		return err_num(err, status, "cannot wait for \"%s\"", path);
@@ -99,12 +99,12 @@ static int run_build_kernel(struct call *call, struct err *err)
 	if (f->jobs < 0)
 		return cli_misused(call, err, "invalid --jobs %d", f->jobs);
 	(void)snprintf(jobs, sizeof(jobs), "%d", f->jobs); /* fits */
-	add(&s, f->install ? "--install" : NULL, NULL);
-	add(&s, f->again ? "--again" : NULL, NULL);
+	add_words(&s, f->install ? "--install" : NULL, NULL);
+	add_words(&s, f->again ? "--again" : NULL, NULL);
 	if (f->jobs)
-		add(&s, "--jobs", jobs);
+		add_words(&s, "--jobs", jobs);
 	if (f->source)
-		add(&s, "--source", f->source);
+		add_words(&s, "--source", f->source);
 	return run_script(call, &s, err);
 }
 
@@ -113,9 +113,9 @@ static int run_fetch_kernel(struct call *call, struct err *err)
 	const struct vm_flags *f = call->options;
 	struct script s = {.argv = {NULL, "fetch", NULL}, .n = 3};
 
-	add(&s, f->again ? "--again" : NULL, NULL);
+	add_words(&s, f->again ? "--again" : NULL, NULL);
 	if (f->arch)
-		add(&s, "--arch", f->arch);
+		add_words(&s, "--arch", f->arch);
 	return run_script(call, &s, err);
 }
 
@@ -176,7 +176,7 @@ static struct value *kernel_row(struct json_doc *m, const struct guest_kernel *k
 	return v;
 }
 
-static int run_ls(struct call *call, struct err *err)
+static int run_vm_ls(struct call *call, struct err *err)
 {
 	const struct vm_flags *f = call->options;
 	const struct config *c;
@@ -218,7 +218,7 @@ static int remove_kernel(const struct guest_kernel *k, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot remove \"%s\"", gone) : 0;
 }
 
-static int run_rm(struct call *call, struct err *err)
+static int run_vm_rm(struct call *call, struct err *err)
 {
 	struct guest_kernels all = {0};
 	int r = guest_kernels_list(&all, err);
@@ -286,7 +286,7 @@ const struct command command_vm_ls = {
 	.options = {OPT_TABLE(ls_options)},
 	VM_SIZE,
 	.max_args = 0,
-	.run = run_ls,
+	.run = run_vm_ls,
 };
 const struct command command_vm_rm = {
 	.name = "rm",
@@ -298,5 +298,5 @@ const struct command command_vm_rm = {
 	.min_args = 1,
 	.max_args = -1,
 	.words = "@vm-kernel",
-	.run = run_rm,
+	.run = run_vm_rm,
 };

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/json_write.h"
-#include "isolate/vm/settings.h"
+#include "isolate/machine.h"
 #include "oci/config.h"
 
 struct config_host {

@@ -32,4 +32,5 @@ void probe_kernel(struct findings *f);
 void probe_mounts(struct findings *f);
 void probe_network(struct findings *f);
 void probe_programs(struct findings *f);
-void probe_vm(struct findings *f);
+/* `kernel`: that of coffer.toml, or NULL. */
+void probe_vm(struct findings *f, const char *kernel);

@@ -3,8 +3,7 @@
 #include "front/cli/doctor.h"
 
 #include "host/helper.h"
-#include "isolate/vm/guest_files.h"
-#include "isolate/vm/kvm_probe.h"
+#include "isolate/machine.h"
 
 #include <sys/utsname.h>
 
@@ -57,19 +56,14 @@ static void probe_accelerator(struct findings *f, const struct kvm_answer *kvm)
 		    kvm->why, words[kvm->kind].then);
 }
 
-static void probe_guest_kernel(struct findings *f)
+static void probe_guest_kernel(struct findings *f, const char *kernel)
 {
 	struct guest_kernels all = {0};
-	struct vm_settings s;
 	struct err err = {0};
 
-	if (vm_settings_load(&s, &err) < 0) {
-		finding_add(f, topic, "settings", FINDING_LACK, "mend the table [vm]", "%s", err.msg);
-		return;
-	}
-	if (s.kernel)
-		finding_add(f, topic, "guest kernel", access(s.kernel, R_OK) == 0 ? FINDING_OK : FINDING_LACK,
-			    "give vm.kernel a file that can be read", "%s, of coffer.toml", s.kernel);
+	if (kernel)
+		finding_add(f, topic, "guest kernel", access(kernel, R_OK) == 0 ? FINDING_OK : FINDING_LACK,
+			    "give vm.kernel a file that can be read", "%s, of coffer.toml", kernel);
 	else if (guest_kernels_list(&all, &err) < 0)
 		finding_add(f, topic, "guest kernel", FINDING_NOTE, NULL, "%s", err.msg);
 	else if (!all.n)
@@ -80,15 +74,14 @@ static void probe_guest_kernel(struct findings *f)
 		finding_add(f, topic, "guest kernel", FINDING_OK, NULL, "%s (%s)", all.v[0].name,
 			    all.v[0].release);
 	guest_kernels_free(&all);
-	vm_settings_free(&s);
 }
 
-void probe_vm(struct findings *f)
+void probe_vm(struct findings *f, const char *kernel)
 {
 	struct kvm_answer kvm;
 
 	kvm_probe(&kvm, NULL);
 	probe_hypervisors(f, &kvm);
 	probe_accelerator(f, &kvm);
-	probe_guest_kernel(f);
+	probe_guest_kernel(f, kernel);
 }

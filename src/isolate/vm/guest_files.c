@@ -23,22 +23,22 @@ enum {
 
 /* ---- where ---- */
 
-struct places {
+struct folders {
 	char *v[2];
 	size_t n;
 };
 
-static void places_free(struct places *p)
+static void drop_folders(struct folders *p)
 {
 	for (size_t i = 0; i < ARRAY_LEN(p->v); i++)
 		free(p->v[i]);
 }
 
-static void find_places(struct places *ret)
+static void find_folders(struct folders *ret)
 {
 	const char *set = secure_getenv("COFFER_VM_DIR"), *data = secure_getenv("XDG_DATA_HOME"),
 		   *home = secure_getenv("HOME");
-	struct places p = {0};
+	struct folders p = {0};
 
 	if (set && *set == '/') {
 		p.v[p.n++] = strdup(set);
@@ -54,12 +54,12 @@ static void find_places(struct places *ret)
 
 char *guest_kernels_dir(void)
 {
-	struct places p;
+	struct folders p;
 
-	find_places(&p);
+	find_folders(&p);
 	char *first = p.v[0];
 	p.v[0] = NULL;
-	places_free(&p);
+	drop_folders(&p);
 	return first;
 }
 
@@ -189,13 +189,13 @@ static int newest_first(const void *a, const void *b)
 int guest_kernels_list(struct guest_kernels *ret, struct err *err)
 {
 	struct guest_kernels all = {0};
-	struct places p;
+	struct folders p;
 	int r = 0;
 
-	find_places(&p);
+	find_folders(&p);
 	for (size_t i = 0; r == 0 && i < p.n; i++)
 		r = p.v[i] ? list_place(p.v[i], &all, err) : err_oom(err);
-	places_free(&p);
+	drop_folders(&p);
 	if (r < 0) {
 		guest_kernels_free(&all);
 		return r;

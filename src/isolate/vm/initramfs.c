@@ -24,7 +24,7 @@ struct archive {
 	struct err *err;
 };
 
-static int put_bytes(struct archive *a, const void *data, size_t len)
+static int put_padded(struct archive *a, const void *data, size_t len)
 {
 	static const char zeros[BLOCK];
 	int r = len ? fd_write_all(a->fd, data, len) : 0;
@@ -35,7 +35,7 @@ static int put_bytes(struct archive *a, const void *data, size_t len)
 }
 
 /* Always the same bytes for the same content: no times, no owners, inodes counted. */
-static int put(struct archive *a, const struct entry *e)
+static int put_entry(struct archive *a, const struct entry *e)
 {
 	struct str head autostr = {0};
 
@@ -46,8 +46,8 @@ static int put(struct archive *a, const struct entry *e)
 	str_put_n(&head, "", 1);
 	if (head.failed)
 		return err_oom(a->err);
-	int r = put_bytes(a, head.s, head.len);
-	return r < 0 ? r : put_bytes(a, e->data, e->len);
+	int r = put_padded(a, head.s, head.len);
+	return r < 0 ? r : put_padded(a, e->data, e->len);
 }
 
 /* A regular file of the host's, whole. */
@@ -65,8 +65,9 @@ static int put_file(struct archive *a, const char *name, mode_t mode, int fd, si
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(a->err, "cannot map \"%s\" for the guest's initramfs", name);
-	int r = put(a, &(struct entry){
-			       .name = name, .mode = S_IFREG | mode, .data = map, .len = (size_t)st.st_size});
+	int r = put_entry(
+		a, &(struct entry){
+			   .name = name, .mode = S_IFREG | mode, .data = map, .len = (size_t)st.st_size});
 	(void)munmap(map, (size_t)st.st_size); /* ours */
 	return r;
 }
@@ -97,9 +98,10 @@ static int put_modules(struct archive *a, int dir_fd)
 		return 0;
 	if (r < 0)
 		return err_num(a->err, r, "cannot read modules.list of the guest's kernel");
-	r = put(a,
-		&(struct entry){
-			.name = "lib/modules/coffer.list", .mode = S_IFREG | 0644, .data = list, .len = len});
+	r = put_entry(a, &(struct entry){.name = "lib/modules/coffer.list",
+					 .mode = S_IFREG | 0644,
+					 .data = list,
+					 .len = len});
 	if (r < 0 || !len)
 		return r;
 	modules = openat(dir_fd, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -123,12 +125,12 @@ int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++)
-		r = put(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
+		r = put_entry(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(nodes); i++)
-		r = put(&a, &nodes[i]);
+		r = put_entry(&a, &nodes[i]);
 	if (r == 0)
 		r = put_file(&a, "init", 0755, agent_fd, AGENT_MAX);
 	if (r == 0 && dir_fd >= 0)
 		r = put_modules(&a, dir_fd);
-	return r < 0 ? r : put(&a, &(struct entry){.name = "TRAILER!!!"});
+	return r < 0 ? r : put_entry(&a, &(struct entry){.name = "TRAILER!!!"});
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "isolate/vm/kvm_probe.h"
+#include "isolate/machine.h"
 
 #include "base/fd.h"
 
@@ -33,7 +33,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
-static bool set_up(struct trial *t)
+static bool make_machine(struct trial *t)
 {
 	/* mov $ROUNDS,%ecx; 1: dec %ecx; jnz 1b; hlt; in 16-bit code, as a processor starts. */
 	static const unsigned char code[] = {0x66, 0xb9, ROUNDS & 0xff, ROUNDS >> 8, 0,	  0,
@@ -70,7 +70,7 @@ static bool set_up(struct trial *t)
 	return ioctl(t->vcpu, KVM_SET_SREGS, &sregs) == 0 && ioctl(t->vcpu, KVM_SET_REGS, &regs) == 0;
 }
 
-static void tear_down(struct trial *t)
+static void end_machine(struct trial *t)
 {
 	if (t->run != MAP_FAILED)
 		(void)munmap(t->run, t->run_len); /* ours */
@@ -107,7 +107,7 @@ void kvm_probe(struct kvm_answer *ret, int *ret_fd)
 	if (ret_fd)
 		*ret_fd = -1;
 	/* The first run makes page tables; only the better one counts. */
-	bool good = kvm >= 0 && set_up(&t) && count_down(&t, &first);
+	bool good = kvm >= 0 && make_machine(&t) && count_down(&t, &first);
 	ns = first;
 	if (good && first / ((uint64_t)2 * ROUNDS) >= REAL_NS) {
 		struct kvm_regs again = {.rip = CODE_AT, .rflags = 2};
@@ -116,7 +116,7 @@ void kvm_probe(struct kvm_answer *ret, int *ret_fd)
 			ns = second;
 	}
 	int why = errno;
-	tear_down(&t);
+	end_machine(&t);
 	if (!good) {
 		(void)snprintf(ret->why, sizeof(ret->why), "/dev/kvm: %s: %s", t.step,
 			       err_text(why)); /* fits */

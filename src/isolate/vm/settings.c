@@ -66,7 +66,7 @@ static uint64_t parse_memory(const char *text)
 	return 0;
 }
 
-static int absolute(const char *where, const char *key, const char *path, struct err *err)
+static int check_absolute(const char *where, const char *key, const char *path, struct err *err)
 {
 	if (!path || *path == '/')
 		return 0;
@@ -75,10 +75,10 @@ static int absolute(const char *where, const char *key, const char *path, struct
 
 int vm_settings_complete(struct vm_settings *s, const char *where, struct err *err)
 {
-	int r = absolute(where, "kernel", s->kernel, err);
+	int r = check_absolute(where, "kernel", s->kernel, err);
 
 	if (r == 0)
-		r = absolute(where, "initramfs", s->initramfs, err);
+		r = check_absolute(where, "initramfs", s->initramfs, err);
 	if (r < 0)
 		return r;
 	s->memory_bytes = s->memory ? parse_memory(s->memory) : (uint64_t)MEMORY_USUAL * MIB;

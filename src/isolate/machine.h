@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What people ask about level `vm` without starting a container: its settings,
+ * the kernels that there are, and what the processor does for it.
+ */
+#pragma once
+
+#include "base/json.h"
+
+/* ---- the table [vm] of coffer.toml; docs/coffer.toml describes each key ---- */
+
+struct vm_settings {
+	struct json_doc memory_of;	/* owns the texts */
+	const char *kernel, *initramfs; /* absolute; NULL: of the newest kernel that is installed */
+	const char *hypervisor;		/* "auto", "qemu", "vmm" */
+	const char *accelerator;	/* "auto", "kvm", "tcg" */
+	const char *memory;		/* as written: "512m" */
+	uint64_t memory_bytes;		/* whole MiB */
+	uint32_t vcpus;			/* 1..64 */
+	uint32_t start_timeout;		/* seconds until the agent must be ready */
+	uint32_t share_cache_ms; /* how long the guest may believe names and attributes; 0 = not at all */
+};
+
+/* Of struct vm_settings, for the command line's own reading of the file. */
+extern const struct json_table vm_settings_table;
+
+/* Fills what is not set, and refuses what makes no sense.  `where` names the file. */
+must_use int vm_settings_complete(struct vm_settings *s, const char *where, struct err *err);
+/*
+ * ---- kernels ----
+ *
+ * The kernel that a virtual machine boots, and its initramfs.
+ *
+ * `coffer vm build-kernel` and `fetch-kernel` make a directory a kernel:
+ *
+ *	/var/lib/coffer/vm/NAME/	(COFFER_VM_DIR; root's, else the user's own first)
+ *		kernel			an ELF vmlinux with a PVH note, or a bzImage
+ *		modules.list		names of modules in the order of loading; may be empty
+ *		modules/NAME		what they are
+ *		info.json		written last: a directory without it is none
+ *		initramfs-ID		made here when first needed, ID of the agent in it
+ *
+ * The initramfs is the agent of this very installation as /init, and the
+ * modules.  It is made again when the agent has changed, so that agent and
+ * keeper are of one version always.
+ */
+
+enum guest_devices {
+	GUEST_DEVICES_CMDLINE, /* the kernel takes virtio_mmio.device=… */
+	GUEST_DEVICES_ACPI,    /* it finds virtio-mmio devices by ACPI alone */
+};
+
+struct guest_kernel {
+	char *name;		/* of the directory; owned */
+	char *dir;		/* owned */
+	char *source, *release; /* "linux-source-6.12 6.12.117-1", "6.12.117-coffer"; owned */
+	enum guest_devices devices;
+	int64_t made;	/* seconds since 1970 */
+	uint64_t bytes; /* of the kernel */
+};
+struct guest_kernels {
+	struct guest_kernel *v; /* the newest first */
+	size_t n;
+};
+/* Every good one.  None, or no directory at all: n = 0 and no error. */
+must_use int guest_kernels_list(struct guest_kernels *ret, struct err *err);
+void guest_kernels_free(struct guest_kernels *k);
+/* Where new ones go; the caller frees. */
+must_use char *guest_kernels_dir(void);
+
+/* Makes the initramfs of one kernel (again, where `anew`), and says where it is; the caller frees. */
+must_use int guest_initramfs_make(const struct guest_kernel *k, bool anew, char **ret_path, struct err *err);
+
+/*
+ * ---- KVM ----
+ *
+ * Is there one, and does the processor run its guests?  Some machines, in
+ * clouds without nested virtualization, have a /dev/kvm whose guests' kernel
+ * mode is interpreted: slower than QEMU's own emulation, which compiles.
+ */
+
+enum kvm_kind {
+	KVM_NONE,     /* no /dev/kvm, or none for us */
+	KVM_EMULATED, /* it answers, and interprets */
+	KVM_REAL,
+};
+
+struct kvm_answer {
+	enum kvm_kind kind;
+	uint32_t ns_per_instruction; /* of the loop; 0 with KVM_NONE */
+	char why[160];		     /* one line, for people */
+};
+/*
+ * A guest of a few bytes counts down in kernel mode, and is timed: about a
+ * millisecond in all where KVM is real, 20 and more where not: keep the answer.  *ret_fd (may be NULL):
+ * /dev/kvm, open, the caller's; -1 with KVM_NONE.
+ */
+void kvm_probe(struct kvm_answer *ret, int *ret_fd);
