@@ -84,19 +84,20 @@ static int enable_controllers(struct err *err)
 	return r < 0 ? err_num(err, r, "cannot enable the cgroup controllers") : 0;
 }
 
-/* Missing files are fine: the list is made for several kernels. */
+/* Names in /lib/modules, or paths.  Missing files are fine: a kernel may have built them in. */
 static int load_modules(const struct agent *a, struct err *err)
 {
 	autofree char *list = NULL;
 	size_t len;
-	int r = file_read_at(AT_FDCWD, "/lib/modules/coffer.list", MODULES_MAX, &list, &len);
+	autoclose int dir = open("/lib/modules", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = file_read_at(dir, "coffer.list", MODULES_MAX, &list, &len);
 
-	if (r == -ENOENT)
+	if (dir < 0 || r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return err_num(err, r, "cannot read /lib/modules/coffer.list");
 	for (char *line, *rest = list; (line = strsep(&rest, "\n"));) {
-		autoclose int fd = *line == '/' ? open(line, O_RDONLY | O_CLOEXEC) : -1;
+		autoclose int fd = *line ? openat(dir, line, O_RDONLY | O_CLOEXEC) : -1;
 		if (fd >= 0 && syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST) {
 			char text[512];
 			(void)snprintf(text, sizeof(text), "cannot load %s: %s", line,
