@@ -350,7 +350,8 @@ static int prepare_guest(struct keeper *k, struct err *err)
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};
 	size_t len = 0;
-	int r = fd_read_all(k->config, OCI_CONFIG_MAX, &config, &len);
+	int r = lseek(k->config, 0, SEEK_SET) < 0 ? -errno
+						  : fd_read_all(k->config, OCI_CONFIG_MAX, &config, &len);
 
 	if (r < 0)
 		return err_num(err, r, "cannot read the guest's configuration");
