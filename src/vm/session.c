@@ -132,6 +132,14 @@ static struct guest_hello hello(void)
 	return h;
 }
 
+/* Who sent it does not wait: kill(2) would not either. */
+static void signalled(struct keeper *k, const struct question *q unused, const struct guest_reply *reply,
+		      const void *rest, size_t len)
+{
+	if (reply->code < 0)
+		keeper_log(k, "a signal was refused: %.*s", (int)len, (const char *)rest);
+}
+
 void session_signal(struct keeper *k, struct inmate *i, uint32_t sig)
 {
 	const struct guest_signal s = {.signal = sig};
@@ -140,8 +148,9 @@ void session_signal(struct keeper *k, struct inmate *i, uint32_t sig)
 		inmate_resized(k, i);
 		return;
 	}
-	/* Its REPLY is of no interest: the runtime's kill(2) would not wait for the process either. */
-	ignore_result(session_ask(k, GUEST_SIGNAL, i->id, &s, sizeof(s), NULL, 0));
+	struct question *q = session_ask(k, GUEST_SIGNAL, i->id, &s, sizeof(s), NULL, 0);
+	if (q)
+		q->answered = signalled;
 }
 
 static void told(struct keeper *k unused, const struct question *q, const struct guest_reply *reply,
