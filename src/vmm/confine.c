@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the monitor may still ask of the host once the guest runs: nothing
+ * that opens, maps files, makes processes or sockets.  The filter is for all
+ * threads, of which the last was made before.
+ *
+ * Of ioctl the numbers are named: what a processor's thread and a snapshot
+ * need of KVM, and the two of a tap.  Another architecture, and x32, kill.
+ */
+#include "vmm/machine.h"
+
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/if_tun.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* Each at most 255 entries: a jump within the filter is a byte. */
+static const uint32_t calls[] = {
+	SYS_read,	 SYS_write,	   SYS_readv,	      SYS_writev,	 SYS_preadv,   SYS_pwritev,
+	SYS_fdatasync,	 SYS_recvmsg,	   SYS_sendmsg,	      SYS_sendto,	 SYS_poll,     SYS_epoll_wait,
+	SYS_epoll_ctl,	 SYS_futex,	   SYS_madvise,	      SYS_mprotect,	 SYS_munmap,   SYS_brk,
+	SYS_close,	 SYS_getrandom,	   SYS_rt_sigreturn,  SYS_rt_sigprocmask, SYS_tgkill, SYS_getpid,
+	SYS_gettid,	 SYS_ftruncate,	   SYS_lseek,	      SYS_exit,		 SYS_exit_group, SYS_clock_gettime,
+	SYS_restart_syscall, SYS_clock_nanosleep, SYS_rseq, SYS_sched_yield, SYS_fcntl,
+};
+
+static const uint32_t ioctls[] = {
+	(uint32_t)KVM_RUN,	      (uint32_t)KVM_GET_REGS,	    (uint32_t)KVM_SET_REGS,
+	(uint32_t)KVM_GET_SREGS,      (uint32_t)KVM_SET_SREGS,	    (uint32_t)KVM_GET_MSRS,
+	(uint32_t)KVM_SET_MSRS,	      (uint32_t)KVM_GET_FPU,	    (uint32_t)KVM_SET_FPU,
+	(uint32_t)KVM_GET_XSAVE,      (uint32_t)KVM_GET_XCRS,	    (uint32_t)KVM_GET_DEBUGREGS,
+	(uint32_t)KVM_GET_LAPIC,      (uint32_t)KVM_GET_MP_STATE,   (uint32_t)KVM_GET_VCPU_EVENTS,
+	(uint32_t)KVM_SET_VCPU_EVENTS, (uint32_t)KVM_GET_IRQCHIP,   (uint32_t)KVM_GET_PIT2,
+	(uint32_t)KVM_GET_CLOCK,      (uint32_t)KVM_SET_GUEST_DEBUG, (uint32_t)KVM_TRANSLATE,
+	(uint32_t)KVM_GET_MSR_INDEX_LIST, (uint32_t)TUNSETOFFLOAD,
+};
+
+enum { PROGRAM_MAX = 160, X32_BIT = 0x40000000 };
+
+struct filter {
+	struct sock_filter v[PROGRAM_MAX];
+	unsigned short n;
+};
+
+static void put_code(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
+{
+	f->v[f->n++] = (struct sock_filter){code, yes, no, k};
+}
+
+static void put_allowed(struct filter *f, const uint32_t *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++) /* to the ALLOW behind the KILL */
+		put_code(f, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
+	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+}
+
+static void build(struct filter *f)
+{
+	_Static_assert(12 + ARRAY_LEN(calls) + ARRAY_LEN(ioctls) <= PROGRAM_MAX, "room for the filter");
+
+	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+	put_code(f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+	put_code(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, (uint8_t)(ARRAY_LEN(ioctls) + 3));
+	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]), 0, 0);
+	put_allowed(f, ioctls, ARRAY_LEN(ioctls));
+	put_allowed(f, calls, ARRAY_LEN(calls));
+}
+
+int confine(struct err *err)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	struct filter f = {.n = 0};
+
+	build(&f);
+	const struct sock_fprog prog = {.len = f.n, .filter = f.v};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	    syscall(SYS_capset, &head, none) < 0)
+		return err_sys(err, "coffer-vmm cannot give up its privileges");
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
+		return err_sys(err, "coffer-vmm cannot confine itself");
+	return 0;
+}

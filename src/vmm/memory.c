@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/memory.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+enum { PAGE = 4096 };
+
+int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd, struct err *err)
+{
+	static const int flags[] = {
+		[MEMORY_ANONYMOUS] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		[MEMORY_SHARED] = MAP_SHARED,
+		[MEMORY_PRIVATE] = MAP_PRIVATE | MAP_NORESERVE,
+	};
+	struct stat st;
+
+	if (size == 0 || size % PAGE || size > (UINT64_C(1) << 40))
+		return err_set(err, EINVAL, "a guest cannot have %llu bytes of memory",
+			       (unsigned long long)size);
+	if (kind == MEMORY_SHARED && ftruncate(fd, (off_t)size) < 0)
+		return err_sys(err, "cannot make the file of the guest's memory %llu bytes long",
+			       (unsigned long long)size);
+	/* A page beyond the file's end would be a SIGBUS, not an error. */
+	if (kind == MEMORY_PRIVATE && (fstat(fd, &st) < 0 || (uint64_t)st.st_size != size))
+		return err_set(err, EINVAL, "the snapshot's memory is not %llu bytes long",
+			       (unsigned long long)size);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags[kind], kind == MEMORY_ANONYMOUS ? -1 : fd, 0);
+	if (p == MAP_FAILED)
+		return err_sys(err, "cannot map %llu bytes of memory for the guest",
+			       (unsigned long long)size);
+	/* Neither a core dump nor a fork is to have it; huge pages are the host's choice. */
+	ignore_result(madvise(p, size, MADV_DONTDUMP) < 0);
+	*m = (struct guest_memory){.base = p, .size = size, .kind = kind};
+	return 0;
+}
+
+void memory_close(struct guest_memory *m)
+{
+	if (m->base)
+		(void)munmap(m->base, m->size);
+	*m = (struct guest_memory){0};
+}
+
+void *memory_at(const struct guest_memory *m, uint64_t address, uint64_t len)
+{
+	uint64_t low = memory_low(m), end;
+
+	if (len == 0 || __builtin_add_overflow(address, len, &end))
+		return NULL;
+	if (end <= low)
+		return m->base + address;
+	if (address < MEMORY_GAP_END || end - MEMORY_GAP_END > memory_high(m))
+		return NULL;
+	return m->base + low + (address - MEMORY_GAP_END);
+}
+
+bool memory_read(const struct guest_memory *m, uint64_t address, void *to, size_t len)
+{
+	const void *p = memory_at(m, address, len);
+
+	if (p)
+		memcpy(to, p, len);
+	return p;
+}
+
+bool memory_write(const struct guest_memory *m, uint64_t address, const void *from, size_t len)
+{
+	void *p = memory_at(m, address, len);
+
+	if (p)
+		memcpy(p, from, len);
+	return p;
+}
+
+void memory_drop(const struct guest_memory *m, void *start, size_t len)
+{
+	uintptr_t from = ((uintptr_t)start + PAGE - 1) / PAGE * PAGE;
+	uintptr_t to = ((uintptr_t)start + len) / PAGE * PAGE;
+
+	/* Advice: where the host does not take it, the pages stay, and nothing is wrong. */
+	if (from < to)
+		ignore_result(madvise((void *)from, to - from,
+				      m->kind == MEMORY_SHARED ? MADV_REMOVE : MADV_DONTNEED) < 0);
+}

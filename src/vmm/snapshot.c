@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a paused machine is, beside its memory: a header, each processor, the
+ * interrupt controllers, the clocks, each device, and a checksum.
+ *
+ * The memory is a file of its own.  It was the machine's from its start
+ * (MEMORY_SHARED), so that nothing of it is copied here; who restores maps it
+ * privately, and pays for the pages that it touches.
+ *
+ * Order matters on the way back: the LAPIC before the TSC deadline, which it
+ * would else forget (the guest would sleep for ever); system registers before
+ * the others.
+ *
+ * A file that is damaged or cut short is refused by its sum and its sizes.
+ * What a forged one may say ends where a guest's own bytes would: device_restore()
+ * checks queues as if the driver had set them up, KVM checks the processors.
+ */
+#include "vmm/machine.h"
+
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+enum { VERSION = 1, MSRS_MAX = 256, XSAVE_SIZE = sizeof(struct kvm_xsave), MSR_TSC_DEADLINE = 0x6e0 };
+
+struct state_header {
+	char magic[8];
+	uint32_t version, vcpus, devices, quirks;
+	uint64_t memory;
+};
+
+struct saved_msrs {
+	uint32_t n, zero;
+	struct kvm_msr_entry v[MSRS_MAX];
+};
+
+struct saved_vcpu {
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	struct kvm_xsave xsave;
+	struct kvm_xcrs xcrs;
+	struct kvm_debugregs debugregs;
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp_state;
+	struct kvm_vcpu_events events;
+	struct saved_msrs msrs;
+};
+
+struct saved_chips {
+	struct kvm_irqchip irqchip[3];
+	struct kvm_pit_state2 pit;
+	struct kvm_clock_data clock;
+};
+
+/* A KVM call and the part of a processor that it is about, in the order of restoring. */
+static const struct part {
+	unsigned long get, set;
+	size_t offset;
+	const char *what;
+} parts[] = {
+	{KVM_GET_SREGS, KVM_SET_SREGS, offsetof(struct saved_vcpu, sregs), "system registers"},
+	{KVM_GET_REGS, KVM_SET_REGS, offsetof(struct saved_vcpu, regs), "registers"},
+	{KVM_GET_XCRS, KVM_SET_XCRS, offsetof(struct saved_vcpu, xcrs), "vector state's control"},
+	{KVM_GET_XSAVE, KVM_SET_XSAVE, offsetof(struct saved_vcpu, xsave), "vector state"},
+	{KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, offsetof(struct saved_vcpu, debugregs), "debug registers"},
+	{KVM_GET_LAPIC, KVM_SET_LAPIC, offsetof(struct saved_vcpu, lapic), "interrupt controller"},
+	{KVM_GET_MP_STATE, KVM_SET_MP_STATE, offsetof(struct saved_vcpu, mp_state), "activity"},
+	{KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, offsetof(struct saved_vcpu, events), "events"},
+};
+
+static uint64_t sum_of(const void *data, size_t len)
+{
+	uint64_t h = 0xcbf29ce484222325; /* FNV-1a: against damage, not against forgery */
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ ((const uint8_t *)data)[i]) * 0x100000001b3;
+	return h;
+}
+
+/* ---- registers by number ---- */
+
+struct msr_call {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry;
+};
+
+static bool msr_one(int vcpu_fd, unsigned long call, struct kvm_msr_entry *e)
+{
+	struct msr_call c = {.head.nmsrs = 1, .entry = *e};
+
+	if (ioctl(vcpu_fd, call, &c) != 1)
+		return false;
+	*e = c.entry;
+	return true;
+}
+
+static int save_msrs(int kvm_fd, int vcpu_fd, struct saved_msrs *m, struct err *err)
+{
+	struct {
+		struct kvm_msr_list head;
+		uint32_t v[MSRS_MAX];
+	} list = {.head.nmsrs = MSRS_MAX - 1};
+	uint32_t n;
+
+	if (ioctl(kvm_fd, KVM_GET_MSR_INDEX_LIST, &list) < 0)
+		return err_sys(err, "cannot list the processor's registers");
+	n = list.head.nmsrs;
+	list.v[n++] = MSR_TSC_DEADLINE;
+	for (uint32_t i = 0; i < n; i++) {
+		struct kvm_msr_entry e = {.index = list.v[i]};
+		bool last = i == n - 1;
+		if ((last || e.index != MSR_TSC_DEADLINE) && msr_one(vcpu_fd, KVM_GET_MSRS, &e))
+			m->v[m->n++] = e;
+	}
+	return 0;
+}
+
+static int save_vcpu(const struct machine *m, const struct vcpu *v, struct state_writer *w, struct err *err)
+{
+	autofree struct saved_vcpu *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_oom(err);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (ioctl(v->fd, parts[i].get, (char *)s + parts[i].offset) < 0)
+			return err_sys(err, "cannot read virtual processor %u's %s", v->number, parts[i].what);
+	int r = save_msrs(m->kvm_fd, v->fd, &s->msrs, err);
+	if (r == 0)
+		state_put(w, s, sizeof(*s));
+	return r;
+}
+
+static int restore_vcpu(const struct vcpu *v, struct state_reader *r, struct err *err)
+{
+	autofree struct saved_vcpu *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_oom(err);
+	if (!state_get(r, s, sizeof(*s)) || s->msrs.n > MSRS_MAX)
+		return err_set(err, EBADMSG, "the snapshot is cut short");
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (ioctl(v->fd, parts[i].set, (char *)s + parts[i].offset) < 0)
+			return err_sys(err, "cannot set virtual processor %u's %s", v->number, parts[i].what);
+	/* One that cannot be set had no other value: those are of the host. */
+	for (uint32_t i = 0; i < s->msrs.n; i++)
+		ignore_result(msr_one(v->fd, KVM_SET_MSRS, &s->msrs.v[i]));
+	return 0;
+}
+
+/* ---- what all processors share ---- */
+
+static int save_chips(const struct machine *m, struct state_writer *w, struct err *err)
+{
+	struct saved_chips c = {0};
+
+	for (uint32_t i = 0; i < ARRAY_LEN(c.irqchip); i++) {
+		c.irqchip[i].chip_id = i;
+		if (ioctl(m->vm_fd, KVM_GET_IRQCHIP, &c.irqchip[i]) < 0)
+			return err_sys(err, "cannot read an interrupt controller");
+	}
+	if (ioctl(m->vm_fd, KVM_GET_PIT2, &c.pit) < 0 || ioctl(m->vm_fd, KVM_GET_CLOCK, &c.clock) < 0)
+		return err_sys(err, "cannot read the machine's clocks");
+	state_put(w, &c, sizeof(c));
+	return 0;
+}
+
+static int restore_chips(const struct machine *m, struct state_reader *r, struct err *err)
+{
+	struct saved_chips c;
+
+	if (!state_get(r, &c, sizeof(c)))
+		return err_set(err, EBADMSG, "the snapshot is cut short");
+	for (uint32_t i = 0; i < ARRAY_LEN(c.irqchip); i++) {
+		c.irqchip[i].chip_id = i;
+		if (ioctl(m->vm_fd, KVM_SET_IRQCHIP, &c.irqchip[i]) < 0)
+			return err_sys(err, "cannot set an interrupt controller");
+	}
+	/* The guest's clock goes on from where it stood; flags tell of the host's clocks at that time. */
+	c.clock.flags = 0;
+	if (ioctl(m->vm_fd, KVM_SET_PIT2, &c.pit) < 0 || ioctl(m->vm_fd, KVM_SET_CLOCK, &c.clock) < 0)
+		return err_sys(err, "cannot set the machine's clocks");
+	return 0;
+}
+
+static struct state_header header_of(const struct machine *m)
+{
+	return (struct state_header){.magic = {'C', 'O', 'F', 'F', 'E', 'R', 'V', 'M'},
+				     .version = VERSION,
+				     .vcpus = m->nvcpus,
+				     .devices = m->ndevices,
+				     .quirks = m->quirks,
+				     .memory = m->memory.size};
+}
+
+static int write_state(const struct str *s, int fd, struct err *err)
+{
+	uint64_t sum = sum_of(s->s, s->len);
+
+	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(err, "cannot write the snapshot");
+	int r = fd_write_all(fd, s->s, s->len);
+	if (r == 0)
+		r = fd_write_all(fd, &sum, sizeof(sum));
+	return r < 0 ? err_num(err, r, "cannot write the snapshot") : 0;
+}
+
+int snapshot_save(struct machine *m, int fd, struct err *err)
+{
+	struct state_writer w = {0};
+	const struct state_header h = header_of(m);
+
+	if (m->memory.kind != MEMORY_SHARED)
+		return err_set(err, EINVAL, "the machine's memory is in no file that could be kept");
+	state_put(&w, &h, sizeof(h));
+	int r = 0;
+	for (unsigned i = 0; r == 0 && i < m->nvcpus; i++)
+		r = save_vcpu(m, &m->vcpus[i], &w, err);
+	if (r == 0)
+		r = save_chips(m, &w, err);
+	for (unsigned i = 0; r == 0 && i < m->ndevices; i++)
+		device_save(m->devices[i], &w);
+	if (r == 0)
+		r = w.bytes.failed ? err_oom(err) : write_state(&w.bytes, fd, err);
+	str_free(&w.bytes);
+	return r;
+}
+
+int snapshot_restore(struct machine *m, int fd, struct err *err)
+{
+	autofree char *text = NULL;
+	size_t len = 0;
+	uint64_t sum;
+	struct state_header h, mine = header_of(m);
+
+	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_read_all(fd, STATE_MAX, &text, &len);
+	if (r < 0)
+		return err_num(err, r, "cannot read the snapshot");
+	if (len < sizeof(sum) + sizeof(h))
+		return err_set(err, EBADMSG, "the snapshot is cut short");
+	struct state_reader s = {text, len - sizeof(sum)};
+	memcpy(&sum, text + s.left, sizeof(sum));
+	if (sum != sum_of(text, s.left) || !state_get(&s, &h, sizeof(h)))
+		return err_set(err, EBADMSG, "the snapshot is damaged or cut short");
+	if (memcmp(&h, &mine, sizeof(h)) != 0)
+		return err_set(err, EBADMSG, "the snapshot is of another machine, or of another version of coffer");
+	for (unsigned i = 0; r == 0 && i < m->nvcpus; i++)
+		r = restore_vcpu(&m->vcpus[i], &s, err);
+	if (r == 0)
+		r = restore_chips(m, &s, err);
+	for (unsigned i = 0; r == 0 && i < m->ndevices; i++)
+		r = device_restore(m->devices[i], &s, err);
+	if (r == 0 && s.left)
+		r = err_set(err, EBADMSG, "the snapshot is longer than it should be");
+	return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the keeper's driver (vm/vmm.c) and coffer-vmm say to each other, over
+ * a SOCK_SEQPACKET pair.  coffer-vmm speaks first: one reply when the guest
+ * runs, or why it does not.  Then each request has one reply.
+ */
+#pragma once
+
+#include "base/err.h"
+
+enum vmm_request_type {
+	VMM_PAUSE = 1,
+	VMM_RESUME,
+	VMM_SAVE, /* with one descriptor: what the state is written to; the machine is paused */
+};
+
+struct vmm_request {
+	uint32_t type;
+};
+
+struct vmm_reply {
+	int32_t code; /* 0 or -errno */
+	char msg[508];
+};
