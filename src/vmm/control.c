@@ -21,9 +21,9 @@ void control_reply(int fd, const struct err *err)
 	ignore_result(send(fd, &r, sizeof(r), MSG_NOSIGNAL) < 0);
 }
 
-static int serve(struct machine *m, uint32_t type, int fd, struct err *err)
+static int answer(struct machine *m, const struct vmm_request *q, int fd, struct err *err)
 {
-	switch (type) {
+	switch (q->type) {
 	case VMM_PAUSE:
 		vcpus_pause(m);
 		return 0;
@@ -33,9 +33,9 @@ static int serve(struct machine *m, uint32_t type, int fd, struct err *err)
 	case VMM_SAVE:
 		if (!m->paused || fd < 0)
 			return err_set(err, EINVAL, "a machine is saved while it is paused, into a file");
-		return snapshot_save(m, fd, err);
+		return snapshot_save(m, fd, q->at, err);
 	default:
-		return err_set(err, EINVAL, "coffer-vmm knows no request %u", type);
+		return err_set(err, EINVAL, "coffer-vmm knows no request %u", q->type);
 	}
 }
 
@@ -53,7 +53,7 @@ static void on_control(struct loop_source *s, unused uint32_t events)
 		machine_stop(c->machine, MACHINE_RESET, "the keeper has ended");
 		return;
 	}
-	int r = n == sizeof(q) ? serve(c->machine, q.type, nfds ? fd : -1, &err)
+	int r = n == sizeof(q) ? answer(c->machine, &q, nfds ? fd : -1, &err)
 			       : err_set(&err, EBADMSG, "coffer-vmm got half a request");
 	if (r == 0)
 		err.code = 0;

@@ -173,7 +173,7 @@ int machine_create(struct machine *m, const struct machine_plan *p, struct err *
 		return err_sys(err, "cannot make an event descriptor");
 	int r = loop_open(&m->loop, err);
 	if (r == 0)
-		r = memory_open(&m->memory, p->memory, kind, p->memory_fd, err);
+		r = memory_open(&m->memory, p->memory, kind, p->memory_fd, p->memory_at, err);
 	if (r == 0)
 		r = make_vm(m, p, err);
 	if (r == 0)

@@ -33,6 +33,7 @@ struct machine_plan {
 	int kvm_fd, kernel_fd, initramfs_fd, agent_fd, share_fd, console_fd, control_fd;
 	int memory_fd; /* MEMORY_SHARED or MEMORY_PRIVATE; -1: none */
 	int state_fd;  /* restored from; -1: boot */
+	uint64_t memory_at, state_at; /* where in their files */
 	const char *cmdline;
 	uint64_t memory;
 	unsigned vcpus;
@@ -114,8 +115,8 @@ void vcpus_resume(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end end, const char *fmt, ...) printf_like(3, 4);
 
 /* snapshot.c */
-must_use int snapshot_save(struct machine *m, int fd, struct err *err);
-must_use int snapshot_restore(struct machine *m, int fd, struct err *err);
+must_use int snapshot_save(struct machine *m, int fd, uint64_t at, struct err *err);
+must_use int snapshot_restore(struct machine *m, int fd, uint64_t at, struct err *err);
 
 /* kvm_pvm.c */
 /*

@@ -84,6 +84,10 @@ static bool take_argument(struct machine_plan *p, const char *arg)
 		return take_nic(p, arg + 4);
 	if (str_starts(arg, "memory="))
 		return str_to_u64(arg + 7, 10, &p->memory) == 0;
+	if (str_starts(arg, "memory-at="))
+		return str_to_u64(arg + 10, 10, &p->memory_at) == 0;
+	if (str_starts(arg, "state-at="))
+		return str_to_u64(arg + 9, 10, &p->state_at) == 0;
 	if (str_starts(arg, "cmdline=")) {
 		p->cmdline = arg + 8;
 		return true;
@@ -125,7 +129,7 @@ static int load(struct machine *m, const struct machine_plan *p, struct err *err
 	for (unsigned i = 0; r == 0 && m->quirks && i < m->nvcpus; i++)
 		r = quirks_vcpu(&m->vcpus[i], err);
 	if (r == 0 && p->state_fd >= 0)
-		return snapshot_restore(m, p->state_fd, err);
+		return snapshot_restore(m, p->state_fd, p->state_at, err);
 	if (r == 0)
 		r = machine_cmdline(m, p, cmdline, err);
 	if (r == 0)

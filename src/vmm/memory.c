@@ -6,7 +6,8 @@
 
 enum { PAGE = 4096 };
 
-int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd, struct err *err)
+int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd, uint64_t at,
+		struct err *err)
 {
 	static const int flags[] = {
 		[MEMORY_ANONYMOUS] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -14,18 +15,22 @@ int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, in
 		[MEMORY_PRIVATE] = MAP_PRIVATE | MAP_NORESERVE,
 	};
 	struct stat st;
+	uint64_t end = 0;
 
 	if (size == 0 || size % PAGE || size > (UINT64_C(1) << 40))
 		return err_set(err, EINVAL, "a guest cannot have %llu bytes of memory",
 			       (unsigned long long)size);
-	if (kind == MEMORY_SHARED && ftruncate(fd, (off_t)size) < 0)
+	if (kind == MEMORY_ANONYMOUS)
+		fd = -1;
+	else if (at % PAGE || __builtin_add_overflow(at, size, &end) || end > INT64_MAX || fstat(fd, &st) < 0)
+		return err_set(err, EINVAL, "the guest's memory is in no file");
+	if (kind == MEMORY_SHARED && (uint64_t)st.st_size < end && ftruncate(fd, (off_t)end) < 0)
 		return err_sys(err, "cannot make the file of the guest's memory %llu bytes long",
-			       (unsigned long long)size);
+			       (unsigned long long)end);
 	/* A page beyond the file's end would be a SIGBUS, not an error. */
-	if (kind == MEMORY_PRIVATE && (fstat(fd, &st) < 0 || (uint64_t)st.st_size != size))
-		return err_set(err, EINVAL, "the snapshot's memory is not %llu bytes long",
-			       (unsigned long long)size);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags[kind], kind == MEMORY_ANONYMOUS ? -1 : fd, 0);
+	if (kind == MEMORY_PRIVATE && (uint64_t)st.st_size < end)
+		return err_set(err, EINVAL, "the snapshot's memory is cut short");
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags[kind], fd, (off_t)at);
 	if (p == MAP_FAILED)
 		return err_sys(err, "cannot map %llu bytes of memory for the guest",
 			       (unsigned long long)size);

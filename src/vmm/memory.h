@@ -24,8 +24,8 @@ struct guest_memory {
 	enum memory_kind kind;
 };
 
-/* size: whole pages.  fd: of the file, for the kinds that have one. */
-must_use int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd,
+/* size: whole pages.  fd, at: of the file, for the kinds that have one; a shared one is made long enough. */
+must_use int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd, uint64_t at,
 			 struct err *err);
 void memory_close(struct guest_memory *m);
 

@@ -17,15 +17,18 @@
  */
 #include "vmm/machine.h"
 
+#include "wire/vmm.h"
+
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-enum { VERSION = 1, MSRS_MAX = 256, XSAVE_SIZE = sizeof(struct kvm_xsave), MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSRS_MAX = 256, XSAVE_SIZE = sizeof(struct kvm_xsave), MSR_TSC_DEADLINE = 0x6e0 };
 
 struct state_header {
 	char magic[8];
 	uint32_t version, vcpus, devices, quirks;
 	uint64_t memory;
+	uint64_t size; /* of all, this and the checksum included */
 };
 
 struct saved_msrs {
@@ -184,26 +187,49 @@ static int restore_chips(const struct machine *m, struct state_reader *r, struct
 static struct state_header header_of(const struct machine *m)
 {
 	return (struct state_header){.magic = {'C', 'O', 'F', 'F', 'E', 'R', 'V', 'M'},
-				     .version = VERSION,
+				     .version = VMM_STATE_VERSION,
 				     .vcpus = m->nvcpus,
 				     .devices = m->ndevices,
 				     .quirks = m->quirks,
 				     .memory = m->memory.size};
 }
 
-static int write_state(const struct str *s, int fd, struct err *err)
+static int write_state(struct str *s, int fd, uint64_t at, struct err *err)
 {
-	uint64_t sum = sum_of(s->s, s->len);
+	uint64_t size = s->len + sizeof(uint64_t), sum;
 
-	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
-		return err_sys(err, "cannot write the snapshot");
-	int r = fd_write_all(fd, s->s, s->len);
-	if (r == 0)
-		r = fd_write_all(fd, &sum, sizeof(sum));
+	memcpy(s->s + offsetof(struct state_header, size), &size, sizeof(size));
+	sum = sum_of(s->s, s->len);
+	str_put_n(s, &sum, sizeof(sum));
+	if (s->failed)
+		return err_oom(err);
+	int r = at > INT64_MAX || lseek(fd, (off_t)at, SEEK_SET) < 0 ? -EINVAL : fd_write_all(fd, s->s, s->len);
 	return r < 0 ? err_num(err, r, "cannot write the snapshot") : 0;
 }
 
-int snapshot_save(struct machine *m, int fd, struct err *err)
+/* The whole of it, its sum checked; the caller frees *ret. */
+static int read_state(int fd, uint64_t at, char **ret, size_t *ret_len, struct err *err)
+{
+	struct state_header h;
+	uint64_t sum;
+
+	if (at > INT64_MAX || pread(fd, &h, sizeof(h), (off_t)at) != sizeof(h) || h.size > STATE_MAX ||
+	    h.size < sizeof(h) + sizeof(sum))
+		return err_set(err, EBADMSG, "the snapshot is none, or cut short");
+	autofree char *text = malloc(h.size);
+	if (!text)
+		return err_oom(err);
+	if (lseek(fd, (off_t)at, SEEK_SET) < 0 || fd_read_full(fd, text, h.size) != (ssize_t)h.size)
+		return err_set(err, EBADMSG, "the snapshot is cut short");
+	memcpy(&sum, text + h.size - sizeof(sum), sizeof(sum));
+	if (sum != sum_of(text, h.size - sizeof(sum)))
+		return err_set(err, EBADMSG, "the snapshot is damaged");
+	*ret_len = h.size - sizeof(sum);
+	*ret = take_ptr(&text);
+	return 0;
+}
+
+int snapshot_save(struct machine *m, int fd, uint64_t at, struct err *err)
 {
 	struct state_writer w = {0};
 	const struct state_header h = header_of(m);
@@ -219,28 +245,23 @@ int snapshot_save(struct machine *m, int fd, struct err *err)
 	for (unsigned i = 0; r == 0 && i < m->ndevices; i++)
 		device_save(m->devices[i], &w);
 	if (r == 0)
-		r = w.bytes.failed ? err_oom(err) : write_state(&w.bytes, fd, err);
+		r = w.bytes.failed ? err_oom(err) : write_state(&w.bytes, fd, at, err);
 	str_free(&w.bytes);
 	return r;
 }
 
-int snapshot_restore(struct machine *m, int fd, struct err *err)
+int snapshot_restore(struct machine *m, int fd, uint64_t at, struct err *err)
 {
+	struct state_header h, mine = header_of(m);
 	autofree char *text = NULL;
 	size_t len = 0;
-	uint64_t sum;
-	struct state_header h, mine = header_of(m);
 
-	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_read_all(fd, STATE_MAX, &text, &len);
+	int r = read_state(fd, at, &text, &len, err);
 	if (r < 0)
-		return err_num(err, r, "cannot read the snapshot");
-	if (len < sizeof(sum) + sizeof(h))
-		return err_set(err, EBADMSG, "the snapshot is cut short");
-	struct state_reader s = {text, len - sizeof(sum)};
-	memcpy(&sum, text + s.left, sizeof(sum));
-	if (sum != sum_of(text, s.left) || !state_get(&s, &h, sizeof(h)))
-		return err_set(err, EBADMSG, "the snapshot is damaged or cut short");
-	if (memcmp(&h, &mine, sizeof(h)) != 0)
+		return r;
+	struct state_reader s = {text, len};
+	mine.size = len + sizeof(uint64_t);
+	if (!state_get(&s, &h, sizeof(h)) || memcmp(&h, &mine, sizeof(h)) != 0)
 		return err_set(err, EBADMSG, "the snapshot is of another machine, or of another version of coffer");
 	for (unsigned i = 0; r == 0 && i < m->nvcpus; i++)
 		r = restore_vcpu(&m->vcpus[i], &s, err);

@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 
+enum { VMM_STATE_VERSION = 1 }; /* of what VMM_SAVE writes; another one is refused */
+
 enum vmm_request_type {
 	VMM_PAUSE = 1,
 	VMM_RESUME,
@@ -16,6 +18,8 @@ enum vmm_request_type {
 
 struct vmm_request {
 	uint32_t type;
+	uint32_t zero;
+	uint64_t at; /* VMM_SAVE: where in the file */
 };
 
 struct vmm_reply {
