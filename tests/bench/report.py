@@ -5,6 +5,7 @@ import platform
 
 import engine_cases
 import kernel_cases
+import kernel_programs
 
 
 def heading(results):
@@ -47,7 +48,7 @@ PROMISES = [
     ("peak kB of create", "life", "create peak memory", "coffer", None, 3072),
     ("storm: lost", "storm", None, "coffer", None, 0),
     ("storm: left behind", "storm", "left behind", "coffer", None, 0),
-] + kernel_cases.PROMISES + engine_cases.PROMISES
+] + kernel_cases.PROMISES + kernel_programs.PROMISES + engine_cases.PROMISES
 
 
 def targets(results):
