@@ -54,6 +54,7 @@ struct file {
 	unsigned refs;
 	int flags; /* O_ACCMODE, O_APPEND, O_NONBLOCK, O_DIRECT, O_PATH, O_DIRECTORY ...; without O_CLOEXEC */
 	int64_t pos;
+	uint32_t idle; /* events that it cannot have before its queue is woken: known without a look */
 	struct wait_queue *queue; /* of what it stands for; NULL = always ready */
 	struct place *place;	  /* where it was opened; NULL = anonymous */
 	int host_fd;		  /* of regular files, directories, host sockets, terminals; -1 = none */

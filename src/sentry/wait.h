@@ -82,6 +82,8 @@ struct host_watch {
 	int fd;
 	struct wait_queue *queue;
 	void (*ready)(struct host_watch *w, uint32_t events); /* NULL = wake(queue, events) */
+	bool near; /* what guests do to one another makes it ready: workers look themselves
+		      (platform/events.c) */
 };
 int host_watch_add(
 	struct host_watch *w); /* EPOLLET, all events; -errno (EPERM: regular files are always ready) */

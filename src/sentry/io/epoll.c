@@ -108,7 +108,9 @@ static void item_wake(struct wait_entry *e, uint32_t events)
 
 uint32_t epoll_item_events(const struct epoll_item *i)
 {
-	return file_poll(i->target) & i->events & ~(uint32_t)PRIVATE_BITS;
+	uint32_t wanted = i->events & ~(uint32_t)PRIVATE_BITS;
+
+	return wanted & ~i->target->idle ? file_poll(i->target) & wanted : 0;
 }
 
 static uint32_t epoll_poll(struct file *f)

@@ -44,9 +44,12 @@ int host_socket_new(int fd, const struct socket_ops *ops, int domain, int type, 
 static void host_ready(struct host_watch *w, uint32_t events)
 {
 	struct host_socket *h = container_of(w, struct host_socket, watch);
+	struct socket *s = &h->s;
 	bool known = h->fresh && !(events & ~h->seen);
 
 	h->fresh = false;
+	s->file.idle = 0;
+	h->odd |= (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 	if (!known)
 		wake(w->queue, events);
 }
@@ -57,7 +60,8 @@ int host_socket_watch(struct socket *s)
 
 	if (h->watched)
 		return 0;
-	h->watch = (struct host_watch){.fd = s->file.host_fd, .queue = &s->queue, .ready = host_ready};
+	h->watch = (struct host_watch){
+		.fd = s->file.host_fd, .queue = &s->queue, .ready = host_ready, .near = true};
 	h->fresh = true;
 	int r = host_watch_add(&h->watch);
 	h->watched = r == 0;
@@ -109,6 +113,8 @@ int host_socket_shutdown(struct socket *s, int how)
 {
 	if (shutdown(s->file.host_fd, how) < 0)
 		return -errno;
+	s->file.idle = 0;
+	host_socket_of(s)->odd = true;
 	wake(&s->queue, 0);
 	return 0;
 }
@@ -221,6 +227,16 @@ static ssize_t receive_whole(struct socket *s, struct message *m, size_t n, int 
 	return r;
 }
 
+/*
+ * A stream that gave less than was asked for has no more, until its watch tells of something: a set of
+ * epoll then needs not ask the host.  Urgent data, the end, and errors cut reads short, too.
+ */
+static void drained(struct socket *s)
+{
+	if (host_socket_of(s)->watched && !host_socket_of(s)->fresh && !host_socket_of(s)->odd)
+		s->file.idle = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI;
+}
+
 ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct message *m)
 {
 	size_t n = MIN_OF(m->io.left, (size_t)HOST_BUFFER);
@@ -235,6 +251,8 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 		return host_socket_error(s);
 	host_socket_moved(s);
 	size_t copied = MIN_OF((size_t)r, n);
+	if (s->stream && r > 0 && copied < n && !(flags & MSG_PEEK))
+		drained(s);
 	if (s->stream && m->flags & MSG_TRUNC) {
 		io_skip(&m->io, copied); /* thrown away unread, as asked */
 		return r;

@@ -24,6 +24,7 @@ struct host_socket {
 	struct host_watch watch;
 	bool watched;
 	bool fresh;    /* the watch has not told anything yet */
+	bool odd;      /* it has told of urgent data, an end or an error */
 	uint32_t seen; /* what poll said as it began, and nothing has been moved since */
 	/* netlink.c: answers of our own, before the host's. */
 	uint8_t *answers;

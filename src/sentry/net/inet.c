@@ -85,6 +85,7 @@ static int inet_bind(struct task *t, struct socket *s, const struct sockaddr_sto
 static int inet_connect(struct task *t unused, struct socket *s, const struct sockaddr_storage *a,
 			socklen_t len, bool may_wait unused, struct wait_queue **ret_queue unused)
 {
+	s->file.idle = 0;
 	if (connect(s->file.host_fd, (const struct sockaddr *)(const void *)a, len) == 0)
 		return 0;
 	return host_socket_error(s);

@@ -290,6 +290,8 @@ static void *work(void *data unused)
 		if (!receives)
 			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
 		receives = true;
+		if (!events_wait_near())
+			continue;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
 			if (errno == EINTR || errno == ENOENT)

@@ -110,6 +110,9 @@ enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid);
 /* Before anything may be watched or timed; then the thread. */
 int events_init(struct err *err);
 int events_start(struct err *err);
+/* Of the receiving worker, before it receives: waits for a call and tells of near events (events.c).  False:
+ * no call yet. */
+bool events_wait_near(void);
 
 /* ---- zygote.c ---- */
 
