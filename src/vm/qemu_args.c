@@ -12,9 +12,12 @@
  * Emulation (TCG) runs all processors in one thread, and keeps little
  * translated code, for it counts against the container's memory.  `max` has
  * the instructions that images are built for today (x86-64-v3), without the
- * fifth level of page tables, which each walk would pay for.  nolapic_timer saves a quarter of a second of
- * calibration there, and without tsc_early_khz the calibration against the PIT hung in three boots of ten:
- * the guest's TSC is the host's under emulation.
+ * fifth level of page tables, which each walk would pay for; and its timer is
+ * one that never stops (ARAT, which qemu64 lacks): with ACPI there is no
+ * other, and the guest would sleep for ever.  Without ACPI nolapic_timer
+ * saves a quarter of a second of calibration, and without tsc_early_khz the
+ * calibration against the PIT hung in three boots of ten: the guest's TSC is
+ * the host's under emulation.
  */
 #include "vm/qemu_int.h"
 
@@ -114,8 +117,9 @@ static void add_kernel(struct qemu_args *a, const struct qemu_plan *p)
 	str_put(&line, "console=ttyS0 quiet panic=-1 reboot=t");
 	if (s->kvm_fd < 0) {
 		str_put(&line, " tsc=reliable no_timer_check noreplace-smp");
-		if (s->vcpus == 1)
-			str_put(&line, " nolapic_timer"); /* further processors have no other timer */
+		/* With ACPI the kernel knows of no PIT, and further processors have no other timer. */
+		if (!p->acpi && s->vcpus == 1)
+			str_put(&line, " nolapic_timer");
 		if (p->tsc_khz)
 			str_putf(&line, " tsc_early_khz=%u", p->tsc_khz);
 	}
