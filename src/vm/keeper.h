@@ -19,7 +19,8 @@
 #pragma once
 
 #include "base/fd.h"
-#include "vm/hypervisor.h"
+#include "vm/net.h"
+#include "vm/template.h"
 #include "wire/guest.h"
 #include "wire/supervisor.h"
 
@@ -129,6 +130,8 @@ struct question {
 	size_t nrows;
 };
 
+/* The agent is there: sends it all that the start takes. */
+void session_begin(struct keeper *k);
 void session_poll(struct keeper *k, struct poll_set *p);
 void session_flush(struct keeper *k);
 bool session_is_full(const struct keeper *k);
@@ -167,9 +170,7 @@ enum { TUNS_MAX = VM_NICS_MAX };
 
 struct keeper {
 	/* as given */
-	int config, control, proc, kernel, initramfs, usr, kvm, console_file, log, request;
-	int tuns[TUNS_MAX];
-	size_t ntuns;
+	int config, control, proc, kernel, initramfs, usr, kvm, tun, templates, console_file, log, request;
 	uint64_t memory, vcpus, seconds, terminal;
 
 	uid_t maker;
@@ -179,7 +180,10 @@ struct keeper {
 	bool begun;
 
 	struct vm vm;
-	bool machine; /* vm is a machine that runs, as far as is known */
+	struct vm_spec spec;
+	struct vm_template template; /* until the program runs */
+	bool restored;		     /* from it, so that it says no READY */
+	bool machine;		     /* vm is a machine that runs, as far as is known */
 	pid_t share;
 	struct console console, hypervisor_log;
 	char *network; /* JSON for the guest; owned */
@@ -191,7 +195,8 @@ struct keeper {
 	unsigned char *out;
 	size_t out_at, out_len, out_room;
 	uint32_t last_id;
-	int64_t booted_ns; /* when the guest's clock of boot began, since 1970 */
+	int64_t booted_ns;  /* when the guest's clock of boot began, since 1970; 0 = unknown */
+	int64_t started_ns; /* when the program was started, likewise */
 	struct question *questions;
 
 	struct inmate *inmates;
@@ -207,6 +212,8 @@ void keeper_fail(struct keeper *k, const struct err *err);
 void keeper_abort(struct keeper *k, const char *fmt, ...) printf_like(2, 3);
 /* The first process has ended, and all its output is out. */
 void keeper_leave(struct keeper *k, int status);
+/* The agent is ready: a machine that is to be a template becomes one, before it hears of a container. */
+must_use int keeper_save_template(struct keeper *k, struct err *err);
 /* BEGIN came. */
 void keeper_begin(struct keeper *k);
 void keeper_log(const struct keeper *k, const char *fmt, ...) printf_like(2, 3);

@@ -15,7 +15,6 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "host/caps.h"
-#include "vm/net.h"
 #include "vm/share/share.h"
 
 #include <signal.h>
@@ -86,6 +85,9 @@ static void fail_with_console(struct keeper *k, const char *what)
 	char last[CONSOLE_IN_MESSAGE], own[CONSOLE_IN_MESSAGE / 2];
 	struct err err = {0};
 
+	/* Were it the template's fault, the next one would fail as well. */
+	if (k->restored)
+		vm_template_refuse(&k->template, &k->spec);
 	console_drain(&k->console);
 	console_drain(&k->hypervisor_log);
 	console_last(&k->console, last, sizeof(last));
@@ -199,44 +201,80 @@ static int open_agent(struct keeper *k, int *ret_port, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set up the agent's socket") : 0;
 }
 
-static int open_network(struct keeper *k, struct vm_spec *spec, struct vm_net *net, struct err *err)
+static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
 {
 	int r = vm_net_open(k->tuns, k->ntuns, net, err);
 
 	if (r < 0)
 		return r;
-	memcpy(spec->nics, net->nics, sizeof(spec->nics));
-	spec->nnics = net->n;
+	memcpy(k->spec.nics, net->nics, sizeof(k->spec.nics));
+	k->spec.nnics = net->n;
 	k->network = take_ptr(&net->json);
+	return 0;
+}
+
+/* From a template where there is one, and it is good. */
+static int start_hypervisor(struct keeper *k, struct err *err)
+{
+	const struct hypervisor *driver = &hypervisor_qemu;
+	struct err why = {0};
+
+	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
+	if (why.code)
+		keeper_log(k, "no template: %s", why.msg);
+	int r = driver->start(&k->spec, &k->vm, err);
+	if (r == 0 || !k->restored)
+		return r;
+	keeper_log(k, "the template is no good: %s", err->msg);
+	*err = (struct err){0};
+	vm_template_refuse(&k->template, &k->spec);
+	k->restored = false;
+	return driver->start(&k->spec, &k->vm, err);
+}
+
+int keeper_save_template(struct keeper *k, struct err *err)
+{
+	struct err why = {0};
+	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
+
+	if (r == -EIO) {
+		*err = why;
+		return r;
+	}
+	if (r < 0)
+		keeper_log(k, "no template was made: %s", why.msg);
+	else if (k->templates >= 0)
+		keeper_log(k, "past the template");
 	return 0;
 }
 
 static int start_machine(struct keeper *k, struct err *err)
 {
-	struct vm_spec spec = {.kernel_fd = k->kernel,
-			       .initramfs_fd = k->initramfs,
-			       .memory = k->memory,
-			       .vcpus = (unsigned)k->vcpus,
-			       .usr_tree = k->usr,
-			       .kvm_fd = k->kvm};
 	struct vm_net net = {0};
 	int agent = -1, share = -1, console = -1, log = -1, r;
 
+	k->spec = (struct vm_spec){.kernel_fd = k->kernel,
+				   .initramfs_fd = k->initramfs,
+				   .memory = k->memory,
+				   .vcpus = (unsigned)k->vcpus,
+				   .usr_tree = k->usr,
+				   .proc_fd = k->proc,
+				   .kvm_fd = k->kvm};
 	r = console_open(&k->console, k->console_file, &console, err);
 	if (r == 0)
 		r = console_open(&k->hypervisor_log, k->console_file, &log, err);
 	if (r == 0)
-		r = open_network(k, &spec, &net, err);
+		r = open_network(k, &net, err);
 	if (r == 0)
 		r = open_agent(k, &agent, err);
 	if (r == 0)
 		r = start_share(k, log, &share, err);
 	if (r == 0) {
-		spec.agent_fd = agent;
-		spec.share_fd = share;
-		spec.console_fd = console;
-		spec.log_fd = log;
-		r = hypervisor_qemu.start(&spec, &k->vm, err);
+		k->spec.agent_fd = agent;
+		k->spec.share_fd = share;
+		k->spec.console_fd = console;
+		k->spec.log_fd = log;
+		r = start_hypervisor(k, err);
 	}
 	k->machine = r == 0;
 	if (r < 0)
@@ -284,7 +322,9 @@ void keeper_begin(struct keeper *k)
 		return;
 	}
 	k->stage = STAGE_KERNEL;
-	keeper_log(k, "the hypervisor runs: pid %d", k->vm.pid);
+	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->restored ? ", from a template" : "");
+	if (k->restored)
+		session_begin(k);
 }
 
 /* ---- ends ---- */
@@ -467,7 +507,9 @@ static int parse(int argc, char **argv, struct keeper *k, struct supervisor_args
 		{"console=", &k->console_file},
 		{"log=", &k->log},
 		{"request=", &k->request},
-		{"tun=", .fds = k->tuns, .nfds = &k->ntuns, .fds_max = TUNS_MAX},
+		{"tun=", &k->tun},
+		{"templates=", &k->templates},
+		{"cache=", .number = &k->cache},
 		{"memory=", .number = &k->memory},
 		{"vcpus=", .number = &k->vcpus},
 		{"seconds=", .number = &k->seconds},
@@ -492,12 +534,14 @@ int main(int argc, char **argv)
 			   .usr = -1,
 			   .kvm = -1,
 			   .tun = -1,
+			   .templates = -1,
 			   .console_file = -1,
 			   .log = -1,
 			   .request = -1,
 			   .agent = -1,
 			   .signals = -1,
-			   .seconds = 60};
+			   .seconds = 60,
+			   .template = {.file = -1, .memory = -1}};
 	struct supervisor_args a = {0};
 	struct err err = {0};
 	int r = parse(argc, argv, &k, &a, &err);

@@ -245,6 +245,9 @@ static void rows_came(struct keeper *k, const struct question *q, const struct g
 		return;
 	}
 	memcpy(v + q->nrows, rest, n * sizeof(*v));
+	/* A machine from a template has not said how old it is; its first process is as old as our start. */
+	if (k->booted_ns == 0 && all && v[0].pid == 1)
+		k->booted_ns = k->started_ns - (int64_t)(v[0].started_ns & INT64_MAX);
 	for (size_t i = q->nrows; i < all; i++)
 		v[i].started_ns += (uint64_t)k->booted_ns;
 	/* Pids that do not rise would have us ask for ever. */
@@ -274,6 +277,8 @@ static void started(struct keeper *k, const struct question *q, const struct gue
 		i->started = true;
 		if (i->first) {
 			k->stage = STAGE_RUNNING;
+			k->started_ns = clock_ns(CLOCK_REALTIME);
+			vm_template_close(&k->template);
 			keeper_log(k, "the program runs");
 			if (k->starter)
 				control_started(k->starter);
@@ -376,6 +381,15 @@ static int prepare_guest(struct keeper *k, struct err *err)
 	return session_start(k, i, config, len, err);
 }
 
+void session_begin(struct keeper *k)
+{
+	struct err err = {0};
+
+	k->stage = STAGE_MOUNT;
+	if (prepare_guest(k, &err) < 0)
+		keeper_fail(k, &err);
+}
+
 static int take_ready(struct keeper *k, const void *payload, size_t len, struct err *err)
 {
 	struct guest_ready ready;
@@ -391,10 +405,11 @@ static int take_ready(struct keeper *k, const void *payload, size_t len, struct 
 	keeper_log(k, "READY: %llu bytes, %llu us from the kernel's start", (unsigned long long)ready.memory,
 		   (unsigned long long)ready.boot_ns / 1000);
 	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(ready.boot_ns & INT64_MAX);
-	k->stage = STAGE_MOUNT;
 	struct err why = {0};
-	if (prepare_guest(k, &why) < 0)
+	if (keeper_save_template(k, &why) < 0)
 		keeper_fail(k, &why);
+	else
+		session_begin(k);
 	return 0;
 }
 

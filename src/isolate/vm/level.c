@@ -94,6 +94,21 @@ static int add_files(struct supervised *l, struct err *err)
 	return supervised_add_fd(l, "kvm", kvm, err);
 }
 
+/*
+ * Where machines are kept that have booted (vm/template.h), beside the kernels; on a disk, for each is as
+ * large as a booted guest.  Who may not write there boots each time.
+ */
+static int open_templates(void)
+{
+	const char *wish = getenv("COFFER_VM_TEMPLATES");
+	autofree char *dir = wish && streq(wish, "no") ? NULL : guest_kernels_dir();
+	autofree char *path = dir ? str_format("%s/.templates", dir) : NULL;
+
+	if (!path || (mkdir(path, 0700) < 0 && errno != EEXIST))
+		return -1;
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
 /* The hypervisor's jail is made in the container's namespaces, where the host's /usr is not to be found. */
 static int add_host(struct supervised *l, struct err *err)
 {
@@ -102,14 +117,11 @@ static int add_host(struct supervised *l, struct err *err)
 	if (usr < 0)
 		return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
 	int r = supervised_add_fd(l, "usr", usr, err);
-	for (int i = 0; i < CARDS_MAX && r == 0; i++) {
-		int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-		/* Only who has a network needs it: the keeper says so where one is missing. */
-		if (tun < 0)
-			break;
-		r = supervised_add_fd(l, "tun", tun, err);
-	}
-	return r;
+	if (r == 0)
+		r = supervised_add_fd(l, "templates", open_templates(), err);
+	/* Only who has a network needs it: the keeper says so where it is missing. */
+	int tun = r < 0 ? -1 : open("/dev/net/tun", O_PATH | O_CLOEXEC);
+	return r < 0 ? r : supervised_add_fd(l, "tun", tun, err);
 }
 
 static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)
