@@ -12,7 +12,7 @@ bool supervised_is_synthetic(const struct oci_mount *m)
 	return false;
 }
 
-static bool is_below(const char *path, const char *dir)
+static bool is_at_or_below(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
 
@@ -23,7 +23,7 @@ bool supervised_below_synthetic(const struct oci_config *config, const char *pat
 {
 	for (size_t i = 0; i < config->mounts.n; i++)
 		if (supervised_is_synthetic(&config->mounts.v[i]) &&
-		    is_below(path, config->mounts.v[i].destination))
+		    is_at_or_below(path, config->mounts.v[i].destination))
 			return true;
 	return false;
 }
@@ -59,7 +59,7 @@ static int plan_mounts(const struct oci_config *config, struct supervised_plan *
 		/* A mount within a synthetic tree would have nowhere to be. */
 		for (size_t k = 0; k < i && !inside; k++)
 			inside = supervised_is_synthetic(&config->mounts.v[k]) &&
-				 is_below(m.destination, config->mounts.v[k].destination);
+				 is_at_or_below(m.destination, config->mounts.v[k].destination);
 		if (inside)
 			continue;
 		if (supervised_is_synthetic(&m))

@@ -24,7 +24,7 @@ int console_open(struct console *c, int file, int *ret_writer, struct err *err)
 }
 
 /* Both logs are one file: its end is looked up each time. */
-static void append(int file, const void *data, size_t len)
+static void log_append(int file, const void *data, size_t len)
 {
 	struct stat st;
 
@@ -45,7 +45,7 @@ void console_note(struct console *c, const void *text, size_t len)
 {
 	const char *p = text;
 
-	append(c->file, text, len);
+	log_append(c->file, text, len);
 	if (len > TAIL_MAX) {
 		p += len - TAIL_MAX;
 		len = TAIL_MAX;

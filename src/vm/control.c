@@ -60,14 +60,14 @@ void control_exited(struct connection *c, int status)
 	supervisor_reply(c->sock, &r);
 }
 
-static int read_document(int fd, size_t max, char **ret, size_t *ret_len, struct err *err)
+static int read_order(int fd, size_t max, char **ret, size_t *ret_len, struct err *err)
 {
 	int r = lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_read_all(fd, max, ret, ret_len);
 
 	return r < 0 ? err_num(err, r, "cannot read what the runtime sent") : 0;
 }
 
-static int exec_process(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err)
+static int start_inmate(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err)
 {
 	struct oci_process process;
 	struct oci_document *doc = NULL;
@@ -76,7 +76,7 @@ static int exec_process(struct keeper *k, struct connection *c, int *fds, size_t
 
 	if (nfds < SUPERVISOR_FDS_MAX || c->inmate)
 		return err_set(err, EBADMSG, "the runtime sent a malformed EXEC");
-	int r = read_document(fds[0], OCI_CONFIG_MAX, &json, &len, err);
+	int r = read_order(fds[0], OCI_CONFIG_MAX, &json, &len, err);
 	if (r == 0)
 		r = oci_process_parse(json, len, "process", &process, &doc, err);
 	if (r < 0)
@@ -92,17 +92,17 @@ static int exec_process(struct keeper *k, struct connection *c, int *fds, size_t
 	return session_start(k, i, json, len, err);
 }
 
-static void take_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
+static void order_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
 {
 	struct err err = {0};
 
-	if (exec_process(k, c, fds, nfds, &err) == 0)
+	if (start_inmate(k, c, fds, nfds, &err) == 0)
 		return;
 	control_failed(c, &err);
 	connection_close(k, c);
 }
 
-static void take_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
+static void order_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
 {
 	struct inmate *i = c->inmate ? c->inmate : k->first;
 	bool valid = q->signal > 0 && q->signal <= 64;
@@ -113,12 +113,12 @@ static void take_signal(struct keeper *k, struct connection *c, const struct sup
 		control_done(c, !valid ? -EINVAL : i && !i->exited ? 0 : -ESRCH, -1);
 }
 
-static void take_update(struct keeper *k, struct connection *c, const int *fds, size_t nfds)
+static void order_update(struct keeper *k, struct connection *c, const int *fds, size_t nfds)
 {
 	autofree char *json = NULL;
 	struct err err = {0};
 	size_t len = 0;
-	int r = nfds == 1 ? read_document(fds[0], RESOURCES_MAX, &json, &len, &err)
+	int r = nfds == 1 ? read_order(fds[0], RESOURCES_MAX, &json, &len, &err)
 			  : err_set(&err, EBADMSG, "the runtime sent a malformed UPDATE");
 
 	if (r < 0)
@@ -146,13 +146,13 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 	}
 	switch ((enum supervisor_request_kind)q->kind) {
 	case SUPERVISOR_EXEC:
-		take_exec(k, c, fds, nfds);
+		order_exec(k, c, fds, nfds);
 		break;
 	case SUPERVISOR_SIGNAL:
-		take_signal(k, c, q);
+		order_signal(k, c, q);
 		break;
 	case SUPERVISOR_UPDATE:
-		take_update(k, c, fds, nfds);
+		order_update(k, c, fds, nfds);
 		break;
 	case SUPERVISOR_PROCESSES:
 		session_processes(k, c);
@@ -165,7 +165,7 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 	}
 }
 
-static void connection_ready(struct keeper *k, void *data, short revents unused)
+static void runtime_ready(struct keeper *k, void *data, short revents unused)
 {
 	struct connection *c = data;
 
@@ -186,7 +186,7 @@ static void connection_ready(struct keeper *k, void *data, short revents unused)
 	}
 }
 
-static void listener_ready(struct keeper *k, void *data unused, short revents unused)
+static void runtime_came(struct keeper *k, void *data unused, short revents unused)
 {
 	int sock = supervisor_accept(k->control, k->maker);
 	struct connection *c = sock < 0 ? NULL : calloc(1, sizeof(*c));
@@ -201,10 +201,10 @@ static void listener_ready(struct keeper *k, void *data unused, short revents un
 
 void control_poll(struct keeper *k, struct poll_set *p)
 {
-	poll_want(p, k->control, POLLIN, listener_ready, NULL);
+	poll_want(p, k->control, POLLIN, runtime_came, NULL);
 	for (struct connection *c = k->connections; c; c = c->next)
 		if (c->sock >= 0)
-			poll_want(p, c->sock, POLLIN, connection_ready, c);
+			poll_want(p, c->sock, POLLIN, runtime_ready, c);
 }
 
 void control_sweep(struct keeper *k)

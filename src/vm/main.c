@@ -188,7 +188,7 @@ static int start_share(struct keeper *k, int log, int *ret_port, struct err *err
 	return 0;
 }
 
-static int open_agent(struct keeper *k, int *ret_port, struct err *err)
+static int open_agent_port(struct keeper *k, int *ret_port, struct err *err)
 {
 	int pair[2];
 
@@ -266,7 +266,7 @@ static int start_machine(struct keeper *k, struct err *err)
 	if (r == 0)
 		r = open_network(k, &net, err);
 	if (r == 0)
-		r = open_agent(k, &agent, err);
+		r = open_agent_port(k, &agent, err);
 	if (r == 0)
 		r = start_share(k, log, &share, err);
 	if (r == 0) {
@@ -288,7 +288,7 @@ static int start_machine(struct keeper *k, struct err *err)
 }
 
 /* It has been used up; what follows needs no more than to end the hypervisor, which is another user's. */
-static int drop_rights(struct keeper *k, struct err *err)
+static int drop_keeper_rights(struct keeper *k, struct err *err)
 {
 	struct caps few = {.set = true, .permitted = CAP_BIT(5), .effective = CAP_BIT(5)}; /* CAP_KILL */
 
@@ -311,7 +311,7 @@ void keeper_begin(struct keeper *k)
 	k->began_ns = clock_ns(CLOCK_MONOTONIC);
 	int r = start_machine(k, &err);
 	if (r == 0)
-		r = drop_rights(k, &err);
+		r = drop_keeper_rights(k, &err);
 	if (r < 0) {
 		char last[CONSOLE_IN_MESSAGE];
 		console_drain(&k->hypervisor_log);
@@ -344,7 +344,7 @@ static void machine_ended(struct keeper *k, int status)
 }
 
 /* Ours are looked at and left to their owners' waiting; orphans, which pid 1 inherits, are buried. */
-static void reap(struct keeper *k)
+static void reap_children(struct keeper *k)
 {
 	siginfo_t info;
 
@@ -363,13 +363,13 @@ static void reap(struct keeper *k)
 	}
 }
 
-static void signals_ready(struct keeper *k, void *data unused, short revents unused)
+static void keeper_signals(struct keeper *k, void *data unused, short revents unused)
 {
 	struct signalfd_siginfo info;
 
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
-			reap(k);
+			reap_children(k);
 		else if (info.ssi_signo == SIGPIPE || info.ssi_signo == SIGTTOU || info.ssi_signo == SIGTTIN)
 			continue;
 		else if (k->first && k->first->started && !k->first->exited)
@@ -432,11 +432,11 @@ void poll_within(struct poll_set *p, int64_t ms)
 		p->timeout_ms = ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-static int turn(struct keeper *k, struct poll_set *p, struct err *err)
+static int keeper_turn(struct keeper *k, struct poll_set *p, struct err *err)
 {
 	p->n = 0;
 	p->timeout_ms = -1;
-	poll_want(p, k->signals, POLLIN, signals_ready, NULL);
+	poll_want(p, k->signals, POLLIN, keeper_signals, NULL);
 	if (k->begun) {
 		console_poll(&k->console, p);
 		console_poll(&k->hypervisor_log, p);
@@ -460,7 +460,7 @@ static int turn(struct keeper *k, struct poll_set *p, struct err *err)
 	return 0;
 }
 
-static int set_up(struct keeper *k, struct err *err)
+static int keeper_set_up(struct keeper *k, struct err *err)
 {
 	struct rlimit files;
 	sigset_t all;
@@ -480,13 +480,13 @@ static int set_up(struct keeper *k, struct err *err)
 		     : supervisor_maker(k->control, &k->maker, err);
 }
 
-static int run_main(struct keeper *k, struct err *err)
+static int keeper_main(struct keeper *k, struct err *err)
 {
 	struct poll_set p = {0};
-	int r = set_up(k, err);
+	int r = keeper_set_up(k, err);
 
 	while (r == 0 && !k->over)
-		r = turn(k, &p, err);
+		r = keeper_turn(k, &p, err);
 	if (k->machine)
 		k->vm.driver->stop(&k->vm);
 	if (r < 0)
@@ -494,7 +494,7 @@ static int run_main(struct keeper *k, struct err *err)
 	return k->failed ? k->status : proc_exit_code(k->status);
 }
 
-static int parse(int argc, char **argv, struct keeper *k, struct supervisor_args *a, struct err *err)
+static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervisor_args *a, struct err *err)
 {
 	const struct supervisor_key keys[] = {
 		{"config=", &k->config},
@@ -544,10 +544,10 @@ int main(int argc, char **argv)
 			   .template = {.file = -1, .memory = -1}};
 	struct supervisor_args a = {0};
 	struct err err = {0};
-	int r = parse(argc, argv, &k, &a, &err);
+	int r = keeper_parse(argc, argv, &k, &a, &err);
 
 	if (r == 0 && streq(argv[1], "run"))
-		r = run_main(&k, &err);
+		r = keeper_main(&k, &err);
 	else if (r == 0 && streq(argv[1], "join"))
 		r = supervisor_join(k.control, k.request, &a, true, &err);
 	else if (r == 0)

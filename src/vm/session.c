@@ -39,7 +39,7 @@ bool session_is_full(const struct keeper *k)
 	return k->out_len > OUT_FULL;
 }
 
-static bool make_room(struct keeper *k, size_t more)
+static bool make_frame_room(struct keeper *k, size_t more)
 {
 	if (k->agent < 0 || k->out_len + more > OUT_MAX)
 		return false;
@@ -58,7 +58,7 @@ static bool make_room(struct keeper *k, size_t more)
 	return true;
 }
 
-static void put(struct keeper *k, const void *data, size_t len)
+static void put_bytes(struct keeper *k, const void *data, size_t len)
 {
 	if (len)
 		memcpy(k->out + k->out_at + k->out_len, data, len);
@@ -68,14 +68,14 @@ static void put(struct keeper *k, const void *data, size_t len)
 static bool send_frame(struct keeper *k, const struct guest_frame *f, const void *payload, size_t len,
 		       const void *more, size_t nmore)
 {
-	if (!make_room(k, sizeof(*f) + len + nmore)) {
+	if (!make_frame_room(k, sizeof(*f) + len + nmore)) {
 		if (k->agent >= 0)
 			keeper_abort(k, "the agent takes no orders");
 		return false;
 	}
-	put(k, f, sizeof(*f));
-	put(k, payload, len);
-	put(k, more, nmore);
+	put_bytes(k, f, sizeof(*f));
+	put_bytes(k, payload, len);
+	put_bytes(k, more, nmore);
 	return true;
 }
 
@@ -123,7 +123,7 @@ void session_flush(struct keeper *k)
 
 /* ---- what the keeper wants ---- */
 
-static struct guest_hello hello(void)
+static struct guest_hello make_hello(void)
 {
 	struct guest_hello h = {.protocol = GUEST_PROTOCOL,
 				.realtime_ns = (uint64_t)clock_ns(CLOCK_REALTIME)};
@@ -153,8 +153,8 @@ void session_signal(struct keeper *k, struct inmate *i, uint32_t sig)
 		q->answered = signalled;
 }
 
-static void told(struct keeper *k unused, const struct question *q, const struct guest_reply *reply,
-		 const void *rest, size_t len)
+static void answer_runtime(struct keeper *k unused, const struct question *q, const struct guest_reply *reply,
+			   const void *rest, size_t len)
 {
 	struct err err = {0};
 
@@ -174,14 +174,14 @@ static void ask_for(struct keeper *k, struct connection *c, enum guest_frame_typ
 	struct question *q = session_ask(k, type, 0, payload, len, NULL, 0);
 
 	if (q) {
-		q->answered = told;
+		q->answered = answer_runtime;
 		q->connection = c;
 	}
 }
 
 void session_set_time(struct keeper *k, struct connection *c)
 {
-	const struct guest_hello h = hello();
+	const struct guest_hello h = make_hello();
 
 	ask_for(k, c, GUEST_TIME, &h, sizeof(h));
 }
@@ -233,7 +233,7 @@ static void rows_came(struct keeper *k, const struct question *q, const struct g
 	int32_t above = q->nrows ? rows[q->nrows - 1].pid : 0;
 
 	if (!q->connection || reply->code < 0) {
-		told(k, q, reply, rest, len);
+		answer_runtime(k, q, reply, rest, len);
 		free(rows);
 		return;
 	}
@@ -265,8 +265,8 @@ static void rows_came(struct keeper *k, const struct question *q, const struct g
 
 /* ---- processes ---- */
 
-static void started(struct keeper *k, const struct question *q, const struct guest_reply *reply,
-		    const void *rest, size_t len)
+static void inmate_started(struct keeper *k, const struct question *q, const struct guest_reply *reply,
+			   const void *rest, size_t len)
 {
 	struct inmate *i = q->inmate;
 	struct err err = {0};
@@ -310,7 +310,7 @@ int session_start(struct keeper *k, struct inmate *i, const void *json, size_t l
 		session_ask(k, i->first ? GUEST_RUN : GUEST_EXEC, i->id, &p, sizeof(p), json, len);
 	if (!q)
 		return err_oom(err);
-	q->answered = started;
+	q->answered = inmate_started;
 	q->inmate = i;
 	return 0;
 }
@@ -360,7 +360,7 @@ static int prepare_guest(struct keeper *k, struct err *err)
 {
 	static const char words[] = "coffer-share\0coffer\0" SHARE_TARGET "\0"; /* and no data */
 	static const struct guest_mount mount = {0};
-	const struct guest_hello h = hello();
+	const struct guest_hello h = make_hello();
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};
 	size_t len = 0;
@@ -390,7 +390,7 @@ void session_begin(struct keeper *k)
 		keeper_fail(k, &err);
 }
 
-static int take_ready(struct keeper *k, const void *payload, size_t len, struct err *err)
+static int agent_reported(struct keeper *k, const void *payload, size_t len, struct err *err)
 {
 	struct guest_ready ready;
 
@@ -475,7 +475,7 @@ static int take_frame(struct keeper *k, const struct guest_frame *f, const void 
 
 	switch (f->type) {
 	case GUEST_READY:
-		return take_ready(k, payload, f->len, err);
+		return agent_reported(k, payload, f->len, err);
 	case GUEST_REPLY:
 		return take_reply(k, f, payload, err);
 	case GUEST_OUTPUT:

@@ -97,7 +97,7 @@ void inmate_resized(struct keeper *k, const struct inmate *i)
 
 /* ---- input ---- */
 
-static void input_end(struct keeper *k, struct inmate *i)
+static void inmate_input_end(struct keeper *k, struct inmate *i)
 {
 	if (i->in.fd < 0)
 		return;
@@ -107,7 +107,7 @@ static void input_end(struct keeper *k, struct inmate *i)
 	session_send(k, GUEST_INPUT, i->id, 0, NULL, 0);
 }
 
-static void input_ready(struct keeper *k, void *data, short revents unused)
+static void inmate_input_ready(struct keeper *k, void *data, short revents unused)
 {
 	struct inmate *i = data;
 	unsigned char buf[GUEST_DATA_MAX];
@@ -120,7 +120,7 @@ static void input_ready(struct keeper *k, void *data, short revents unused)
 	if (n <= 0) {
 		/* A raw terminal has no end but the hang-up, and its users want to know. */
 		bool hung_up = i->terminal;
-		input_end(k, i);
+		inmate_input_end(k, i);
 		if (hung_up)
 			session_signal(k, i, SIGHUP);
 		return;
@@ -150,7 +150,7 @@ static void credit(struct keeper *k, const struct inmate *i, unsigned n, size_t 
 }
 
 /* Nobody reads it any more: no credit says so, and the guest's process gets EPIPE. */
-static void output_close(struct keeper *k, struct inmate *i, unsigned n)
+static void inmate_output_close(struct keeper *k, struct inmate *i, unsigned n)
 {
 	static const struct guest_credit none = {0};
 	struct stream_out *o = &i->out[n];
@@ -182,7 +182,7 @@ static int output_write(struct keeper *k, struct inmate *i, unsigned n)
 	if (done < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (done < 0) {
-		output_close(k, i, n);
+		inmate_output_close(k, i, n);
 		return 0;
 	}
 	o->at += (size_t)done;
@@ -195,7 +195,7 @@ static int output_write(struct keeper *k, struct inmate *i, unsigned n)
 	return o->len > 0;
 }
 
-static void output_ready(struct keeper *k, struct inmate *i, unsigned n, short revents)
+static void inmate_output_ready(struct keeper *k, struct inmate *i, unsigned n, short revents)
 {
 	struct stream_out *o = &i->out[n];
 
@@ -203,7 +203,7 @@ static void output_ready(struct keeper *k, struct inmate *i, unsigned n, short r
 		return;
 	if (o->len == 0) { /* watched for the reader's going alone */
 		if (revents & (POLLERR | POLLNVAL))
-			output_close(k, i, n);
+			inmate_output_close(k, i, n);
 		return;
 	}
 	for (int turn = 0; turn < TURNS && output_write(k, i, n) > 0; turn++) {
@@ -215,12 +215,12 @@ static void output_ready(struct keeper *k, struct inmate *i, unsigned n, short r
 
 static void stdout_ready(struct keeper *k, void *data, short revents)
 {
-	output_ready(k, data, 0, revents);
+	inmate_output_ready(k, data, 0, revents);
 }
 
 static void stderr_ready(struct keeper *k, void *data, short revents)
 {
-	output_ready(k, data, 1, revents);
+	inmate_output_ready(k, data, 1, revents);
 }
 
 int streams_output(struct keeper *k, struct inmate *i, unsigned stream, const void *data, size_t len)
@@ -256,7 +256,7 @@ void streams_poll(struct keeper *k, struct poll_set *p)
 		if (i->dead)
 			continue;
 		if (i->in.fd >= 0 && i->in.window > 0 && i->started && !i->exited && !session_is_full(k))
-			poll_want(p, i->in.fd, POLLIN, input_ready, i);
+			poll_want(p, i->in.fd, POLLIN, inmate_input_ready, i);
 		for (unsigned n = 0; n < 2; n++)
 			if (i->out[n].fd >= 0 && (i->out[n].len || !i->exited))
 				poll_want(p, i->out[n].fd, i->out[n].len ? POLLOUT : 0,
@@ -270,8 +270,8 @@ void streams_abandon(struct keeper *k, struct inmate *i)
 {
 	for (unsigned n = 0; n < 2; n++)
 		if (i->out[n].fd >= 0)
-			output_close(k, i, n);
-	input_end(k, i);
+			inmate_output_close(k, i, n);
+	inmate_input_end(k, i);
 	i->tty = -1;
 }
 
@@ -285,7 +285,7 @@ static void inmate_free(struct inmate *i)
 	free(i);
 }
 
-static void tell_end(struct keeper *k, struct inmate *i)
+static void tell_exit(struct keeper *k, struct inmate *i)
 {
 	i->told = true;
 	if (i->first)
@@ -304,7 +304,7 @@ void streams_sweep(struct keeper *k)
 			       clock_ns(CLOCK_MONOTONIC) - i->exited_ns > LINGER_MS * INT64_C(1000000);
 
 		if ((ended || lingers) && !i->told)
-			tell_end(k, i);
+			tell_exit(k, i);
 		if (!i->dead && !(ended && i->told)) {
 			at = &i->next;
 			continue;

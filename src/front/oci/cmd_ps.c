@@ -136,7 +136,7 @@ static int run_ps(const struct call *call, char **ret, struct err *err)
 }
 
 /* "10:42" of today, "Jan31" of before, as ps(1). */
-static void start_text(int64_t started, char *ret, size_t size)
+static void inner_start_text(int64_t started, char *ret, size_t size)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	time_t at = (time_t)started;
@@ -161,7 +161,7 @@ static int print_inner(const struct isolate_process *v, size_t n, struct err *er
 		uint64_t s = p->cpu_ns / 1000000000;
 		int64_t age = (int64_t)time(NULL) - p->started;
 		char start[16];
-		start_text(p->started, start, sizeof(start));
+		inner_start_text(p->started, start, sizeof(start));
 		str_putf(&b, "%-8u %7d %7d %2d %-5s %-8s %02d:%02d:%02d %s\n", p->uid, p->pid, p->parent,
 			 age > 0 ? (int)MIN_OF(s * 100 / (uint64_t)age, 99U) : 0, start,
 			 p->terminal[0] ? p->terminal : "?", (int)(s / 3600 % 10000), (int)(s / 60 % 60),

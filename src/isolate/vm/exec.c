@@ -24,7 +24,7 @@ int vm_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 	return supervised_exec(x, vm_keeper_program, &vm_caps, true, ret_pid, err);
 }
 
-static void take_row(const struct guest_process_row *row, struct isolate_process *ret)
+static void take_guest_row(const struct guest_process_row *row, struct isolate_process *ret)
 {
 	*ret = (struct isolate_process){.pid = row->pid,
 					.parent = row->parent,
@@ -68,7 +68,7 @@ int vm_inner_processes(const struct sandbox *s, struct isolate_process **ret, si
 	for (size_t i = 0; i < n; i++) {
 		struct guest_process_row row;
 		memcpy(&row, rows + i * sizeof(row), sizeof(row));
-		take_row(&row, &v[i]);
+		take_guest_row(&row, &v[i]);
 	}
 	*ret = take_ptr(&v);
 	*ret_n = n;

@@ -24,14 +24,6 @@ static void put_opt_u32(struct json_out *out, const char *key, const struct opt_
 		json_put_u64(out, key, n->v);
 }
 
-static bool is_bind(const struct oci_mount *m)
-{
-	for (size_t i = 0; i < m->options.n; i++)
-		if (streq(m->options.v[i], "bind") || streq(m->options.v[i], "rbind"))
-			return true;
-	return false;
-}
-
 /* Who shares with whom, and whose ids, was the carrier's to set. */
 static bool is_carriers_option(const char *option)
 {
@@ -44,9 +36,9 @@ static bool is_carriers_option(const char *option)
 	return false;
 }
 
-static void put_mount(struct json_out *out, const struct oci_mount *m)
+static void put_guest_mount(struct json_out *out, const struct oci_mount *m)
 {
-	bool bind = is_bind(m);
+	bool bind = vm_is_bind(m);
 	autofree char *source =
 		str_format("%s%s%s", VM_GUEST_ROOT, m->destination[0] == '/' ? "" : "/", m->destination);
 
@@ -64,7 +56,7 @@ static void put_mount(struct json_out *out, const struct oci_mount *m)
 	json_end(out);
 }
 
-static void put_namespaces(struct json_out *out, const struct oci_config *config)
+static void put_guest_namespaces(struct json_out *out, const struct oci_config *config)
 {
 	static const enum oci_ns always[] = {OCI_NS_PID, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_CGROUP};
 	bool net = false;
@@ -138,7 +130,7 @@ void vm_guest_resources(struct json_out *out, const char *key, const struct oci_
 	json_end(out);
 }
 
-static void put_devices(struct json_out *out, const struct oci_linux *linux)
+static void put_guest_devices(struct json_out *out, const struct oci_linux *linux)
 {
 	json_begin_list(out, "devices");
 	for (size_t i = 0; i < linux->devices.n; i++) {
@@ -157,7 +149,7 @@ static void put_devices(struct json_out *out, const struct oci_linux *linux)
 	json_end(out);
 }
 
-static void put_pairs(struct json_out *out, const char *key, const pair_list *l)
+static void put_guest_pairs(struct json_out *out, const char *key, const pair_list *l)
 {
 	json_begin_object(out, key);
 	for (size_t i = 0; i < l->n; i++)
@@ -182,9 +174,9 @@ static void put_linux(struct json_out *out, const struct oci_config *config, con
 	const struct oci_linux *linux = &config->linux;
 
 	json_begin_object(out, "linux");
-	put_namespaces(out, config);
-	put_devices(out, linux);
-	put_pairs(out, "sysctl", &linux->sysctl);
+	put_guest_namespaces(out, config);
+	put_guest_devices(out, linux);
+	put_guest_pairs(out, "sysctl", &linux->sysctl);
 	vm_guest_resources(out, "resources", &linux->resources);
 	if (seccomp)
 		json_put_raw(out, "seccomp", seccomp);
@@ -229,9 +221,9 @@ int vm_guest_config(const struct oci_config *config, const char *text, size_t le
 	json_put_opt_str(&out, "domainname", config->domainname);
 	json_begin_list(&out, "mounts");
 	for (size_t i = 0; i < config->mounts.n; i++)
-		put_mount(&out, &config->mounts.v[i]);
+		put_guest_mount(&out, &config->mounts.v[i]);
 	json_end(&out);
-	put_pairs(&out, "annotations", &config->annotations);
+	put_guest_pairs(&out, "annotations", &config->annotations);
 	put_linux(&out, config, seccomp);
 	json_end(&out);
 	return supervised_memory_file("guest-config", &out, err);

@@ -26,7 +26,7 @@ static void plan_size(const struct oci_config *config, const struct vm_settings 
 	vm_plan_size(&config->linux.resources, &usual, ret);
 }
 
-static bool has_qemu(void)
+static bool finds_qemu(void)
 {
 	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
 }
@@ -38,7 +38,7 @@ static int vm_probe(struct err *err)
 #ifndef __x86_64__
 	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 only");
 #endif
-	if (!has_qemu())
+	if (!finds_qemu())
 		return err_set(err, ENOENT,
 			       "isolation level \"vm\" needs /usr/bin/qemu-system-x86_64: install "
 			       "qemu-system-x86 (apt install qemu-system-x86)");
@@ -155,7 +155,42 @@ static uint64_t start_seconds(void)
 	const char *text = getenv("COFFER_VM_START_SECONDS");
 	uint64_t n;
 
-	return text && str_to_u64(text, 10, &n) == 0 && n > 0 && n <= 3600 ? n : START_SECONDS;
+	return text && str_to_u64(text, 10, &n) == 0 && n > 0 && n <= 3600 ? n : settings->start_timeout;
+}
+
+static int add_numbers(const struct isolate_create *c, const struct vm_settings *settings,
+		       const struct vm_size *size, struct supervised *l, struct err *err)
+{
+	const struct {
+		const char *key;
+		uint64_t n;
+	} numbers[] = {
+		{"memory", size->memory},
+		{"vcpus", size->vcpus},
+		{"seconds", start_seconds(settings)},
+		{"cache", settings->share_cache_ms},
+		{"terminal", c->config->process && c->config->process->terminal},
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers) && r == 0; i++)
+		r = supervised_add_number(l, numbers[i].key, numbers[i].n, err);
+	return r;
+}
+
+static int vm_launch(const struct isolate_create *c, const struct vm_settings *settings,
+		     const struct vm_size *size, struct supervised *l, struct err *err)
+{
+	autoclose int config = guest_config(c, err);
+	int r = config < 0 ? config : supervised_prepare(c, vm_keeper_program, config, l, err);
+
+	if (r == 0)
+		r = add_files(settings, l, err);
+	if (r == 0)
+		r = add_host(l, err);
+	if (r == 0)
+		r = add_logs(c, l, err);
+	return r < 0 ? r : add_numbers(c, settings, size, l, err);
 }
 
 static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
@@ -178,19 +213,7 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 		return config;
 	r = supervised_prepare(c, vm_keeper_program, config, &l, err);
 	if (r == 0)
-		r = add_files(&l, err);
-	if (r == 0)
-		r = add_host(&l, err);
-	if (r == 0)
-		r = add_logs(c, &l, err);
-	if (r == 0)
-		r = supervised_add_number(&l, "memory", size.memory, err);
-	if (r == 0)
-		r = supervised_add_number(&l, "vcpus", size.vcpus, err);
-	if (r == 0)
-		r = supervised_add_number(&l, "seconds", start_seconds(), err);
-	if (r == 0 && c->config->process && c->config->process->terminal)
-		r = supervised_add_number(&l, "terminal", 1, err);
+		r = vm_launch(c, &settings, &size, &l, err);
 	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
 }
 

@@ -86,7 +86,7 @@ void vm_plan_size(const struct oci_resources *r, const struct vm_size *usual, st
 	ret->vcpus = n < 1 ? 1 : (unsigned)n;
 }
 
-static void add(struct opt_i64 *limit, int64_t more)
+static void raise_limit(struct opt_i64 *limit, int64_t more)
 {
 	if (limit->set && limit->v > 0 && limit->v < INT64_MAX - more)
 		limit->v += more;
@@ -101,10 +101,10 @@ void vm_plan_limits(const struct oci_resources *r, uint64_t machine_memory, stru
 	*ret = *r;
 	if (r->memory.limit.set && r->memory.limit.v > 0 && machine_memory) {
 		more -= r->memory.limit.v;
-		add(&ret->memory.limit, more);
-		add(&ret->memory.swap, more);
+		raise_limit(&ret->memory.limit, more);
+		raise_limit(&ret->memory.swap, more);
 	}
-	add(&ret->pids_limit, VM_OWN_TASKS);
+	raise_limit(&ret->pids_limit, VM_OWN_TASKS);
 	/* On the host it would slow down the hypervisor where the container is meant. */
 	for (size_t i = 0; i < r->unified.n && unified->v; i++)
 		if (!str_starts(r->unified.v[i].key, "memory.") && !str_starts(r->unified.v[i].key, "pids."))
@@ -121,7 +121,7 @@ static bool is_own_network(const char *path)
 	       a.st_dev == b.st_dev;
 }
 
-static int check_namespaces(const struct oci_linux *linux, struct err *err)
+static int vm_check_namespaces(const struct oci_linux *linux, struct err *err)
 {
 	static const struct {
 		enum oci_ns ns;
@@ -172,7 +172,7 @@ static bool is_of_any_kernel(const struct oci_device *d)
 	return false;
 }
 
-static bool is_bind(const struct oci_mount *m)
+bool vm_is_bind(const struct oci_mount *m)
 {
 	for (size_t i = 0; i < m->options.n; i++)
 		if (streq(m->options.v[i], "bind") || streq(m->options.v[i], "rbind"))
@@ -185,7 +185,7 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 	const struct oci_config *config = c->config;
 	const struct oci_linux *linux = &config->linux;
 	uint32_t host;
-	int r = check_namespaces(linux, err);
+	int r = vm_check_namespaces(linux, err);
 
 	if (r < 0)
 		return r;
@@ -202,7 +202,7 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 				       (long long)linux->devices.v[i].major,
 				       (long long)linux->devices.v[i].minor);
 	for (size_t i = 0; i < config->mounts.n; i++)
-		if (is_bind(&config->mounts.v[i]) &&
+		if (vm_is_bind(&config->mounts.v[i]) &&
 		    supervised_below_synthetic(config, config->mounts.v[i].destination))
 			return err_set(
 				err, ENOTSUP,

@@ -34,6 +34,7 @@ void vm_plan_size(const struct oci_resources *r, const struct vm_size *usual, st
 /* Limits of the host's group: what is limited is the guest; the hypervisor comes on top. */
 void vm_plan_limits(const struct oci_resources *r, uint64_t machine_memory, struct oci_resources *ret,
 		    pair_list *ret_unified_owned);
+bool vm_is_bind(const struct oci_mount *m);
 /* What nobody could do for a guest, said before anything is made. */
 must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
 
