@@ -200,6 +200,10 @@ struct engine_update {
 must_use int engine_update(struct engine *e, const char *id, const struct engine_update *q, struct err *err);
 /* Host pids; `ps` of them is the front's. */
 must_use int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_n, struct err *err);
+/* Of a container whose processes the host does not see; -ENOTSUP, with no error set, where it does. */
+struct isolate_process;
+must_use int engine_inner_processes(struct engine *e, const char *id, struct isolate_process **ret,
+				    size_t *ret_n, struct err *err);
 struct engine_stats {
 	char name[256];
 	uint64_t cpu_ns, system_ns, memory, memory_limit, net_rx, net_tx, block_read, block_write, pids;

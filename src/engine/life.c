@@ -413,6 +413,18 @@ int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_
 	return r;
 }
 
+int engine_inner_processes(struct engine *e, const char *id, struct isolate_process **ret, size_t *ret_n,
+			   struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	int r = load_settled(e, id, &c, err);
+
+	if (r < 0)
+		return r;
+	return engine_is_live(&c) ? runtime_inner_processes(&e->rt, id, ret, ret_n, err)
+				  : not_running(&c, err);
+}
+
 int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};

@@ -58,7 +58,7 @@ static bool make_frame_room(struct keeper *k, size_t more)
 	return true;
 }
 
-static void put_bytes(struct keeper *k, const void *data, size_t len)
+static void put_out(struct keeper *k, const void *data, size_t len)
 {
 	if (len)
 		memcpy(k->out + k->out_at + k->out_len, data, len);
@@ -73,9 +73,9 @@ static bool send_frame(struct keeper *k, const struct guest_frame *f, const void
 			keeper_abort(k, "the agent takes no orders");
 		return false;
 	}
-	put_bytes(k, f, sizeof(*f));
-	put_bytes(k, payload, len);
-	put_bytes(k, more, nmore);
+	put_out(k, f, sizeof(*f));
+	put_out(k, payload, len);
+	put_out(k, more, nmore);
 	return true;
 }
 

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* top: the processes of a container, as ps(1) would list them, read from /proc. */
+/*
+ * top: the processes of a container, as ps(1) would list them, read from
+ * /proc; those of a virtual machine, which stand in no /proc of ours, as its
+ * own kernel tells them.
+ */
 #include "front/cli/cli.h"
 
 #include "base/file.h"
+#include "isolate/isolate.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -17,6 +22,7 @@ struct top_process {
 	uint64_t rss_pages, size;
 	long nice, threads;
 	const char *name, *command;
+	const char *terminal; /* where `tty` is of another kernel */
 };
 
 struct top_machine {
@@ -261,7 +267,7 @@ static const char *top_cell(struct json_doc *m, const struct top_machine *machin
 	case TOP_STIME:
 		return start_text(m, machine, p);
 	case TOP_TTY:
-		return tty_text(m, p->tty);
+		return p->terminal ? p->terminal : tty_text(m, p->tty);
 	case TOP_STAT:
 		return memory_text_n(m, &p->state, 1);
 	case TOP_TIME:
@@ -351,35 +357,85 @@ static void top_machine(struct json_doc *m, struct top_machine *ret)
 		ret->memory = strtoull(memory + strlen("MemTotal:"), NULL, 10);
 }
 
+static void print_row(struct json_doc *m, const struct top_layout *layout, const struct top_machine *machine,
+		      const struct top_process *p, struct str *out)
+{
+	for (size_t c = 0; c < layout->n; c++)
+		str_putf(out, "%s%s", c ? "\t" : "", top_cell(m, machine, p, layout->v[c]));
+	str_put(out, "\n");
+}
+
+/* What the guest does not tell (threads, priority, size) stays 0. */
+static void take_inner(struct json_doc *m, const struct top_machine *machine,
+		       const struct isolate_process *from, struct top_process *ret)
+{
+	int64_t since = from->started > machine->boot ? from->started - machine->boot : 0;
+	const char *end = from->command + strcspn(from->command, " ");
+
+	*ret = (struct top_process){.pid = from->pid,
+				    .ppid = from->parent,
+				    .uid = from->uid,
+				    .state = '?',
+				    .ticks = from->cpu_ns / (1000000000U / (uint64_t)machine->hz),
+				    .start = (uint64_t)since * (uint64_t)machine->hz,
+				    .rss_pages = from->resident / (uint64_t)sysconf(_SC_PAGESIZE),
+				    .name = memory_text_n(m, from->command, (size_t)(end - from->command)),
+				    .command = memory_text(m, from->command),
+				    .terminal = from->terminal[0] ? memory_text(m, from->terminal) : "?"};
+}
+
+/* -ENOTSUP, with no error set: the host sees them. */
+static int print_inner_rows(struct call *call, const char *id, const struct top_layout *layout,
+			    const struct top_machine *machine, struct str *out, struct err *err)
+{
+	autofree struct isolate_process *v = NULL;
+	size_t n = 0;
+	int r = engine_inner_processes(call->cli->engine, id, &v, &n, err);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct top_process p;
+		take_inner(&call->memory, machine, &v[i], &p);
+		print_row(&call->memory, layout, machine, &p, out);
+	}
+	return r;
+}
+
+static int print_host_rows(struct call *call, const char *id, const struct top_layout *layout,
+			   const struct top_machine *machine, struct str *out, struct err *err)
+{
+	autofree pid_t *pids = NULL;
+	size_t n = 0;
+	int r = engine_processes(call->cli->engine, id, &pids, &n, err);
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct top_process p;
+		if (read_process(&call->memory, pids[i], &p)) /* else it has ended meanwhile */
+			print_row(&call->memory, layout, machine, &p, out);
+	}
+	return r;
+}
+
 static int run_top(struct call *call, struct err *err)
 {
 	struct top_layout layout;
 	struct top_machine machine;
 	struct str out autostr = {0};
 	autofree char *id = NULL;
-	autofree pid_t *pids = NULL;
-	size_t n = 0;
 	int r = top_layout(call, &layout, err);
 
 	if (r == 0)
 		r = cli_container(call, call->args[0], &id, err);
-	if (r == 0)
-		r = engine_processes(call->cli->engine, id, &pids, &n, err);
 	if (r < 0)
 		return r;
 	top_machine(&call->memory, &machine);
 	for (size_t c = 0; c < layout.n; c++)
 		str_putf(&out, "%s%s", c ? "\t" : "", top_columns[layout.v[c]].header);
 	str_put(&out, "\n");
-	for (size_t i = 0; i < n; i++) {
-		struct top_process p;
-		if (!read_process(&call->memory, pids[i], &p)) /* it has ended meanwhile */
-			continue;
-		for (size_t c = 0; c < layout.n; c++)
-			str_putf(&out, "%s%s", c ? "\t" : "",
-				 top_cell(&call->memory, &machine, &p, layout.v[c]));
-		str_put(&out, "\n");
-	}
+	r = print_inner_rows(call, id, &layout, &machine, &out, err);
+	if (r == -ENOTSUP && !err->code)
+		r = print_host_rows(call, id, &layout, &machine, &out, err);
+	if (r < 0)
+		return r;
 	rows_align(&out);
 	return cli_print_str(&out, err);
 }
