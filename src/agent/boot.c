@@ -67,7 +67,7 @@ static int leave_rootfs(struct err *err)
 }
 
 /* "cpu memory" becomes "+cpu +memory". */
-static int enable_controllers(struct err *err)
+static int give_controllers(struct err *err)
 {
 	char have[256], want[512];
 	size_t n = 0;
@@ -179,7 +179,7 @@ int boot_guest(struct agent *a, struct err *err)
 	if (r == 0)
 		r = set_streams(a, err);
 	if (r == 0)
-		r = enable_controllers(err);
+		r = give_controllers(err);
 	if (r == 0)
 		r = load_modules(a, err);
 	if (r < 0)

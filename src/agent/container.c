@@ -38,7 +38,7 @@ static int write_bundle(const struct job_order *o, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot write the container's configuration") : 0;
 }
 
-static void set_size(struct oci_process *p, const struct guest_process *size)
+static void put_size(struct oci_process *p, const struct guest_process *size)
 {
 	if (size->rows == 0 || size->columns == 0)
 		return;
@@ -46,12 +46,12 @@ static void set_size(struct oci_process *p, const struct guest_process *size)
 	p->console_width = size->columns;
 }
 
-static int make(struct making *m, const struct job_order *o, struct err *err)
+static int build_container(struct making *m, const struct job_order *o, struct err *err)
 {
 	int r = making_prepare(m, err);
 
 	if (r == 0 && m->config.process)
-		set_size(m->config.process, &o->process);
+		put_size(m->config.process, &o->process);
 	if (r == 0 && m->config.process &&
 	    m->config.process->terminal != !!(o->process.flags & GUEST_TERMINAL))
 		r = err_set(err, EINVAL, "RUN and process.terminal do not agree about a terminal");
@@ -78,7 +78,7 @@ int job_run(struct agent *a, const struct job_order *o, struct job_answer *ret, 
 	m.detached = true;
 	int r = write_bundle(o, err);
 	if (r == 0)
-		r = make(&m, o, err);
+		r = build_container(&m, o, err);
 	if (r < 0) {
 		making_undo(&m);
 		strip_prefix(err);
@@ -105,7 +105,7 @@ static int exec_in(struct container *c, struct oci_process *process, const struc
 	};
 
 	x.sandbox.cache_dirfd = cache;
-	set_size(process, &o->process);
+	put_size(process, &o->process);
 	if (process->terminal != !!(o->process.flags & GUEST_TERMINAL))
 		return err_set(err, EINVAL, "EXEC and its process do not agree about a terminal");
 	return c->level->exec(&x, &ret->pid, err);
@@ -186,7 +186,7 @@ static int become(const struct oci_process *p, struct err *err)
 }
 
 /* The kernel's and the library's search, by the process's own PATH.  Returns why not. */
-static int execute(const struct oci_process *p, struct err *err)
+static int become_program(const struct oci_process *p, struct err *err)
 {
 	autofree char **argv = calloc(p->args.n + 1, sizeof(*argv));
 	autofree char **env = calloc(p->env.n + 1, sizeof(*env));
@@ -212,7 +212,7 @@ static int start_outside(const struct oci_process *process, struct job_answer *r
 	int p[2];
 
 	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_sys(err, "cannot make a pipe");
+		return err_sys(err, "cannot build_container a pipe");
 	autoclose int ours = p[0], theirs = p[1];
 	pid_t pid = fork();
 	if (pid < 0)
@@ -220,7 +220,7 @@ static int start_outside(const struct oci_process *process, struct job_answer *r
 	if (pid == 0) {
 		int r = become(process, err);
 		if (r == 0)
-			r = execute(process, err);
+			r = become_program(process, err);
 		ignore_result(fd_write_all(theirs, err, sizeof(*err))); /* nobody listens: nobody asks */
 		_exit(-r ? 127 : 0);
 	}
@@ -244,7 +244,7 @@ int job_outside(struct agent *a unused, const struct job_order *o, struct job_an
 	if (r == 0 && process.args.n == 0)
 		r = err_set(err, EINVAL, "args must not be empty");
 	if (r == 0)
-		set_size(&process, &o->process);
+		put_size(&process, &o->process);
 	if (r == 0 && process.terminal != !!(o->process.flags & GUEST_TERMINAL))
 		r = err_set(err, EINVAL, "EXEC and its process do not agree about a terminal");
 	if (r == 0 && process.terminal)

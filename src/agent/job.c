@@ -131,7 +131,7 @@ static void answer(struct agent *a, const struct job *j, const struct job_result
 }
 
 /* -EAGAIN: nothing yet. */
-static int receive(struct agent *a, struct job *j)
+static int receive_result(struct agent *a, struct job *j)
 {
 	static const size_t size = sizeof(struct job_result) + GUEST_ANSWER_MAX;
 	autofree struct job_result *result = malloc(size);
@@ -182,7 +182,7 @@ bool job_collect(struct agent *a)
 
 	for (struct job *j = a->jobs, *next; j; j = next) {
 		next = j->next;
-		if (receive(a, j) == 0) {
+		if (receive_result(a, j) == 0) {
 			job_end(a, j);
 			any = true;
 		}

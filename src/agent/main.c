@@ -65,7 +65,7 @@ static void on_warning(void *data, const char *text)
 	agent_warn(data, text);
 }
 
-static void signals_ready(struct agent *a, struct source *s)
+static void children_ready(struct agent *a, struct source *s)
 {
 	struct signalfd_siginfo info[8];
 
@@ -73,7 +73,7 @@ static void signals_ready(struct agent *a, struct source *s)
 	live_reap(a);
 }
 
-static void handle(struct agent *a, int epoll, int timeout)
+static void take_events(struct agent *a, int epoll, int timeout)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int n = epoll_wait(epoll, events, EVENTS_AT_ONCE, timeout);
@@ -87,10 +87,10 @@ static void handle(struct agent *a, int epoll, int timeout)
 
 static void outputs_ready(struct agent *a, struct source *s)
 {
-	handle(a, s->fd, 0);
+	take_events(a, s->fd, 0);
 }
 
-static int set_up(struct agent *a, struct err *err)
+static int agent_set_up(struct agent *a, struct err *err)
 {
 	sigset_t set;
 
@@ -100,8 +100,8 @@ static int set_up(struct agent *a, struct err *err)
 		return err_sys(err, "cannot set signals");
 	a->epoll = epoll_create1(EPOLL_CLOEXEC);
 	a->readers = epoll_create1(EPOLL_CLOEXEC);
-	a->signals =
-		(struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .ready = signals_ready};
+	a->signals = (struct source){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+				     .ready = children_ready};
 	a->outputs = (struct source){.fd = a->readers, .ready = outputs_ready};
 	a->port.ready = channel_ready;
 	a->oom = (struct source){.fd = -1, .ready = live_oom};
@@ -117,10 +117,10 @@ static int set_up(struct agent *a, struct err *err)
 	return r;
 }
 
-static void serve(struct agent *a)
+static void agent_loop(struct agent *a)
 {
 	while (!a->leaving) {
-		handle(a, a->epoll, -1);
+		take_events(a, a->epoll, -1);
 		live_sweep(a);
 		job_sweep(a);
 		channel_flush(a);
@@ -188,9 +188,9 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = boot_ready(&a, &err);
 	if (r == 0)
-		r = set_up(&a, &err);
+		r = agent_set_up(&a, &err);
 	if (r == 0)
-		serve(&a);
+		agent_loop(&a);
 	else
 		agent_warn(&a, err.msg);
 	if (a.guest)

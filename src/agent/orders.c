@@ -20,7 +20,7 @@
 enum { LATER = 1 };
 typedef int order_fn(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err);
 
-static int take_hello(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_hello(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct guest_hello h;
 	int r = decode_struct(payload, f->len, &h, sizeof(h), err);
@@ -63,8 +63,8 @@ static int set_route(const struct network_route *t, struct err *err)
 	return net_route_add(t->interface, &to, t->gateway ? &via : NULL, err);
 }
 
-static int take_network(struct agent *a unused, const struct guest_frame *f, const void *payload,
-			struct err *err)
+static int order_network(struct agent *a unused, const struct guest_frame *f, const void *payload,
+			 struct err *err)
 {
 	struct network_order order;
 	int r = decode_network(payload, f->len, &order, err);
@@ -81,7 +81,7 @@ static int take_network(struct agent *a unused, const struct guest_frame *f, con
 
 /* ---- mounts ---- */
 
-static int take_mount(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_mount(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct mount_order m;
 	int r = decode_mount(payload, f->len, &m, err);
@@ -126,7 +126,7 @@ static int start_process(struct agent *a, const struct guest_frame *f, const voi
 	return r < 0 ? r : LATER;
 }
 
-static int take_run(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_run(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	if (a->main_id)
 		return err_set(err, EBUSY, "a virtual machine runs one container");
@@ -137,7 +137,7 @@ static int take_run(struct agent *a, const struct guest_frame *f, const void *pa
 	return r;
 }
 
-static int take_exec(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_exec(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct guest_process p = {0};
 
@@ -149,7 +149,7 @@ static int take_exec(struct agent *a, const struct guest_frame *f, const void *p
 	return start_process(a, f, payload, outside ? job_outside : job_exec, err);
 }
 
-static int take_signal(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_signal(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct job_order o = {.frame = f};
 	const struct live *l = live_find(a, f->process ? f->process : a->main_id);
@@ -171,8 +171,8 @@ static int take_signal(struct agent *a, const struct guest_frame *f, const void 
 		       : 0;
 }
 
-static int take_update(struct agent *a, const struct guest_frame *f, const void *payload,
-		       struct err *err unused)
+static int order_update(struct agent *a, const struct guest_frame *f, const void *payload,
+			struct err *err unused)
 {
 	const struct job_order o = {
 		.frame = f, .json = payload, .json_len = f->len, .stdio = {.child = {-1, -1, -1}}};
@@ -181,7 +181,7 @@ static int take_update(struct agent *a, const struct guest_frame *f, const void 
 	return LATER;
 }
 
-static int take_processes(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_processes(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
 	int r = f->len ? decode_struct(payload, f->len, &o.rows, sizeof(o.rows), err) : 0;
@@ -194,7 +194,7 @@ static int take_processes(struct agent *a, const struct guest_frame *f, const vo
 
 /* ---- streams: no answer but to what cannot be ---- */
 
-static int take_input(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_input(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct live *l = live_find(a, f->process);
 
@@ -205,7 +205,7 @@ static int take_input(struct agent *a, const struct guest_frame *f, const void *
 	return LATER;
 }
 
-static int take_credit(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_credit(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct live *l = live_find(a, f->process);
 	struct guest_credit c;
@@ -220,7 +220,7 @@ static int take_credit(struct agent *a, const struct guest_frame *f, const void 
 	return LATER;
 }
 
-static int take_resize(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+static int order_resize(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	const struct live *l = live_find(a, f->process);
 	struct guest_size s;
@@ -234,8 +234,8 @@ static int take_resize(struct agent *a, const struct guest_frame *f, const void 
 	return LATER;
 }
 
-static int take_shutdown(struct agent *a, const struct guest_frame *f unused, const void *payload unused,
-			 struct err *err unused)
+static int order_shutdown(struct agent *a, const struct guest_frame *f unused, const void *payload unused,
+			  struct err *err unused)
 {
 	a->leaving = true;
 	return LATER;
@@ -246,19 +246,19 @@ static const struct order {
 	bool silent; /* of a stream, or of no answer: what is wrong with it is the stream's end */
 	bool first;  /* may come before HELLO */
 } orders[] = {
-	[GUEST_HELLO] = {take_hello, .first = true},
-	[GUEST_NETWORK] = {take_network},
-	[GUEST_MOUNT] = {take_mount},
-	[GUEST_RUN] = {take_run},
-	[GUEST_EXEC] = {take_exec},
-	[GUEST_INPUT] = {take_input, .silent = true},
-	[GUEST_SIGNAL] = {take_signal},
-	[GUEST_RESIZE] = {take_resize, .silent = true},
-	[GUEST_UPDATE] = {take_update},
-	[GUEST_PROCESSES] = {take_processes},
-	[GUEST_TIME] = {take_hello},
-	[GUEST_SHUTDOWN] = {take_shutdown, .silent = true, .first = true},
-	[GUEST_CREDIT] = {take_credit, .silent = true},
+	[GUEST_HELLO] = {order_hello, .first = true},
+	[GUEST_NETWORK] = {order_network},
+	[GUEST_MOUNT] = {order_mount},
+	[GUEST_RUN] = {order_run},
+	[GUEST_EXEC] = {order_exec},
+	[GUEST_INPUT] = {order_input, .silent = true},
+	[GUEST_SIGNAL] = {order_signal},
+	[GUEST_RESIZE] = {order_resize, .silent = true},
+	[GUEST_UPDATE] = {order_update},
+	[GUEST_PROCESSES] = {order_processes},
+	[GUEST_TIME] = {order_hello},
+	[GUEST_SHUTDOWN] = {order_shutdown, .silent = true, .first = true},
+	[GUEST_CREDIT] = {order_credit, .silent = true},
 };
 
 void orders_take(struct agent *a, const struct guest_frame *f, const void *payload)

@@ -9,7 +9,7 @@
 #include "base/str.h"
 
 /* Its whole text; "" where it cannot be had. */
-static size_t read_file(pid_t pid, const char *name, char *buf, size_t size)
+static size_t read_proc(pid_t pid, const char *name, char *buf, size_t size)
 {
 	char path[64];
 
@@ -52,7 +52,7 @@ static void name_terminal(unsigned device, char *buf, size_t size)
 
 static void put_command(pid_t pid, const char *stat, struct guest_process_row *row)
 {
-	size_t n = read_file(pid, "cmdline", row->command, sizeof(row->command));
+	size_t n = read_proc(pid, "cmdline", row->command, sizeof(row->command));
 
 	while (n > 0 && row->command[n - 1] == '\0')
 		n--;
@@ -66,7 +66,7 @@ static void put_command(pid_t pid, const char *stat, struct guest_process_row *r
 }
 
 /* False where it has ended meanwhile.  *ret_parent: in our numbers. */
-static bool read_row(pid_t pid, struct guest_process_row *row, pid_t *ret_parent)
+static bool describe_process(pid_t pid, struct guest_process_row *row, pid_t *ret_parent)
 {
 	char stat[1024], status[2048];
 	const uint64_t tick = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -75,8 +75,8 @@ static bool read_row(pid_t pid, struct guest_process_row *row, pid_t *ret_parent
 	unsigned tty = 0;
 	int parent = 0;
 
-	if (read_file(pid, "stat", stat, sizeof(stat)) == 0 ||
-	    read_file(pid, "status", status, sizeof(status)) == 0)
+	if (read_proc(pid, "stat", stat, sizeof(stat)) == 0 ||
+	    read_proc(pid, "status", status, sizeof(status)) == 0)
 		return false;
 	const char *rest = strrchr(stat, ')');
 	if (!rest || sscanf(rest + 1,
@@ -96,7 +96,7 @@ static bool read_row(pid_t pid, struct guest_process_row *row, pid_t *ret_parent
 	return true;
 }
 
-static int by_number(const void *a, const void *b)
+static int by_outer_pid(const void *a, const void *b)
 {
 	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
 
@@ -108,8 +108,8 @@ static int32_t parent_row(pid_t parent, const pid_t *pids, size_t n)
 {
 	char status[2048];
 
-	if (!bsearch(&parent, pids, n, sizeof(*pids), by_number) ||
-	    read_file(parent, "status", status, sizeof(status)) == 0)
+	if (!bsearch(&parent, pids, n, sizeof(*pids), by_outer_pid) ||
+	    read_proc(parent, "status", status, sizeof(status)) == 0)
 		return 0;
 	return inner_pid(status);
 }
@@ -132,13 +132,13 @@ int job_rows(struct agent *a, const struct job_order *o, struct job_answer *ret,
 		r = c.level->processes(&c.sandbox, &pids, &n, err);
 	if (r < 0)
 		return r;
-	qsort(pids, n, sizeof(*pids), by_number);
+	qsort(pids, n, sizeof(*pids), by_outer_pid);
 	struct guest_process_row *v = calloc(n ? n : 1, sizeof(*v)); /* freed by the job's end */
 	if (!v)
 		return err_oom(err);
 	for (size_t i = 0; i < n; i++) {
 		pid_t parent = 0;
-		if (!read_row(pids[i], &v[rows], &parent) || v[rows].pid <= o->rows.above)
+		if (!describe_process(pids[i], &v[rows], &parent) || v[rows].pid <= o->rows.above)
 			continue;
 		v[rows++].parent = parent_row(parent, pids, n);
 	}

@@ -27,8 +27,8 @@ enum {
 	TURNS = 4, /* reads of one stream before the others have theirs */
 };
 
-static void output_ready(struct agent *a, struct source *s);
-static void input_ready(struct agent *a, struct source *s);
+static void drain_ready(struct agent *a, struct source *s);
+static void feed_ready(struct agent *a, struct source *s);
 
 static void output_watch(struct agent *a, struct stream_out *o)
 {
@@ -79,7 +79,7 @@ static int output_read(struct agent *a, struct stream_out *o)
 	return (size_t)n == want || o->last;
 }
 
-static void output_ready(struct agent *a, struct source *s)
+static void drain_ready(struct agent *a, struct source *s)
 {
 	struct stream_out *o = (struct stream_out *)(void *)((char *)s - offsetof(struct stream_out, source));
 
@@ -126,7 +126,7 @@ static size_t input_write(struct agent *a, struct stream_in *in, const unsigned 
 	return len;
 }
 
-static void input_ready(struct agent *a, struct source *s)
+static void feed_ready(struct agent *a, struct source *s)
 {
 	struct stream_in *in = (struct stream_in *)(void *)((char *)s - offsetof(struct stream_in, source));
 	size_t n = input_write(a, in, in->buf + in->at, in->len - in->at);
@@ -146,7 +146,7 @@ static void input_ready(struct agent *a, struct source *s)
 }
 
 /* A terminal has no end of input but the character that says so. */
-static void input_end(struct agent *a, struct stream_in *in)
+static void feed_end(struct agent *a, struct stream_in *in)
 {
 	in->closing = true;
 	if (in->len == 0 && !in->live->terminal)
@@ -158,7 +158,7 @@ void streams_input(struct agent *a, struct live *l, const void *data, size_t len
 	struct stream_in *in = &l->in;
 
 	if (len == 0) {
-		input_end(a, in);
+		feed_end(a, in);
 		return;
 	}
 	/* Of a terminal that is not made yet, what is typed waits. */
@@ -212,7 +212,7 @@ void streams_credit(struct agent *a, struct live *l, unsigned number, uint32_t b
 	output_watch(a, o);
 }
 
-static int make_pipe(int *ret_read, int *ret_write, struct err *err)
+static int stream_pipe(int *ret_read, int *ret_write, struct err *err)
 {
 	int p[2];
 
@@ -231,12 +231,12 @@ int streams_make(struct agent *a unused, struct live *l, bool has_input, struct 
 	if (l->terminal)
 		return 0;
 	if (has_input) {
-		r = make_pipe(&ret->child[0], &l->in.source.fd, err);
+		r = stream_pipe(&ret->child[0], &l->in.source.fd, err);
 		if (r == 0)
 			r = fd_set_nonblock(l->in.source.fd, true);
 	}
 	for (int i = 0; i < 2 && r == 0; i++) {
-		r = make_pipe(&l->out[i].source.fd, &ret->child[i + 1], err);
+		r = stream_pipe(&l->out[i].source.fd, &ret->child[i + 1], err);
 		if (r == 0)
 			r = fd_set_nonblock(l->out[i].source.fd, true);
 	}
@@ -253,9 +253,9 @@ void stdio_close(struct stdio *s)
 
 int streams_begin(struct agent *a, struct live *l, int master, struct err *err)
 {
-	l->in.source.ready = input_ready;
+	l->in.source.ready = feed_ready;
 	for (int i = 0; i < 2; i++)
-		l->out[i].source.ready = output_ready;
+		l->out[i].source.ready = drain_ready;
 	if (l->terminal) {
 		l->out[0].source.fd = master;
 		l->in.source.fd = fcntl(master, F_DUPFD_CLOEXEC, 3);
