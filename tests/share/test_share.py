@@ -381,3 +381,85 @@ def test_it_does_what_a_directory_does(make, tmp_path, seed, nofile):
         here, there = outcome(plain + "/", call), outcome(share.path + "/", call)
         assert here == there, (i, call)
     assert picture(plain) == picture(share.path) == picture(share.host)
+
+
+def test_volumes_are_apart_and_live_shorter(make, tmp_path):
+    source = tmp_path / "source"
+    os.makedirs(source / "v")
+    os.makedirs(source / "w")
+    share = make(root_ttl=100000, volume_ttl=0, prepare="mount -t tmpfs -o size=1m v %s/v && mount -t tmpfs w %s/w" % (source, source))
+    for name in ("f", "v/f", "w/f"):
+        put(share.host + "/" + name, b"one")
+        assert get(share.path + "/" + name) == b"one"
+        os.stat(share.path + "/" + name)
+        put(share.host + "/" + name, b"three")
+    assert get(share.path + "/f") == b"one"  # for as long as the guest may believe it
+    assert get(share.path + "/v/f") == b"three"
+    a, b = os.stat(share.path + "/v/f"), os.stat(share.path + "/w/f")
+    assert os.stat(share.host + "/v/f").st_ino == os.stat(share.host + "/w/f").st_ino and a.st_ino != b.st_ino
+    for call in (os.rename, os.link):
+        with pytest.raises(OSError) as e:
+            call(share.path + "/v/f", share.path + "/w/g")
+        assert e.value.errno == errno.EXDEV
+    with pytest.raises(OSError) as e:
+        put(share.path + "/v/big", b"x" * (2 << 20))
+    assert e.value.errno == errno.ENOSPC
+    assert os.statvfs(share.path + "/v").f_blocks * os.statvfs(share.path + "/v").f_frsize == 1 << 20
+
+
+OVERLAY = ("mkdir -p {0}/l/d {0}/u {0}/k {0}/source; mount -t tmpfs x {0}/x; mkdir {0}/x/u {0}/x/k;"
+           " for i in 1 2 3; do echo lower > {0}/l/f$i; echo lower > {0}/l/d/f$i; done; ln {0}/l/f1 {0}/l/g1;"
+           " mount -t overlay o -o lowerdir={0}/l,upperdir={0}/x/u,workdir={0}/x/k,xino={1} {0}/source")
+
+
+@pytest.mark.parametrize("xino", ("off", "auto"))
+def test_an_overlay_with_layers_of_two_file_systems(make, tmp_path, xino):
+    """Where a file that is copied up gets another device and number."""
+    os.mkdir(tmp_path / "x")
+    share = make(root_ttl=0, prepare=OVERLAY.format(tmp_path, xino))
+    path = share.path
+    with open(path + "/f1", "rb") as old:
+        before = os.fstat(old.fileno())
+        with open(path + "/f1", "ab", buffering=0) as f:
+            f.write(b"and upper")
+            assert os.fstat(f.fileno()).st_ino == before.st_ino
+        assert old.read() == b"lower\nand upper"
+    assert get(path + "/f1") == b"lower\nand upper"
+    os.chmod(path + "/f2", 0o600)
+    os.chown(path + "/d/f1", 7, 7)
+    os.setxattr(path + "/f3", "user.a", b"b")
+    assert os.listxattr(path + "/f3") == ["user.a"] and not [x for x in os.listxattr(path) if "overlay" in x]
+    with open(path + "/d/f2", "rb+", buffering=0) as f:
+        os.unlink(path + "/d/f2")
+        f.write(b"U")
+        f.seek(0)
+        assert f.read() == b"Uower\n"
+    os.rename(path + "/d/f3", path + "/d/f4")
+    os.link(path + "/d/f4", path + "/d/f5")
+    assert sorted(os.listdir(path + "/d")) == ["f1", "f4", "f5"]
+    share.run("cp -a d e && rm -rf d && mkdir d && test -z \"$(ls d)\" && diff -r d d; git init -q r && cd r"
+              " && git config user.email a@b && git config user.name n && cp -r /usr/lib/git-core/mergetools . && git add -A"
+              " && git commit -qm 1 && git gc -q && git fsck && rm -rf .git")
+    assert picture(path) == picture(share.host)
+
+
+def test_the_guest_decides_on_access(share):
+    put(share.path + "/f", b"x")
+    os.chmod(share.path + "/f", 0o600)
+    with pytest.raises(AssertionError, match="Permission denied"):
+        share.run("setpriv --reuid 1 --regid 1 --clear-groups cat f")
+
+
+def test_access_lists(share):
+    acl = bytes.fromhex("02000000" "01000600ffffffff" "02000600d2040000" "04000400ffffffff" "10000600ffffffff" "20000000ffffffff")
+    put(share.path + "/f", b"x")
+    try:
+        os.setxattr(share.host + "/f", "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("no access lists here")
+    share.run("setpriv --reuid 1234 --regid 1 --clear-groups cat f")
+    os.mkdir(share.path + "/d")
+    os.setxattr(share.path + "/d", "system.posix_acl_default", acl)
+    share.run("umask 077; : > d/x; mkdir d/y")
+    assert os.getxattr(share.path + "/d/x", "system.posix_acl_access") == acl.replace(b"\x04\0\x04\0", b"\x04\0\x04\0")
+    assert os.getxattr(share.path + "/d/y", "system.posix_acl_default") == acl
