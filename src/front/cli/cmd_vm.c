@@ -204,18 +204,18 @@ static int run_vm_ls(struct call *call, struct err *err)
 	return cli_print_str(&out, err);
 }
 
-/* Renamed first: a half removed kernel is none. */
+/* Renamed first: a half removed kernel is none, and what is left of it the next fetch or build removes. */
 static int remove_kernel(const struct guest_kernel *k, struct err *err)
 {
-	autofree char *gone =
-		str_format("%.*s.old-%s", (int)(strlen(k->dir) - strlen(k->name)), k->dir, k->name);
+	autofree char *gone = str_format(".old-%s", k->name), *up = str_format("%s/..", k->dir);
+	autoclose int dir = up ? open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	if (!gone)
+	if (!gone || !up)
 		return err_oom(err);
-	if (rename(k->dir, gone) < 0)
+	if (dir < 0 || renameat(dir, k->name, dir, gone) < 0)
 		return err_sys(err, "cannot remove \"%s\"", k->dir);
-	int r = file_remove_tree_at(AT_FDCWD, gone);
-	return r < 0 ? err_num(err, r, "cannot remove \"%s\"", gone) : 0;
+	int r = file_remove_tree_at(dir, gone);
+	return r < 0 ? err_num(err, r, "cannot remove \"%s\"", k->dir) : 0;
 }
 
 static int run_vm_rm(struct call *call, struct err *err)
