@@ -349,7 +349,7 @@ static enum guest_devices ask_kernel(int fd)
 	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return answer;
-	if (memmem(map, (size_t)st.st_size, parameter, sizeof(parameter)))
+	if (memmem(map, (size_t)st.st_size, parameter, strlen(parameter)))
 		answer = GUEST_DEVICES_CMDLINE;
 	(void)munmap(map, (size_t)st.st_size); /* ours */
 	return answer;
