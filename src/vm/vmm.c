@@ -89,8 +89,8 @@ static void make_line(struct line *l, const struct vm_spec *s, int control)
 		put_fd(l, "disk", s->disks[i].fd, s->disks[i].readonly ? ",ro" : "");
 	for (size_t i = 0; i < s->nnics; i++) {
 		const unsigned char *m = s->nics[i].mac;
-		autofree char *rest = str_format(",%02x%02x%02x%02x%02x%02x,%u", m[0], m[1], m[2], m[3], m[4], m[5],
-						 s->nics[i].mtu);
+		autofree char *rest = str_format(",%02x%02x%02x%02x%02x%02x,%u", m[0], m[1], m[2], m[3], m[4],
+						 m[5], s->nics[i].mtu);
 		l->failed |= !rest;
 		put_fd(l, "nic", s->nics[i].tap_fd, rest ? rest : "");
 	}
@@ -123,7 +123,7 @@ static int ask(struct vm *vm, uint32_t type, const struct vm_snapshot *to, struc
 static void stop(struct vm *vm)
 {
 	if (vm->pid > 0) {
-		(void)kill(vm->pid, SIGKILL);	      /* ended already: not yet waited for, so still ours */
+		(void)kill(vm->pid, SIGKILL);	       /* ended already: not yet waited for, so still ours */
 		ignore_result(proc_wait(vm->pid) < 0); /* waited for by the keeper's loop */
 	}
 	vm->pid = -1;

@@ -34,7 +34,8 @@ static int kicked(struct device *d, unsigned queue)
 			if (queue == INFLATE)
 				inflate(d, &c);
 			for (unsigned i = 0; queue == REPORTING && i < c.nwrite; i++)
-				memory_drop(d->memory, c.iov[c.nread + i].iov_base, c.iov[c.nread + i].iov_len);
+				memory_drop(d->memory, c.iov[c.nread + i].iov_base,
+					    c.iov[c.nread + i].iov_len);
 			queue_push(q, c.head, 0);
 		}
 		if (r < 0)

@@ -46,7 +46,8 @@ static bool transfer(const struct blk *b, const struct chain *c, uint64_t sector
 	return true;
 }
 
-static uint8_t serve(const struct blk *b, const struct chain *c, const struct virtio_blk_outhdr *h, uint32_t *written)
+static uint8_t serve(const struct blk *b, const struct chain *c, const struct virtio_blk_outhdr *h,
+		     uint32_t *written)
 {
 	static const char id[VIRTIO_BLK_ID_BYTES] = "coffer";
 	size_t in = c->write_len - 1, out = c->read_len - sizeof(*h);

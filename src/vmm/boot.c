@@ -64,14 +64,16 @@ static int load_elf(const struct guest_memory *m, int fd, const Elf64_Ehdr *h, u
 	Elf64_Phdr p[SEGMENTS_MAX];
 	uint64_t end = 0;
 
-	if (h->e_machine != EM_X86_64 || h->e_type != ET_EXEC || h->e_phentsize != sizeof(p[0]) || h->e_phnum == 0 ||
-	    h->e_phnum > SEGMENTS_MAX || read_at(fd, h->e_phoff, p, h->e_phnum * sizeof(p[0])) < 0)
+	if (h->e_machine != EM_X86_64 || h->e_type != ET_EXEC || h->e_phentsize != sizeof(p[0]) ||
+	    h->e_phnum == 0 || h->e_phnum > SEGMENTS_MAX ||
+	    read_at(fd, h->e_phoff, p, h->e_phnum * sizeof(p[0])) < 0)
 		return err_set(err, ENOEXEC, "the kernel is no ELF vmlinux of x86-64");
 	for (unsigned i = 0; i < h->e_phnum; i++) {
 		uint64_t last;
 		if (p[i].p_type != PT_LOAD || p[i].p_memsz == 0)
 			continue;
-		if (p[i].p_filesz > p[i].p_memsz || __builtin_add_overflow(p[i].p_paddr, p[i].p_memsz, &last) ||
+		if (p[i].p_filesz > p[i].p_memsz ||
+		    __builtin_add_overflow(p[i].p_paddr, p[i].p_memsz, &last) ||
 		    !memory_at(m, p[i].p_paddr, p[i].p_memsz))
 			return err_set(err, ENOMEM, "the kernel does not fit into %llu MiB of memory",
 				       (unsigned long long)(m->size >> 20));
@@ -96,7 +98,8 @@ static int load_bzimage(const struct guest_memory *m, int fd, struct setup_heade
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size <= setup)
 		return err_set(err, ENOEXEC, "the kernel is cut short");
 	uint64_t at = h->pref_address, end;
-	if (__builtin_add_overflow(at, (uint64_t)MAX_OF(h->init_size, 1U), &end) || !memory_at(m, at, end - at))
+	if (__builtin_add_overflow(at, (uint64_t)MAX_OF(h->init_size, 1U), &end) ||
+	    !memory_at(m, at, end - at))
 		return err_set(err, ENOMEM, "the kernel does not fit into %llu MiB of memory",
 			       (unsigned long long)(m->size >> 20));
 	*ret_entry = at + ENTRY_64;
@@ -136,8 +139,8 @@ static void add_e820(struct boot_params *b, uint64_t from, uint64_t to)
 			(struct boot_e820_entry){.addr = from, .size = to - from, .type = 1};
 }
 
-int boot_load(const struct guest_memory *m, const struct machine_plan *p, const char *cmdline, uint64_t *ret_entry,
-	      struct err *err)
+int boot_load(const struct guest_memory *m, const struct machine_plan *p, const char *cmdline,
+	      uint64_t *ret_entry, struct err *err)
 {
 	static struct boot_params b; /* a page, once: zeroes */
 	Elf64_Ehdr elf;
@@ -168,7 +171,8 @@ int boot_load(const struct guest_memory *m, const struct machine_plan *p, const 
 	add_e820(&b, 0, EBDA);
 	add_e820(&b, MEMORY_1M, memory_low(m));
 	add_e820(&b, MEMORY_GAP_END, MEMORY_GAP_END + memory_high(m));
-	if (!memory_write(m, PARAMS, &b, sizeof(b)) || !memory_write(m, CMDLINE, cmdline, strlen(cmdline) + 1))
+	if (!memory_write(m, PARAMS, &b, sizeof(b)) ||
+	    !memory_write(m, CMDLINE, cmdline, strlen(cmdline) + 1))
 		return err_set(err, ENOMEM, "the guest has too little memory");
 	return 0;
 }
@@ -177,8 +181,10 @@ int boot_vcpu(const struct machine *m, int vcpu_fd, uint64_t entry, struct err *
 {
 	/* Null, code, data, and again for the kernel's own __BOOT_CS and __BOOT_DS. */
 	static const uint64_t gdt[] = {0, 0, 0x00af9a000000ffff, 0x00cf92000000ffff};
-	const struct kvm_segment code = {.limit = UINT32_MAX, .selector = 0x10, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
-	const struct kvm_segment data = {.limit = UINT32_MAX, .selector = 0x18, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+	const struct kvm_segment code = {
+		.limit = UINT32_MAX, .selector = 0x10, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+	const struct kvm_segment data = {
+		.limit = UINT32_MAX, .selector = 0x18, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
 	const struct kvm_regs regs = {.rip = entry, .rsi = PARAMS, .rsp = STACK, .rflags = 2};
 	const struct kvm_fpu fpu = {.fcw = 0x37f, .mxcsr = 0x1f80};
 	const uint64_t pml4 = PDPT | 3, pdpt = PD | 3;
@@ -198,7 +204,7 @@ int boot_vcpu(const struct machine *m, int vcpu_fd, uint64_t entry, struct err *
 	s.idt = (struct kvm_dtable){0};
 	s.cr0 = 0x80000033; /* PG NE ET MP PE */
 	s.cr3 = PML4;
-	s.cr4 = 0x20;  /* PAE */
+	s.cr4 = 0x20;	/* PAE */
 	s.efer = 0x500; /* LMA LME */
 	if (ioctl(vcpu_fd, KVM_SET_SREGS, &s) < 0 || ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0 ||
 	    ioctl(vcpu_fd, KVM_SET_FPU, &fpu) < 0)

@@ -20,23 +20,67 @@
 
 /* Each at most 255 entries: a jump within the filter is a byte. */
 static const uint32_t calls[] = {
-	SYS_read,	 SYS_write,	   SYS_readv,	      SYS_writev,	 SYS_preadv,   SYS_pwritev,
-	SYS_fdatasync,	 SYS_recvmsg,	   SYS_sendmsg,	      SYS_sendto,	 SYS_poll,     SYS_epoll_wait,
-	SYS_epoll_ctl,	 SYS_futex,	   SYS_madvise,	      SYS_mprotect,	 SYS_munmap,   SYS_brk,
-	SYS_close,	 SYS_getrandom,	   SYS_rt_sigreturn,  SYS_rt_sigprocmask, SYS_tgkill, SYS_getpid,
-	SYS_gettid,	 SYS_ftruncate,	   SYS_lseek,	      SYS_exit,		 SYS_exit_group, SYS_clock_gettime,
-	SYS_restart_syscall, SYS_clock_nanosleep, SYS_rseq, SYS_sched_yield, SYS_fcntl,
+	SYS_read,
+	SYS_write,
+	SYS_readv,
+	SYS_writev,
+	SYS_preadv,
+	SYS_pwritev,
+	SYS_fdatasync,
+	SYS_recvmsg,
+	SYS_sendmsg,
+	SYS_sendto,
+	SYS_poll,
+	SYS_epoll_wait,
+	SYS_epoll_ctl,
+	SYS_futex,
+	SYS_madvise,
+	SYS_mprotect,
+	SYS_munmap,
+	SYS_brk,
+	SYS_close,
+	SYS_getrandom,
+	SYS_rt_sigreturn,
+	SYS_rt_sigprocmask,
+	SYS_tgkill,
+	SYS_getpid,
+	SYS_gettid,
+	SYS_ftruncate,
+	SYS_lseek,
+	SYS_exit,
+	SYS_exit_group,
+	SYS_clock_gettime,
+	SYS_restart_syscall,
+	SYS_clock_nanosleep,
+	SYS_rseq,
+	SYS_sched_yield,
+	SYS_fcntl,
 };
 
 static const uint32_t ioctls[] = {
-	(uint32_t)KVM_RUN,	      (uint32_t)KVM_GET_REGS,	    (uint32_t)KVM_SET_REGS,
-	(uint32_t)KVM_GET_SREGS,      (uint32_t)KVM_SET_SREGS,	    (uint32_t)KVM_GET_MSRS,
-	(uint32_t)KVM_SET_MSRS,	      (uint32_t)KVM_GET_FPU,	    (uint32_t)KVM_SET_FPU,
-	(uint32_t)KVM_GET_XSAVE,      (uint32_t)KVM_GET_XCRS,	    (uint32_t)KVM_GET_DEBUGREGS,
-	(uint32_t)KVM_GET_LAPIC,      (uint32_t)KVM_GET_MP_STATE,   (uint32_t)KVM_GET_VCPU_EVENTS,
-	(uint32_t)KVM_SET_VCPU_EVENTS, (uint32_t)KVM_GET_IRQCHIP,   (uint32_t)KVM_GET_PIT2,
-	(uint32_t)KVM_GET_CLOCK,      (uint32_t)KVM_SET_GUEST_DEBUG, (uint32_t)KVM_TRANSLATE,
-	(uint32_t)KVM_GET_MSR_INDEX_LIST, (uint32_t)TUNSETOFFLOAD,
+	(uint32_t)KVM_RUN,
+	(uint32_t)KVM_GET_REGS,
+	(uint32_t)KVM_SET_REGS,
+	(uint32_t)KVM_GET_SREGS,
+	(uint32_t)KVM_SET_SREGS,
+	(uint32_t)KVM_GET_MSRS,
+	(uint32_t)KVM_SET_MSRS,
+	(uint32_t)KVM_GET_FPU,
+	(uint32_t)KVM_SET_FPU,
+	(uint32_t)KVM_GET_XSAVE,
+	(uint32_t)KVM_GET_XCRS,
+	(uint32_t)KVM_GET_DEBUGREGS,
+	(uint32_t)KVM_GET_LAPIC,
+	(uint32_t)KVM_GET_MP_STATE,
+	(uint32_t)KVM_GET_VCPU_EVENTS,
+	(uint32_t)KVM_SET_VCPU_EVENTS,
+	(uint32_t)KVM_GET_IRQCHIP,
+	(uint32_t)KVM_GET_PIT2,
+	(uint32_t)KVM_GET_CLOCK,
+	(uint32_t)KVM_SET_GUEST_DEBUG,
+	(uint32_t)KVM_TRANSLATE,
+	(uint32_t)KVM_GET_MSR_INDEX_LIST,
+	(uint32_t)TUNSETOFFLOAD,
 };
 
 enum { PROGRAM_MAX = 160, X32_BIT = 0x40000000 };
@@ -73,17 +117,23 @@ static void build(struct filter *f)
 	put_allowed(f, calls, ARRAY_LEN(calls));
 }
 
-int confine(struct err *err)
+int confine_privileges(struct err *err)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
+	    syscall(SYS_capset, &head, none) < 0)
+		return err_sys(err, "coffer-vmm cannot give up its privileges");
+	return 0;
+}
+
+int confine_calls(struct err *err)
+{
 	struct filter f = {.n = 0};
 
 	build(&f);
 	const struct sock_fprog prog = {.len = f.n, .filter = f.v};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-	    syscall(SYS_capset, &head, none) < 0)
-		return err_sys(err, "coffer-vmm cannot give up its privileges");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
 		return err_sys(err, "coffer-vmm cannot confine itself");
 	return 0;

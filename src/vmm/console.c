@@ -21,7 +21,14 @@
 #include <linux/virtio_ids.h>
 #include <sys/socket.h>
 
-enum { PORTS = 3, CONTROL_IN = 2, CONTROL_OUT = 3, QUEUES = 2 * PORTS + 2, PENDING_MAX = 32, ROUND = 1 << 20 };
+enum {
+	PORTS = 3,
+	CONTROL_IN = 2,
+	CONTROL_OUT = 3,
+	QUEUES = 2 * PORTS + 2,
+	PENDING_MAX = 32,
+	ROUND = 1 << 20
+};
 
 struct port_state {
 	uint32_t added, guest_open, host_closed;
@@ -198,7 +205,8 @@ static bool send_chain(struct console *c, unsigned port, const struct chain *cha
 	struct iovec iov[QUEUE_IOV_MAX];
 
 	while (s->sent < chain->read_len && !s->host_closed) {
-		struct msghdr m = {.msg_iov = iov, .msg_iovlen = chain_rest(chain, false, s->sent, ROUND, iov)};
+		struct msghdr m = {.msg_iov = iov,
+				   .msg_iovlen = chain_rest(chain, false, s->sent, ROUND, iov)};
 		ssize_t n = sendmsg(c->ports[port].source.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)
 			s->sent += (uint32_t)n;
@@ -348,7 +356,9 @@ int console_new(const struct console_ports *p, const struct guest_memory *m, str
 		return err_oom(err);
 	for (unsigned i = 0; i < PORTS; i++)
 		c->ports[i] = (struct port){.source = {.fd = fds[i], .ready = on_socket},
-					    .name = names[i], .console = c, .number = i};
+					    .name = names[i],
+					    .console = c,
+					    .number = i};
 	c->d.features = UINT64_C(1) << VIRTIO_CONSOLE_F_MULTIPORT;
 	memcpy(c->d.config, &config, sizeof(config));
 	c->d.config_len = sizeof(config);

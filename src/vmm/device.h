@@ -23,7 +23,7 @@ struct state_reader;
 
 struct device_kind {
 	const char *name;
-	uint32_t id;	      /* virtio 1.2, 5 */
+	uint32_t id; /* virtio 1.2, 5 */
 	unsigned queues;
 	/* The driver is done with setting up, or a snapshot was restored: queues may be used. */
 	void (*start)(struct device *d);
@@ -41,9 +41,9 @@ struct device {
 	const struct device_kind *kind;
 	const struct guest_memory *memory;
 	struct loop *loop;
-	unsigned number;	/* position on the bus */
+	unsigned number; /* position on the bus */
 	pthread_mutex_t lock;
-	uint64_t features;	/* offered */
+	uint64_t features; /* offered */
 	unsigned char config[DEVICE_CONFIG_MAX];
 	size_t config_len;
 	int irq_fd; /* eventfd that raises the line */
@@ -97,7 +97,7 @@ must_use int console_new(const struct console_ports *p, const struct guest_memor
 			 struct device **ret, struct err *err);
 must_use int blk_new(int fd, bool readonly, const struct guest_memory *m, struct loop *l, struct device **ret,
 		     struct err *err);
-must_use int net_new(int tap_fd, const unsigned char mac[static 6], uint32_t mtu, const struct guest_memory *m,
-		     struct loop *l, struct device **ret, struct err *err);
+must_use int net_new(int tap_fd, const unsigned char mac[static 6], uint32_t mtu,
+		     const struct guest_memory *m, struct loop *l, struct device **ret, struct err *err);
 must_use int rng_new(const struct guest_memory *m, struct loop *l, struct device **ret, struct err *err);
 must_use int balloon_new(const struct guest_memory *m, struct loop *l, struct device **ret, struct err *err);

@@ -8,12 +8,12 @@
 #include <sys/mman.h>
 
 enum { CPUID_MAX = 256, IDENTITY_MAP = 0xfffbc000, TSS = 0xfffbd000 };
-#define LEAF_TOPOLOGY	    0xb
-#define LEAF_TOPOLOGY_V2    0x1f
-#define LEAF_PMU	    0xa
-#define LEAF_AMD_TOPOLOGY   0x8000001e
-#define ECX_TSC_DEADLINE    (1U << 24)
-#define ECX_HYPERVISOR	    (1U << 31)
+#define LEAF_TOPOLOGY	  0xb
+#define LEAF_TOPOLOGY_V2  0x1f
+#define LEAF_PMU	  0xa
+#define LEAF_AMD_TOPOLOGY 0x8000001e
+#define ECX_TSC_DEADLINE  (1U << 24)
+#define ECX_HYPERVISOR	  (1U << 31)
 
 /* Lines of the I/O APIC that no legacy device has. */
 static const unsigned char lines[] = {5, 6, 7, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 12, 15};
@@ -45,7 +45,8 @@ static int wire_device(const struct machine *m, struct device *d, struct err *er
 		return err_sys(err, "KVM does not take a device's interrupt");
 	for (unsigned i = 0; i < d->kind->queues; i++) {
 		struct kvm_ioeventfd io = {.fd = d->kicks[i].source.fd,
-					   .addr = MACHINE_MMIO + d->number * (uint64_t)MMIO_SIZE + MMIO_NOTIFY,
+					   .addr = MACHINE_MMIO + d->number * (uint64_t)MMIO_SIZE +
+						   MMIO_NOTIFY,
 					   .len = 4,
 					   .datamatch = i,
 					   .flags = KVM_IOEVENTFD_FLAG_DATAMATCH};
@@ -110,7 +111,9 @@ static int set_cpuid(const struct machine *m, const struct vcpu *v, struct err *
 			break;
 		}
 	}
-	return ioctl(v->fd, KVM_SET_CPUID2, c) < 0 ? err_sys(err, "KVM does not take the processor's features") : 0;
+	return ioctl(v->fd, KVM_SET_CPUID2, c) < 0
+		       ? err_sys(err, "KVM does not take the processor's features")
+		       : 0;
 }
 
 static int make_vcpu(struct machine *m, unsigned number, struct err *err)
@@ -159,7 +162,7 @@ static int make_vm(struct machine *m, const struct machine_plan *p, struct err *
 
 int machine_create(struct machine *m, const struct machine_plan *p, struct err *err)
 {
-	enum memory_kind kind = p->memory_fd < 0 ? MEMORY_ANONYMOUS
+	enum memory_kind kind = p->memory_fd < 0  ? MEMORY_ANONYMOUS
 				: p->state_fd < 0 ? MEMORY_SHARED
 						  : MEMORY_PRIVATE;
 
@@ -187,8 +190,8 @@ int machine_create(struct machine *m, const struct machine_plan *p, struct err *
 	return r == 0 ? make_devices(m, p, err) : r;
 }
 
-int machine_cmdline(const struct machine *m, const struct machine_plan *p, char ret[static MACHINE_CMDLINE_MAX],
-		    struct err *err)
+int machine_cmdline(const struct machine *m, const struct machine_plan *p,
+		    char ret[static MACHINE_CMDLINE_MAX], struct err *err)
 {
 	/* A halt without ACPI is a loop; a reset by the keyboard's controller (legacy.c) ends the machine. */
 	static const char fixed[] = "console=hvc0 reboot=k panic=-1 i8042.noaux i8042.nomux i8042.dumbkbd "
@@ -203,7 +206,8 @@ int machine_cmdline(const struct machine *m, const struct machine_plan *p, char 
 		str_putf(&s, " %s", quirks_cmdline);
 	for (unsigned i = 0; i < m->ndevices; i++)
 		str_putf(&s, " virtio_mmio.device=%d@0x%llx:%u", MMIO_SIZE,
-			 (unsigned long long)MACHINE_MMIO + i * (unsigned long long)MMIO_SIZE, machine_line(i));
+			 (unsigned long long)MACHINE_MMIO + i * (unsigned long long)MMIO_SIZE,
+			 machine_line(i));
 	if (p->cmdline && *p->cmdline)
 		str_putf(&s, " %s", p->cmdline);
 	if (s.failed)

@@ -25,26 +25,38 @@
 #include <sys/ioctl.h>
 
 enum {
-	PROBE_AT = 0x1000, PROBE_LOOPS = 1000, PROBE_TIMES = 3, PROBE_NS = 250000, PROBE_PORT = 0x80,
-	PAGE = 4096, FAULT_VECTOR = 14, TRAP_VECTOR = 3, DR7_FIRST = 0x402,
-	MSR_STAR = 0xc0000081, MSR_LSTAR, MSR_FMASK = 0xc0000084,
+	PROBE_AT = 0x1000,
+	PROBE_LOOPS = 1000,
+	PROBE_TIMES = 3,
+	PROBE_NS = 250000,
+	PROBE_PORT = 0x80,
+	PAGE = 4096,
+	FAULT_VECTOR = 14,
+	TRAP_VECTOR = 3,
+	DR7_FIRST = 0x402,
+	MSR_STAR = 0xc0000081,
+	MSR_LSTAR,
+	MSR_FMASK = 0xc0000084,
 };
 
 /* nokaslr-like words are not needed: addresses are found in the guest's own tables. */
-const char quirks_cmdline[] = "noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off";
+const char quirks_cmdline[] =
+	"noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off";
 
 struct quirk_vcpu {
 	uint64_t lstar, handler; /* 0: not known yet */
 	uint64_t fmask;
-	bool stepping;		 /* over the handler's first instruction */
+	bool stepping; /* over the handler's first instruction */
 };
 
 /* ---- the probe ---- */
 
 static int set_flat(int vcpu_fd)
 {
-	const struct kvm_segment code = {.limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .db = 1, .g = 1};
-	const struct kvm_segment data = {.limit = UINT32_MAX, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+	const struct kvm_segment code = {
+		.limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .db = 1, .g = 1};
+	const struct kvm_segment data = {
+		.limit = UINT32_MAX, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
 	const struct kvm_regs regs = {.rip = PROBE_AT, .rflags = 2};
 	struct kvm_sregs s;
 
@@ -59,14 +71,16 @@ static int set_flat(int vcpu_fd)
 int quirks_probe(const struct machine *m, bool *ret, struct err *err)
 {
 	/* mov ecx, PROBE_LOOPS; dec ecx; jnz -3; out PROBE_PORT, al: two instructions a loop */
-	static const uint8_t code[] = {0xb9, PROBE_LOOPS & 0xff, PROBE_LOOPS >> 8, 0, 0, 0x49, 0x75, 0xfd, 0xe6, PROBE_PORT};
+	static const uint8_t code[] = {0xb9, PROBE_LOOPS & 0xff, PROBE_LOOPS >> 8, 0, 0, 0x49, 0x75, 0xfd,
+				       0xe6, PROBE_PORT};
 	const struct vcpu *v = &m->vcpus[0];
 	uint8_t saved[sizeof(code)];
 	struct kvm_sregs sregs;
 	int64_t best = INT64_MAX;
 	int r = 0;
 
-	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0 || !memory_read(&m->memory, PROBE_AT, saved, sizeof(saved)) ||
+	if (ioctl(v->fd, KVM_GET_SREGS, &sregs) < 0 ||
+	    !memory_read(&m->memory, PROBE_AT, saved, sizeof(saved)) ||
 	    !memory_write(&m->memory, PROBE_AT, code, sizeof(code)))
 		return err_set(err, EIO, "cannot look at what KVM this host has");
 	/* The shortest of a few: a neighbour on the processor makes it longer, nothing makes it shorter. */
@@ -236,7 +250,8 @@ static int emulate(struct vcpu *v)
 		(void)fprintf(stderr, "KVM's emulator and coffer-vmm both lack the instruction%s\n", text);
 		return r;
 	}
-	if (ioctl(v->fd, KVM_SET_REGS, &c.regs) < 0 || (c.fpu_changed && ioctl(v->fd, KVM_SET_FPU, &c.fpu) < 0))
+	if (ioctl(v->fd, KVM_SET_REGS, &c.regs) < 0 ||
+	    (c.fpu_changed && ioctl(v->fd, KVM_SET_FPU, &c.fpu) < 0))
 		return -errno;
 	return c.breakpoint ? raise_breakpoint(v) : 0;
 }

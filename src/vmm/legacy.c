@@ -11,7 +11,14 @@
 #include <linux/serial_reg.h>
 #include <time.h>
 
-enum { UART = 0x3f8, UART_LAST = UART + 7, KEYBOARD_STATUS = 0x64, RESET_COMMAND = 0xfe, CLOCK_INDEX = 0x70, CLOCK_DATA };
+enum {
+	UART = 0x3f8,
+	UART_LAST = UART + 7,
+	KEYBOARD_STATUS = 0x64,
+	RESET_COMMAND = 0xfe,
+	CLOCK_INDEX = 0x70,
+	CLOCK_DATA
+};
 
 static uint8_t bcd(int n)
 {

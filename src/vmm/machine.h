@@ -31,8 +31,8 @@ enum {
 /* What the machine is to be; descriptors are the caller's. */
 struct machine_plan {
 	int kvm_fd, kernel_fd, initramfs_fd, agent_fd, share_fd, console_fd, control_fd;
-	int memory_fd; /* MEMORY_SHARED or MEMORY_PRIVATE; -1: none */
-	int state_fd;  /* restored from; -1: boot */
+	int memory_fd;		      /* MEMORY_SHARED or MEMORY_PRIVATE; -1: none */
+	int state_fd;		      /* restored from; -1: boot */
 	uint64_t memory_at, state_at; /* where in their files */
 	const char *cmdline;
 	uint64_t memory;
@@ -60,7 +60,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	pthread_t thread;
-	bool parked; /* under machine.lock */
+	bool parked;		  /* under machine.lock */
 	struct quirk_vcpu *quirk; /* kvm_pvm.c's; NULL: the host needs none */
 };
 
@@ -77,14 +77,14 @@ struct machine {
 	unsigned ndevices;
 	struct vcpu vcpus[MACHINE_VCPUS_MAX];
 	unsigned nvcpus;
-	bool quirks; /* this host's KVM needs kvm_pvm.c */
+	bool quirks;		  /* this host's KVM needs kvm_pvm.c */
 	struct kvm_cpuid2 *cpuid; /* as the host's KVM supports it; owned */
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
-	bool paused;	      /* wanted */
-	int end;	      /* enum machine_end */
-	int end_fd;	      /* eventfd: tells the loop of `end` */
+	bool paused; /* wanted */
+	int end;     /* enum machine_end */
+	int end_fd;  /* eventfd: tells the loop of `end` */
 	char end_reason[256];
 };
 
@@ -134,5 +134,7 @@ void quirks_before_run(struct vcpu *v);
 must_use int control_open(struct machine *m, int fd, struct err *err);
 void control_reply(int fd, const struct err *err);
 
-/* confine.c: what is not needed any more to run goes. */
-must_use int confine(struct err *err);
+/* confine.c: what is not needed any more to run goes.  Capabilities are a thread's own: before there are
+ * others; then the calls, of all threads at once. */
+must_use int confine_privileges(struct err *err);
+must_use int confine_calls(struct err *err);

@@ -43,7 +43,8 @@ static bool take_disk(struct machine_plan *p, const char *text)
 		return false;
 	memcpy(number, text, len);
 	p->disks[p->ndisks].readonly = streq(text + len, ",ro");
-	return (text[len] == '\0' || p->disks[p->ndisks].readonly) && take_int(number, &p->disks[p->ndisks++].fd);
+	return (text[len] == '\0' || p->disks[p->ndisks].readonly) &&
+	       take_int(number, &p->disks[p->ndisks++].fd);
 }
 
 /* FD,MAC in 12 hexadecimal digits,MTU */
@@ -53,7 +54,8 @@ static bool take_nic(struct machine_plan *p, const char *text)
 	uint64_t mac_number, mtu;
 	size_t len = strcspn(text, ",");
 
-	if (p->nnics == MACHINE_NICS_MAX || len >= sizeof(number) || strlen(text) < len + 15 || text[len + 13] != ',')
+	if (p->nnics == MACHINE_NICS_MAX || len >= sizeof(number) || strlen(text) < len + 15 ||
+	    text[len + 13] != ',')
 		return false;
 	memcpy(number, text, len);
 	memcpy(mac, text + len + 1, 12);
@@ -70,9 +72,15 @@ static bool take_argument(struct machine_plan *p, const char *arg)
 	const struct {
 		const char *name;
 		int *to;
-	} fds[] = {{"kvm=", &p->kvm_fd},	 {"kernel=", &p->kernel_fd}, {"initramfs=", &p->initramfs_fd},
-		   {"agent=", &p->agent_fd},	 {"share=", &p->share_fd},   {"console=", &p->console_fd},
-		   {"control=", &p->control_fd}, {"memory-file=", &p->memory_fd}, {"state=", &p->state_fd}};
+	} fds[] = {{"kvm=", &p->kvm_fd},
+		   {"kernel=", &p->kernel_fd},
+		   {"initramfs=", &p->initramfs_fd},
+		   {"agent=", &p->agent_fd},
+		   {"share=", &p->share_fd},
+		   {"console=", &p->console_fd},
+		   {"control=", &p->control_fd},
+		   {"memory-file=", &p->memory_fd},
+		   {"state=", &p->state_fd}};
 	uint64_t n;
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
@@ -115,8 +123,9 @@ static int parse(int argc, char **argv, struct machine_plan *p, struct err *err)
 		if (!take_argument(p, argv[i]))
 			return err_set(err, EINVAL, "coffer-vmm: cannot do with \"%s\"", argv[i]);
 	if (p->kvm_fd < 0 || p->memory == 0 || (p->state_fd < 0 ? p->kernel_fd < 0 : p->memory_fd < 0))
-		return err_set(err, EINVAL, "coffer-vmm: a machine takes kvm=, memory=, and either kernel= or "
-					    "state= and memory-file=");
+		return err_set(err, EINVAL,
+			       "coffer-vmm: a machine takes kvm=, memory=, and either kernel= or "
+			       "state= and memory-file=");
 	return 0;
 }
 
@@ -160,8 +169,16 @@ static void serve(struct machine *m)
 
 int main(int argc, char **argv)
 {
-	struct machine_plan p = {.kvm_fd = -1, .kernel_fd = -1, .initramfs_fd = -1, .agent_fd = -1, .share_fd = -1,
-				 .console_fd = -1, .control_fd = -1, .memory_fd = -1, .state_fd = -1, .vcpus = 1};
+	struct machine_plan p = {.kvm_fd = -1,
+				 .kernel_fd = -1,
+				 .initramfs_fd = -1,
+				 .agent_fd = -1,
+				 .share_fd = -1,
+				 .console_fd = -1,
+				 .control_fd = -1,
+				 .memory_fd = -1,
+				 .state_fd = -1,
+				 .vcpus = 1};
 	static struct machine m;
 	struct err err = {0};
 
@@ -179,12 +196,14 @@ int main(int argc, char **argv)
 	m.paused = true;
 	for (unsigned i = 0; r == 0 && i < m.nvcpus; i++)
 		m.vcpus[i].run->immediate_exit = 1;
+	if (r == 0 && !p.no_jail)
+		r = confine_privileges(&err);
 	if (r == 0)
 		r = vcpus_start(&m, &err);
 	if (r == 0)
 		vcpus_pause(&m); /* each has come as far as to stand */
 	if (r == 0 && !p.no_jail)
-		r = confine(&err);
+		r = confine_calls(&err);
 	if (r < 0) {
 		(void)fprintf(stderr, "%s\n", err.msg);
 		if (p.control_fd >= 0)

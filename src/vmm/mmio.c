@@ -78,7 +78,8 @@ int device_init(struct device *d, const struct device_kind *kind, const struct g
 	for (unsigned i = 0; i < kind->queues; i++) {
 		struct device_kick *k = &d->kicks[i];
 		k->device = d;
-		k->source = (struct loop_source){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = on_kick};
+		k->source =
+			(struct loop_source){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = on_kick};
 		if (k->source.fd < 0)
 			return err_sys(err, "cannot make an event descriptor");
 		loop_want(loop, &k->source, EPOLLIN);
@@ -153,7 +154,8 @@ static uint32_t read_register(struct device *d, uint32_t offset)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		return d->r.device_features_sel < 2 ? (uint32_t)(d->features >> 32 * d->r.device_features_sel) : 0;
+		return d->r.device_features_sel < 2 ? (uint32_t)(d->features >> 32 * d->r.device_features_sel)
+						    : 0;
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return q ? QUEUE_SIZE_MAX : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
@@ -293,7 +295,7 @@ void device_save(struct device *d, struct state_writer *w)
 	state_put(w, &d->r, sizeof(d->r));
 	for (unsigned i = 0; i < d->kind->queues; i++) {
 		const struct queue *q = &d->queues[i];
-		struct saved_queue s = {q->desc,       q->avail,     q->used,	 q->size,     q->next_avail,
+		struct saved_queue s = {q->desc,      q->avail,	    q->used,  q->size,	   q->next_avail,
 					q->next_used, q->signalled, q->ready, q->event_idx};
 		state_put(w, &s, sizeof(s));
 	}
@@ -309,8 +311,13 @@ static bool restore_queue(struct device *d, struct queue *q, struct state_reader
 
 	if (!state_get(r, &s, sizeof(s)))
 		return false;
-	*q = (struct queue){.desc = s.desc, .avail = s.avail, .used = s.used, .size = s.size,
-			    .next_avail = s.next_avail, .next_used = s.next_used, .signalled = s.signalled,
+	*q = (struct queue){.desc = s.desc,
+			    .avail = s.avail,
+			    .used = s.used,
+			    .size = s.size,
+			    .next_avail = s.next_avail,
+			    .next_used = s.next_used,
+			    .signalled = s.signalled,
 			    .event_idx = s.event_idx != 0};
 	return s.ready == 0 || queue_start(q, d->memory) == 0;
 }

@@ -6,7 +6,14 @@
  */
 #include "vmm/machine.h"
 
-enum { TABLE = 0x9fc00, TABLE_SIZE = 1024, LINES = 24, APIC_VERSION = 0x14, APIC = 0xfee00000, IOAPIC = 0xfec00000 };
+enum {
+	TABLE = 0x9fc00,
+	TABLE_SIZE = 1024,
+	LINES = 24,
+	APIC_VERSION = 0x14,
+	APIC = 0xfee00000,
+	IOAPIC = 0xfec00000
+};
 enum { ENTRY_CPU, ENTRY_BUS, ENTRY_IOAPIC, ENTRY_IRQ, ENTRY_LOCAL };
 enum { IRQ_INT = 0, IRQ_NMI = 1, IRQ_EXTINT = 3, ALL_APICS = 0xff };
 
@@ -72,8 +79,9 @@ static uint8_t checksum(const void *data, size_t len)
 
 int mptable_write(const struct guest_memory *m, unsigned vcpus, struct err *err)
 {
-	_Static_assert(sizeof(struct pointer) + sizeof(struct header) + MACHINE_VCPUS_MAX * sizeof(struct cpu) +
-				       sizeof(struct bus) + sizeof(struct ioapic) + (LINES + 2) * sizeof(struct irq) <=
+	_Static_assert(sizeof(struct pointer) + sizeof(struct header) +
+				       MACHINE_VCPUS_MAX * sizeof(struct cpu) + sizeof(struct bus) +
+				       sizeof(struct ioapic) + (LINES + 2) * sizeof(struct irq) <=
 			       TABLE_SIZE,
 		       "an MP table for all processors");
 	_Alignas(8) struct builder b = {.len = sizeof(struct pointer) + sizeof(struct header)};

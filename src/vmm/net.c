@@ -16,13 +16,21 @@
 #include <sys/ioctl.h>
 
 #define FEATURE(n) (UINT64_C(1) << (n))
-enum { RECEIVE, TRANSMIT, QUEUES, HEADER = sizeof(struct virtio_net_hdr_v1), ROUND = 256, PACKET_MAX = 65535 + 14 + HEADER };
+enum {
+	RECEIVE,
+	TRANSMIT,
+	QUEUES,
+	HEADER = sizeof(struct virtio_net_hdr_v1),
+	ROUND = 256,
+	PACKET_MAX = 65535 + 14 + HEADER
+};
 
 struct net {
 	struct device d;
 	struct loop_source tap;
-	bool header; /* the tap takes and gives it */
-	char rest[2048]; /* what does not fit into the guest's buffer is read to here: the packet is dropped */
+	bool header;	 /* the tap takes and gives it */
+	char rest[2048]; /* what does not fit into the guest's buffer is read to here: the packet is dropped
+			  */
 };
 
 static int transmit(struct net *n)
@@ -123,7 +131,8 @@ static void start(struct device *d)
 
 	/* What the guest takes half done; cut to its MTU in any case. */
 	if (n->header) /* refused: the packets come complete */
-		ignore_result(ioctl(n->tap.fd, TUNSETOFFLOAD, device_has(d, VIRTIO_NET_F_GUEST_CSUM) ? TUN_F_CSUM : 0) < 0);
+		ignore_result(ioctl(n->tap.fd, TUNSETOFFLOAD,
+				    device_has(d, VIRTIO_NET_F_GUEST_CSUM) ? TUN_F_CSUM : 0) < 0);
 	loop_want(d->loop, &n->tap, EPOLLIN);
 }
 
@@ -132,8 +141,12 @@ static void reset(struct device *d)
 	loop_want(d->loop, &container_of(d, struct net, d)->tap, 0);
 }
 
-static const struct device_kind kind = {.name = "network card", .id = VIRTIO_ID_NET, .queues = QUEUES,
-					.start = start, .kicked = kicked, .reset = reset};
+static const struct device_kind kind = {.name = "network card",
+					.id = VIRTIO_ID_NET,
+					.queues = QUEUES,
+					.start = start,
+					.kicked = kicked,
+					.reset = reset};
 
 int net_new(int tap_fd, const unsigned char mac[static 6], uint32_t mtu, const struct guest_memory *m,
 	    struct loop *l, struct device **ret, struct err *err)

@@ -34,12 +34,11 @@ struct insn {
 void insn_bind(struct insn_cpu *c)
 {
 	struct kvm_regs *r = &c->regs;
-	uint64_t *const order[16] = {(uint64_t *)&r->rax, (uint64_t *)&r->rcx, (uint64_t *)&r->rdx,
-				     (uint64_t *)&r->rbx, (uint64_t *)&r->rsp, (uint64_t *)&r->rbp,
-				     (uint64_t *)&r->rsi, (uint64_t *)&r->rdi, (uint64_t *)&r->r8,
-				     (uint64_t *)&r->r9,  (uint64_t *)&r->r10, (uint64_t *)&r->r11,
-				     (uint64_t *)&r->r12, (uint64_t *)&r->r13, (uint64_t *)&r->r14,
-				     (uint64_t *)&r->r15};
+	uint64_t *const order[16] = {
+		(uint64_t *)&r->rax, (uint64_t *)&r->rcx, (uint64_t *)&r->rdx, (uint64_t *)&r->rbx,
+		(uint64_t *)&r->rsp, (uint64_t *)&r->rbp, (uint64_t *)&r->rsi, (uint64_t *)&r->rdi,
+		(uint64_t *)&r->r8,  (uint64_t *)&r->r9,  (uint64_t *)&r->r10, (uint64_t *)&r->r11,
+		(uint64_t *)&r->r12, (uint64_t *)&r->r13, (uint64_t *)&r->r14, (uint64_t *)&r->r15};
 
 	memcpy(c->gpr, order, sizeof(order));
 }
@@ -69,7 +68,8 @@ static uint64_t gpr(const struct insn *i, unsigned n)
 static uint64_t sib_address(struct insn *i)
 {
 	uint8_t sib = next(i);
-	unsigned index = (sib >> 3 & 7) | (i->rex & REX_X ? 8 : 0), base = (sib & 7) | (i->rex & REX_B ? 8 : 0);
+	unsigned index = (sib >> 3 & 7) | (i->rex & REX_X ? 8 : 0),
+		 base = (sib & 7) | (i->rex & REX_B ? 8 : 0);
 	uint64_t a = index != 4 ? gpr(i, index) << (sib >> 6) : 0;
 
 	if (i->mod == 0 && (base & 7) == 5)
@@ -189,7 +189,8 @@ static int do_zcnt(struct insn *i)
 	if (!read_operand(i, &v))
 		return -EFAULT;
 	if (v)
-		n = (uint64_t)(i->code[i->at] == 0xbc ? __builtin_ctzll(v) : __builtin_clzll(v) - (64 - (int)bits));
+		n = (uint64_t)(i->code[i->at] == 0xbc ? __builtin_ctzll(v)
+						      : __builtin_clzll(v) - (64 - (int)bits));
 	uint64_t *to = i->cpu->gpr[i->reg];
 	*to = i->size == 2 ? (*to & ~UINT64_C(0xffff)) | n : n;
 	i->cpu->regs.rflags &= ~(FLAG_CF | FLAG_ZF);
@@ -290,16 +291,12 @@ static const struct known {
 	bool modrm;
 	int (*run)(struct insn *i);
 } table[] = {
-	{false, 0xcc, ANY, false, do_int3},
-	{false, 0x9b, ANY, false, do_nothing}, /* FWAIT */
-	{true, 0x01, ANY, true, do_group7},
-	{true, 0x0d, ANY, true, do_nothing}, /* PREFETCHW */
-	{true, 0x18, ANY, true, do_nothing}, /* PREFETCH */
-	{true, 0x1e, REP_F3, true, do_nothing}, /* ENDBR64 */
-	{true, 0xae, ANY, true, do_group15},
-	{true, 0xb8, REP_F3, true, do_popcnt},
-	{true, 0xbc, REP_F3, true, do_zcnt},
-	{true, 0xbd, REP_F3, true, do_zcnt},
+	{false, 0xcc, ANY, false, do_int3},	{false, 0x9b, ANY, false, do_nothing}, /* FWAIT */
+	{true, 0x01, ANY, true, do_group7},	{true, 0x0d, ANY, true, do_nothing},   /* PREFETCHW */
+	{true, 0x18, ANY, true, do_nothing},					       /* PREFETCH */
+	{true, 0x1e, REP_F3, true, do_nothing},					       /* ENDBR64 */
+	{true, 0xae, ANY, true, do_group15},	{true, 0xb8, REP_F3, true, do_popcnt},
+	{true, 0xbc, REP_F3, true, do_zcnt},	{true, 0xbd, REP_F3, true, do_zcnt},
 	{true, 0xc7, ANY, true, do_cmpxchg},
 };
 

@@ -68,6 +68,7 @@ must_use bool queue_has(const struct queue *q);
 /* Copies from, or to, the chain's pieces at an offset; the count that there was. */
 size_t chain_get(const struct chain *c, size_t offset, void *to, size_t len);
 size_t chain_put(const struct chain *c, size_t offset, const void *from, size_t len);
-/* The pieces to read (or write) without their first `skip` bytes and at most `max` of them; the count of iov. */
+/* The pieces to read (or write) without their first `skip` bytes and at most `max` of them; the count of iov.
+ */
 unsigned chain_rest(const struct chain *c, bool write, size_t skip, size_t max,
 		    struct iovec ret[static QUEUE_IOV_MAX]);

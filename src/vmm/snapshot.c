@@ -125,7 +125,8 @@ static int save_vcpu(const struct machine *m, const struct vcpu *v, struct state
 		return err_oom(err);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (ioctl(v->fd, parts[i].get, (char *)s + parts[i].offset) < 0)
-			return err_sys(err, "cannot read virtual processor %u's %s", v->number, parts[i].what);
+			return err_sys(err, "cannot read virtual processor %u's %s", v->number,
+				       parts[i].what);
 	int r = save_msrs(m->kvm_fd, v->fd, &s->msrs, err);
 	if (r == 0)
 		state_put(w, s, sizeof(*s));
@@ -203,7 +204,8 @@ static int write_state(struct str *s, int fd, uint64_t at, struct err *err)
 	str_put_n(s, &sum, sizeof(sum));
 	if (s->failed)
 		return err_oom(err);
-	int r = at > INT64_MAX || lseek(fd, (off_t)at, SEEK_SET) < 0 ? -EINVAL : fd_write_all(fd, s->s, s->len);
+	int r = at > INT64_MAX || lseek(fd, (off_t)at, SEEK_SET) < 0 ? -EINVAL
+								     : fd_write_all(fd, s->s, s->len);
 	return r < 0 ? err_num(err, r, "cannot write the snapshot") : 0;
 }
 
@@ -262,7 +264,8 @@ int snapshot_restore(struct machine *m, int fd, uint64_t at, struct err *err)
 	struct state_reader s = {text, len};
 	mine.size = len + sizeof(uint64_t);
 	if (!state_get(&s, &h, sizeof(h)) || memcmp(&h, &mine, sizeof(h)) != 0)
-		return err_set(err, EBADMSG, "the snapshot is of another machine, or of another version of coffer");
+		return err_set(err, EBADMSG,
+			       "the snapshot is of another machine, or of another version of coffer");
 	for (unsigned i = 0; r == 0 && i < m->nvcpus; i++)
 		r = restore_vcpu(&m->vcpus[i], &s, err);
 	if (r == 0)

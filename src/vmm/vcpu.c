@@ -168,7 +168,8 @@ void vcpus_pause(struct machine *m)
 	m->paused = true;
 	for (unsigned i = 0; i < m->nvcpus; i++) {
 		__atomic_store_n(&m->vcpus[i].run->immediate_exit, 1, __ATOMIC_RELEASE);
-		(void)pthread_kill(m->vcpus[i].thread, KICK); /* a thread that has ended: so has the machine */
+		(void)pthread_kill(m->vcpus[i].thread,
+				   KICK); /* a thread that has ended: so has the machine */
 	}
 	for (unsigned i = 0; i < m->nvcpus && m->end == MACHINE_RUNS;)
 		if (m->vcpus[i].parked)

@@ -6,7 +6,14 @@
 
 #include <linux/virtio_ring.h>
 
-enum { RING_SIZE = 8, RING_DESC = 0x1000, RING_AVAIL = 0x2000, RING_USED = 0x3000, RING_BYTES = 0x3000, RING_DATA = 0x100000 };
+enum {
+	RING_SIZE = 8,
+	RING_DESC = 0x1000,
+	RING_AVAIL = 0x2000,
+	RING_USED = 0x3000,
+	RING_BYTES = 0x3000,
+	RING_DATA = 0x100000
+};
 
 struct ring {
 	const struct guest_memory *m;
@@ -44,5 +51,8 @@ static inline uint32_t ring_used_len(const struct ring *r, unsigned i)
 
 static inline struct queue ring_queue(const struct ring *r)
 {
-	return (struct queue){.desc = r->at + RING_DESC, .avail = r->at + RING_AVAIL, .used = r->at + RING_USED, .size = RING_SIZE};
+	return (struct queue){.desc = r->at + RING_DESC,
+			      .avail = r->at + RING_AVAIL,
+			      .used = r->at + RING_USED,
+			      .size = RING_SIZE};
 }

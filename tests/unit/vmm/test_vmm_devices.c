@@ -13,7 +13,10 @@
 #include <sys/socket.h>
 
 #define MEMORY (UINT64_C(4) << 20)
-enum { ALL_OK = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK, QUEUE_STEP = 0x4000 };
+enum {
+	ALL_OK = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK,
+	QUEUE_STEP = 0x4000
+};
 
 static struct guest_memory memory;
 static struct loop loop;
@@ -134,7 +137,8 @@ static void test_rng(void)
 }
 
 /* Header, data, status; gives the status, or -1 where the request was not answered. */
-static int request(struct device *d, struct ring *r, uint32_t type, uint64_t sector, uint32_t len, bool to_device)
+static int request(struct device *d, struct ring *r, uint32_t type, uint64_t sector, uint32_t len,
+		   bool to_device)
 {
 	const struct virtio_blk_outhdr h = {.type = type, .sector = sector};
 	uint16_t used = ring_used(r);
@@ -142,7 +146,8 @@ static int request(struct device *d, struct ring *r, uint32_t type, uint64_t sec
 	CHECK(memory_write(&memory, RING_DATA, &h, sizeof(h)));
 	memory.base[RING_DATA + 0x100] = 0xee;
 	ring_desc(r, 0, RING_DATA, sizeof(h), VRING_DESC_F_NEXT, 1);
-	ring_desc(r, 1, RING_DATA + 0x1000, len, (uint16_t)(VRING_DESC_F_NEXT | (to_device ? 0 : VRING_DESC_F_WRITE)), 2);
+	ring_desc(r, 1, RING_DATA + 0x1000, len,
+		  (uint16_t)(VRING_DESC_F_NEXT | (to_device ? 0 : VRING_DESC_F_WRITE)), 2);
 	ring_desc(r, 2, RING_DATA + 0x100, 1, VRING_DESC_F_WRITE, 0);
 	ring_offer(r, 0);
 	kick(d, 0);
@@ -246,7 +251,8 @@ static void test_console(void)
 	ring_offer(&r[AGENT_IN], 1);
 	kick(d, AGENT_IN);
 	CHECK_INT(ring_used(&r[AGENT_IN]), 2);
-	CHECK(memcmp(memory.base + RING_DATA + 0x3000, "wor", 3) == 0 && memcmp(memory.base + RING_DATA + 0x3100, "ld", 2) == 0);
+	CHECK(memcmp(memory.base + RING_DATA + 0x3000, "wor", 3) == 0 &&
+	      memcmp(memory.base + RING_DATA + 0x3100, "ld", 2) == 0);
 	/* hvc0's output. */
 	ring_desc(&r[1], 0, RING_DATA + 0x2000, 5, 0, 0);
 	ring_offer(&r[1], 0);

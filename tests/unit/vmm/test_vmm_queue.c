@@ -41,14 +41,18 @@ static void test_places(void)
 		uint64_t desc, avail, used;
 		uint16_t size;
 	} none[] = {
-		{0x1008, 0x2000, 0x3000, 8},	 {0x1000, 0x2001, 0x3000, 8}, {0x1000, 0x2000, 0x3002, 8},
-		{MEMORY, 0x2000, 0x3000, 8},	 {0x1000, MEMORY - 4, 0x3000, 8}, {0x1000, 0x2000, MEMORY - 8, 8},
-		{UINT64_MAX - 15, 0x2000, 0x3000, 8}, {0x1000, 0x2000, 0x3000, 0}, {0x1000, 0x2000, 0x3000, 3},
-		{0x1000, 0x2000, 0x3000, 512},
+		{0x1008, 0x2000, 0x3000, 8},	      {0x1000, 0x2001, 0x3000, 8},
+		{0x1000, 0x2000, 0x3002, 8},	      {MEMORY, 0x2000, 0x3000, 8},
+		{0x1000, MEMORY - 4, 0x3000, 8},      {0x1000, 0x2000, MEMORY - 8, 8},
+		{UINT64_MAX - 15, 0x2000, 0x3000, 8}, {0x1000, 0x2000, 0x3000, 0},
+		{0x1000, 0x2000, 0x3000, 3},	      {0x1000, 0x2000, 0x3000, 512},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
-		struct queue q = {.desc = none[i].desc, .avail = none[i].avail, .used = none[i].used, .size = none[i].size};
+		struct queue q = {.desc = none[i].desc,
+				  .avail = none[i].avail,
+				  .used = none[i].used,
+				  .size = none[i].size};
 		CHECK_INT(queue_start(&q, &memory), -EINVAL);
 		CHECK(!q.ready);
 	}
@@ -91,7 +95,8 @@ static void test_chain(void)
 
 static void test_indirect(void)
 {
-	const struct queue_desc table[2] = {{RING_DATA, 4, VRING_DESC_F_NEXT, 1}, {RING_DATA + 8, 4, VRING_DESC_F_WRITE, 0}};
+	const struct queue_desc table[2] = {{RING_DATA, 4, VRING_DESC_F_NEXT, 1},
+					    {RING_DATA + 8, 4, VRING_DESC_F_WRITE, 0}};
 	const uint64_t at = 0x8003; /* the standard asks for no alignment */
 	struct ring r;
 	struct queue q;
@@ -121,30 +126,36 @@ static void check_refused(uint64_t address, uint32_t len, uint16_t flags, uint16
 
 static void test_hostile(void)
 {
-	struct queue_desc nested = {0x8000, 16, VRING_DESC_F_INDIRECT, 0}, loop = {RING_DATA, 4, VRING_DESC_F_NEXT, 0},
+	struct queue_desc nested = {0x8000, 16, VRING_DESC_F_INDIRECT, 0},
+			  loop = {RING_DATA, 4, VRING_DESC_F_NEXT, 0},
 			  beyond = {RING_DATA, 4, VRING_DESC_F_NEXT, 1};
 	struct ring r;
 	struct queue q;
 	struct chain c;
 
-	check_refused(RING_DATA, 4, VRING_DESC_F_NEXT, 0, 0);		    /* to itself */
-	check_refused(RING_DATA, 4, VRING_DESC_F_NEXT, RING_SIZE, 0);	    /* beyond the table */
-	check_refused(RING_DATA, 4, 0, 0, RING_SIZE);			    /* a head beyond it */
+	check_refused(RING_DATA, 4, VRING_DESC_F_NEXT, 0, 0);	      /* to itself */
+	check_refused(RING_DATA, 4, VRING_DESC_F_NEXT, RING_SIZE, 0); /* beyond the table */
+	check_refused(RING_DATA, 4, 0, 0, RING_SIZE);		      /* a head beyond it */
 	check_refused(RING_DATA, 4, 0, 0, UINT16_MAX);
-	check_refused(MEMORY - 2, 4, 0, 0, 0);				    /* over the end */
-	check_refused(UINT64_MAX - 1, 4, 0, 0, 0);			    /* over the end of all */
-	check_refused(MEMORY_GAP_START, 4, 0, 0, 0);			    /* devices */
-	check_refused(RING_DATA, 0, 0, 0, 0);				    /* nothing */
+	check_refused(MEMORY - 2, 4, 0, 0, 0);	     /* over the end */
+	check_refused(UINT64_MAX - 1, 4, 0, 0, 0);   /* over the end of all */
+	check_refused(MEMORY_GAP_START, 4, 0, 0, 0); /* devices */
+	check_refused(RING_DATA, 0, 0, 0, 0);	     /* nothing */
 	check_refused(RING_DATA, UINT32_MAX, 0, 0, 0);
-	check_refused(RING_DATA, 4, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1, 0); /* to read behind to write */
-	check_refused(0x8000, 15, VRING_DESC_F_INDIRECT, 0, 0);		    /* half a descriptor */
+	check_refused(RING_DATA, 4, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1,
+		      0);					/* to read behind to write */
+	check_refused(0x8000, 15, VRING_DESC_F_INDIRECT, 0, 0); /* half a descriptor */
 	check_refused(0x8000, 0, VRING_DESC_F_INDIRECT, 0, 0);
 	check_refused(0x8000, 16 * 257, VRING_DESC_F_INDIRECT, 0, 0);
 	check_refused(MEMORY - 8, 16, VRING_DESC_F_INDIRECT, 0, 0);
 	check_refused(0x8000, 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT, 1, 0);
 	for (int i = 0; i < 3; i++) {
 		fresh(&r, &q);
-		CHECK(memory_write(&memory, 0x8000, i == 0 ? &nested : i == 1 ? &loop : &beyond, sizeof(nested)));
+		CHECK(memory_write(&memory, 0x8000,
+				   i == 0   ? &nested
+				   : i == 1 ? &loop
+					    : &beyond,
+				   sizeof(nested)));
 		ring_desc(&r, 0, 0x8000, 16, VRING_DESC_F_INDIRECT, 0);
 		ring_offer(&r, 0);
 		CHECK_INT(queue_pop(&q, &c), -EBADMSG);
