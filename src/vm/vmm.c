@@ -25,7 +25,7 @@ struct line {
 	bool failed;
 };
 
-static void put(struct line *l, char *text)
+static void line_put(struct line *l, char *text)
 {
 	l->failed |= !text || l->n == ARGUMENTS;
 	if (l->failed)
@@ -34,71 +34,71 @@ static void put(struct line *l, char *text)
 		l->v[l->n++] = text;
 }
 
-static void put_fd(struct line *l, const char *name, int fd, const char *behind)
+static void line_fd(struct line *l, const char *name, int fd, const char *behind)
 {
 	if (fd < 0)
 		return;
 	if (l->nfds < ARGUMENTS)
 		l->fds[l->nfds++] = fd;
-	put(l, str_format("%s=%d%s", name, fd, behind));
+	line_put(l, str_format("%s=%d%s", name, fd, behind));
 }
 
-static void put_number(struct line *l, const char *name, uint64_t n)
+static void line_number(struct line *l, const char *name, uint64_t n)
 {
-	put(l, str_format("%s=%llu", name, (unsigned long long)n));
+	line_put(l, str_format("%s=%llu", name, (unsigned long long)n));
 }
 
-static void free_line(struct line *l)
+static void line_free(struct line *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free(l->v[i]);
 }
 
-static void put_snapshot(struct line *l, const struct vm_spec *s)
+static void line_snapshot(struct line *l, const struct vm_spec *s)
 {
 	const struct vm_snapshot *memory = s->from ? s->from : s->memory_in;
 
 	if (memory) {
-		put_fd(l, "memory-file", memory->memory_fd, "");
-		put_number(l, "memory-at", (uint64_t)memory->memory_at);
+		line_fd(l, "memory-file", memory->memory_fd, "");
+		line_number(l, "memory-at", (uint64_t)memory->memory_at);
 	}
 	if (s->from) {
-		put_fd(l, "state", s->from->state_fd, "");
-		put_number(l, "state-at", (uint64_t)s->from->state_at);
+		line_fd(l, "state", s->from->state_fd, "");
+		line_number(l, "state-at", (uint64_t)s->from->state_at);
 	}
 }
 
-static void make_line(struct line *l, const struct vm_spec *s, int control)
+static void line_make(struct line *l, const struct vm_spec *s, int control)
 {
-	put(l, str_format("coffer-vmm"));
-	put(l, str_format("run"));
-	put_fd(l, "control", control, "");
-	put_fd(l, "kvm", s->kvm_fd, "");
+	line_put(l, str_format("coffer-vmm"));
+	line_put(l, str_format("run"));
+	line_fd(l, "control", control, "");
+	line_fd(l, "kvm", s->kvm_fd, "");
 	if (!s->from) {
-		put_fd(l, "kernel", s->kernel_fd, "");
-		put_fd(l, "initramfs", s->initramfs_fd, "");
+		line_fd(l, "kernel", s->kernel_fd, "");
+		line_fd(l, "initramfs", s->initramfs_fd, "");
 	}
-	put_fd(l, "agent", s->agent_fd, "");
-	put_fd(l, "share", s->share_fd, "");
-	put_fd(l, "console", s->console_fd, "");
-	put_number(l, "memory", s->memory);
-	put_number(l, "vcpus", s->vcpus ? s->vcpus : 1);
+	line_fd(l, "agent", s->agent_fd, "");
+	line_fd(l, "share", s->share_fd, "");
+	line_fd(l, "console", s->console_fd, "");
+	line_number(l, "memory", s->memory);
+	line_number(l, "vcpus", s->vcpus ? s->vcpus : 1);
 	if (s->cmdline)
-		put(l, str_format("cmdline=%s", s->cmdline));
+		line_put(l, str_format("cmdline=%s", s->cmdline));
 	for (size_t i = 0; i < s->ndisks; i++)
-		put_fd(l, "disk", s->disks[i].fd, s->disks[i].readonly ? ",ro" : "");
+		line_fd(l, "disk", s->disks[i].fd, s->disks[i].readonly ? ",ro" : "");
 	for (size_t i = 0; i < s->nnics; i++) {
 		const unsigned char *m = s->nics[i].mac;
 		autofree char *rest = str_format(",%02x%02x%02x%02x%02x%02x,%u", m[0], m[1], m[2], m[3], m[4],
 						 m[5], s->nics[i].mtu);
 		l->failed |= !rest;
-		put_fd(l, "nic", s->nics[i].tap_fd, rest ? rest : "");
+		line_fd(l, "nic", s->nics[i].tap_fd, rest ? rest : "");
 	}
-	put_snapshot(l, s);
+	line_snapshot(l, s);
 }
 
 /* One answer.  The process' end is one too. */
-static int receive(struct vm *vm, struct err *err)
+static int receive_reply(struct vm *vm, struct err *err)
 {
 	struct vmm_reply r;
 	ssize_t n;
@@ -112,15 +112,15 @@ static int receive(struct vm *vm, struct err *err)
 	return r.code < 0 ? err_set(err, -r.code, "%s", r.msg) : 0;
 }
 
-static int ask(struct vm *vm, uint32_t type, const struct vm_snapshot *to, struct err *err)
+static int ask_vmm(struct vm *vm, uint32_t type, const struct vm_snapshot *to, struct err *err)
 {
 	const struct vmm_request q = {.type = type, .at = to ? (uint64_t)to->state_at : 0};
 	int r = fd_send(vm->control, &q, sizeof(q), to ? &to->state_fd : NULL, to != NULL);
 
-	return r < 0 ? err_num(err, r, "cannot ask coffer-vmm") : receive(vm, err);
+	return r < 0 ? err_num(err, r, "cannot ask_vmm coffer-vmm") : receive_reply(vm, err);
 }
 
-static void stop(struct vm *vm)
+static void stop_vmm(struct vm *vm)
 {
 	if (vm->pid > 0) {
 		(void)kill(vm->pid, SIGKILL);	       /* ended already: not yet waited for, so still ours */
@@ -130,7 +130,7 @@ static void stop(struct vm *vm)
 	fd_drop(&vm->control);
 }
 
-static int start(const struct vm_spec *spec, struct vm *ret, struct err *err)
+static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err)
 {
 	static char *const no_environment[] = {NULL};
 	struct vm vm = {.driver = &hypervisor_vmm, .pid = -1, .control = -1};
@@ -143,7 +143,7 @@ static int start(const struct vm_spec *spec, struct vm *ret, struct err *err)
 		return err_sys(err, "cannot make a socket pair");
 	autoclose int theirs = pair[1];
 	vm.control = pair[0];
-	make_line(&l, spec, theirs);
+	line_make(&l, spec, theirs);
 	const struct jail jail = {.usr_tree = spec->usr_tree,
 				  .exe = -1,
 				  .path = COFFER_LIBEXECDIR "/coffer-vmm" + PROGRAM_BELOW,
@@ -157,35 +157,35 @@ static int start(const struct vm_spec *spec, struct vm *ret, struct err *err)
 				  .out_fd = -1,
 				  .log_fd = spec->log_fd};
 	int r = l.failed ? err_oom(err) : jail_start(&jail, &vm.pid, err);
-	free_line(&l);
+	line_free(&l);
 	fd_drop(&theirs);
 	if (r == 0)
-		r = receive(&vm, err);
+		r = receive_reply(&vm, err);
 	if (r < 0) {
-		stop(&vm);
+		stop_vmm(&vm);
 		return r;
 	}
 	*ret = vm;
 	return 0;
 }
 
-static int pause_vm(struct vm *vm, struct err *err)
+static int pause_vmm(struct vm *vm, struct err *err)
 {
-	return ask(vm, VMM_PAUSE, NULL, err);
+	return ask_vmm(vm, VMM_PAUSE, NULL, err);
 }
 
-static int resume(struct vm *vm, struct err *err)
+static int resume_vmm(struct vm *vm, struct err *err)
 {
-	return ask(vm, VMM_RESUME, NULL, err);
+	return ask_vmm(vm, VMM_RESUME, NULL, err);
 }
 
-static int save(struct vm *vm, const struct vm_snapshot *to, struct err *err)
+static int save_vmm(struct vm *vm, const struct vm_snapshot *to, struct err *err)
 {
-	return ask(vm, VMM_SAVE, to, err);
+	return ask_vmm(vm, VMM_SAVE, to, err);
 }
 
 /* The state's own header refuses what another build wrote; this keeps such files apart to begin with. */
-static int identity(unused const struct vm_spec *spec, char *buf, size_t size, struct err *err)
+static int identify_vmm(unused const struct vm_spec *spec, char *buf, size_t size, struct err *err)
 {
 	int n = snprintf(buf, size, "coffer-vmm " COFFER_VERSION " state %d", VMM_STATE_VERSION);
 
@@ -194,10 +194,10 @@ static int identity(unused const struct vm_spec *spec, char *buf, size_t size, s
 
 const struct hypervisor hypervisor_vmm = {
 	.name = "vmm",
-	.start = start,
-	.pause = pause_vm,
-	.resume = resume,
-	.save = save,
-	.identity = identity,
-	.stop = stop,
+	.start = start_vmm,
+	.pause = pause_vmm,
+	.resume = resume_vmm,
+	.save = save_vmm,
+	.identity = identify_vmm,
+	.stop = stop_vmm,
 };

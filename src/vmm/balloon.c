@@ -23,7 +23,7 @@ static void inflate(const struct device *d, const struct chain *c)
 	}
 }
 
-static int kicked(struct device *d, unsigned queue)
+static int balloon_kicked(struct device *d, unsigned queue)
 {
 	struct queue *q = &d->queues[queue];
 	struct chain c;
@@ -46,7 +46,7 @@ static int kicked(struct device *d, unsigned queue)
 }
 
 static const struct device_kind kind = {
-	.name = "balloon", .id = VIRTIO_ID_BALLOON, .queues = QUEUES, .kicked = kicked};
+	.name = "balloon", .id = VIRTIO_ID_BALLOON, .queues = QUEUES, .kicked = balloon_kicked};
 
 int balloon_new(const struct guest_memory *m, struct loop *l, struct device **ret, struct err *err)
 {

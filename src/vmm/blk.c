@@ -24,7 +24,7 @@ struct blk {
 };
 
 /* Reads or writes all of it; a request that goes beyond the disk's end is an error. */
-static bool transfer(const struct blk *b, const struct chain *c, uint64_t sector, bool write, size_t len)
+static bool blk_transfer(const struct blk *b, const struct chain *c, uint64_t sector, bool write, size_t len)
 {
 	struct iovec iov[QUEUE_IOV_MAX];
 	size_t skip = write ? sizeof(struct virtio_blk_outhdr) : 0, done = 0;
@@ -46,21 +46,21 @@ static bool transfer(const struct blk *b, const struct chain *c, uint64_t sector
 	return true;
 }
 
-static uint8_t serve(const struct blk *b, const struct chain *c, const struct virtio_blk_outhdr *h,
-		     uint32_t *written)
+static uint8_t blk_serve(const struct blk *b, const struct chain *c, const struct virtio_blk_outhdr *h,
+			 uint32_t *written)
 {
 	static const char id[VIRTIO_BLK_ID_BYTES] = "coffer";
 	size_t in = c->write_len - 1, out = c->read_len - sizeof(*h);
 
 	switch (h->type) {
 	case VIRTIO_BLK_T_IN:
-		if (!transfer(b, c, h->sector, false, in))
+		if (!blk_transfer(b, c, h->sector, false, in))
 			return VIRTIO_BLK_S_IOERR;
 		*written += (uint32_t)in;
 		return VIRTIO_BLK_S_OK;
 	case VIRTIO_BLK_T_OUT:
-		return !b->readonly && transfer(b, c, h->sector, true, out) ? VIRTIO_BLK_S_OK
-									    : VIRTIO_BLK_S_IOERR;
+		return !b->readonly && blk_transfer(b, c, h->sector, true, out) ? VIRTIO_BLK_S_OK
+										: VIRTIO_BLK_S_IOERR;
 	case VIRTIO_BLK_T_FLUSH:
 		return b->readonly || fdatasync(b->fd) == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 	case VIRTIO_BLK_T_GET_ID:
@@ -71,7 +71,7 @@ static uint8_t serve(const struct blk *b, const struct chain *c, const struct vi
 	}
 }
 
-static int kicked(struct device *d, unsigned queue)
+static int blk_kicked(struct device *d, unsigned queue)
 {
 	struct blk *b = container_of(d, struct blk, d);
 	struct queue *q = &d->queues[queue];
@@ -85,7 +85,7 @@ static int kicked(struct device *d, unsigned queue)
 			/* The last byte to write to is the status. */
 			if (c.write_len < 1 || chain_get(&c, 0, &h, sizeof(h)) != sizeof(h))
 				return -EBADMSG;
-			uint8_t status = serve(b, &c, &h, &written);
+			uint8_t status = blk_serve(b, &c, &h, &written);
 			(void)chain_put(&c, c.write_len - 1, &status, 1);
 			queue_push(q, c.head, written);
 		}
@@ -96,7 +96,8 @@ static int kicked(struct device *d, unsigned queue)
 	return 0;
 }
 
-static const struct device_kind kind = {.name = "disk", .id = VIRTIO_ID_BLOCK, .queues = 1, .kicked = kicked};
+static const struct device_kind kind = {
+	.name = "disk", .id = VIRTIO_ID_BLOCK, .queues = 1, .kicked = blk_kicked};
 
 int blk_new(int fd, bool readonly, const struct guest_memory *m, struct loop *l, struct device **ret,
 	    struct err *err)

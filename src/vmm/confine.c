@@ -103,7 +103,7 @@ static void put_allowed(struct filter *f, const uint32_t *values, size_t n)
 	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
-static void build(struct filter *f)
+static void build_filter(struct filter *f)
 {
 	_Static_assert(12 + ARRAY_LEN(calls) + ARRAY_LEN(ioctls) <= PROGRAM_MAX, "room for the filter");
 
@@ -132,7 +132,7 @@ int confine_calls(struct err *err)
 {
 	struct filter f = {.n = 0};
 
-	build(&f);
+	build_filter(&f);
 	const struct sock_fprog prog = {.len = f.n, .filter = f.v};
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
 		return err_sys(err, "coffer-vmm cannot confine itself");

@@ -110,7 +110,7 @@ static void port_ready(struct console *c, unsigned port)
 
 static int run_input(struct console *c, unsigned port);
 
-static int on_control(struct console *c)
+static int run_control(struct console *c)
 {
 	struct queue *q = &c->d.queues[CONTROL_OUT];
 	struct virtio_console_control m;
@@ -259,14 +259,14 @@ static int run_output(struct console *c, unsigned port)
 	return c->s.ports[port].host_closed ? flush_control(c) : 0;
 }
 
-static int kicked(struct device *d, unsigned queue)
+static int console_kicked(struct device *d, unsigned queue)
 {
 	struct console *c = console_of(d);
 
 	if (queue == CONTROL_IN)
 		return flush_control(c);
 	if (queue == CONTROL_OUT)
-		return on_control(c);
+		return run_control(c);
 	unsigned port = queue < CONTROL_IN ? 0 : queue / 2 - 1;
 	if (c->ports[port].source.fd < 0 || queue == 0)
 		return 0; /* hvc0 is not typed into */
@@ -291,7 +291,7 @@ static void on_socket(struct loop_source *s, uint32_t events)
 	(void)pthread_mutex_unlock(&d->lock);
 }
 
-static void start(struct device *d)
+static void console_start(struct device *d)
 {
 	struct console *c = console_of(d);
 
@@ -300,7 +300,7 @@ static void start(struct device *d)
 			want(&c->ports[i], 0, EPOLLIN);
 }
 
-static void reset(struct device *d)
+static void console_reset(struct device *d)
 {
 	struct console *c = console_of(d);
 
@@ -312,13 +312,13 @@ static void reset(struct device *d)
 	c->s.npending = 0;
 }
 
-static void *state(struct device *d, size_t *ret_size)
+static void *console_state(struct device *d, size_t *ret_size)
 {
 	*ret_size = sizeof(console_of(d)->s);
 	return &console_of(d)->s;
 }
 
-static bool state_valid(struct device *d)
+static bool console_state_valid(struct device *d)
 {
 	struct console_state *s = &console_of(d)->s;
 
@@ -337,11 +337,11 @@ static const struct device_kind kind = {
 	.name = "console",
 	.id = VIRTIO_ID_CONSOLE,
 	.queues = QUEUES,
-	.start = start,
-	.kicked = kicked,
-	.reset = reset,
-	.state = state,
-	.state_valid = state_valid,
+	.start = console_start,
+	.kicked = console_kicked,
+	.reset = console_reset,
+	.state = console_state,
+	.state_valid = console_state_valid,
 };
 
 int console_new(const struct console_ports *p, const struct guest_memory *m, struct loop *l,

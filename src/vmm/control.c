@@ -39,7 +39,7 @@ static int answer(struct machine *m, const struct vmm_request *q, int fd, struct
 	}
 }
 
-static void on_control(struct loop_source *s, unused uint32_t events)
+static void on_request(struct loop_source *s, unused uint32_t events)
 {
 	struct control *c = container_of(s, struct control, source);
 	struct vmm_request q = {0};
@@ -68,7 +68,7 @@ int control_open(struct machine *m, int fd, struct err *err)
 
 	if (!c)
 		return err_oom(err);
-	*c = (struct control){.source = {.fd = fd, .ready = on_control}, .machine = m};
+	*c = (struct control){.source = {.fd = fd, .ready = on_request}, .machine = m};
 	loop_want(&m->loop, &c->source, EPOLLIN);
 	return 0;
 }

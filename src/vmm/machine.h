@@ -134,7 +134,7 @@ void quirks_before_run(struct vcpu *v);
 must_use int control_open(struct machine *m, int fd, struct err *err);
 void control_reply(int fd, const struct err *err);
 
-/* confine.c: what is not needed any more to run goes.  Capabilities are a thread's own: before there are
- * others; then the calls, of all threads at once. */
+/* confine.c: what is not needed any more to run goes.  Capabilities are a thread's own, KVM's workers
+ * included: at the start; then the calls, of all threads at once. */
 must_use int confine_privileges(struct err *err);
 must_use int confine_calls(struct err *err);

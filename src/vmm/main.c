@@ -113,7 +113,7 @@ static bool take_argument(struct machine_plan *p, const char *arg)
 	return streq(arg, "jail=off");
 }
 
-static int parse(int argc, char **argv, struct machine_plan *p, struct err *err)
+static int parse_plan(int argc, char **argv, struct machine_plan *p, struct err *err)
 {
 	if (argc < 2 || !streq(argv[1], "run"))
 		return err_set(err, EINVAL,
@@ -129,7 +129,7 @@ static int parse(int argc, char **argv, struct machine_plan *p, struct err *err)
 	return 0;
 }
 
-static int load(struct machine *m, const struct machine_plan *p, struct err *err)
+static int load_guest(struct machine *m, const struct machine_plan *p, struct err *err)
 {
 	char cmdline[MACHINE_CMDLINE_MAX];
 	uint64_t entry = 0;
@@ -148,15 +148,15 @@ static int load(struct machine *m, const struct machine_plan *p, struct err *err
 	return r < 0 ? r : boot_vcpu(m, m->vcpus[0].fd, entry, err);
 }
 
-static void on_end(struct loop_source *s, unused uint32_t events)
+static void on_machine_end(struct loop_source *s, unused uint32_t events)
 {
 	ignore_result(read(s->fd, &(uint64_t){0}, sizeof(uint64_t)) < 0); /* m->end tells */
 }
 
 /* The loop: until the machine ends; then what the guest said last goes out, as far as it is taken. */
-static void serve(struct machine *m)
+static void run_loop(struct machine *m)
 {
-	struct loop_source end = {.fd = m->end_fd, .ready = on_end};
+	struct loop_source end = {.fd = m->end_fd, .ready = on_machine_end};
 
 	loop_want(&m->loop, &end, EPOLLIN);
 	while (__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) == MACHINE_RUNS)
@@ -182,22 +182,22 @@ int main(int argc, char **argv)
 	static struct machine m;
 	struct err err = {0};
 
-	int r = parse(argc, argv, &p, &err);
+	int r = parse_plan(argc, argv, &p, &err);
 	/* Whoever started us holds the guest's life: it ends with him. */
 	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		r = err_sys(&err, "coffer-vmm cannot tie itself to its keeper");
+	if (r == 0 && !p.no_jail)
+		r = confine_privileges(&err);
 	if (r == 0)
 		r = machine_create(&m, &p, &err);
 	if (r == 0)
-		r = load(&m, &p, &err);
+		r = load_guest(&m, &p, &err);
 	if (r == 0 && p.control_fd >= 0)
 		r = control_open(&m, p.control_fd, &err);
 	/* The threads stand until the filter, which is for all of them, is in. */
 	m.paused = true;
 	for (unsigned i = 0; r == 0 && i < m.nvcpus; i++)
 		m.vcpus[i].run->immediate_exit = 1;
-	if (r == 0 && !p.no_jail)
-		r = confine_privileges(&err);
 	if (r == 0)
 		r = vcpus_start(&m, &err);
 	if (r == 0)
@@ -213,7 +213,7 @@ int main(int argc, char **argv)
 	vcpus_resume(&m);
 	if (p.control_fd >= 0)
 		control_reply(p.control_fd, &(struct err){0});
-	serve(&m);
+	run_loop(&m);
 	(void)fprintf(stderr, "%s\n", m.end_reason);
 	_exit(m.end == MACHINE_RESET ? 0 : 1);
 }

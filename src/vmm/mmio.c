@@ -25,7 +25,7 @@ bool device_live(const struct device *d)
 	return (d->r.status & VIRTIO_CONFIG_S_DRIVER_OK) && !(d->r.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
-static void interrupt(struct device *d, uint32_t why)
+static void raise_interrupt(struct device *d, uint32_t why)
 {
 	__atomic_fetch_or(&d->r.isr, why, __ATOMIC_SEQ_CST);
 	ignore_result(eventfd_write(d->irq_fd, 1) < 0); /* full: it is raised already */
@@ -34,13 +34,13 @@ static void interrupt(struct device *d, uint32_t why)
 void device_signal(struct device *d, unsigned queue)
 {
 	if (queue_wants_interrupt(&d->queues[queue]))
-		interrupt(d, VIRTIO_MMIO_INT_VRING);
+		raise_interrupt(d, VIRTIO_MMIO_INT_VRING);
 }
 
 void device_break(struct device *d)
 {
 	d->r.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	interrupt(d, VIRTIO_MMIO_INT_CONFIG);
+	raise_interrupt(d, VIRTIO_MMIO_INT_CONFIG);
 }
 
 void device_run(struct device *d, unsigned queue)
@@ -99,7 +99,7 @@ void device_free(struct device *d)
 	free(d);
 }
 
-static void reset(struct device *d)
+static void reset_device(struct device *d)
 {
 	uint32_t generation = d->r.generation;
 
@@ -110,12 +110,12 @@ static void reset(struct device *d)
 		d->kind->reset(d);
 }
 
-static void set_status(struct device *d, uint32_t v)
+static void set_device_status(struct device *d, uint32_t v)
 {
 	uint32_t added = v & ~d->r.status;
 
 	if (v == 0) {
-		reset(d);
+		reset_device(d);
 		return;
 	}
 	/* Features that were not offered, or those of a driver from before virtio 1: it sees that the bit
@@ -226,7 +226,7 @@ static void write_register(struct device *d, uint32_t offset, uint32_t v)
 		d->r.queue_sel = v;
 		break;
 	case VIRTIO_MMIO_STATUS:
-		set_status(d, v);
+		set_device_status(d, v);
 		break;
 	case MMIO_NOTIFY: /* where KVM has not taken it already */
 		if (v < d->kind->queues)

@@ -33,7 +33,7 @@ struct net {
 			  */
 };
 
-static int transmit(struct net *n)
+static int net_transmit(struct net *n)
 {
 	struct queue *q = &n->d.queues[TRANSMIT];
 	struct iovec iov[QUEUE_IOV_MAX];
@@ -56,7 +56,7 @@ static int transmit(struct net *n)
 }
 
 /* One packet into one chain.  The count of bytes; 0: it did not fit; -1: there is none. */
-static ssize_t receive_one(struct net *n, const struct chain *c)
+static ssize_t net_receive_one(struct net *n, const struct chain *c)
 {
 	static const struct virtio_net_hdr_v1 plain = {.num_buffers = 1};
 	struct iovec iov[QUEUE_IOV_MAX + 1];
@@ -76,7 +76,7 @@ static ssize_t receive_one(struct net *n, const struct chain *c)
 	return got + (ssize_t)skip;
 }
 
-static int receive(struct net *n)
+static int net_receive(struct net *n)
 {
 	struct queue *q = &n->d.queues[RECEIVE];
 	struct chain c;
@@ -93,7 +93,7 @@ static int receive(struct net *n)
 			continue;
 		if (c.write_len < HEADER || c.nread)
 			return -EBADMSG;
-		ssize_t got = receive_one(n, &c);
+		ssize_t got = net_receive_one(n, &c);
 		if (got > 0)
 			queue_push(q, c.head, (uint32_t)got);
 		else
@@ -106,11 +106,11 @@ static int receive(struct net *n)
 	return 0;
 }
 
-static int kicked(struct device *d, unsigned queue)
+static int net_kicked(struct device *d, unsigned queue)
 {
 	struct net *n = container_of(d, struct net, d);
 
-	return queue == TRANSMIT ? transmit(n) : receive(n);
+	return queue == TRANSMIT ? net_transmit(n) : net_receive(n);
 }
 
 static void on_tap(struct loop_source *s, unused uint32_t events)
@@ -125,7 +125,7 @@ static void on_tap(struct loop_source *s, unused uint32_t events)
 	(void)pthread_mutex_unlock(&n->d.lock);
 }
 
-static void start(struct device *d)
+static void net_start(struct device *d)
 {
 	struct net *n = container_of(d, struct net, d);
 
@@ -136,7 +136,7 @@ static void start(struct device *d)
 	loop_want(d->loop, &n->tap, EPOLLIN);
 }
 
-static void reset(struct device *d)
+static void net_reset(struct device *d)
 {
 	loop_want(d->loop, &container_of(d, struct net, d)->tap, 0);
 }
@@ -144,9 +144,9 @@ static void reset(struct device *d)
 static const struct device_kind kind = {.name = "network card",
 					.id = VIRTIO_ID_NET,
 					.queues = QUEUES,
-					.start = start,
-					.kicked = kicked,
-					.reset = reset};
+					.start = net_start,
+					.kicked = net_kicked,
+					.reset = net_reset};
 
 int net_new(int tap_fd, const unsigned char mac[static 6], uint32_t mtu, const struct guest_memory *m,
 	    struct loop *l, struct device **ret, struct err *err)

@@ -6,12 +6,12 @@
 /* Rings as arrays of 16 bits: flags, idx, ring..., event.  An entry of the used ring is two times 32 bits. */
 enum { RING_FLAGS, RING_IDX, RING_ENTRIES, USED_ENTRY = 4 };
 
-static uint16_t load(const uint16_t *p)
+static uint16_t load16(const uint16_t *p)
 {
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
-static void store(uint16_t *p, uint16_t v)
+static void store16(uint16_t *p, uint16_t v)
 {
 	__atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
@@ -55,7 +55,7 @@ void queue_reset(struct queue *q)
 
 bool queue_has(const struct queue *q)
 {
-	return q->ready && load(&q->avail_ring[RING_IDX]) != q->next_avail;
+	return q->ready && load16(&q->avail_ring[RING_IDX]) != q->next_avail;
 }
 
 static bool add_piece(const struct queue *q, struct chain *c, const struct queue_desc *d)
@@ -78,8 +78,8 @@ static bool add_piece(const struct queue *q, struct chain *c, const struct queue
 }
 
 /* A list of descriptors within `table`, of which there are n. */
-static bool walk(const struct queue *q, const char *table, size_t n, uint16_t at, bool indirect,
-		 struct chain *c)
+static bool walk_chain(const struct queue *q, const char *table, size_t n, uint16_t at, bool indirect,
+		       struct chain *c)
 {
 	for (size_t i = 0; i < n; i++) { /* no list is longer than its table: a loop ends here */
 		struct queue_desc d;
@@ -94,7 +94,7 @@ static bool walk(const struct queue *q, const char *table, size_t n, uint16_t at
 			if (indirect || (d.flags & VRING_DESC_F_NEXT) || !inner || d.len % sizeof(d) ||
 			    count > QUEUE_IOV_MAX)
 				return false;
-			return walk(q, inner, count, 0, true, c);
+			return walk_chain(q, inner, count, 0, true, c);
 		}
 		if (!add_piece(q, c, &d))
 			return false;
@@ -109,15 +109,15 @@ int queue_pop(struct queue *q, struct chain *ret)
 {
 	if (!q->ready)
 		return 0;
-	uint16_t waiting = (uint16_t)(load(&q->avail_ring[RING_IDX]) - q->next_avail);
+	uint16_t waiting = (uint16_t)(load16(&q->avail_ring[RING_IDX]) - q->next_avail);
 	if (waiting == 0)
 		return 0;
 	if (waiting > q->size)
 		return -EBADMSG;
 	ret->nread = ret->nwrite = 0;
 	ret->read_len = ret->write_len = 0;
-	ret->head = load(&q->avail_ring[RING_ENTRIES + q->next_avail % q->size]);
-	if (!walk(q, (const char *)q->descs, q->size, ret->head, false, ret))
+	ret->head = load16(&q->avail_ring[RING_ENTRIES + q->next_avail % q->size]);
+	if (!walk_chain(q, (const char *)q->descs, q->size, ret->head, false, ret))
 		return -EBADMSG;
 	q->next_avail++;
 	return 1;
@@ -134,7 +134,7 @@ void queue_push(struct queue *q, uint16_t head, uint32_t written)
 
 	memcpy(&q->used_ring[RING_ENTRIES + USED_ENTRY * (q->next_used % q->size)], entry, sizeof(entry));
 	q->next_used++;
-	store(&q->used_ring[RING_IDX], q->next_used);
+	store16(&q->used_ring[RING_IDX], q->next_used);
 }
 
 bool queue_wants_interrupt(struct queue *q)
@@ -147,8 +147,8 @@ bool queue_wants_interrupt(struct queue *q)
 	/* The index must be out before we look whether the driver waits for it. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!q->event_idx)
-		return !(load(&q->avail_ring[RING_FLAGS]) & VRING_AVAIL_F_NO_INTERRUPT);
-	return vring_need_event(load(used_event(q)), now, old);
+		return !(load16(&q->avail_ring[RING_FLAGS]) & VRING_AVAIL_F_NO_INTERRUPT);
+	return vring_need_event(load16(used_event(q)), now, old);
 }
 
 bool queue_enable_kicks(struct queue *q)
@@ -156,12 +156,13 @@ bool queue_enable_kicks(struct queue *q)
 	if (!q->ready)
 		return false;
 	if (q->event_idx)
-		store(avail_event(q), q->next_avail);
+		store16(avail_event(q), q->next_avail);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return queue_has(q);
 }
 
-static size_t copy(const struct iovec *iov, unsigned n, size_t offset, char *to, const char *from, size_t len)
+static size_t copy_pieces(const struct iovec *iov, unsigned n, size_t offset, char *to, const char *from,
+			  size_t len)
 {
 	size_t done = 0;
 
@@ -184,12 +185,12 @@ static size_t copy(const struct iovec *iov, unsigned n, size_t offset, char *to,
 
 size_t chain_get(const struct chain *c, size_t offset, void *to, size_t len)
 {
-	return copy(c->iov, c->nread, offset, to, NULL, len);
+	return copy_pieces(c->iov, c->nread, offset, to, NULL, len);
 }
 
 size_t chain_put(const struct chain *c, size_t offset, const void *from, size_t len)
 {
-	return copy(c->iov + c->nread, c->nwrite, offset, NULL, from, len);
+	return copy_pieces(c->iov + c->nread, c->nwrite, offset, NULL, from, len);
 }
 
 unsigned chain_rest(const struct chain *c, bool write, size_t skip, size_t max,

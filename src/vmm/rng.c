@@ -7,7 +7,7 @@
 
 enum { ANSWER_MAX = 256 }; /* a getrandom() of as much is never interrupted, and a guest asks again */
 
-static int kicked(struct device *d, unsigned queue)
+static int rng_kicked(struct device *d, unsigned queue)
 {
 	struct queue *q = &d->queues[queue];
 	unsigned char bytes[ANSWER_MAX];
@@ -26,7 +26,8 @@ static int kicked(struct device *d, unsigned queue)
 	return 0;
 }
 
-static const struct device_kind kind = {.name = "rng", .id = VIRTIO_ID_RNG, .queues = 1, .kicked = kicked};
+static const struct device_kind kind = {
+	.name = "rng", .id = VIRTIO_ID_RNG, .queues = 1, .kicked = rng_kicked};
 
 int rng_new(const struct guest_memory *m, struct loop *l, struct device **ret, struct err *err)
 {

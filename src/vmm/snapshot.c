@@ -70,7 +70,7 @@ static const struct part {
 	{KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, offsetof(struct saved_vcpu, events), "events"},
 };
 
-static uint64_t sum_of(const void *data, size_t len)
+static uint64_t state_sum(const void *data, size_t len)
 {
 	uint64_t h = 0xcbf29ce484222325; /* FNV-1a: against damage, not against forgery */
 
@@ -200,7 +200,7 @@ static int write_state(struct str *s, int fd, uint64_t at, struct err *err)
 	uint64_t size = s->len + sizeof(uint64_t), sum;
 
 	memcpy(s->s + offsetof(struct state_header, size), &size, sizeof(size));
-	sum = sum_of(s->s, s->len);
+	sum = state_sum(s->s, s->len);
 	str_put_n(s, &sum, sizeof(sum));
 	if (s->failed)
 		return err_oom(err);
@@ -224,7 +224,7 @@ static int read_state(int fd, uint64_t at, char **ret, size_t *ret_len, struct e
 	if (lseek(fd, (off_t)at, SEEK_SET) < 0 || fd_read_full(fd, text, h.size) != (ssize_t)h.size)
 		return err_set(err, EBADMSG, "the snapshot is cut short");
 	memcpy(&sum, text + h.size - sizeof(sum), sizeof(sum));
-	if (sum != sum_of(text, h.size - sizeof(sum)))
+	if (sum != state_sum(text, h.size - sizeof(sum)))
 		return err_set(err, EBADMSG, "the snapshot is damaged");
 	*ret_len = h.size - sizeof(sum);
 	*ret = take_ptr(&text);

@@ -22,11 +22,9 @@ static int run(const char *code, size_t len)
 }
 #define RUN(text) run(text, sizeof(text) - 1)
 
-int main(void)
+static void test_done(void)
 {
-	struct err err;
 
-	CHECK_INT(memory_open(&memory, 1 << 20, MEMORY_ANONYMOUS, -1, 0, &err), 0);
 	/* popcnt eax, ecx; rax, [rbx + rsi*8 + 16]; ax, cx; r9d, [rip + 4] */
 	cpu.regs.rcx = 0xfffffffff0f0f0f1;
 	CHECK_INT(RUN("\xf3\x0f\xb8\xc1"), 0);
@@ -91,6 +89,10 @@ int main(void)
 	CHECK_INT(memory.base[0x3000], 9);
 	cpu.regs.rdi = 0x3008;
 	CHECK_INT(RUN("\x48\x0f\xc7\x0f"), -EFAULT);
+}
+
+static void test_refused(void)
+{
 	/* Memory that is none, code that is cut, opcodes that are not here. */
 	cpu.regs.rbx = 1 << 20;
 	CHECK_INT(RUN("\xf3\x0f\xb8\x03"), -EFAULT);
@@ -101,6 +103,15 @@ int main(void)
 	CHECK_INT(RUN("\x0f\x0b"), -ENOSYS);
 	CHECK_INT(insn_skip_prologue(&cpu.regs, (const uint8_t *)"\x0f\x01\xca", 3), 0);
 	CHECK_INT(insn_skip_prologue(&cpu.regs, (const uint8_t *)"\x0f\x01", 2), -ENOSYS);
+}
+
+int main(void)
+{
+	struct err err;
+
+	CHECK_INT(memory_open(&memory, 1 << 20, MEMORY_ANONYMOUS, -1, 0, &err), 0);
+	test_done();
+	test_refused();
 	memory_close(&memory);
 	return test_end();
 }
