@@ -65,8 +65,8 @@ static const uint32_t ioctls[] = {
 	(uint32_t)KVM_SET_SREGS,
 	(uint32_t)KVM_GET_MSRS,
 	(uint32_t)KVM_SET_MSRS,
-	(uint32_t)KVM_GET_FPU,
-	(uint32_t)KVM_SET_FPU,
+	(uint32_t)KVM_SET_XSAVE,
+
 	(uint32_t)KVM_GET_XSAVE,
 	(uint32_t)KVM_GET_XCRS,
 	(uint32_t)KVM_GET_DEBUGREGS,

@@ -34,6 +34,9 @@ enum {
 	FAULT_VECTOR = 14,
 	TRAP_VECTOR = 3,
 	DR7_FIRST = 0x402,
+	XSAVE_MXCSR = 6, /* in words of 32 bits */
+	XSAVE_FEATURES = 128,
+	XFEATURE_SSE = 2,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR,
 	MSR_FMASK = 0xc0000084,
@@ -234,10 +237,12 @@ static int emulate(struct vcpu *v)
 	struct insn_cpu c = {.at = at_linear, .data = v, .xcr0 = 1};
 	uint8_t code[INSN_MAX];
 	struct kvm_sregs s;
+	struct kvm_xsave x;
 
 	if (ioctl(v->fd, KVM_GET_REGS, &c.regs) < 0 || ioctl(v->fd, KVM_GET_SREGS, &s) < 0 ||
-	    ioctl(v->fd, KVM_GET_FPU, &c.fpu) < 0)
+	    ioctl(v->fd, KVM_GET_XSAVE, &x) < 0)
 		return -errno;
+	c.mxcsr = x.region[XSAVE_MXCSR];
 	c.fs = s.fs.base;
 	c.gs = s.gs.base;
 	insn_bind(&c);
@@ -250,8 +255,10 @@ static int emulate(struct vcpu *v)
 		(void)fprintf(stderr, "KVM's emulator and coffer-vmm both lack the instruction%s\n", text);
 		return r;
 	}
+	x.region[XSAVE_MXCSR] = c.mxcsr;
+	x.region[XSAVE_FEATURES] |= XFEATURE_SSE; /* of which the register is a part */
 	if (ioctl(v->fd, KVM_SET_REGS, &c.regs) < 0 ||
-	    (c.fpu_changed && ioctl(v->fd, KVM_SET_FPU, &c.fpu) < 0))
+	    (c.mxcsr_changed && ioctl(v->fd, KVM_SET_XSAVE, &x) < 0))
 		return -errno;
 	return c.breakpoint ? raise_breakpoint(v) : 0;
 }

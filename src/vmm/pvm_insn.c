@@ -234,14 +234,14 @@ static int do_group15(struct insn *i)
 		i->size = 4;
 		if (!read_operand(i, &v))
 			return -EFAULT;
-		c->fpu.mxcsr = (uint32_t)v & 0xffff;
-		c->fpu_changed = true;
+		c->mxcsr = (uint32_t)v & 0xffff;
+		c->mxcsr_changed = true;
 		return 0;
 	case 3: {
 		void *p = memory_operand(i, 4);
 		if (!p)
 			return -EFAULT;
-		memcpy(p, &c->fpu.mxcsr, 4);
+		memcpy(p, &c->mxcsr, 4);
 		return 0;
 	}
 	case 7:

@@ -11,11 +11,11 @@ enum { INSN_MAX = 15 };
 /* Registers as they are, and what is to become of them. */
 struct insn_cpu {
 	struct kvm_regs regs;
-	struct kvm_fpu fpu; /* valid where the instruction wants it: insn_wants_fpu() */
+	uint32_t mxcsr;
 	uint64_t fs, gs;    /* bases */
 	uint64_t xcr0;
 	uint64_t *gpr[16];	      /* into regs, in the order of encoding; insn_bind() */
-	bool fpu_changed, breakpoint; /* out: the FPU was written to; it is INT3, an exception to be raised */
+	bool mxcsr_changed, breakpoint; /* out: it was written to; it is INT3, an exception to be raised */
 	void *data;
 	/* Linear address to as many bytes of memory that do not cross a page; NULL: none. */
 	void *(*at)(void *data, uint64_t linear, size_t len);

@@ -178,14 +178,168 @@ static void test_count(void)
 	}
 }
 
+/* ---- a ring 3 of our own ---- */
+
+enum { USER = 0x1400000, KERNEL_CS = 0x10, USER_DS = 0x2b, USER_CS = 0x33, TSS = 0x38 };
+
+static struct {
+	uint32_t reserved;
+	uint64_t rsp0;
+	unsigned char rest[92];
+} __attribute__((packed)) tss;
+static uint64_t gdt[9] = {
+	0, 0, 0x00af9a000000ffff, 0x00cf92000000ffff, 0, 0x00cff2000000ffff, 0x00affa000000ffff};
+static struct {
+	uint16_t low, selector, flags, middle;
+	uint32_t high, zero;
+} idt[32];
+static unsigned char stack[8192] __attribute__((aligned(16)));
+
+void on_fault(uint64_t rip, uint64_t address, uint64_t code);
+void on_fault(uint64_t rip, uint64_t address, uint64_t code)
+{
+	say("fault ");
+	say_number(code);
+	say(address == 0x1300000 ? " there\n" : " elsewhere\n");
+	if (address != 0x1300000) {
+		say_number(rip);
+		out(0x64, 0xfe);
+	}
+}
+
+uint64_t on_syscall(uint64_t n);
+uint64_t on_syscall(uint64_t n)
+{
+	say("syscall ");
+	say_number(n);
+	say("\n");
+	if (n == 9)
+		out(0x64, 0xfe);
+	return n;
+}
+
+extern char fault_entry[], breakpoint_entry[], syscall_entry[], user_start[], user_end[];
+__asm__("	.text\n"
+	"fault_entry:\n" /* a fault at the one place expected is skipped: an instruction of 2 bytes */
+	"	cld\n"
+	"	push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push "
+	"%r11\n"
+	"	mov 80(%rsp), %rdi; mov %cr2, %rsi; mov 72(%rsp), %rdx\n"
+	"	call on_fault\n"
+	"	addq $2, 80(%rsp)\n"
+	"	pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx; pop %rax\n"
+	"	add $8, %rsp\n"
+	"	iretq\n"
+	"breakpoint_entry:\n"
+	"	incl breakpoints\n"
+	"	iretq\n"
+	"syscall_entry:\n"
+	"	mov %rsp, user_rsp\n"
+	"	mov $stack + 4096, %rsp\n"
+	"	push %rcx; push %r11\n"
+	"	mov %rax, %rdi\n"
+	"	call on_syscall\n"
+	"	pop %r11; pop %rcx\n"
+	"	mov user_rsp, %rsp\n"
+	"	sysretq\n"
+	"user_start:\n"
+	"	mov $7, %eax\n"
+	"	syscall\n"
+	"	add $1, %eax\n"
+	"	syscall\n"
+	"	mov $0x1300000, %ebx\n"
+	"	mov (%rbx), %ecx\n" /* the kernel's: a fault of another sort, which is skipped */
+	"	add $1, %eax\n"
+	"	syscall\n"
+	"	jmp .\n"
+	"user_end:\n");
+unsigned breakpoints;
+uint64_t user_rsp;
+
+static void set_gate(unsigned vector, const char *to)
+{
+	uint64_t a = (uint64_t)to;
+
+	idt[vector].low = (uint16_t)a;
+	idt[vector].middle = (uint16_t)(a >> 16);
+	idt[vector].high = (uint32_t)(a >> 32);
+	idt[vector].selector = KERNEL_CS;
+	idt[vector].flags = 0x8e00;
+}
+
+static void set_msr(uint32_t msr, uint64_t v)
+{
+	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)));
+}
+
+static void set_tables(void)
+{
+	uint64_t a = (uint64_t)&tss;
+	struct {
+		uint16_t len;
+		uint64_t base;
+	} __attribute__((packed)) g = {sizeof(gdt) - 1, (uint64_t)gdt}, i = {sizeof(idt) - 1, (uint64_t)idt};
+
+	tss.rsp0 = (uint64_t)stack + sizeof(stack);
+	gdt[7] = (sizeof(tss) - 1) | (a & 0xffffff) << 16 | 0x89UL << 40 | (a >> 24 & 0xff) << 56;
+	gdt[8] = a >> 32;
+	set_gate(14, fault_entry);
+	set_gate(3, breakpoint_entry);
+	__asm__ volatile("lgdt %0; lidt %1; ltr %w2" : : "m"(g), "m"(i), "r"(TSS));
+	set_msr(0xc0000081, (uint64_t)0x23 << 48 | (uint64_t)KERNEL_CS << 32);
+	set_msr(0xc0000082, (uint64_t)syscall_entry);
+	set_msr(0xc0000084, 0x700);
+	set_msr(0xc0000080, 0xd01); /* NX LMA LME SCE */
+}
+
+static void test_syscall(void)
+{
+	uint64_t cr3, *pml4, *pdpt, *pd;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
+	pml4 = (uint64_t *)(cr3 & ~0xfffUL);
+	pdpt = (uint64_t *)(pml4[0] & ~0xfffUL);
+	pd = (uint64_t *)(pdpt[0] & ~0xfffUL);
+	pml4[0] |= 4;
+	pdpt[0] |= 4;
+	pd[USER >> 21] |= 4;
+	__asm__ volatile("mov %0, %%cr3" : : "r"(cr3) : "memory");
+	set_tables();
+	for (long k = 0; k < user_end - user_start; k++)
+		((volatile char *)USER)[k] = user_start[k];
+	say("down\n");
+	__asm__ volatile("push %0; push %1; push $0x2; push %2; push %3; iretq"
+			 :
+			 : "r"((uint64_t)USER_DS), "r"((uint64_t)USER + 0x8000), "r"((uint64_t)USER_CS),
+			   "r"((uint64_t)USER));
+}
+
+/* What a kernel uses in ring 0. */
+static void test_insn(void)
+{
+	static uint64_t pair[2] __attribute__((aligned(16)));
+	uint64_t n, value = 0xf0f0, a = 0, d = 0;
+	uint32_t csr = 0x1f80;
+
+	set_tables();
+	__asm__ volatile("popcnt %1, %0" : "=r"(n) : "r"(value));
+	say_number(n);
+	__asm__ volatile("int3");
+	say(breakpoints == 1 ? " int3" : " none");
+	__asm__ volatile("lock cmpxchg16b %0"
+			 : "+m"(pair), "+a"(a), "+d"(d)
+			 : "b"(5UL), "c"(6UL)
+			 : "cc", "memory");
+	say(pair[0] == 5 && pair[1] == 6 ? " cmpxchg16b" : " none");
+	__asm__ volatile("fwait; ldmxcsr %0; stmxcsr %0" : "+m"(csr));
+	say(csr == 0x1f80 ? " mxcsr\n" : " none\n");
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
-} tests[] = {{"rng", test_rng},
-	     {"hostile", test_hostile},
-	     {"disk", test_disk},
-	     {"echo", test_echo},
-	     {"count", test_count}};
+} tests[] = {{"rng", test_rng},	    {"hostile", test_hostile}, {"disk", test_disk}, {"echo", test_echo},
+	     {"count", test_count}, {"syscall", test_syscall}, {"insn", test_insn}};
 
 static int begins(const char *text, const char *with)
 {

@@ -38,8 +38,10 @@ def test_guest_says_a_word_and_ends(run, guest, vcpus):
     assert (code, m.text) == (0, b"up\n"), log
 
 
-@pytest.mark.parametrize("name, words", [("rng", b"up\nanswered random\n"), ("hostile", b"up\ngave up\nanswered random\n")])
-def test_guest_drives_a_device(run, guest, name, words):
+@pytest.mark.parametrize("name, words", [("rng", b"up\nanswered random\n"), ("hostile", b"up\ngave up\nanswered random\n"),
+    ("insn", b"up\n8 int3 cmpxchg16b mxcsr\n"),
+    ("syscall", b"up\ndown\nsyscall 7\nsyscall 8\nfault 5 there\nsyscall 9\n")])
+def test_guest_does_what_it_was_told(run, guest, name, words):
     m = run(guest, "test=" + name)
     assert m.reply() == (0, "")
     code, log = m.wait()

@@ -69,7 +69,7 @@ static void test_done(void)
 	memory.base[0x1000] = 0x80;
 	memory.base[0x1001] = 0x1f;
 	CHECK_INT(RUN("\x0f\xae\x13"), 0);
-	CHECK(cpu.fpu_changed && cpu.fpu.mxcsr == 0x1f80);
+	CHECK(cpu.mxcsr_changed && cpu.mxcsr == 0x1f80);
 	CHECK_INT(RUN("\x0f\xae\x5b\x08"), 0);
 	CHECK_INT(memory.base[0x1008], 0x80);
 	/* lock cmpxchg16b [rdi], twice: it fits, it does not */
