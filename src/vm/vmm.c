@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-enum { ARGUMENTS = 24 + VM_DISKS_MAX + VM_NICS_MAX, PROGRAM_BELOW = sizeof("/usr/") - 1 };
+enum { ARGUMENTS = 24 + VM_DISKS_MAX + VM_NICS_MAX };
 
 struct line {
 	char *v[ARGUMENTS + 1]; /* owned */
@@ -146,7 +146,8 @@ static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err
 	line_make(&l, spec, theirs);
 	const struct jail jail = {.usr_tree = spec->usr_tree,
 				  .exe = -1,
-				  .path = COFFER_LIBEXECDIR "/coffer-vmm" + PROGRAM_BELOW,
+				  .path = COFFER_LIBEXECDIR
+				  "/coffer-vmm", /* below /usr: all that the jail has */
 				  .argv = l.v,
 				  .envp = no_environment,
 				  .fds = l.fds,
