@@ -15,7 +15,7 @@
 #include "sentry/kernel.h"
 #include "sentry/platform/platform.h"
 #include "sentry/start.h"
-#include "wire/supervisor.h"
+#include "sentry/sys/profile.h"
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -103,6 +103,8 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 	int r = tame_mounts(err);
 	if (r == 0)
 		r = guard_mounts(err);
+	if (r == 0)
+		r = profile_load(boot->config->linux.seccomp, err);
 	return r < 0 ? r : start_synth_mounts(boot->config, err);
 }
 

@@ -4,6 +4,7 @@
  * and the way from a trapped call to its handler.
  */
 #include "sentry/numbers.h"
+#include "sentry/sys/profile.h"
 #include "sentry/task.h"
 
 #include <errno.h>
@@ -78,7 +79,12 @@ long call_dispatch(struct task *t)
 {
 	struct call *c = &t->call;
 	const struct call_row *row = call_row(c->nr);
+	long verdict = c->resumed ? 0 : profile_judge(t, c);
 
+	if (verdict)
+		return verdict;
+	if (row && row->route == ROUTE_NATIVE)
+		return CALL_HOST; /* it came to be traced or judged */
 	if (row && row->handler) {
 		creds_assume(t->creds);
 		return row->handler(t, c);

@@ -12,6 +12,7 @@
  * NATIVE ones the host's own bitmap of constant answers makes it free.
  */
 #include "sentry/platform/platform_int.h"
+#include "sentry/sys/profile.h"
 
 #include "base/err.h"
 #include "sentry/call.h"
@@ -159,6 +160,8 @@ static uint32_t action(const struct program *p, int nr)
 		return SECCOMP_RET_TRACE;
 	if (!row)
 		return TO_HANDLER;
+	if (profile_restricts(nr))
+		return nr == SYS_clone ? SECCOMP_RET_TRACE : TO_HANDLER;
 	switch (row->route) {
 	case ROUTE_NATIVE:
 		return p->trap_all ? TO_HANDLER : SECCOMP_RET_ALLOW;

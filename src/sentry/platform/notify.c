@@ -123,17 +123,10 @@ static void settle_call(struct task *t, long result)
 		trace_call_ended(t);
 }
 
-/* A call that the host could answer comes only in order to be traced. */
-static bool is_native(const struct call *c)
-{
-	const struct call_row *row = call_row(c->nr);
-	return row && row->route == ROUTE_NATIVE;
-}
-
 static void run_call(struct task *t)
 {
 	t->state = CALL_RUNNING;
-	settle_call(t, is_native(&t->call) ? CALL_HOST : call_dispatch(t));
+	settle_call(t, call_dispatch(t));
 }
 
 void task_wake(struct task *t)
