@@ -14,10 +14,9 @@
 
 #include <linux/sched.h>
 #include <signal.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-enum { PAGE = 4096, SIGNAL_MAX = 64, SIZE_MIN = 64 /* CLONE_ARGS_SIZE_VER0 */ };
+enum { PAGE = 4096, SIGNAL_MAX = 64, SIZE_MIN = 64 /* CLONE_ARGS_SIZE_VER0 */, CLONE_ARGS = 5 };
 
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP UINT64_C(0x200000000)
@@ -46,7 +45,7 @@ static long check_clone_flags(uint64_t flags)
 }
 
 /* What the call was made with; NULL = no memory. */
-static struct user_regs_struct *keep_registers(struct platform_task *pt)
+static struct arch_regs *keep_registers(struct platform_task *pt)
 {
 	free(pt->before_clone);
 	pt->before_clone = malloc(sizeof(*pt->before_clone));
@@ -57,17 +56,15 @@ static struct user_regs_struct *keep_registers(struct platform_task *pt)
 
 bool birth_restore(struct task *t)
 {
-	struct user_regs_struct regs, *before = t->platform->before_clone;
+	struct arch_regs regs, *before = t->platform->before_clone;
+	uint64_t args[6];
 	if (!before)
 		return false;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0) {
-		regs.orig_rax = before->orig_rax; /* where the host is to restart it */
-		regs.rdi = before->rdi;
-		regs.rsi = before->rsi;
-		regs.rdx = before->rdx;
-		regs.r10 = before->r10;
-		regs.r8 = before->r8;
-		(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	if (arch_get(t->host_tid, &regs) == 0) {
+		arch_change_nr(&regs, arch_call_nr(before)); /* where the host is to restart it */
+		arch_call_args(before, args);
+		arch_change_args(&regs, args, CLONE_ARGS);
+		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	}
 	free(before);
 	t->platform->before_clone = NULL;
@@ -86,7 +83,7 @@ HANDLER(sys_clone)
 	if (r)
 		return r;
 	pt->pidfd_at = flags & CLONE_PIDFD ? c->args[2] : 0;
-	pt->regs->rdi = flags & ~(ignored | CLONE_PIDFD);
+	arch_change_args(pt->regs, &(uint64_t){flags & ~(ignored | CLONE_PIDFD)}, 1);
 	return CALL_HOST;
 }
 
@@ -130,7 +127,6 @@ HANDLER(call_clone3)
 {
 	struct clone_args a;
 	struct platform_task *pt = t->platform;
-	struct user_regs_struct *regs = pt->regs;
 	long r = read_args(t, c->args[0], c->args[1], &a);
 	if (!r)
 		r = check_args(&a);
@@ -141,12 +137,11 @@ HANDLER(call_clone3)
 	if (r)
 		return r;
 	pt->pidfd_at = a.flags & CLONE_PIDFD ? a.pidfd : 0;
-	regs->orig_rax = SYS_clone;
-	regs->rdi = (a.flags & ~(ignored | CLONE_PIDFD)) | a.exit_signal;
-	regs->rsi = a.stack ? a.stack + a.stack_size : 0;
-	regs->rdx = a.parent_tid;
-	regs->r10 = a.child_tid;
-	regs->r8 = a.tls;
+	const uint64_t args[CLONE_ARGS] = {(a.flags & ~(ignored | CLONE_PIDFD)) | a.exit_signal,
+					   a.stack ? a.stack + a.stack_size : 0, a.parent_tid, a.child_tid,
+					   a.tls};
+	arch_change_nr(pt->regs, SYS_clone);
+	arch_change_args(pt->regs, args, CLONE_ARGS);
 	return CALL_HOST;
 }
 

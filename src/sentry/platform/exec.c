@@ -24,10 +24,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-enum { SCRIPT_LINE = 256, SCRIPTS_MAX = 5 };
+enum { SCRIPT_LINE = 256, SCRIPTS_MAX = 5, EXEC_ARGS = 5 };
 
 void image_free(struct image *x)
 {
@@ -179,13 +178,10 @@ int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, s
 
 /* ---- the call ---- */
 
-void image_exec_regs(struct user_regs_struct *regs, uint64_t empty, uint64_t argv, uint64_t envp)
+void image_exec_args(uint64_t ret[6], uint64_t empty, uint64_t argv, uint64_t envp)
 {
-	regs->rdi = STUB_FD;
-	regs->rsi = empty;
-	regs->rdx = argv;
-	regs->r10 = envp;
-	regs->r8 = AT_EMPTY_PATH;
+	const uint64_t args[6] = {STUB_FD, empty, argv, envp, AT_EMPTY_PATH};
+	memcpy(ret, args, sizeof(args));
 }
 
 long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t path, uint64_t argv,
@@ -194,6 +190,7 @@ long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t pa
 	struct platform_task *pt = t->platform;
 	char name[PATH_MAX];
 	struct image *image;
+	uint64_t args[6];
 	if (at_flags & ~(unsigned)(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return -EINVAL;
 	ssize_t len = guest_string(t, name, path, sizeof(name));
@@ -208,10 +205,11 @@ long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t pa
 		return r;
 	image_free(pt->image); /* of an attempt that the host refused */
 	pt->image = image;
-	pt->regs->orig_rax = SYS_execveat;
+	arch_change_nr(pt->regs, SYS_execveat);
 	/* The path's end is an empty string.  If another thread changes it: there is nothing in the stub's
 	 * root. */
-	image_exec_regs(pt->regs, path + (uint64_t)len, argv, envp);
+	image_exec_args(args, path + (uint64_t)len, argv, envp);
+	arch_change_args(pt->regs, args, EXEC_ARGS);
 	return CALL_HOST;
 }
 

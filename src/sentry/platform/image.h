@@ -32,5 +32,5 @@ struct image {
 int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, struct image **ret);
 /* Writes program's commands and stack for the stub that asks (load.c).  0, or -errno: it cannot be loaded. */
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list);
-/* The registers for the host's execveat of the stub. `empty`: the guest's address of an empty string. */
-void image_exec_regs(struct user_regs_struct *regs, uint64_t empty, uint64_t argv, uint64_t envp);
+/* The arguments of the host's execveat of the stub. `empty`: the guest's address of an empty string. */
+void image_exec_args(uint64_t ret[6], uint64_t empty, uint64_t argv, uint64_t envp);

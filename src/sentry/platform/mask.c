@@ -19,9 +19,6 @@
 #include <signal.h>
 #include <sys/ptrace.h>
 
-/* In struct rt_sigframe of x86_64: the return address, then ucontext's flags, link, stack and registers. */
-enum { FRAME_MASK = 8 + 8 + 8 + 24 + 256 };
-
 struct interruption {
 	struct trace_request request;
 	pid_t host_tid;
@@ -141,15 +138,15 @@ void mask_delivers(struct task *t, int sig)
 bool mask_entered(struct task *t)
 {
 	struct mask_wait *m = &t->platform->mask;
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	uint64_t kept;
 
 	if (m->state != MASK_ENTERING)
 		return false;
 	m->state = MASK_OWN;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 &&
-	    guest_get(t, &kept, regs.rsp + FRAME_MASK) == 0 && kept == m->bits)
-		(void)guest_put(t, regs.rsp + FRAME_MASK, &m->own); /* it has just been read there */
+	if (arch_get(t->host_tid, &regs) == 0 && guest_get(t, &kept, arch_frame_mask(&regs)) == 0 &&
+	    kept == m->bits)
+		(void)guest_put(t, arch_frame_mask(&regs), &m->own); /* it has just been read there */
 	else
 		put_mask(t, m->own); /* the handler went away meanwhile */
 	(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform: stub processes, notifications, the tracer.  What depends on
- * the processor is stub_x86_64.{h,S}, and registers where a thread is given
- * other ones (struct user_regs_struct: births, exec, mask, remote, spawn,
- * trace, zygote): another processor needs these gathered behind one header
- * first.
+ * the processor is arch_*.c behind arch.h, the stub (stub_*.{h,S}) and the call
+ * sites that are patched (site_*.c).
  */
 #pragma once
 

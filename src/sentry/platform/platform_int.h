@@ -4,10 +4,10 @@
  */
 #pragma once
 
+#include "sentry/platform/arch.h"
 #include "sentry/platform/platform.h"
 
 #include <linux/seccomp.h>
-#include <sys/user.h>
 
 enum { STUB_FD = 63 }; /* the stub's file in each stub: the last number that needs no bigger table */
 
@@ -60,12 +60,12 @@ struct platform_task {
 	bool dead; /* it has ended while its handler ran; status */
 	int status;
 	struct mask_wait mask;
-	struct user_regs_struct *before_clone; /* to be restored behind it */
-	uint64_t pidfd_at;		       /* where clone is to tell of a pidfd; 0 = nowhere */
-	struct image *image;		       /* to be loaded; exec.c */
-	struct remote *remote;		       /* platform_call under way; remote.c */
-	struct trace_request start;	       /* of a new process, once it is wholly set up */
-	struct user_regs_struct *regs;	       /* while a handler runs for a call that traps to the tracer */
+	struct arch_regs *before_clone; /* to be restored behind it */
+	uint64_t pidfd_at;		/* where clone is to tell of a pidfd; 0 = nowhere */
+	struct image *image;		/* to be loaded; exec.c */
+	struct remote *remote;		/* platform_call under way; remote.c */
+	struct trace_request start;	/* of a new process, once it is wholly set up */
+	struct arch_regs *regs;		/* while a handler runs for a call that traps to the tracer */
 };
 
 /* ---- task.c ---- */

@@ -15,8 +15,6 @@
 #include <signal.h>
 #include <sys/ptrace.h>
 
-enum { RED_ZONE = 128, SYSCALL_SIZE = 2 };
-
 struct remote {
 	struct trace_request request;
 	struct task *task;
@@ -28,7 +26,7 @@ struct remote {
 	unsigned char scratch[PLATFORM_SCRATCH_SIZE];
 	uint64_t scratch_at;
 	platform_finish *finish;
-	struct user_regs_struct before; /* as the interrupted call shows itself */
+	struct arch_regs before; /* as the interrupted call shows itself */
 };
 
 static void interrupt(struct trace_request *q)
@@ -70,54 +68,45 @@ void remote_free(struct task *t)
 
 static bool begin_other(struct task *t, struct remote *x)
 {
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &x->before) < 0)
+	if (arch_get(t->host_tid, &x->before) < 0)
 		return false;
-	struct user_regs_struct regs = x->before;
-	x->scratch_at = (regs.rsp - RED_ZONE - PLATFORM_SCRATCH_SIZE) & ~UINT64_C(15);
+	struct arch_regs regs = x->before;
+	x->scratch_at = (arch_sp(&regs) - ARCH_RED_ZONE - PLATFORM_SCRATCH_SIZE) & ~UINT64_C(15);
 	if (x->scratch_size && guest_write(t, x->scratch_at, x->scratch, x->scratch_size) < 0)
 		return false;
 	for (int i = 0; i < 6; i++)
 		if (x->args[i] - PLATFORM_SCRATCH < PLATFORM_SCRATCH_SIZE)
 			x->args[i] += x->scratch_at - PLATFORM_SCRATCH;
-	regs.rip -= SYSCALL_SIZE;
-	regs.orig_rax = (uint64_t)-1;
-	regs.rax = (uint64_t)x->nr;
-	regs.rdi = x->args[0];
-	regs.rsi = x->args[1];
-	regs.rdx = x->args[2];
-	regs.r10 = x->args[3];
-	regs.r8 = x->args[4];
-	regs.r9 = x->args[5];
+	arch_make_call(&regs, arch_call_site(&regs), x->nr, x->args);
 	x->phase = RUNNING;
-	return ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs) == 0;
+	return arch_set(t->host_tid, &regs) == 0;
 }
 
 /* The trapped call is made again by the thread itself. */
 static void call_again(struct task *t, struct remote *x)
 {
-	struct user_regs_struct regs = x->before;
-	regs.rip -= SYSCALL_SIZE;
-	regs.rax = (uint64_t)t->call.nr;
-	regs.orig_rax = (uint64_t)-1;
-	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	struct arch_regs regs = x->before;
+	uint64_t args[6];
+	arch_call_args(&regs, args);
+	arch_make_call(&regs, arch_call_site(&regs), t->call.nr, args);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	t->platform->resume = true;
 }
 
 static void end_other(struct task *t, struct remote *x)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	long result = -EINTR;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0)
-		result = (long)regs.rax;
+	if (arch_get(t->host_tid, &regs) == 0)
+		result = arch_result(&regs);
 	if (result <= RESTART_SYS && result >= -516)
 		result = -EINTR;
 	result = x->finish ? x->finish(t, &t->call, result, x->scratch_at) : result;
 	if (result == CALL_PARK) {
 		call_again(t, x);
 	} else {
-		x->before.rax = (uint64_t)result;
-		x->before.orig_rax = (uint64_t)-1;
-		(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &x->before); /* killed: no matter */
+		arch_end_call(&x->before, result);
+		(void)arch_set(t->host_tid, &x->before); /* killed: no matter */
 		call_trace(t, &t->call, result);
 		call_abandon(t);
 	}
@@ -129,7 +118,7 @@ bool remote_stopped(struct task *t, int event, int sig)
 	struct remote *x = t->platform->remote;
 	if (event == 0 && sig != SYSCALL_STOP) { /* a signal */
 		if (x->phase == RUNNING)
-			(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &x->before); /* killed: no matter */
+			(void)arch_set(t->host_tid, &x->before); /* killed: no matter */
 		remote_free(t);
 		call_abandon(t);
 		return false;

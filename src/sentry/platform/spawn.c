@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-enum { ARGS_MAX = 120 << 10, NOT_FOUND = 127, NOT_EXECUTABLE = 126, RED_ZONE = 128, FILES_MAX = 1 << 20 };
+enum { ARGS_MAX = 120 << 10, NOT_FOUND = 127, NOT_EXECUTABLE = 126, FILES_MAX = 1 << 20 };
 
 struct spawn {
 	struct trace_request request;
@@ -131,22 +131,21 @@ static int make_block(const struct oci_process *spec, uint64_t top, struct block
 /* The child stands behind its fork, in the zygote's image. */
 static int give_arguments(struct task *t, const struct oci_process *spec)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	struct block b;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0)
-		return -errno;
-	int r = make_block(spec, regs.rsp - RED_ZONE, &b);
+	uint64_t args[6];
+	int r = arch_get(t->host_tid, &regs);
+	if (!r)
+		r = make_block(spec, arch_sp(&regs) - ARCH_RED_ZONE, &b);
 	if (r)
 		return r;
 	r = guest_write(t, b.top, b.bytes, b.size);
 	free(b.bytes);
 	if (r)
 		return r;
-	regs.rip = zygote.stub_base + (uint64_t)(stub_syscall - stub_image);
-	regs.orig_rax = (uint64_t)-1;
-	regs.rax = SYS_execveat;
-	image_exec_regs(&regs, b.empty, b.argv, b.envp);
-	return ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs) < 0 ? -errno : 0;
+	image_exec_args(args, b.empty, b.argv, b.envp);
+	arch_make_call(&regs, zygote.stub_base + (uint64_t)(stub_syscall - stub_image), SYS_execveat, args);
+	return arch_set(t->host_tid, &regs);
 }
 
 /* ---- on the main thread ---- */

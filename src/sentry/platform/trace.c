@@ -157,11 +157,13 @@ static void orphan_add(pid_t pid)
 		kernel_log("no memory for a timer");
 }
 
-static uint64_t clone_flags_of(const struct user_regs_struct *regs)
+static uint64_t clone_flags_of(const struct arch_regs *regs)
 {
-	switch ((long)regs->orig_rax) {
+	uint64_t args[6];
+	switch (arch_call_nr(regs)) {
 	case SYS_clone:
-		return (uint32_t)regs->rdi;
+		arch_call_args(regs, args);
+		return (uint32_t)args[0];
 	case SYS_vfork:
 		return CLONE_VFORK | CLONE_VM | SIGCHLD;
 	default:
@@ -178,9 +180,9 @@ static void go_on_cloning(const struct task *t)
 static void on_birth(struct task *parent)
 {
 	unsigned long pid = 0;
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	if (ptrace(PTRACE_GETEVENTMSG, parent->host_tid, NULL, &pid) < 0 ||
-	    ptrace(PTRACE_GETREGS, parent->host_tid, NULL, &regs) < 0)
+	    arch_get(parent->host_tid, &regs) < 0)
 		return; /* killed */
 	pid_t child = (pid_t)pid, inner = guest_pid(child);
 	struct task *t = inner > 0 ? task_clone(parent, clone_flags_of(&regs), child, inner) : NULL;
@@ -208,21 +210,22 @@ static bool signal_caught(const struct task *t, int sig)
 }
 
 /* The host shows an interrupted notification as this call having returned -ERESTARTSYS. */
-static bool shows_interrupted(const struct task *t, const struct user_regs_struct *regs)
+static bool shows_interrupted(const struct task *t, const struct arch_regs *regs)
 {
-	return (long)regs->rax == RESTART_SYS && (int)regs->orig_rax == t->call.nr;
+	return arch_result(regs) == RESTART_SYS && arch_call_nr(regs) == t->call.nr;
 }
 
-static void set_result(struct task *t, struct user_regs_struct *regs, long result)
+static void set_result(struct task *t, struct arch_regs *regs, long result)
 {
-	regs->rax = (uint64_t)result;
 	if (result > RESTART_SYS || result < RESTART_NOHAND)
-		regs->orig_rax = (uint64_t)-1;		       /* nothing to restart */
-	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, regs); /* killed: no matter */
+		arch_end_call(regs, result);
+	else
+		arch_change_result(regs, result);
+	(void)arch_set(t->host_tid, regs); /* killed: no matter */
 }
 
 /* A signal is about to be delivered to a thread whose call waits. */
-static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int sig)
+static void interrupt_parked(struct task *t, struct arch_regs *regs, int sig)
 {
 	struct call *c = &t->call;
 	/* No handler: the host restarts the call, and it must find its deadline and what it has done. */
@@ -245,15 +248,15 @@ static void interrupt_parked(struct task *t, struct user_regs_struct *regs, int 
  */
 static void begin_again(const struct task *t)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	const struct call_row *row;
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0 || (long)regs.rax != RESTART_SYS)
+	if (arch_get(t->host_tid, &regs) < 0 || arch_result(&regs) != RESTART_SYS)
 		return;
-	row = call_row((int)regs.orig_rax);
+	row = call_row(arch_call_nr(&regs));
 	if (!row || row->route != ROUTE_TRAP)
 		return;
-	regs.rax = (uint64_t)RESTART_NOINTR;
-	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	arch_change_result(&regs, RESTART_NOINTR);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 }
 
 static void ask_zygote(void)
@@ -274,12 +277,13 @@ static void ask_zygote(void)
 static bool is_doubtful(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
-	struct user_regs_struct r;
+	struct arch_regs r;
 	const struct call *c = &t->call;
-	if (!pt->answered || ptrace(PTRACE_GETREGS, t->host_tid, NULL, &r) < 0 || !shows_interrupted(t, &r))
+	uint64_t args[6];
+	if (!pt->answered || arch_get(t->host_tid, &r) < 0 || !shows_interrupted(t, &r))
 		return false;
-	const uint64_t args[6] = {r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9};
-	if (r.rip != c->ip || memcmp(args, c->args, sizeof(args)) != 0)
+	arch_call_args(&r, args);
+	if (arch_pc(&r) != c->ip || memcmp(args, c->args, sizeof(args)) != 0)
 		return false;
 	pt->held = true;
 	pt->held_signal = sig;
@@ -343,7 +347,7 @@ static bool ends_first(const struct task *t, int sig)
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	if (ends_first(t, sig)) {
 		tracer.fault = sig;
 		platform_kill(t->process, SIGKILL);
@@ -355,8 +359,8 @@ static void deliver(struct task *t, int sig)
 		begin_again(t);
 	}
 	name_sender(t, sig);
-	if ((t->state == CALL_PARKED || pt->undelivered) &&
-	    ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 && shows_interrupted(t, &regs)) {
+	if ((t->state == CALL_PARKED || pt->undelivered) && arch_get(t->host_tid, &regs) == 0 &&
+	    shows_interrupted(t, &regs)) {
 		if (t->state == CALL_PARKED) {
 			interrupt_parked(t, &regs, sig);
 		} else {
@@ -378,8 +382,8 @@ static void deliver(struct task *t, int sig)
 static void on_interrupt(struct task *t)
 {
 	struct platform_task *pt = t->platform;
-	struct user_regs_struct regs;
-	if (mask_stopped(t) && pt->undelivered && ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) == 0 &&
+	struct arch_regs regs;
+	if (mask_stopped(t) && pt->undelivered && arch_get(t->host_tid, &regs) == 0 &&
 	    shows_interrupted(t, &regs)) {
 		pt->undelivered = false;
 		set_result(t, &regs, pt->result);
@@ -444,18 +448,16 @@ void trace_call_ended(struct task *t)
 
 static void on_traced_call(struct task *t)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	struct platform_task *pt = t->platform;
 	if (pt->stage == STAGE_LOADING) { /* the very exec that we asked for */
 		go_on(t->host_tid, 0);
 		return;
 	}
-	if (ptrace(PTRACE_GETREGS, t->host_tid, NULL, &regs) < 0)
+	if (arch_get(t->host_tid, &regs) < 0)
 		return; /* killed */
-	t->call = (struct call){.nr = (int)regs.orig_rax,
-				.ip = regs.rip,
-				.deadline = INT64_MAX,
-				.args = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
+	t->call = (struct call){.nr = arch_call_nr(&regs), .ip = arch_pc(&regs), .deadline = INT64_MAX};
+	arch_call_args(&regs, t->call.args);
 	t->state = CALL_RUNNING;
 	pt->undelivered = pt->answered = false;
 	pt->regs = &regs;
@@ -463,11 +465,9 @@ static void on_traced_call(struct task *t)
 	pt->regs = NULL;
 	t->state = CALL_IDLE;
 	call_trace(t, &t->call, result);
-	if (result != CALL_HOST) {
-		regs.orig_rax = (uint64_t)-1; /* no call */
-		regs.rax = (uint64_t)result;
-	}
-	(void)ptrace(PTRACE_SETREGS, t->host_tid, NULL, &regs); /* killed: no matter */
+	if (result != CALL_HOST)
+		arch_end_call(&regs, result);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	go_on_cloning(t);
 }
 

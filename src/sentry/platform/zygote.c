@@ -225,12 +225,14 @@ static int wait_event(pid_t pid, int event)
 
 static int take_listener(pid_t pid, struct err *err)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	__u64 flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+	uint64_t args[6];
 	autoclose int pidfd = sys_pidfd_open(pid, 0);
-	if (pidfd < 0 || ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+	if (pidfd < 0 || arch_get(pid, &regs) < 0)
 		return err_sys(err, "cannot read the state of the guest's zygote");
-	kernel.notify_fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)regs.r9, 0);
+	arch_call_args(&regs, args);
+	kernel.notify_fd = (int)syscall(SYS_pidfd_getfd, pidfd, (int)args[5], 0);
 	if (kernel.notify_fd < 0)
 		return err_sys(err, "cannot take over the listener for the guest's system calls");
 	/* Answers faster where there is such a thing (Linux 6.6). */
@@ -240,7 +242,7 @@ static int take_listener(pid_t pid, struct err *err)
 
 static int see_it_through(pid_t pid, int report, struct err *err)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	struct err theirs;
 
 	if (wait_event(pid, PTRACE_EVENT_SECCOMP) < 0) {
@@ -254,9 +256,9 @@ static int see_it_through(pid_t pid, int report, struct err *err)
 	if (r)
 		return r;
 	trace_ptrace(PTRACE_CONT, pid, 0);
-	if (wait_event(pid, PTRACE_EVENT_EXEC) < 0 || ptrace(PTRACE_GETREGS, pid, NULL, &regs) < 0)
+	if (wait_event(pid, PTRACE_EVENT_EXEC) < 0 || arch_get(pid, &regs) < 0)
 		return err_set(err, ECHILD, "the guest's zygote cannot execute the stub");
-	zygote.stub_base = regs.rip - (uint64_t)(stub_start - stub_image);
+	zygote.stub_base = arch_pc(&regs) - (uint64_t)(stub_start - stub_image);
 	trace_ptrace(PTRACE_CONT, pid, 0);
 	return 0;
 }
@@ -305,20 +307,16 @@ static void open_pidns(pid_t pid)
 /* Its registers are the stub's question; the clone is made by the same instruction. */
 pid_t zygote_fork(struct err *err)
 {
-	struct user_regs_struct regs;
+	struct arch_regs regs;
 	unsigned long child = 0;
 
 	trace_ptrace(PTRACE_INTERRUPT, zygote.pid, 0);
-	if (wait_event(zygote.pid, PTRACE_EVENT_STOP) < 0 ||
-	    ptrace(PTRACE_GETREGS, zygote.pid, NULL, &regs) < 0)
+	if (wait_event(zygote.pid, PTRACE_EVENT_STOP) < 0 || arch_get(zygote.pid, &regs) < 0)
 		return err_set(err, ECHILD, "the guest's zygote has ended");
-	regs.rip = zygote.stub_base + (uint64_t)(stub_syscall - stub_image);
-	regs.orig_rax = (uint64_t)-1;
-	regs.rax = SYS_clone;
-	regs.rdi = SIGCHLD;
-	regs.rsi = regs.rdx = regs.r10 = regs.r8 = 0;
-	if (ptrace(PTRACE_SETREGS, zygote.pid, NULL, &regs) < 0 ||
-	    trace_ptrace(PTRACE_CONT, zygote.pid, 0) < 0 || wait_event(zygote.pid, PTRACE_EVENT_FORK) < 0 ||
+	arch_make_call(&regs, zygote.stub_base + (uint64_t)(stub_syscall - stub_image), SYS_clone,
+		       (const uint64_t[6]){SIGCHLD});
+	if (arch_set(zygote.pid, &regs) < 0 || trace_ptrace(PTRACE_CONT, zygote.pid, 0) < 0 ||
+	    wait_event(zygote.pid, PTRACE_EVENT_FORK) < 0 ||
 	    ptrace(PTRACE_GETEVENTMSG, zygote.pid, NULL, &child) < 0)
 		return err_set(err, EAGAIN, "cannot make a process of the guest");
 	trace_ptrace(PTRACE_CONT, zygote.pid, 0);
