@@ -8,14 +8,15 @@
  */
 #include "sentry/file.h"
 #include "sentry/fs/lock.h"
+#include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
-enum { FD_CHUNK = 64, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
+enum { FD_CHUNK = 64, ASKED_HOT = 3, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
 enum { SLOT_CLOEXEC = 1, SLOT_INJECTED = 2 };
 
 struct fd_slot {
 	struct file *file;
-	unsigned char flags;
+	unsigned char flags, asked;
 };
 
 struct fd_table {
@@ -24,6 +25,7 @@ struct fd_table {
 	unsigned lowest; /* no free number is below */
 	struct fd_slot *slots;
 	uint64_t *used;
+	struct shadows shadows;
 };
 
 struct fd_table *fd_table_new(void)
@@ -80,6 +82,7 @@ struct fd_table *fd_table_copy(struct fd_table *x)
 		return NULL;
 	}
 	copy->lowest = x->lowest;
+	copy->shadows = x->shadows;
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
 		copy->slots[fd].file = file_ref(x->slots[fd].file);
 		copy->slots[fd].flags = x->slots[fd].flags; /* the stub's own descriptors are copied, too */
@@ -159,6 +162,7 @@ void fd_close_on_exec(struct task *t)
 		else
 			x->slots[fd].flags = 0; /* a new image has nothing injected */
 	}
+	x->shadows = (struct shadows){0};
 }
 
 struct file *fd_table_get(const struct fd_table *x, int fd)
@@ -227,6 +231,7 @@ int fd_install(struct task *t, struct file *f, int min, bool cloexec)
 		return r;
 	}
 	set_slot(x, fd, f, cloexec);
+	platform_fd_changed(t, (int)fd);
 	if ((unsigned)min <= x->lowest)
 		x->lowest = fd + 1;
 	return (int)fd;
@@ -249,6 +254,7 @@ int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec)
 	/* In this order, since to drop one may let the lock go. */
 	struct file *old = in_use(x, fd) ? take_slot(x, fd) : NULL;
 	set_slot(x, (unsigned)fd, f, cloexec);
+	platform_fd_changed(t, fd);
 	if (old)
 		drop_file(t, x, old);
 	return fd;
@@ -258,7 +264,9 @@ int fd_close(struct task *t, int fd)
 {
 	if (!in_use(t->files, fd))
 		return -EBADF;
-	drop_file(t, t->files, take_slot(t->files, fd));
+	struct file *f = take_slot(t->files, fd);
+	platform_fd_changed(t, fd);
+	drop_file(t, t->files, f);
 	return 0;
 }
 
@@ -293,6 +301,41 @@ int fd_next(const struct fd_table *x, int from)
 		fd = (fd / FD_CHUNK + 1) * FD_CHUNK;
 	}
 	return -1;
+}
+
+struct shadows *fd_table_shadows(struct fd_table *x)
+{
+	return &x->shadows;
+}
+
+bool fd_table_is_shared(const struct fd_table *x)
+{
+	return x->refs > 1;
+}
+
+int fd_table_split(struct task *t)
+{
+	struct fd_table *x = t->files, *mine;
+
+	/* The stubs go on sharing theirs, which can be both tables' no more. */
+	for (int fd = 0; x->refs > 1 && fd < (int)ARRAY_LEN(x->shadows.may_be) * 64; fd++)
+		platform_fd_changed(t, fd);
+	x->shadows.off |= x->refs > 1;
+	mine = fd_table_copy(x);
+	if (!mine)
+		return -ENOMEM;
+	fd_table_unref(t, x);
+	t->files = mine;
+	return 0;
+}
+
+bool fd_is_hot(struct task *t, int fd)
+{
+	struct fd_slot *slot = in_use(t->files, fd) ? &t->files->slots[fd] : NULL;
+
+	if (slot && slot->asked < ASKED_HOT)
+		slot->asked++;
+	return slot && slot->asked >= ASKED_HOT;
 }
 
 void fd_mark_injected(struct task *t, int fd)

@@ -44,6 +44,9 @@ struct file_ops {
 	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV
 	 */
 	int (*map)(struct file *f, int prot, int flags);
+	/* A host descriptor on which the guest's own read, pread64 and lseek do the very same; borrowed.
+	 * -errno or NULL: none. */
+	int (*native)(struct file *f);
 	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
 	void (*release)(struct file *f);	       /* the last reference has gone; frees f */
@@ -114,6 +117,18 @@ struct file *fd_table_get(const struct fd_table *x, int fd); /* any task's; NULL
  * too. */
 void fd_mark_injected(struct task *t, int fd);
 bool fd_is_injected(const struct task *t, int fd);
+
+/* Descriptors by which the stub may read this table's files itself (platform/shadow.c). */
+struct shadows {
+	uint64_t may_be[512 / 64]; /* by number; may be there in the stub, at least */
+	bool off;		   /* there shall be no more */
+};
+struct shadows *fd_table_shadows(struct fd_table *x);
+bool fd_table_is_shared(const struct fd_table *x);
+/* The task goes on with a copy of its table: unshare.  0, -ENOMEM. */
+int fd_table_split(struct task *t);
+/* Counts, and says whether it has been often since the number has this file. */
+bool fd_is_hot(struct task *t, int fd);
 
 /* ---- kinds that other rooms make ---- */
 

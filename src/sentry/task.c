@@ -269,6 +269,7 @@ void task_end(struct task *t, int status)
 	bool last = p->threads.next == &t->in_process && p->threads.prev == &t->in_process;
 	call_abandon(t);
 	remote_free(t);
+	patch_unref(t);
 	trace_request_drop(&t->platform->start);
 	list_remove(&t->platform->doubtful);
 	if (t->files)

@@ -20,18 +20,6 @@ HANDLER(sys_close)
 	return r == 0 && injected ? CALL_HOST : r;
 }
 
-/* The caller goes on with a table of its own. */
-static int unshare_table(struct task *t)
-{
-	struct fd_table *mine = fd_table_copy(t->files);
-
-	if (!mine)
-		return -ENOMEM;
-	fd_table_unref(t, t->files);
-	t->files = mine;
-	return 0;
-}
-
 HANDLER(call_close_range)
 {
 	unsigned first = (unsigned)c->args[0], last = (unsigned)c->args[1], flags = (unsigned)c->args[2];
@@ -39,7 +27,7 @@ HANDLER(call_close_range)
 
 	if (flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last)
 		return -EINVAL;
-	r = flags & CLOSE_RANGE_UNSHARE ? unshare_table(t) : 0;
+	r = flags & CLOSE_RANGE_UNSHARE ? fd_table_split(t) : 0;
 	if (r < 0 || first > INT_MAX)
 		return r;
 	for (int fd = fd_next(t->files, (int)first); fd >= 0 && (unsigned)fd <= last;

@@ -239,8 +239,15 @@ static void hostfile_release(struct file *f)
 	free(container_of(f, struct hostfile, file));
 }
 
+/* Reads and seeks above are the host's on the same description; with no limits of the guest's. */
+static int hostfile_native(struct file *f)
+{
+	return f->host_fd;
+}
+
 static const struct file_ops regular_ops = {
 	.name = "file",
+	.native = hostfile_native,
 	.read = hostfile_read,
 	.write = hostfile_write,
 	.seek = hostfile_seek,

@@ -117,6 +117,11 @@ static int zero_map(struct file *f, int prot, int flags)
 	return f->host_fd < 0 ? -ENODEV : f->host_fd;
 }
 
+static int zero_native(struct file *f)
+{
+	return zero_map(f, 0, 0);
+}
+
 static void device_release(struct file *f)
 {
 	if (f->host_fd >= 0)
@@ -132,6 +137,7 @@ static const struct file_ops zero_ops = {.name = "zero",
 					 .write = null_write,
 					 .seek = stay_seek,
 					 .map = zero_map,
+					 .native = zero_native,
 					 .release = device_release};
 static const struct file_ops full_ops = {
 	.name = "full", .read = zero_read, .write = full_write, .seek = stay_seek, .release = device_release};

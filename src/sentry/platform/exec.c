@@ -241,6 +241,7 @@ void exec_done(struct task *t)
 	}
 	call_abandon(t);
 	t->platform->stage = STAGE_LOADING;
+	patch_unref(t);
 	fd_close_on_exec(t);
 	ipc_executed(p);
 	set_comm(t, x->path);

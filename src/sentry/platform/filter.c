@@ -12,7 +12,7 @@
  * NATIVE ones the host's own bitmap of constant answers makes it free.
  */
 #include "sentry/platform/platform_int.h"
-#include "sentry/sys/profile.h"
+#include "sentry/platform/site.h"
 
 #include "base/err.h"
 #include "sentry/call.h"
@@ -33,7 +33,7 @@ enum { PROGRAM_MAX = 4096, X32_BIT = 0x40000000 };
 struct program {
 	struct sock_filter insns[PROGRAM_MAX];
 	size_t n;
-	bool trap_all;
+	bool trap_all, native_files;
 };
 
 static void put_insn(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
@@ -111,8 +111,24 @@ static const uint32_t clone_flags = CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES 
 				    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED |
 				    CLONE_CHILD_SETTID | CLONE_IO;
 
+/* Shadows (shadow.c), which are the guest's own open files. */
+static void guard_shadow(struct program *p, int nr)
+{
+	load_arg(p, 0, true);
+	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, SHADOW_MARK + (uint32_t)nr, 0, 3);
+	load_arg(p, 0, false);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, SHADOW_BASE + SHADOW_MAX, 1, 0);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, SHADOW_BASE, 1, 0);
+	put_return(p, TO_HANDLER);
+}
+
 static void emit_guarded(struct program *p, int nr)
 {
+	if (site_is_native(nr)) {
+		guard_shadow(p, nr);
+		put_return(p, SECCOMP_RET_ALLOW);
+		return;
+	}
 	switch (nr) {
 	case SYS_mmap: /* anonymous memory only: with MAP_ANONYMOUS the host does not look at the descriptor
 			*/
@@ -170,7 +186,7 @@ static uint32_t action(const struct program *p, int nr)
 	case ROUTE_REFUSED:
 		return p->trap_all ? TO_HANDLER : SECCOMP_RET_ERRNO | (uint32_t)row->error;
 	case ROUTE_TRAP:
-		break;
+		return p->native_files && site_is_native(nr) ? UINT32_MAX : TO_HANDLER;
 	}
 	return TO_HANDLER;
 }
@@ -198,12 +214,13 @@ static void emit_search(struct program *p, int first, int last)
 	emit_search(p, middle, last);
 }
 
-int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err)
+int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err)
 {
 	autofree struct program *p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_oom(err);
 	p->trap_all = trap_all;
+	p->native_files = native_files;
 	put_load(p, offsetof(struct seccomp_data, arch));
 	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
 	put_return(p, SECCOMP_RET_KILL_PROCESS);

@@ -43,6 +43,7 @@ struct loader {
 	uint64_t stub, list_at;
 	uint64_t base, interp_base; /* what is added to the addresses of the objects */
 	uint64_t sp, brk;
+	uint64_t slots; /* a page for call sites that are patched: the stub's own, or another of its image */
 	struct prctl_mm_map map;
 	bool full;
 };
@@ -119,8 +120,11 @@ static int choose_places(struct loader *l)
 	if (l->base + o->high > l->stub && !o->fixed)
 		return -ENOMEM;
 	l->brk = page_up(l->base + o->high) + random_below(brk_spread) * PAGE;
-	if (l->x->interp_fd < 0)
+	l->slots = l->stub; /* libraries are near */
+	if (l->x->interp_fd < 0) {
+		l->slots = page_down(l->base + o->low) - PAGE;
 		return 0;
+	}
 	uint64_t size = i->high - i->low + i->align, gap = interp_gap + random_below(interp_spread) * PAGE;
 	if (i->fixed)
 		return 0;
@@ -329,6 +333,11 @@ static int write_commands(struct loader *l, uint64_t sp)
 	add_object(l, &x->elf, l->base, x->in_stub);
 	if (x->interp_fd >= 0)
 		add_object(l, &x->interp, l->interp_base, x->interp_in_stub);
+	if (l->slots != l->stub && l->slots < l->stub && patch_new_image(l->t, l->slots))
+		add_command(l, SYS_mmap + STUB_TRY, l->slots, PAGE, PROT_READ | PROT_EXEC,
+			    MAP_PRIVATE | MAP_FIXED_NOREPLACE, STUB_FD, 0);
+	else if (l->slots == l->stub)
+		(void)patch_new_image(l->t, l->slots);
 	if (x->elf.exec_stack)
 		add_command(l, SYS_mprotect, page_down(sp), PAGE,
 			    PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN, 0, 0, 0);

@@ -22,7 +22,7 @@ enum { PAGE = 4096 };
 
 int platform_inject(struct task *t, int host_fd, int as)
 {
-	if (as == STUB_FD)
+	if (as == STUB_FD || shadow_number(as))
 		return -EBUSY;
 	int r = notify_add_fd(t->call.id, host_fd, as, true);
 	if (r < 0)
@@ -33,7 +33,11 @@ int platform_inject(struct task *t, int host_fd, int as)
 
 int platform_lend(struct task *t, int host_fd)
 {
-	return notify_add_fd(t->call.id, host_fd, -1, true);
+	int number = notify_add_fd(t->call.id, host_fd, -1, true);
+	if (number < 0 || !shadow_number(number))
+		return number;
+	shadow_put_nothing(t, number); /* the guest could read it */
+	return -EMFILE;
 }
 
 static int may_map(const struct file *f, int prot, int type)
@@ -81,7 +85,7 @@ static long map_file(struct task *t, struct call *c)
 	int host_fd = f->ops->map(f, prot, flags);
 	if (host_fd < 0)
 		return host_fd;
-	if (fd == STUB_FD)
+	if (fd == STUB_FD || shadow_number(fd))
 		return map_elsewhere(t, c, host_fd);
 	r = platform_inject(t, host_fd, fd);
 	return r ? r : CALL_HOST;

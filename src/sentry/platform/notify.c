@@ -103,6 +103,7 @@ static void end_call(struct task *t, long result)
 	if (!t->platform->remote) /* its end is the call's */
 		release_data(t);
 	call_trace(t, &t->call, result);
+	patch_handled(t);
 	if (result != CALL_GONE)
 		answer_call(t, result);
 	t->state = CALL_IDLE;
@@ -208,6 +209,7 @@ static void notify_receive(const struct seccomp_notif *n)
 					.ip = n->data.instruction_pointer,
 					.deadline = INT64_MAX};
 		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
+		patch_trapped(t);
 		run_call(t);
 	}
 	run_woken();

@@ -51,6 +51,9 @@ int platform_inject(struct task *t, int host_fd, int as);
  * SYS_close last. */
 int platform_lend(struct task *t, int host_fd);
 
+/* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
+void platform_fd_changed(struct task *t, int fd);
+
 /*
  * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value),
  * then the original call returns what `finish` makes of it.  The handler returns the value of this function

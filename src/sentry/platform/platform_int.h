@@ -14,6 +14,7 @@ enum { STUB_FD = 63 }; /* the stub's file in each stub: the last number that nee
 struct err;
 struct image;
 struct remote;
+struct patches;
 
 /* Something for the main thread to do; trace_request(). */
 struct trace_request {
@@ -65,6 +66,8 @@ struct platform_task {
 	struct image *image;		/* to be loaded; exec.c */
 	struct remote *remote;		/* platform_call under way; remote.c */
 	struct trace_request start;	/* of a new process, once it is wholly set up */
+	struct patches *patches;	/* of its memory; NULL = nothing is patched */
+	bool filtered;			/* it has a filter of its own: nothing may pass by that */
 	struct arch_regs *regs;		/* while a handler runs for a call that traps to the tracer */
 };
 
@@ -137,7 +140,7 @@ int confine_self(struct err *err);
 
 struct sock_fprog;
 /* The stubs' filter; the caller frees ret->filter. */
-int filter_build(bool trap_all, struct sock_fprog *ret, struct err *err);
+int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err);
 
 /* ---- trace.c ---- */
 
@@ -167,6 +170,39 @@ bool mask_is_lent(struct task *t);
 void mask_delivers(struct task *t, int sig);
 /* In a stop by SIGTRAP: true = it was that one. */
 bool mask_entered(struct task *t);
+
+/* ---- patch.c ---- */
+
+/* A new image; the stub's is, or will be, at `page` and has room for slots.  false = nothing will be patched.
+ */
+bool patch_new_image(struct task *t, uint64_t page);
+/* Of a child that shares or copies the parent's memory, while neither runs: 0, -ENOMEM: it must not run. */
+int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags);
+void patch_unref(struct task *t);
+/* A call has been trapped, and its handler has not run yet. */
+void patch_trapped(struct task *t);
+/* ... and has run: what the slots answer may not be true any more. */
+void patch_handled(struct task *t);
+/* A signal is about to be delivered: its frame shall show the program where it would be without slots. */
+void patch_leave(struct task *t);
+/* Whether the threads that have this memory are of one process. */
+bool patch_is_private(const struct task *t);
+/* The slots are told: false = they are not. */
+bool patch_set_native(struct task *t, int fd, bool native);
+
+void patch_forget_native(struct task *t); /* of all descriptors */
+/* Whether there may be shadows. */
+bool patch_wants_files(void);
+
+/* ---- shadow.c ---- */
+
+int shadow_init(struct err *err);
+/* A patched site has asked for the sentry to read this descriptor. */
+void shadow_asked(struct task *t, int fd);
+/* Among the numbers of shadows: nothing else may be put there. */
+bool shadow_number(int fd);
+void shadow_put_nothing(struct task *t, int number);
+void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags);
 
 /* ---- births.c ---- */
 

@@ -87,5 +87,6 @@ stub_syscall:
 	xor	%r15d, %r15d
 	ret
 stub_image_end:
+	.org	stub_image + STUB_IMAGE_MAX	/* fails where the stub is larger */
 
 	.section .note.GNU-stack, "", @progbits

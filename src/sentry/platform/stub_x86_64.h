@@ -8,9 +8,10 @@
  */
 #pragma once
 
-#define STUB_CALL     100000 /* the number of no system call: "what shall I do?" (stack pointer, list) */
-#define STUB_CODE_MAX 0x1000 /* the list of commands is this far from the image's start */
-#define STUB_LIST_MAX 0x4000 /* and has this size */
+#define STUB_CALL      100000 /* the number of no system call: "what shall I do?" (stack pointer, list) */
+#define STUB_CODE_MAX  0x1000 /* the list of commands is this far from the image's start */
+#define STUB_IMAGE_MAX 512    /* what is behind it in its page is for slots (patch.c) */
+#define STUB_LIST_MAX  0x4000 /* and has this size */
 
 #define STUB_COMMAND_SIZE 64
 #define STUB_END	  -1	     /* stack pointer, address to go to */

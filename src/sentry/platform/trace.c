@@ -186,10 +186,12 @@ static void on_birth(struct task *parent)
 		return; /* killed */
 	pid_t child = (pid_t)pid, inner = guest_pid(child);
 	struct task *t = inner > 0 ? task_clone(parent, clone_flags_of(&regs), child, inner) : NULL;
-	if (!t)
+	if (!t || patch_birth(parent, t, clone_flags_of(&regs)) < 0)
 		(void)kill(child, SIGKILL); /* no memory for it: as if it had been the OOM killer's choice */
-	if (t)
+	if (t) {
+		shadow_birth(parent, t, clone_flags_of(&regs));
 		birth_finish(parent, t);
+	}
 	if (orphan_take(child)) {
 		if (t)
 			(void)birth_restore(t);
@@ -348,6 +350,7 @@ static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct arch_regs regs;
+	patch_leave(t);
 	if (ends_first(t, sig)) {
 		tracer.fault = sig;
 		platform_kill(t->process, SIGKILL);
@@ -555,6 +558,8 @@ int platform_init(const struct boot *boot, struct err *err)
 	kernel.boot = boot;
 	spawn_limits();
 	int r = events_init(err);
+	if (!r)
+		r = shadow_init(err);
 	return r ? r : zygote_start(err);
 }
 

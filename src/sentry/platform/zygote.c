@@ -270,7 +270,7 @@ int zygote_start(struct err *err)
 	autoclose int stub = make_stub(err), root = x.root_fd;
 	if (stub < 0)
 		return stub;
-	if (filter_build(kernel.boot->trace_fd >= 0, &x.filter, err) < 0)
+	if (filter_build(kernel.boot->trace_fd >= 0, patch_wants_files(), &x.filter, err) < 0)
 		return -err->code;
 	autofree struct sock_filter *insns = x.filter.filter;
 	if (pipe2(report, O_CLOEXEC) < 0)

@@ -22,7 +22,6 @@ HANDLER(sys_unshare)
 	const uint64_t one_thread = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
 	uint64_t flags = c->args[0];
 	struct fs_context *fs = NULL;
-	struct fd_table *files;
 
 	if (flags & ~(namespaces | one_thread | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
 		return -EINVAL;
@@ -35,15 +34,10 @@ HANDLER(sys_unshare)
 		if (!fs)
 			return -ENOMEM;
 	}
-	if (flags & CLONE_FILES) {
-		files = fd_table_copy(t->files);
-		if (!files) {
-			if (fs)
-				fs_unref(fs);
-			return -ENOMEM;
-		}
-		fd_table_unref(t, t->files);
-		t->files = files;
+	if (flags & CLONE_FILES && fd_table_split(t) < 0) {
+		if (fs)
+			fs_unref(fs);
+		return -ENOMEM;
 	}
 	if (fs) {
 		fs_unref(t->fs);

@@ -10,6 +10,7 @@
 #include "sentry/file.h"
 #include "sentry/io/io.h"
 #include "sentry/path.h"
+#include "sentry/platform/platform.h"
 #include "sentry/synth.h"
 #include "sentry/task.h"
 
@@ -33,6 +34,12 @@ void kernel_will_wait(void)
 
 void kernel_unlock(void)
 {
+}
+
+void platform_fd_changed(struct task *t, int fd)
+{
+	(void)t;
+	(void)fd;
 }
 
 void creds_assume(const struct creds *c)

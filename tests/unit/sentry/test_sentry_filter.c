@@ -4,6 +4,7 @@
 
 #include "sentry/call.h"
 #include "sentry/platform/platform_int.h"
+#include "sentry/platform/site.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -144,15 +145,33 @@ static void test_others(void)
 	CHECK(VERDICT(SYS_waitid, 0) == pass && VERDICT(SYS_waitid, 3) == ask);
 }
 
+/* What only slots say, of descriptors that the sentry has put there. */
+static void test_shadows(void)
+{
+	const uint64_t mark = (uint64_t)(SHADOW_MARK + SYS_read) << 32;
+	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == pass);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_MAX - 1)) == pass);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_MAX)) == ask);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE - 1)) == ask && VERDICT(SYS_read, mark) == ask);
+	CHECK(VERDICT(SYS_read, mark | UINT32_MAX) == ask && VERDICT(SYS_read, SHADOW_BASE) == ask);
+	CHECK(VERDICT(SYS_read, (mark + (UINT64_C(1) << 32)) | SHADOW_BASE) == ask);
+	CHECK(VERDICT(SYS_write, mark | SHADOW_BASE) == ask);
+	free(filter.filter);
+	struct err err = {0};
+	CHECK(filter_build(false, false, &filter, &err) == 0);
+	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == ask);
+}
+
 int main(void)
 {
 	struct err err = {0};
-	CHECK(filter_build(false, &filter, &err) == 0);
+	CHECK(filter_build(false, true, &filter, &err) == 0);
 	test_routes();
 	test_architectures();
 	test_mmap();
 	test_clone();
 	test_others();
+	test_shadows();
 	free(filter.filter);
 	return test_end();
 }

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hot call sites are patched (site.h): what the sentry has told the process
+ * before, or what the host may do on a descriptor that the sentry has given to
+ * the stub (shadow.c), needs no notification.
+ *
+ * A site is patched when it has trapped often, by a private file's code that
+ * nobody may write, while no other thread of this memory can be executing it:
+ * all of them wait for us.  Slots and what they look at (struct site_data) are
+ * in the rest of a page of the stub's image, private to the process and
+ * written by the sentry alone; what a guest makes of it by mprotect is its own
+ * affair, as slots are no part of the boundary.
+ *
+ * The data is only ever what is true for all threads that have the memory: an
+ * identity is told while all have the same, and taken away before a call that
+ * changes one returns.  A pid is told while the memory is one process's.
+ */
+#include "sentry/file.h"
+#include "sentry/platform/platform_int.h"
+#include "sentry/platform/site.h"
+#include "sentry/platform/stub_x86_64.h"
+
+#include "base/fd.h"
+#include "sentry/boot.h"
+#include "sentry/guest.h"
+
+#include <inttypes.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum {
+	PAGE = 4096,
+	DATA_AT = STUB_IMAGE_MAX,
+	SLOTS_AT = (DATA_AT + sizeof(struct site_data) + 63) / 64 * 64,
+	SITES_MAX = (PAGE - SLOTS_AT) / SITE_SLOT,
+	HEAT_SIZE = 64, /* a power of two */
+	HOT = 16	/* calls; a power of two */
+};
+
+struct patches {
+	unsigned refs;
+	bool off;
+	uint64_t page;
+	struct {
+		uint64_t ip;
+		unsigned n;
+	} heat[HEAT_SIZE];
+	struct site sites[SITES_MAX];
+	size_t nsites;
+	struct site_data data; /* as it is in the process */
+	unsigned in_vain;      /* calls that asked for answers while the threads did not agree */
+};
+
+static bool is_off(const char *key)
+{
+	const pair_list *a = &kernel.boot->config->annotations;
+	for (size_t i = 0; i < a->n; i++)
+		if (streq(a->v[i].key, key) && streq(a->v[i].value, "off"))
+			return true;
+	return false;
+}
+
+/* What does not trap would not be traced. */
+static bool is_patching(void)
+{
+	return kernel.boot->trace_fd < 0 && !is_off("dev.coffer.kernel.patch");
+}
+
+bool patch_wants_files(void)
+{
+	return is_patching() && !is_off("dev.coffer.kernel.files");
+}
+
+bool patch_new_image(struct task *t, uint64_t page)
+{
+	patch_unref(t);
+	if (!page || !is_patching() || t->platform->filtered)
+		return false;
+	t->platform->patches = calloc(1, sizeof(struct patches)); /* no memory: nothing is patched */
+	if (t->platform->patches) {
+		t->platform->patches->refs = 1;
+		t->platform->patches->page = page;
+	}
+	return t->platform->patches;
+}
+
+void patch_unref(struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	t->platform->patches = NULL;
+	if (p && --p->refs == 0)
+		free(p);
+}
+
+/* ---- the process's memory ---- */
+
+/* As the sentry itself: a guest's user may not. */
+static int open_proc(const struct task *t, const char *file, int flags)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "%d/%s", t->host_tid, file);
+	creds_assume(NULL);
+	int fd = openat(kernel.proc_fd, path, flags | O_CLOEXEC);
+	creds_assume(t->creds);
+	return fd;
+}
+
+/* What the process itself may not write is written by way of its /proc/PID/mem. */
+static int write_code(const struct task *t, uint64_t at, const void *bytes, size_t n)
+{
+	autoclose int fd = open_proc(t, "mem", O_WRONLY);
+	ssize_t r = fd < 0 ? -1 : pwrite(fd, bytes, n, (off_t)at);
+	if (r == (ssize_t)n)
+		return 0;
+	kernel_log("process %d: cannot write its code: %s", t->process->pid, strerror(r < 0 ? errno : EIO));
+	return -EIO;
+}
+
+static int write_data(const struct task *t, const struct patches *p, size_t offset, size_t n)
+{
+	return write_code(t, p->page + DATA_AT + offset, (const char *)&p->data + offset, n);
+}
+
+/* Nothing is told any more.  Where that cannot be said, the process must not go on. */
+static void forget_answers(struct task *t, struct patches *p)
+{
+	if (!p->data.answers[SYS_getuid])
+		return;
+	memset(p->data.answers, 0, sizeof(p->data.answers));
+	if (write_data(t, p, offsetof(struct site_data, answers), sizeof(p->data.answers)) < 0)
+		platform_kill(t->process, SIGKILL);
+}
+
+void patch_forget_native(struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	bool any = false;
+	if (!p)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(p->data.native); i++)
+		any |= p->data.native[i] != 0;
+	if (!any)
+		return;
+	memset(p->data.native, 0, sizeof(p->data.native));
+	if (write_data(t, p, offsetof(struct site_data, native), sizeof(p->data.native)) < 0)
+		platform_kill(t->process, SIGKILL);
+}
+
+bool patch_set_native(struct task *t, int fd, bool native)
+{
+	struct patches *p = t->platform->patches;
+	if (!p)
+		return false;
+	uint64_t *word = &p->data.native[fd / 64], bit = UINT64_C(1) << fd % 64;
+	if (!!(*word & bit) == native)
+		return true;
+	*word ^= bit;
+	if (write_data(t, p, (size_t)((char *)word - (char *)&p->data), sizeof(*word)) == 0)
+		return true;
+	if (!native)
+		platform_kill(t->process, SIGKILL);
+	*word &= ~bit;
+	return false;
+}
+
+/* ---- who shares the memory ---- */
+
+struct sharers {
+	const struct task *of;
+	bool one_process, same_ids, all_wait;
+};
+
+static int compare_threads(struct process *p, void *data)
+{
+	struct sharers *x = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process)
+	{
+		const struct creds *a = t->creds, *b = x->of->creds;
+		if (t == x->of || t->platform->patches != x->of->platform->patches)
+			continue;
+		x->one_process &= t->process == x->of->process;
+		x->same_ids &= a == b || (a->uid == b->uid && a->euid == b->euid && a->gid == b->gid &&
+					  a->egid == b->egid);
+		x->all_wait &= t->state != CALL_IDLE;
+	}
+	return 0;
+}
+
+static struct sharers sharers_of(const struct task *t)
+{
+	struct sharers x = {t, true, true, true};
+	(void)process_each(compare_threads, &x); /* visits all */
+	return x;
+}
+
+bool patch_is_private(const struct task *t)
+{
+	return sharers_of(t).one_process;
+}
+
+/* ---- sites ---- */
+
+/* Code of a private file that is not writable. */
+static bool is_plain_code(const struct task *t, uint64_t from, uint64_t to)
+{
+	char perms[5], *line = NULL;
+	size_t size = 0;
+	uint64_t start, end, inode;
+	bool found = false, plain = false;
+	int fd = open_proc(t, "maps", O_RDONLY);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+	if (!f) {
+		if (fd >= 0)
+			(void)close(fd);
+		return false;
+	}
+	while (!found && getline(&line, &size, f) > 0) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*x:%*x %" SCNu64, &start, &end, perms,
+			   &inode) != 4)
+			break;
+		found = from >= start && from < end;
+		plain = found && to <= end && streq(perms, "r-xp") && inode;
+	}
+	free(line);
+	(void)fclose(f); /* read only */
+	return plain;
+}
+
+static struct site *find_site(struct patches *p, uint64_t ip)
+{
+	for (size_t i = 0; i < p->nsites; i++)
+		if (p->sites[i].end == ip)
+			return &p->sites[i];
+	return NULL;
+}
+
+/* The program may have put something else in its place. */
+static bool has_page(const struct task *t, const struct patches *p)
+{
+	unsigned char head[64];
+	return guest_read(t, head, p->page, sizeof(head)) == 0 && memcmp(head, stub_image, sizeof(head)) == 0;
+}
+
+static void patch_site(struct task *t, struct patches *p)
+{
+	unsigned char bytes[SITE_BEFORE], code[SITE_SLOT], jump[SITE_JUMP];
+	uint64_t ip = t->call.ip;
+	struct site s, *old = find_site(p, ip);
+	if (guest_read(t, bytes, ip - SITE_BEFORE, SITE_BEFORE) < 0 || (old && site_is_patched(old, bytes)) ||
+	    !site_find(bytes, ip, t->call.nr, &s) || !has_page(t, p) || s.at / PAGE != (s.end - 1) / PAGE ||
+	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
+		return;
+	s.slot = old ? old->slot : p->page + SLOTS_AT + p->nsites * SITE_SLOT;
+	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || write_code(t, s.slot, code, s.size) < 0)
+		return;
+	if (old)
+		*old = s;
+	else
+		p->sites[p->nsites++] = s;
+	(void)write_code(t, s.at, jump, sizeof(jump)); /* not to be written: it goes on trapping */
+}
+
+/* ---- answers ---- */
+
+static void give_answers(struct task *t, struct patches *p)
+{
+	const struct creds *c = t->creds;
+	uint32_t *a = p->data.answers;
+	if (p->in_vain & (p->in_vain - 1)) { /* less and less often */
+		p->in_vain++;
+		return;
+	}
+	struct sharers x = sharers_of(t);
+	p->in_vain = x.same_ids ? 0 : p->in_vain + 1;
+	if (!x.same_ids)
+		return;
+	a[SYS_getuid] = c->uid + 1;
+	a[SYS_geteuid] = c->euid + 1;
+	a[SYS_getgid] = c->gid + 1;
+	a[SYS_getegid] = c->egid + 1;
+	if (x.one_process)
+		a[SYS_getpid] = (uint32_t)t->process->pid + 1;
+	if (write_data(t, p, offsetof(struct site_data, answers), sizeof(p->data.answers)) < 0)
+		platform_kill(t->process, SIGKILL);
+}
+
+void patch_trapped(struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	const struct call *c = &t->call;
+	if (!p || p->off || !(site_is_answered(c->nr) || site_is_native(c->nr)))
+		return;
+	const struct site *s = find_site(p, c->ip);
+	if (s && site_is_answered(c->nr))
+		give_answers(t, p);
+	else if (s && c->args[0] < SHADOW_MAX)
+		shadow_asked(t, (int)c->args[0]);
+	size_t i = (c->ip ^ c->ip >> 8) % HEAT_SIZE;
+	if (p->heat[i].ip != c->ip) {
+		p->heat[i].ip = c->ip;
+		p->heat[i].n = 0;
+	}
+	unsigned n = ++p->heat[i].n;
+	if (n >= HOT && (n & (n - 1)) == 0)
+		patch_site(t, p);
+}
+
+/* A filter of the program's own sees every call. */
+static void stop_patching(struct task *t)
+{
+	struct task *other;
+	list_each(other, &t->process->threads, struct task, in_process) other->platform->filtered = true;
+	struct patches *p = t->platform->patches;
+	if (!p || p->off)
+		return;
+	p->off = true;
+	forget_answers(t, p);
+	patch_forget_native(t);
+}
+
+void patch_handled(struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	const struct call *c = &t->call;
+	const struct creds *own = t->creds;
+	if ((c->nr == SYS_seccomp && c->args[0] == SECCOMP_SET_MODE_FILTER) ||
+	    (c->nr == SYS_prctl && c->args[0] == PR_SET_SECCOMP))
+		stop_patching(t);
+	if (!p || !p->data.answers[SYS_getuid])
+		return;
+	const uint32_t *a = p->data.answers;
+	if (a[SYS_getuid] != own->uid + 1 || a[SYS_geteuid] != own->euid + 1 ||
+	    a[SYS_getgid] != own->gid + 1 || a[SYS_getegid] != own->egid + 1)
+		forget_answers(t, p);
+}
+
+/* ---- births, signals ---- */
+
+int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
+{
+	struct patches *p = parent->platform->patches, *copy;
+	child->platform->filtered = parent->platform->filtered;
+	if (!p)
+		return 0;
+	if (clone_flags & CLONE_VM) {
+		p->refs++;
+		child->platform->patches = p;
+		if (!(clone_flags & CLONE_THREAD) && p->data.answers[SYS_getpid])
+			forget_answers(parent, p);
+		return 0;
+	}
+	copy = malloc(sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	*copy = *p;
+	copy->refs = 1;
+	child->platform->patches = copy;
+	if (copy->data.answers[SYS_getpid])
+		forget_answers(child, copy);
+	return 0;
+}
+
+void patch_leave(struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	struct arch_regs regs;
+	if (!p || !p->nsites || arch_get(t->host_tid, &regs) < 0)
+		return;
+	size_t i = (arch_pc(&regs) - p->page - SLOTS_AT) / SITE_SLOT;
+	if (arch_pc(&regs) < p->page + SLOTS_AT || i >= p->nsites)
+		return;
+	site_leave(&p->sites[i], &regs);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Call sites: instructions in front of a system call that can be replaced by
+ * a jump, and the code that the jump leads to (patch.c).  Of a processor's own
+ * file, site_*.c.
+ */
+#pragma once
+
+#include "sentry/platform/arch.h"
+
+enum {
+	SITE_BEFORE = 16,  /* bytes up to the call's end that are looked at */
+	SITE_SLOT = 192,   /* at most, of code for one site */
+	SITE_JUMP = 5,	   /* bytes replaced */
+	SITE_NUMBERS = 128 /* calls below this may have an answer */
+};
+
+/* Natively read are descriptors of the stub from this number on, one for each of the guest's below
+ * SHADOW_MAX. */
+enum { SHADOW_BASE = 512, SHADOW_MAX = 512 };
+/* In the upper half of the first argument, which the host does not look at; plus the call's number. */
+#define SHADOW_MARK UINT32_C(0x5eedf100)
+
+/* What the slots look at; zero: nothing is known. */
+struct site_data {
+	uint32_t answers[SITE_NUMBERS];	  /* by number: the result + 1; 0 = ask */
+	uint64_t native[SHADOW_MAX / 64]; /* by descriptor: it may be read natively */
+};
+
+struct site {
+	uint64_t at;	    /* of the instruction that is replaced */
+	uint64_t call;	    /* of the call itself, which stays */
+	uint64_t end;	    /* behind it */
+	int nr;		    /* -1 = whatever the program says */
+	uint64_t other_way; /* where a branch between the two leads; 0 = there is none */
+	uint64_t slot;
+	unsigned size, answered, asked, refused; /* offsets in the slot's code */
+};
+
+bool site_is_answered(int nr); /* struct site_data.answers */
+bool site_is_native(int nr);   /* ... and .native */
+
+/* Looks at the SITE_BEFORE bytes that end at `end`, where a call was made; fills all but slot and what
+ * follows. */
+bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *ret);
+/* The code for s->slot, and the jump to it; `bytes` as of site_find.  false = out of reach. */
+bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsigned char code[SITE_SLOT],
+	       unsigned char jump[SITE_JUMP]);
+/* Whether `bytes`, as of site_find, have the jump to s->slot already. */
+bool site_is_patched(const struct site *s, const unsigned char *bytes);
+/* A thread is in the slot: puts it in front of the site or behind the call, as if there were no slot. */
+void site_leave(const struct site *s, struct arch_regs *regs);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Call sites of x86-64.
+ *
+ * Replaced is one whole instruction of at least five bytes, by a jump; the
+ * `syscall` stays where it is.  So a thread between the two is safe, and a
+ * call that cannot be answered here is made by the original instruction.
+ *
+ *	mov $nr,%eax; syscall			most wrappers
+ *	mov 8(%rsp),%r9; syscall		syscall(2)
+ *	cmpb $0,flag(%rip); je elsewhere; xor %eax,%eax; syscall	read(2) of glibc
+ *
+ * A slot has no stack and uses %rcx and %r11 only, which every call destroys.
+ * It counts on flags being nobody's at a call: functions and compilers' inline
+ * assembly have them so.
+ */
+#include "sentry/platform/site.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+bool site_is_answered(int nr)
+{
+	return nr == SYS_getpid || nr == SYS_getuid || nr == SYS_geteuid || nr == SYS_getgid ||
+	       nr == SYS_getegid;
+}
+
+bool site_is_native(int nr)
+{
+	return nr == SYS_read || nr == SYS_pread64 || nr == SYS_lseek;
+}
+
+static uint64_t relative(const unsigned char *at, uint64_t next)
+{
+	int32_t x;
+	memcpy(&x, at, sizeof(x));
+	return next + (uint64_t)(int64_t)x;
+}
+
+static const unsigned char xor_eax[] = {0x31, 0xc0}, load_r9[] = {0x4c, 0x8b, 0x4c, 0x24, 0x08};
+
+bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *ret)
+{
+	const unsigned char *call = bytes + SITE_BEFORE - 2, *mov = call - 5, *cmp = call - 11;
+	int32_t number;
+	*ret = (struct site){.at = end - 7, .call = end - 2, .end = end, .nr = nr};
+	if (call[0] != 0x0f || call[1] != 0x05)
+		return false;
+	memcpy(&number, mov + 1, sizeof(number));
+	if (mov[0] == 0xb8 && number == nr)
+		return true;
+	if (memcmp(mov, load_r9, sizeof(load_r9)) == 0) {
+		ret->nr = -1;
+		return true;
+	}
+	if (nr == 0 && cmp[0] == 0x80 && cmp[1] == 0x3d && cmp[6] == 0 && cmp[7] == 0x74 &&
+	    memcmp(cmp + 9, xor_eax, sizeof(xor_eax)) == 0) {
+		ret->at = end - 13;
+		ret->other_way = end - 4 + (uint64_t)(int64_t)(int8_t)cmp[8];
+		return true;
+	}
+	return false;
+}
+
+bool site_is_patched(const struct site *s, const unsigned char *bytes)
+{
+	const unsigned char *at = bytes + SITE_BEFORE - (s->end - s->at);
+	return at[0] == 0xe9 && relative(at + 1, s->at + SITE_JUMP) == s->slot;
+}
+
+/* ---- the code ---- */
+
+struct code {
+	unsigned char *bytes;
+	unsigned n;
+	uint64_t at; /* of bytes[0] */
+	bool far;
+};
+
+static void put_bytes(struct code *c, const void *bytes, unsigned n)
+{
+	if (c->n + n > SITE_SLOT) {
+		c->far = true; /* cannot be */
+		return;
+	}
+	memcpy(c->bytes + c->n, bytes, n);
+	c->n += n;
+}
+
+#define PUT(c, ...)                                                                                          \
+	put_bytes(c, (const unsigned char[]){__VA_ARGS__}, sizeof((const unsigned char[]){__VA_ARGS__}))
+
+static void put_32(struct code *c, uint32_t x)
+{
+	put_bytes(c, &x, sizeof(x));
+}
+
+/* The distance to `to` from behind these four bytes and `more` that follow. */
+static void put_relative(struct code *c, uint64_t to, unsigned more)
+{
+	int64_t x = (int64_t)(to - (c->at + c->n + 4 + more));
+	if (x != (int32_t)x)
+		c->far = true;
+	put_32(c, (uint32_t)x);
+}
+
+static void put_jump(struct code *c, uint64_t to)
+{
+	PUT(c, 0xe9);
+	put_relative(c, to, 0);
+}
+
+/* A conditional jump within the slot: the place of its distance, for land(). */
+static unsigned put_far_branch(struct code *c, unsigned char condition)
+{
+	PUT(c, 0x0f, condition, 0, 0, 0, 0);
+	return c->n - 4;
+}
+
+static void land(const struct code *c, unsigned from)
+{
+	uint32_t x = c->n - from - 4;
+	memcpy(c->bytes + from, &x, sizeof(x));
+}
+
+enum { JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, MOST_BRANCHES = 4 };
+
+/* What was replaced, and what follows up to the call. */
+static void put_displaced(struct code *c, const struct site *s, const unsigned char *flag)
+{
+	if (s->nr < 0) {
+		put_bytes(c, load_r9, sizeof(load_r9));
+	} else if (s->other_way) {
+		PUT(c, 0x80, 0x3d); /* cmpb $0,flag(%rip) */
+		put_relative(c, relative(flag, s->at + 7), 1);
+		PUT(c, 0x00, 0x0f, JE); /* je */
+		put_relative(c, s->other_way, 0);
+		put_bytes(c, xor_eax, sizeof(xor_eax));
+	} else {
+		PUT(c, 0xb8); /* mov $nr,%eax */
+		put_32(c, (uint32_t)s->nr);
+	}
+}
+
+static void put_answer(struct code *c, struct site *s, uint64_t answers)
+{
+	if (s->nr < 0) {
+		PUT(c, 0x89, 0xc1, 0x4c, 0x8d, 0x1d); /* mov %eax,%ecx; lea answers(%rip),%r11 */
+		put_relative(c, answers, 0);
+		PUT(c, 0x41, 0x8b, 0x0c, 0x8b); /* mov (%r11,%rcx,4),%ecx */
+	} else {
+		PUT(c, 0x8b, 0x0d); /* mov answers+4*nr(%rip),%ecx */
+		put_relative(c, answers + 4 * (uint64_t)s->nr, 0);
+	}
+	PUT(c, 0x67, 0xe3, 8);	  /* jecxz over the rest */
+	PUT(c, 0x8d, 0x41, 0xff); /* lea -1(%rcx),%eax */
+	s->answered = c->n;
+	put_jump(c, s->end);
+}
+
+/* The branches to where the call itself is made go to ret. */
+static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsigned ret[MOST_BRANCHES])
+{
+	unsigned n = 0;
+	if (s->nr < 0) {
+		PUT(c, 0x85, 0xc0, 0x74, 14);		/* test %eax,%eax; je behind all this */
+		PUT(c, 0x83, 0xf8, SYS_lseek, 0x74, 9); /* cmp $nr,%eax; je behind all this */
+		PUT(c, 0x83, 0xf8, SYS_pread64);	/* cmp $nr,%eax; jne */
+		ret[n++] = put_far_branch(c, JNE);
+	}
+	PUT(c, 0x48, 0x81, 0xff, SHADOW_MAX & 0xff, SHADOW_MAX >> 8, 0, 0); /* cmp $SHADOW_MAX,%rdi */
+	ret[n++] = put_far_branch(c, JAE);
+	PUT(c, 0x0f, 0xa3, 0x3d); /* bt %edi,native(%rip) */
+	put_relative(c, native, 0);
+	ret[n++] = put_far_branch(c, JAE);
+	PUT(c, 0x89, 0xc1, 0x48, 0xc1, 0xe1, 32); /* mov %eax,%ecx; shl $32,%rcx */
+	PUT(c, 0x48, 0x01, 0xcf, 0x49, 0xbb);	  /* add %rcx,%rdi; mov $...,%r11 */
+	put_32(c, SHADOW_BASE);
+	put_32(c, SHADOW_MARK);
+	PUT(c, 0x4c, 0x01, 0xdf, 0x0f, 0x05); /* add %r11,%rdi; syscall */
+	s->asked = c->n;
+	PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-EBADF); /* cmp $-EBADF,%rax */
+	unsigned refused = put_far_branch(c, JE);
+	PUT(c, 0x81, 0xe7); /* and $SHADOW_MAX-1,%edi */
+	put_32(c, SHADOW_MAX - 1);
+	put_jump(c, s->end);
+	land(c, refused);
+	s->refused = c->n;
+	PUT(c, 0x48, 0x89, 0xf8, 0x48, 0xc1, 0xe8, 32, 0x0f, 0xb6, 0xc0); /* mov %rdi,%rax; shr $32,%rax;
+									    movzbl %al,%eax */
+	PUT(c, 0x81, 0xe7);						  /* and $SHADOW_MAX-1,%edi */
+	put_32(c, SHADOW_MAX - 1);
+	return n;
+}
+
+bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsigned char code[SITE_SLOT],
+	       unsigned char jump[SITE_JUMP])
+{
+	struct code c = {.bytes = code, .at = s->slot}, j = {.bytes = jump, .at = s->at};
+	unsigned branches[MOST_BRANCHES + 1], n = 0;
+	put_displaced(&c, s, bytes + SITE_BEFORE - (s->end - s->at) + 2);
+	if (s->nr < 0) {
+		PUT(&c, 0x83, 0xf8, SITE_NUMBERS - 1); /* cmp $SITE_NUMBERS-1,%eax */
+		branches[n++] = put_far_branch(&c, JA);
+	}
+	if (s->nr < 0 || site_is_answered(s->nr))
+		put_answer(&c, s, data + offsetof(struct site_data, answers));
+	if (s->nr < 0 || site_is_native(s->nr))
+		n += put_native(&c, s, data + offsetof(struct site_data, native), branches + n);
+	for (unsigned i = 0; i < n; i++)
+		land(&c, branches[i]);
+	put_jump(&c, s->call);
+	s->size = c.n;
+	put_jump(&j, s->slot);
+	return !c.far && !j.far;
+}
+
+/* ---- a thread in a slot ---- */
+
+void site_leave(const struct site *s, struct arch_regs *regs)
+{
+	struct user_regs_struct *u = &regs->user;
+	unsigned at = (unsigned)(u->rip - s->slot);
+	bool marked = (u->rdi >> 40) == SHADOW_MARK >> 8;
+	int nr = (int)(u->rdi >> 32 & 0xff);
+	if (marked)
+		u->rdi &= SHADOW_MAX - 1;
+	if (s->answered && at == s->answered) {
+		u->rip = s->end;
+	} else if (!s->asked || at < s->asked) {
+		u->rip = s->at;
+	} else if (at < s->refused && (long)u->rax != -EBADF) {
+		u->rip = s->end; /* also where the host is to restart it: then the call itself does */
+	} else {
+		if (marked)
+			u->rax = (uint64_t)nr;
+		u->rip = s->call;
+	}
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Call sites and their slots, by running them: a function with a site is
+ * patched and called; and it is stopped behind each of its instructions,
+ * taken out of the slot, and must come to the same result.
+ */
+#include "../test.h"
+
+#include "base/base.h"
+#include "sentry/platform/site.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, STEPS_MAX = 200, NUMBER = 5, OTHER_WAY = 99 };
+
+typedef long function(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g);
+
+static unsigned char *area; /* a function; on the next page data and slot */
+static char buf[8];
+
+static struct site_data *data(void)
+{
+	return (struct site_data *)(area + PAGE);
+}
+
+/* Puts code into place and patches the call that ends at `end`; false = there is no site. */
+static bool patch(const unsigned char *code, size_t n, size_t end, int nr, struct site *s)
+{
+	unsigned char bytes[SITE_BEFORE], slot[SITE_SLOT], jump[SITE_JUMP];
+	memset(area, 0x90, PAGE);
+	memset(data(), 0, sizeof(*data()));
+	memcpy(area + SITE_BEFORE, code, n);
+	memcpy(bytes, area + end, SITE_BEFORE);
+	if (!site_find(bytes, (uint64_t)(area + SITE_BEFORE + end), nr, s))
+		return false;
+	s->slot = (uint64_t)(area + PAGE + 1024);
+	CHECK(site_code(s, (uint64_t)data(), bytes, slot, jump));
+	memcpy(area + PAGE + 1024, slot, s->size);
+	memcpy((void *)s->at, jump, sizeof(jump)); // NOLINT: an address of ours
+	memcpy(bytes, area + end, SITE_BEFORE);
+	CHECK(site_is_patched(s, bytes));
+	return true;
+}
+
+static long run(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	function *f = (function *)(area + SITE_BEFORE);
+	return f(a, b, c, d, 0, 0, 0);
+}
+
+/* In a child that is stopped after `steps` instructions, or wherever it is then, and taken out of the slot.
+ */
+static long run_left(const struct site *s, int steps, uint64_t a, uint64_t b, uint64_t c, bool *ret_in_slot)
+{
+	static long *result;
+	int status;
+	if (!result)
+		result = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	*result = -1000;
+	pid_t pid = fork();
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		*result = run(a, b, c, 0);
+		_exit(0);
+	}
+	struct arch_regs regs;
+	bool in_function = false;
+	waitpid(pid, &status, 0);
+	while (steps >= 0) {
+		ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+		waitpid(pid, &status, 0);
+		if (!WIFSTOPPED(status) || arch_get(pid, &regs) < 0)
+			return *result;
+		in_function |= arch_pc(&regs) == (uint64_t)area + SITE_BEFORE;
+		steps -= in_function;
+	}
+	uint64_t offset = arch_pc(&regs) - s->slot;
+	*ret_in_slot = offset < s->size;
+	if (*ret_in_slot) {
+		site_leave(s, &regs);
+		CHECK(arch_pc(&regs) == s->at || arch_pc(&regs) == s->call || arch_pc(&regs) == s->end);
+		CHECK(regs.user.rdi == a);
+		CHECK(arch_set(pid, &regs) == 0);
+	}
+	ptrace(PTRACE_CONT, pid, NULL, NULL);
+	waitpid(pid, &status, 0);
+	CHECK(WIFEXITED(status));
+	return *result;
+}
+
+static void leave_everywhere(const struct site *s, uint64_t a, uint64_t b, uint64_t c, long want)
+{
+	int left = 0;
+	bool in_slot = true, was = false;
+	for (int steps = 0; steps < STEPS_MAX && (in_slot || !was); steps++) {
+		CHECK_INT(run_left(s, steps, a, b, c, &in_slot), want);
+		left += in_slot;
+		was |= in_slot;
+	}
+	CHECK(left > 2);
+}
+
+#define PATCH(s, end, nr, ...)                                                                               \
+	patch((const unsigned char[]){__VA_ARGS__}, sizeof((const unsigned char[]){__VA_ARGS__}), end, nr, s)
+
+static void test_answers(void)
+{
+	struct site s;
+	/* mov $SYS_getuid,%eax; syscall; ret */
+	CHECK(PATCH(&s, 7, SYS_getuid, 0xb8, SYS_getuid, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	CHECK_INT(run(1, 2, 3, 4), getuid());
+	leave_everywhere(&s, 1, 2, 3, getuid());
+	data()->answers[SYS_getuid] = 4712;
+	CHECK_INT(run(1, 2, 3, 4), 4711);
+	leave_everywhere(&s, 1, 2, 3, 4711);
+	CHECK(!PATCH(&s, 7, SYS_getgid, 0xb8, SYS_getuid, 0, 0, 0, 0x0f, 0x05, 0xc3));
+}
+
+/* Number 5 is a file to which `shadow` is what the host finds at its shadow. */
+static void set_files(int shadow)
+{
+	(void)lseek(shadow, 0, SEEK_SET);
+	(void)dup2(shadow, SHADOW_BASE + NUMBER);
+}
+
+static void test_read(void)
+{
+	struct site s;
+	static const unsigned char read_code[] = {
+		0x80, 0x3d, 0x40,      0,    0,	   0,	 0, /* cmpb $0,0x40(%rip) */
+		0x74, 5,				    /* je */
+		0x31, 0xc0, 0x0f,      0x05, 0xc3, 0x90,    /* xor %eax,%eax; syscall; ret */
+		0x90, 0xb8, OTHER_WAY, 0,    0,	   0,	 0xc3};
+	char name[] = "/tmp/test_sentry_site.XXXXXX";
+	int file = mkstemp(name), one = open("/dev/zero", O_RDONLY);
+	CHECK(write(file, "abcdefgh", 8) == 8);
+	(void)unlink(name);
+	(void)dup2(one, NUMBER);
+	CHECK(patch(read_code, sizeof(read_code), 13, SYS_read, &s));
+	unsigned char *flag = area + SITE_BEFORE + 7 + 0x40;
+	*flag = 0;
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 1, 0), OTHER_WAY);
+	*flag = 1;
+	set_files(file);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 3, 0), 3); /* nobody says that it may */
+	CHECK(buf[0] == 0 && lseek(file, 0, SEEK_CUR) == 0);
+	data()->native[0] = 1 << NUMBER;
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 3, 0), 3);
+	CHECK(memcmp(buf, "abc", 3) == 0);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 0, 0);
+	leave_everywhere(&s, NUMBER + 1, (uint64_t)buf, 1, -EBADF);
+	/* There is nothing: the call itself. */
+	(void)close(SHADOW_BASE + NUMBER);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 3, 0), 3);
+	CHECK(buf[0] == 0);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 3, 3);
+	CHECK_INT(run(SHADOW_MAX, (uint64_t)buf, 3, 0), -EBADF);
+	CHECK_INT(run(UINT64_C(1) << 40 | NUMBER, (uint64_t)buf, 3, 0), 3); /* the host takes 32 bits */
+	(void)close(one);
+}
+
+static void test_any(void)
+{
+	struct site s;
+	/* mov %rdi,%rax; mov %rsi,%rdi; mov %rdx,%rsi; mov %rcx,%rdx; mov %r8,%r10; mov 8(%rsp),%r9; syscall;
+	 * ret */
+	CHECK(PATCH(&s, 22, SYS_getuid, 0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89,
+		    0xca, 0x4d, 0x89, 0xc2, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3));
+	CHECK_INT(run(SYS_getuid, NUMBER, 0, 0), getuid());
+	data()->answers[SYS_getuid] = 4712;
+	data()->answers[SYS_getpid] = 13;
+	CHECK_INT(run(SYS_getuid, NUMBER, 0, 0), 4711);
+	CHECK_INT(run(SYS_getpid, 0, 0, 0), 12);
+	CHECK_INT(run(SYS_getppid, 0, 0, 0), getppid());
+	CHECK_INT(run(100000, 0, 0, 0), -ENOSYS);
+	char name[] = "/tmp/test_sentry_site.XXXXXX";
+	int file = mkstemp(name);
+	CHECK(write(file, "abcdefgh", 8) == 8);
+	(void)unlink(name);
+	set_files(file);
+	data()->native[0] = 1 << NUMBER;
+	CHECK_INT(run(SYS_read, NUMBER, (uint64_t)buf, 2), 2);
+	CHECK(memcmp(buf, "ab", 2) == 0);
+	CHECK_INT(run(SYS_lseek, NUMBER, 7, SEEK_SET), 7);
+	CHECK_INT(lseek(file, 0, SEEK_CUR), 7);
+	CHECK_INT(run(SYS_fcntl, NUMBER, F_GETFD, 0), 0);
+	(void)close(SHADOW_BASE + NUMBER);
+	CHECK_INT(run(SYS_lseek, NUMBER, 7, SEEK_SET), 0); /* /dev/zero's */
+}
+
+int main(void)
+{
+	area = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(area != MAP_FAILED);
+	test_answers();
+	test_read();
+	test_any();
+	return test_end();
+}
