@@ -19,6 +19,7 @@
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
 #include "sentry/platform/stub_x86_64.h"
+#include "sentry/sys/profile.h"
 
 #include "base/fd.h"
 #include "sentry/boot.h"
@@ -64,10 +65,19 @@ static bool is_off(const char *key)
 	return false;
 }
 
+/* What is answered in place comes to nobody who could judge it. */
+static bool profile_forbids(void)
+{
+	for (int nr = 0; profile_is_on() && nr < call_count(); nr++)
+		if ((site_is_answered(nr) || site_is_native(nr)) && profile_restricts(nr))
+			return true;
+	return false;
+}
+
 /* What does not trap would not be traced. */
 static bool is_patching(void)
 {
-	return kernel.boot->trace_fd < 0 && !is_off("dev.coffer.kernel.patch");
+	return kernel.boot->trace_fd < 0 && !is_off("dev.coffer.kernel.patch") && !profile_forbids();
 }
 
 bool patch_wants_files(void)

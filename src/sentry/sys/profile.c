@@ -178,7 +178,7 @@ int profile_load(const struct oci_seccomp *s, struct err *err)
 			       "calls that the host never gets");
 	r = profile_check(state.profile.prog, state.profile.len, err);
 	if (r == 0)
-		r = filter_build(false, &state.plain, err);
+		r = filter_build(false, false, &state.plain, err);
 	if (r == 0)
 		r = profile_check(state.plain.filter, state.plain.len, err);
 	for (int nr = 0; r == 0 && nr < CALLS_MAX; nr++) {

@@ -5,6 +5,7 @@
 #include "sentry/call.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
+#include "sentry/sys/profile.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -15,6 +16,13 @@
 #include <sys/syscall.h>
 
 /* A table of one row of each kind and the guarded ones. */
+static int restricted = -1; /* the one call that the configuration's profile does not let pass */
+
+bool profile_restricts(int nr)
+{
+	return nr == restricted;
+}
+
 static const struct call_row rows[512] = {
 	[SYS_read] = {.name = "read", .route = ROUTE_TRAP},
 	[SYS_getpid] = {.name = "getpid", .route = ROUTE_NATIVE},
@@ -162,6 +170,16 @@ static void test_shadows(void)
 	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == ask);
 }
 
+/* What the profile restricts comes to the sentry, though the host could answer. */
+static void test_profile(void)
+{
+	const struct seccomp_data getpid = {.nr = SYS_getpid, .arch = AUDIT_ARCH_X86_64};
+	const struct seccomp_data mount = {.nr = SYS_mount, .arch = AUDIT_ARCH_X86_64};
+
+	CHECK(run(&filter, &getpid) == SECCOMP_RET_USER_NOTIF);
+	CHECK(run(&filter, &mount) == (SECCOMP_RET_ERRNO | EPERM));
+}
+
 int main(void)
 {
 	struct err err = {0};
@@ -172,6 +190,10 @@ int main(void)
 	test_clone();
 	test_others();
 	test_shadows();
+	free(filter.filter);
+	restricted = SYS_getpid;
+	CHECK(filter_build(false, true, &filter, &err) == 0);
+	test_profile();
 	free(filter.filter);
 	return test_end();
 }
