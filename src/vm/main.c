@@ -213,39 +213,22 @@ static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
 	return 0;
 }
 
-/* From a template where there is one, and it is good. */
-static int start_hypervisor(struct keeper *k, struct err *err)
+/* From a template where there is one; a boot otherwise, which may become one (session.c). */
+static int start_hypervisor(struct keeper *k, struct vm_spec *spec, struct err *err)
 {
-	const struct hypervisor *driver = &hypervisor_qemu;
 	struct err why = {0};
+	int restored = vm_template_open(&k->template, k->templates, &hypervisor_qemu, spec, &why);
 
-	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
 	if (why.code)
 		keeper_log(k, "no template: %s", why.msg);
-	int r = driver->start(&k->spec, &k->vm, err);
-	if (r == 0 || !k->restored)
-		return r;
-	keeper_log(k, "the template is no good: %s", err->msg);
-	*err = (struct err){0};
-	vm_template_refuse(&k->template, &k->spec);
-	k->restored = false;
-	return driver->start(&k->spec, &k->vm, err);
-}
-
-int keeper_save_template(struct keeper *k, struct err *err)
-{
-	struct err why = {0};
-	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
-
-	if (r == -EIO) {
-		*err = why;
-		return r;
+	int r = hypervisor_qemu.start(spec, &k->vm, err);
+	if (r < 0 && restored == 1) {
+		keeper_log(k, "the template is of no use: %s", err->msg);
+		vm_template_refuse(&k->template, spec);
+		*err = (struct err){0};
+		r = hypervisor_qemu.start(spec, &k->vm, err);
 	}
-	if (r < 0)
-		keeper_log(k, "no template was made: %s", why.msg);
-	else if (k->templates >= 0)
-		keeper_log(k, "past the template");
-	return 0;
+	return r;
 }
 
 static int start_machine(struct keeper *k, struct err *err)
@@ -270,11 +253,12 @@ static int start_machine(struct keeper *k, struct err *err)
 	if (r == 0)
 		r = start_share(k, log, &share, err);
 	if (r == 0) {
-		k->spec.agent_fd = agent;
-		k->spec.share_fd = share;
-		k->spec.console_fd = console;
-		k->spec.log_fd = log;
-		r = start_hypervisor(k, err);
+		spec.agent_fd = agent;
+		spec.share_fd = share;
+		spec.console_fd = console;
+		spec.log_fd = log;
+		r = start_hypervisor(k, &spec, err);
+		k->spec = spec;
 	}
 	k->machine = r == 0;
 	if (r < 0)
@@ -322,9 +306,9 @@ void keeper_begin(struct keeper *k)
 		return;
 	}
 	k->stage = STAGE_KERNEL;
-	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->restored ? ", from a template" : "");
-	if (k->restored)
-		session_begin(k);
+	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->spec.from ? ", from a template" : "");
+	if (k->spec.from)
+		session_restored(k);
 }
 
 /* ---- ends ---- */
@@ -535,6 +519,7 @@ int main(int argc, char **argv)
 			   .kvm = -1,
 			   .tun = -1,
 			   .templates = -1,
+			   .template = {.file = -1, .memory = -1},
 			   .console_file = -1,
 			   .log = -1,
 			   .request = -1,

@@ -41,7 +41,7 @@ enum {
 
 struct head {
 	char magic[16];
-	uint64_t memory, state_at, state_len;
+	uint64_t memory, state_at, state_len, boot_ns;
 	char key[VM_TEMPLATE_KEY_MAX];
 };
 static const char magic[16] = "coffer-vm-tmpl1";
@@ -172,8 +172,7 @@ static int make_key(struct vm_template *t, const struct hypervisor *driver, cons
 /* ---- Reading ---- */
 
 /* 1: it is whole and of our key; 0: of another key; else why it is none. */
-static int check(const struct vm_template *t, int fd, const struct vm_spec *s, struct vm_snapshot *ret,
-		 struct err *err)
+static int check(struct vm_template *t, int fd, const struct vm_spec *s, struct err *err)
 {
 	struct stat dir, st;
 	struct head h;
@@ -191,7 +190,8 @@ static int check(const struct vm_template *t, int fd, const struct vm_spec *s, s
 	if (h.memory != s->memory || h.state_at != MEMORY_AT + h.memory || h.state_len == 0 ||
 	    h.state_len > STATE_MAX || (uint64_t)st.st_size != h.state_at + h.state_len)
 		return err_set(err, EBADMSG, "template %s is cut short or has been changed", t->name);
-	*ret = (struct vm_snapshot){
+	t->boot_ns = h.boot_ns;
+	t->snapshot = (struct vm_snapshot){
 		.memory_fd = fd, .state_fd = fd, .memory_at = MEMORY_AT, .state_at = (off_t)h.state_at};
 	return 1;
 }
@@ -204,7 +204,7 @@ static int look(struct vm_template *t, const struct vm_spec *s, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, "cannot open template %s", t->name);
-	int r = check(t, fd, s, &t->snapshot, err);
+	int r = check(t, fd, s, err);
 	if (r == 1)
 		t->file = take_fd(&fd);
 	return r;
@@ -307,7 +307,7 @@ static int publish(struct vm_template *t, struct err *err)
 
 static int write_file(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
 {
-	struct head h = {.memory = s->memory, .state_at = MEMORY_AT + s->memory};
+	struct head h = {.memory = s->memory, .boot_ns = t->boot_ns, .state_at = MEMORY_AT + s->memory};
 	struct vm_snapshot to = {.memory_fd = t->memory, .state_fd = t->file, .state_at = (off_t)h.state_at};
 	struct stat st;
 

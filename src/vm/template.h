@@ -26,7 +26,8 @@ struct vm_template {
 	int file;   /* owned; -1 = none */
 	int memory; /* memfd of a machine that is to become one; owned; -1 = none */
 	struct vm_snapshot snapshot;
-	bool writable; /* there is none, and one may be made */
+	bool writable;	  /* there is none, and one may be made */
+	uint64_t boot_ns; /* the guest's age in it: the caller's to set before it is saved, kept with it */
 	char name[32];
 	char key[VM_TEMPLATE_KEY_MAX];
 };

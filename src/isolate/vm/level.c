@@ -124,6 +124,23 @@ static int add_host(struct supervised *l, struct err *err)
 	return r < 0 ? r : supervised_add_fd(l, "tun", tun, err);
 }
 
+/*
+ * Booted machines that others begin with, beside the kernels.  The keeper of a container in a user namespace
+ * of its own may read there alone.  Where there can be no folder there are no templates, and each machine
+ * boots.
+ */
+static int add_templates(struct supervised *l, struct err *err)
+{
+	autofree char *kernels = guest_kernels_dir();
+	autofree char *path = kernels ? str_format("%s/templates", kernels) : NULL;
+
+	if (!path)
+		return err_oom(err);
+	ignore_result(file_mkdir_all(path, 0755) < 0); /* then it cannot be opened */
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? 0 : supervised_add_fd(l, "templates", fd, err);
+}
+
 static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)
 {
 	int console = openat(c->sandbox.state_dirfd, "console.log",
@@ -188,6 +205,8 @@ static int vm_launch(const struct isolate_create *c, const struct vm_settings *s
 		r = add_files(settings, l, err);
 	if (r == 0)
 		r = add_host(l, err);
+	if (r == 0)
+		r = add_templates(l, err);
 	if (r == 0)
 		r = add_logs(c, l, err);
 	return r < 0 ? r : add_numbers(c, settings, size, l, err);
