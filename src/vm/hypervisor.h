@@ -38,12 +38,12 @@ struct vm_spec {
 	int usr_tree; /* for the jail (jail.h); borrowed */
 	int proc_fd;  /* likewise; also where the driver finds its own descriptors again */
 	/*
-	 * An ELF vmlinux with a PVH note: devices are told on the command line, without ACPI (our lean
-	 * kernel; VIRTIO_MMIO_CMDLINE_DEVICES).  A bzImage: they are told by ACPI (a distribution's kernel).
-	 * Kernel and initramfs must be readable for everyone: the hypervisor is nobody.  Borrowed.
+	 * An ELF vmlinux with a PVH note, or a bzImage, which always has ACPI.  Kernel and initramfs must be
+	 * readable for everyone: the hypervisor is nobody.  Borrowed.
 	 */
 	int kernel_fd;
 	int initramfs_fd;
+	bool acpi; /* it learns of its devices by ACPI (a distribution's), not from its command line */
 	const char *cmdline; /* what the kernel is told beside what the driver tells it; NULL = nothing */
 	uint64_t memory;     /* bytes, whole MiB */
 	unsigned vcpus;

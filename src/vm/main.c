@@ -233,6 +233,14 @@ static int start_hypervisor(struct keeper *k, struct vm_spec *spec, struct err *
 
 static int start_machine(struct keeper *k, struct err *err)
 {
+	struct vm_spec spec = {.kernel_fd = k->kernel,
+			       .initramfs_fd = k->initramfs,
+			       .memory = k->memory,
+			       .vcpus = (unsigned)k->vcpus,
+			       .usr_tree = k->usr,
+			       .proc_fd = k->proc,
+			       .kvm_fd = k->kvm,
+			       .acpi = k->acpi != 0};
 	struct vm_net net = {0};
 	int agent = -1, share = -1, console = -1, log = -1, r;
 
@@ -495,6 +503,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"templates=", &k->templates},
 		{"cache=", .number = &k->cache},
 		{"memory=", .number = &k->memory},
+		{"acpi=", .number = &k->acpi},
 		{"vcpus=", .number = &k->vcpus},
 		{"seconds=", .number = &k->seconds},
 		{"terminal=", .number = &k->terminal},

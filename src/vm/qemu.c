@@ -180,7 +180,7 @@ static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 	const struct qemu_plan plan = {.spec = s,
 				       .qmp_fd = theirs,
 				       .memory_fd = memory,
-				       .acpi = !elf,
+				       .acpi = s->acpi || !elf,
 				       .tsc_khz = s->kvm_fd < 0 ? host_tsc_khz() : 0};
 	r = launch(s, &plan, &vm.pid, err);
 	vm.control = take_fd(&ours);

@@ -155,8 +155,8 @@ static int make_key(struct vm_template *t, const struct hypervisor *driver, cons
 		r = put_file(&key, "initramfs", s->initramfs_fd, err);
 	if (r < 0)
 		return r;
-	str_putf(&key, "memory %llu vcpus %u cards %zu\ncmdline %s\n", (unsigned long long)s->memory,
-		 s->vcpus, s->nnics, s->cmdline ? s->cmdline : "");
+	str_putf(&key, "memory %llu vcpus %u cards %zu acpi %d\ncmdline %s\n", (unsigned long long)s->memory,
+		 s->vcpus, s->nnics, s->acpi, s->cmdline ? s->cmdline : "");
 	if (key.failed)
 		return err_oom(err);
 	if (key.len >= sizeof(t->key))

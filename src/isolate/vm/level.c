@@ -81,10 +81,13 @@ static int add_files(struct supervised *l, struct err *err)
 
 	if (r < 0)
 		return r;
-	int initramfs = files.initramfs_fd;
-	r = supervised_add_fd(l, "kernel", files.kernel_fd, err);
-	if (r < 0) {
-		(void)close(initramfs);
+	r = supervised_add_fd(l, "kernel", take_fd(&files.kernel_fd), err);
+	if (r == 0)
+		r = supervised_add_fd(l, "initramfs", take_fd(&files.initramfs_fd), err);
+	if (r == 0)
+		r = supervised_add_number(l, "acpi", files.devices == GUEST_DEVICES_ACPI, err);
+	guest_files_close(&files);
+	if (r < 0 || streq(settings->accelerator, "tcg"))
 		return r;
 	bool insist = streq(settings->accelerator, "kvm");
 	int kvm = open_kvm(insist);
