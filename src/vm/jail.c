@@ -102,7 +102,7 @@ static int attach_own_fds(const struct jail *j, struct err *err)
 	return 0;
 }
 
-static int make_root(const struct jail *j, struct err *err)
+static int make_jail_root(const struct jail *j, struct err *err)
 {
 	autoclose int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -233,7 +233,7 @@ static int set_fds(const struct jail *j, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot keep the hypervisor's descriptors") : 0;
 }
 
-static int reset_signals(struct err *err)
+static int forget_signals(struct err *err)
 {
 	sigset_t none;
 
@@ -243,7 +243,7 @@ static int reset_signals(struct err *err)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? err_sys(err, "cannot unblock signals") : 0;
 }
 
-static int enter(const struct jail *j, int report, struct err *err)
+static int enter_jail(const struct jail *j, int report, struct err *err)
 {
 	uint32_t uid, gid;
 
@@ -251,13 +251,13 @@ static int enter(const struct jail *j, int report, struct err *err)
 	if (r == 0)
 		r = highest_id(j, j->proc_fd < 0 ? "/proc/self/gid_map" : "self/gid_map", &gid, err);
 	if (r == 0)
-		r = make_root(j, err);
+		r = make_jail_root(j, err);
 	if (r == 0)
 		r = set_fds(j, err);
 	if (r == 0)
 		r = become_nobody(j, uid, gid, err);
 	if (r == 0)
-		r = reset_signals(err);
+		r = forget_signals(err);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -273,11 +273,11 @@ static int enter(const struct jail *j, int report, struct err *err)
 	return err_sys(err, "cannot execute the hypervisor %s", j->path ? j->path : j->argv[0]);
 }
 
-_Noreturn static void run_child(const struct jail *j, int report)
+_Noreturn static void run_jailed(const struct jail *j, int report)
 {
 	struct err err = {0};
 
-	(void)enter(j, report, &err);				    /* only failing it comes back */
+	(void)enter_jail(j, report, &err);			    /* only failing it comes back */
 	ignore_result(fd_write_all(report, &err, sizeof(err)) < 0); /* who does not hear it sees the status */
 	_exit(127);
 }
@@ -300,7 +300,7 @@ int jail_start(const struct jail *j, pid_t *ret_pid, struct err *err)
 		return err_sys(err, "cannot make a process in namespaces of its own for the hypervisor");
 	if (pid == 0) {
 		fd_drop(&from);
-		run_child(j, to);
+		run_jailed(j, to);
 	}
 	fd_drop(&to);
 	ssize_t n = fd_read_full(from, &answer, sizeof(answer));

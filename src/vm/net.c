@@ -79,25 +79,8 @@ static int settle_tap(struct nl_channel *c, int index, uint32_t mtu)
 	return nl_ask(c, &q, NULL, NULL);
 }
 
-static int take_link(void *data, const struct nl_message *m)
-{
-	return nl_parse_link(m, data);
-}
-
-static int link_index(struct nl_channel *c, const char *name)
-{
-	struct ifinfomsg i = {0};
-	struct nl_link link = {0};
-	struct nl_request q;
-
-	nl_begin(&q, RTM_GETLINK, NLM_F_ACK, &i, sizeof(i));
-	nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
-	int r = nl_ask(c, &q, take_link, &link);
-	return r < 0 ? r : link.index;
-}
-
 /* An interface that the engine left down gets no packet. */
-static int set_up(struct nl_channel *c, int index)
+static int raise_interface(struct nl_channel *c, int index)
 {
 	struct ifinfomsg i = {.ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP};
 	struct nl_request q;
@@ -114,10 +97,10 @@ static int plug(struct nl_channel *c, int tun_fd, int proc_fd, const struct net_
 	autoclose int tap = new_tap(tun_fd, proc_fd, name, err);
 	if (tap < 0)
 		return tap;
-	int index = link_index(c, name);
-	int r = index < 0 ? index : settle_tap(c, index, n->mtu);
+	int index = (int)if_nametoindex(name);
+	int r = index == 0 ? -errno : settle_tap(c, index, n->mtu);
 	if (r == 0)
-		r = set_up(c, n->index);
+		r = raise_interface(c, n->index);
 	if (r == 0)
 		r = net_redirect(c, n->index, index);
 	if (r == 0)

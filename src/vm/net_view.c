@@ -13,7 +13,7 @@
 #include <net/if_arp.h>
 #include <sys/socket.h>
 
-static bool take_ip(const struct nl_message *m, size_t fixed, uint16_t type, struct net_ip *ret)
+static bool attr_ip(const struct nl_message *m, size_t fixed, uint16_t type, struct net_ip *ret)
 {
 	struct nl_span s;
 
@@ -24,7 +24,7 @@ static bool take_ip(const struct nl_message *m, size_t fixed, uint16_t type, str
 	return true;
 }
 
-static bool take_u32(const struct nl_message *m, size_t fixed, uint16_t type, uint32_t *ret)
+static bool attr_u32(const struct nl_message *m, size_t fixed, uint16_t type, uint32_t *ret)
 {
 	struct nl_span s;
 
@@ -43,12 +43,12 @@ static struct net_interface *by_index(struct net_view *v, uint32_t index)
 }
 
 /* A card that a machine before us left in a namespace which outlives it is nobody's interface. */
-static bool is_ours(const char *name)
+static bool is_our_tap(const char *name)
 {
 	return str_starts(name, NET_TAP_PREFIX);
 }
 
-static int take_interface(void *data, const struct nl_message *m)
+static int view_interface(void *data, const struct nl_message *m)
 {
 	struct net_view *v = data;
 	struct net_interface n = {0};
@@ -60,7 +60,7 @@ static int take_interface(void *data, const struct nl_message *m)
 	if (r < 0)
 		return r;
 	memcpy(&i, m->body.p, sizeof(i)); /* nl_parse_link() has seen that it is there */
-	if (i.ifi_type != ARPHRD_ETHER || (link.flags & IFF_LOOPBACK) || is_ours(link.name) ||
+	if (i.ifi_type != ARPHRD_ETHER || (link.flags & IFF_LOOPBACK) || is_our_tap(link.name) ||
 	    !nl_attr(m, sizeof(i), IFLA_ADDRESS, &mac) || mac.len != sizeof(n.mac))
 		return 0;
 	if (v->n == VM_NICS_MAX)
@@ -68,13 +68,13 @@ static int take_interface(void *data, const struct nl_message *m)
 	n.index = link.index;
 	memcpy(n.name, link.name, sizeof(n.name));
 	memcpy(n.mac, mac.p, sizeof(n.mac));
-	if (!take_u32(m, sizeof(i), IFLA_MTU, &n.mtu))
+	if (!attr_u32(m, sizeof(i), IFLA_MTU, &n.mtu))
 		n.mtu = 1500;
 	v->interfaces[v->n++] = n;
 	return 0;
 }
 
-static int take_address(void *data, const struct nl_message *m)
+static int view_address(void *data, const struct nl_message *m)
 {
 	struct nl_address a;
 	int r = nl_parse_address(m, &a);
@@ -95,7 +95,7 @@ static int take_address(void *data, const struct nl_message *m)
 	return 0;
 }
 
-static int take_route(void *data, const struct nl_message *m)
+static int view_route(void *data, const struct nl_message *m)
 {
 	struct net_view *v = data;
 	struct net_route n = {0};
@@ -107,7 +107,7 @@ static int take_route(void *data, const struct nl_message *m)
 	memcpy(&head, m->body.p, sizeof(head));
 	if ((head.rtm_family != AF_INET && head.rtm_family != AF_INET6) || head.rtm_type != RTN_UNICAST ||
 	    head.rtm_table != RT_TABLE_MAIN || head.rtm_protocol == RTPROT_KERNEL ||
-	    (head.rtm_flags & RTM_F_CLONED) || !take_u32(m, sizeof(head), RTA_OIF, &oif))
+	    (head.rtm_flags & RTM_F_CLONED) || !attr_u32(m, sizeof(head), RTA_OIF, &oif))
 		return 0;
 	const struct net_interface *at = by_index(v, oif);
 	if (!at)
@@ -117,16 +117,16 @@ static int take_route(void *data, const struct nl_message *m)
 	n.family = head.rtm_family;
 	n.prefix = head.rtm_dst_len;
 	n.interface = (size_t)(at - v->interfaces);
-	(void)take_ip(m, sizeof(head), RTA_DST, &n.to); /* none: the default */
-	n.link = !take_ip(m, sizeof(head), RTA_GATEWAY, &n.gateway);
-	(void)take_ip(m, sizeof(head), RTA_PREFSRC, &n.source);
-	(void)take_u32(m, sizeof(head), RTA_PRIORITY, &n.metric);
+	(void)attr_ip(m, sizeof(head), RTA_DST, &n.to); /* none: the default */
+	n.link = !attr_ip(m, sizeof(head), RTA_GATEWAY, &n.gateway);
+	(void)attr_ip(m, sizeof(head), RTA_PREFSRC, &n.source);
+	(void)attr_u32(m, sizeof(head), RTA_PRIORITY, &n.metric);
 	v->routes[v->nroutes++] = n;
 	return 0;
 }
 
 /* Those that somebody put there for good; what is learnt the guest learns, too. */
-static int take_neighbor(void *data, const struct nl_message *m)
+static int view_neighbor(void *data, const struct nl_message *m)
 {
 	struct net_view *v = data;
 	struct net_neighbor n = {0};
@@ -137,7 +137,7 @@ static int take_neighbor(void *data, const struct nl_message *m)
 		return -EBADMSG;
 	memcpy(&head, m->body.p, sizeof(head));
 	const struct net_interface *at = by_index(v, (uint32_t)head.ndm_ifindex);
-	if (!at || !(head.ndm_state & NUD_PERMANENT) || !take_ip(m, sizeof(head), NDA_DST, &n.ip) ||
+	if (!at || !(head.ndm_state & NUD_PERMANENT) || !attr_ip(m, sizeof(head), NDA_DST, &n.ip) ||
 	    !nl_attr(m, sizeof(head), NDA_LLADDR, &mac) || mac.len != sizeof(n.mac))
 		return 0;
 	if (v->nneighbors == NET_NEIGHBORS_MAX)
@@ -159,10 +159,10 @@ int net_view_read(struct nl_channel *c, struct net_view *ret, struct err *err)
 		int (*each)(void *data, const struct nl_message *m);
 		uint16_t type;
 	} dumps[] = {
-		{"interfaces", sizeof(struct ifinfomsg), take_interface, RTM_GETLINK},
-		{"addresses", sizeof(struct ifaddrmsg), take_address, RTM_GETADDR},
-		{"routes", sizeof(struct rtmsg), take_route, RTM_GETROUTE},
-		{"neighbours", sizeof(struct ndmsg), take_neighbor, RTM_GETNEIGH},
+		{"interfaces", sizeof(struct ifinfomsg), view_interface, RTM_GETLINK},
+		{"addresses", sizeof(struct ifaddrmsg), view_address, RTM_GETADDR},
+		{"routes", sizeof(struct rtmsg), view_route, RTM_GETROUTE},
+		{"neighbours", sizeof(struct ndmsg), view_neighbor, RTM_GETNEIGH},
 	};
 
 	*ret = (struct net_view){0};

@@ -85,7 +85,7 @@ static int check_readable(int fd, const char *what, struct err *err)
 	return 0;
 }
 
-static int machine_memory(const struct vm_spec *s, struct err *err)
+static int qemu_memory(const struct vm_spec *s, struct err *err)
 {
 	if (s->from)
 		return copy_memory(s->from, s->memory, err);
@@ -99,7 +99,7 @@ static int machine_memory(const struct vm_spec *s, struct err *err)
 static const char capabilities[] = "{\"capabilities\":[{\"capability\":\"x-ignore-shared\",\"state\":true},"
 				   "{\"capability\":\"events\",\"state\":true}]}";
 
-static int restore(struct qmp *q, const struct vm_spec *s, struct err *err)
+static int qemu_restore(struct qmp *q, const struct vm_spec *s, struct err *err)
 {
 	autofree char *uri = str_format("{\"uri\":\"fd:%d\"}", s->from->state_fd);
 
@@ -132,7 +132,7 @@ static void qemu_stop(struct vm *vm)
 	fd_drop(&vm->control);
 }
 
-static int launch(const struct vm_spec *s, const struct qemu_plan *plan, pid_t *ret, struct err *err)
+static int qemu_launch(const struct vm_spec *s, const struct qemu_plan *plan, pid_t *ret, struct err *err)
 {
 	static char *const none[] = {NULL};
 	struct qemu_args args = {0};
@@ -168,7 +168,7 @@ static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 	if (r < 0)
 		return r;
 	err->code = 0;
-	autoclose int memory = machine_memory(s, err);
+	autoclose int memory = qemu_memory(s, err);
 	if (memory < 0 && err->code != 0)
 		return memory;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -182,13 +182,13 @@ static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 				       .memory_fd = memory,
 				       .acpi = s->acpi || !elf,
 				       .tsc_khz = s->kvm_fd < 0 ? host_tsc_khz() : 0};
-	r = launch(s, &plan, &vm.pid, err);
+	r = qemu_launch(s, &plan, &vm.pid, err);
 	vm.control = take_fd(&ours);
 	fd_drop(&theirs);
 	if (r == 0)
 		r = qmp_open(vm.data, vm.control, err);
 	if (r == 0 && s->from)
-		r = restore(vm.data, s, err);
+		r = qemu_restore(vm.data, s, err);
 	if (r < 0) {
 		qemu_stop(&vm);
 		return r;

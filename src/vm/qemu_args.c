@@ -21,7 +21,7 @@
  */
 #include "vm/qemu_int.h"
 
-static void add(struct qemu_args *a, const char *text)
+static void put_arg(struct qemu_args *a, const char *text)
 {
 	char **bigger = a->failed ? NULL : realloc(a->v, (a->n + 2) * sizeof(*bigger));
 
@@ -37,8 +37,8 @@ static void add(struct qemu_args *a, const char *text)
 	a->v[a->n] = NULL;
 }
 
-static void addf(struct qemu_args *a, const char *fmt, ...) printf_like(2, 3);
-static void addf(struct qemu_args *a, const char *fmt, ...)
+static void put_argf(struct qemu_args *a, const char *fmt, ...) printf_like(2, 3);
+static void put_argf(struct qemu_args *a, const char *fmt, ...)
 {
 	char *text = NULL;
 	va_list ap;
@@ -50,11 +50,11 @@ static void addf(struct qemu_args *a, const char *fmt, ...)
 		a->failed = true;
 		return;
 	}
-	add(a, text);
+	put_arg(a, text);
 	free(text);
 }
 
-static void keep(struct qemu_args *a, int fd)
+static void keep_fd(struct qemu_args *a, int fd)
 {
 	for (size_t i = 0; i < a->nfds; i++)
 		if (a->fds[i] == fd)
@@ -78,34 +78,34 @@ static void add_machine(struct qemu_args *a, const struct qemu_plan *p, unsigned
 	const struct vm_spec *s = p->spec;
 	unsigned long long mib = s->memory >> 20;
 
-	add(a, "qemu-system-x86_64");
-	add(a, "-nodefaults");
-	add(a, "-no-user-config");
-	add(a, "-nographic");
-	add(a, "-no-reboot"); /* the guest's reboot is the machine's end */
-	add(a, "-sandbox");
-	add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	add(a, "-M");
+	put_arg(a, "qemu-system-x86_64");
+	put_arg(a, "-nodefaults");
+	put_arg(a, "-no-user-config");
+	put_arg(a, "-nographic");
+	put_arg(a, "-no-reboot"); /* the guest's reboot is the machine's end */
+	put_arg(a, "-sandbox");
+	put_arg(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	put_arg(a, "-M");
 	/* The clocks and controllers of old: without ACPI the kernel finds no other ones. */
-	addf(a, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on%s%s", p->acpi ? "on" : "off",
-	     places > 8 ? ",ioapic2=on" : "", p->memory_fd >= 0 ? ",memory-backend=ram" : "");
-	add(a, "-accel");
-	add(a, s->kvm_fd >= 0 ? "kvm" : "tcg,thread=single,tb-size=64");
-	add(a, "-cpu");
-	add(a, s->kvm_fd >= 0 ? "host" : "max,la57=off");
-	add(a, "-smp");
-	addf(a, "%u", s->vcpus);
-	add(a, "-m");
-	addf(a, "%llu", mib);
+	put_argf(a, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on%s%s", p->acpi ? "on" : "off",
+		 places > 8 ? ",ioapic2=on" : "", p->memory_fd >= 0 ? ",memory-backend=ram" : "");
+	put_arg(a, "-accel");
+	put_arg(a, s->kvm_fd >= 0 ? "kvm" : "tcg,thread=single,tb-size=64");
+	put_arg(a, "-cpu");
+	put_arg(a, s->kvm_fd >= 0 ? "host" : "max,la57=off");
+	put_arg(a, "-smp");
+	put_argf(a, "%u", s->vcpus);
+	put_arg(a, "-m");
+	put_argf(a, "%llu", mib);
 	if (p->memory_fd >= 0) {
-		add(a, "-object");
-		addf(a, "memory-backend-file,id=ram,size=%lluM,mem-path=/fd/%d,share=on,prealloc=off", mib,
-		     p->memory_fd);
-		keep(a, p->memory_fd);
+		put_arg(a, "-object");
+		put_argf(a, "memory-backend-file,id=ram,size=%lluM,mem-path=/fd/%d,share=on,prealloc=off",
+			 mib, p->memory_fd);
+		keep_fd(a, p->memory_fd);
 	}
 	/* The interface of 1.0: the older one has no way to say that a device failed. */
-	add(a, "-global");
-	add(a, "virtio-mmio.force-legacy=false");
+	put_arg(a, "-global");
+	put_arg(a, "virtio-mmio.force-legacy=false");
 }
 
 static void add_kernel(struct qemu_args *a, const struct qemu_plan *p)
@@ -125,59 +125,59 @@ static void add_kernel(struct qemu_args *a, const struct qemu_plan *p)
 	}
 	if (s->cmdline && *s->cmdline)
 		str_putf(&line, " %s", s->cmdline);
-	add(a, "-kernel");
-	addf(a, "/fd/%d", s->kernel_fd);
-	add(a, "-initrd");
-	addf(a, "/fd/%d", s->initramfs_fd);
-	add(a, "-append");
+	put_arg(a, "-kernel");
+	put_argf(a, "/fd/%d", s->kernel_fd);
+	put_arg(a, "-initrd");
+	put_argf(a, "/fd/%d", s->initramfs_fd);
+	put_arg(a, "-append");
 	a->failed |= line.failed;
-	add(a, line.s ? line.s : "");
-	keep(a, s->kernel_fd);
-	keep(a, s->initramfs_fd);
+	put_arg(a, line.s ? line.s : "");
+	keep_fd(a, s->kernel_fd);
+	keep_fd(a, s->initramfs_fd);
 }
 
 static void add_port(struct qemu_args *a, const char *id, const char *name, int fd, unsigned nr)
 {
-	add(a, "-chardev");
-	addf(a, "socket,id=%s,fd=%d", id, fd);
-	add(a, "-device");
-	addf(a, "virtserialport,bus=ports.0,chardev=%s,name=%s,nr=%u", id, name, nr);
-	keep(a, fd);
+	put_arg(a, "-chardev");
+	put_argf(a, "socket,id=%s,fd=%d", id, fd);
+	put_arg(a, "-device");
+	put_argf(a, "virtserialport,bus=ports.0,chardev=%s,name=%s,nr=%u", id, name, nr);
+	keep_fd(a, fd);
 }
 
 static void add_devices(struct qemu_args *a, const struct vm_spec *s)
 {
-	add(a, "-chardev");
-	add(a, "stdio,id=console,signal=off"); /* the jail made it console_fd */
-	add(a, "-serial");
-	add(a, "chardev:console");
-	add(a, "-device");
-	add(a, "virtio-serial-device,id=ports,max_ports=4");
+	put_arg(a, "-chardev");
+	put_arg(a, "stdio,id=console,signal=off"); /* the jail made it console_fd */
+	put_arg(a, "-serial");
+	put_arg(a, "chardev:console");
+	put_arg(a, "-device");
+	put_arg(a, "virtio-serial-device,id=ports,max_ports=4");
 	add_port(a, "agent", "dev.coffer.agent", s->agent_fd, 1);
 	add_port(a, "share", "dev.coffer.share", s->share_fd, 2);
 	for (size_t i = 0; i < s->ndisks; i++) {
 		bool ro = s->disks[i].readonly;
-		add(a, "-add-fd");
-		addf(a, "fd=%d,set=%zu", s->disks[i].fd, i);
-		add(a, "-blockdev");
-		addf(a,
-		     "driver=file,node-name=f%zu,filename=/dev/fdset/"
-		     "%zu,locking=off,read-only=%s,auto-read-only=off",
-		     i, i, ro ? "on" : "off");
-		add(a, "-blockdev");
-		addf(a, "driver=raw,node-name=d%zu,file=f%zu,read-only=%s", i, i, ro ? "on" : "off");
-		add(a, "-device");
-		addf(a, "virtio-blk-device,drive=d%zu,serial=disk%zu", i, i);
-		keep(a, s->disks[i].fd);
+		put_arg(a, "-add-fd");
+		put_argf(a, "fd=%d,set=%zu", s->disks[i].fd, i);
+		put_arg(a, "-blockdev");
+		put_argf(a,
+			 "driver=file,node-name=f%zu,filename=/dev/fdset/"
+			 "%zu,locking=off,read-only=%s,auto-read-only=off",
+			 i, i, ro ? "on" : "off");
+		put_arg(a, "-blockdev");
+		put_argf(a, "driver=raw,node-name=d%zu,file=f%zu,read-only=%s", i, i, ro ? "on" : "off");
+		put_arg(a, "-device");
+		put_argf(a, "virtio-blk-device,drive=d%zu,serial=disk%zu", i, i);
+		keep_fd(a, s->disks[i].fd);
 	}
 	for (size_t i = 0; i < s->nnics; i++) {
 		const unsigned char *m = s->nics[i].mac;
-		add(a, "-netdev");
-		addf(a, "tap,id=n%zu,fd=%d", i, s->nics[i].tap_fd);
-		add(a, "-device");
-		addf(a, "virtio-net-device,netdev=n%zu,mac=%02x:%02x:%02x:%02x:%02x:%02x", i, m[0], m[1],
-		     m[2], m[3], m[4], m[5]);
-		keep(a, s->nics[i].tap_fd);
+		put_arg(a, "-netdev");
+		put_argf(a, "tap,id=n%zu,fd=%d", i, s->nics[i].tap_fd);
+		put_arg(a, "-device");
+		put_argf(a, "virtio-net-device,netdev=n%zu,mac=%02x:%02x:%02x:%02x:%02x:%02x", i, m[0], m[1],
+			 m[2], m[3], m[4], m[5]);
+		keep_fd(a, s->nics[i].tap_fd);
 	}
 }
 
@@ -199,18 +199,18 @@ int qemu_plan_args(const struct qemu_plan *p, struct qemu_args *ret, struct err 
 	add_machine(&a, p, (unsigned)places);
 	add_kernel(&a, p);
 	add_devices(&a, s);
-	add(&a, "-chardev");
-	addf(&a, "socket,id=qmp,fd=%d", p->qmp_fd);
-	add(&a, "-mon");
-	add(&a, "chardev=qmp,mode=control");
-	keep(&a, p->qmp_fd);
+	put_arg(&a, "-chardev");
+	put_argf(&a, "socket,id=qmp,fd=%d", p->qmp_fd);
+	put_arg(&a, "-mon");
+	put_arg(&a, "chardev=qmp,mode=control");
+	keep_fd(&a, p->qmp_fd);
 	if (s->from) {
-		add(&a, "-incoming");
-		add(&a, "defer"); /* capabilities come first, and they have no option */
-		keep(&a, s->from->state_fd);
+		put_arg(&a, "-incoming");
+		put_arg(&a, "defer"); /* capabilities come first, and they have no option */
+		keep_fd(&a, s->from->state_fd);
 	}
 	if (s->kvm_fd >= 0)
-		keep(&a, s->kvm_fd);
+		keep_fd(&a, s->kvm_fd);
 	if (a.failed) {
 		qemu_args_free(&a);
 		return err_oom(err);

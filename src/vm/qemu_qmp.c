@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-static int64_t now_ms(void)
+static int64_t qmp_now_ms(void)
 {
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
@@ -42,7 +42,7 @@ static const struct json_field fields[] = {
 };
 static const struct json_table table = JSON_TABLE(struct message, fields, );
 
-static int fill(struct qmp *q, int64_t until, const char *what, struct err *err)
+static int qmp_fill(struct qmp *q, int64_t until, const char *what, struct err *err)
 {
 	struct pollfd p = {.fd = q->fd, .events = POLLIN};
 
@@ -51,7 +51,7 @@ static int fill(struct qmp *q, int64_t until, const char *what, struct err *err)
 	q->used = 0;
 	if (q->len == QMP_LINE_MAX)
 		return err_set(err, EBADMSG, "cannot %s: QEMU's answer is too long", what);
-	int64_t left = until - now_ms();
+	int64_t left = until - qmp_now_ms();
 	int r = left <= 0 ? 0 : poll(&p, 1, (int)left);
 	if (r < 0 && errno == EINTR)
 		return 0;
@@ -71,14 +71,14 @@ static int fill(struct qmp *q, int64_t until, const char *what, struct err *err)
 }
 
 /* The next message, decoded into doc's memory. */
-static int next(struct qmp *q, int64_t until, const char *what, struct json_doc *doc, struct message *ret,
-		struct err *err)
+static int qmp_next(struct qmp *q, int64_t until, const char *what, struct json_doc *doc, struct message *ret,
+		    struct err *err)
 {
 	for (;;) {
 		char *start = q->buf + q->used;
 		char *end = memchr(start, '\n', q->len - q->used);
 		if (!end) {
-			int r = fill(q, until, what, err);
+			int r = qmp_fill(q, until, what, err);
 			if (r < 0)
 				return r;
 			continue;
@@ -102,7 +102,7 @@ static int next(struct qmp *q, int64_t until, const char *what, struct json_doc 
 int qmp_command(struct qmp *q, const char *command, const char *arguments, int fd, const char *what,
 		struct err *err)
 {
-	int64_t until = now_ms() + QMP_WAIT_MS;
+	int64_t until = qmp_now_ms() + QMP_WAIT_MS;
 	autofree char *line = str_format("{\"execute\":\"%s\"%s%s}\n", command,
 					 arguments ? ",\"arguments\":" : "", arguments ? arguments : "");
 
@@ -114,7 +114,7 @@ int qmp_command(struct qmp *q, const char *command, const char *arguments, int f
 	for (;;) {
 		struct json_doc doc autojson = {0};
 		struct message m;
-		r = next(q, until, what, &doc, &m, err);
+		r = qmp_next(q, until, what, &doc, &m, err);
 		if (r < 0)
 			return r;
 		if (m.is_error)
@@ -127,14 +127,14 @@ int qmp_command(struct qmp *q, const char *command, const char *arguments, int f
 
 int qmp_wait_migration(struct qmp *q, const char *what, struct err *err)
 {
-	int64_t until = now_ms() + QMP_WAIT_MS;
+	int64_t until = qmp_now_ms() + QMP_WAIT_MS;
 
 	while (!streq(q->migration, "completed")) {
 		struct json_doc doc autojson = {0};
 		struct message m;
 		if (streq(q->migration, "failed") || streq(q->migration, "cancelled"))
 			return err_set(err, EIO, "cannot %s: QEMU calls it %s", what, q->migration);
-		int r = next(q, until, what, &doc, &m, err);
+		int r = qmp_next(q, until, what, &doc, &m, err);
 		if (r < 0)
 			return r;
 	}
@@ -149,7 +149,7 @@ int qmp_open(struct qmp *q, int fd, struct err *err)
 	*q = (struct qmp){.fd = fd, .buf = malloc(QMP_LINE_MAX)};
 	if (!q->buf)
 		return err_oom(err);
-	int r = next(q, now_ms() + QMP_WAIT_MS, "start the machine", &doc, &m, err);
+	int r = qmp_next(q, qmp_now_ms() + QMP_WAIT_MS, "start the machine", &doc, &m, err);
 	if (r == 0 && !m.is_greeting)
 		r = err_set(err, EBADMSG, "cannot start the machine: QEMU's monitor does not greet");
 	if (r == 0)

@@ -127,7 +127,7 @@ static int keep_memory(int from, int to, uint64_t size)
 
 /* ---- The key ---- */
 
-static int put_file(struct str *key, const char *what, int fd, struct err *err)
+static int key_of_file(struct str *key, const char *what, int fd, struct err *err)
 {
 	struct stat st;
 
@@ -139,8 +139,8 @@ static int put_file(struct str *key, const char *what, int fd, struct err *err)
 	return 0;
 }
 
-static int make_key(struct vm_template *t, const struct hypervisor *driver, const struct vm_spec *s,
-		    struct err *err)
+static int template_key(struct vm_template *t, const struct hypervisor *driver, const struct vm_spec *s,
+			struct err *err)
 {
 	autostr struct str key = {0};
 	char identity[256];
@@ -150,9 +150,9 @@ static int make_key(struct vm_template *t, const struct hypervisor *driver, cons
 	if (r < 0)
 		return r;
 	str_putf(&key, "%s\n", identity);
-	r = put_file(&key, "kernel", s->kernel_fd, err);
+	r = key_of_file(&key, "kernel", s->kernel_fd, err);
 	if (r == 0)
-		r = put_file(&key, "initramfs", s->initramfs_fd, err);
+		r = key_of_file(&key, "initramfs", s->initramfs_fd, err);
 	if (r < 0)
 		return r;
 	str_putf(&key, "memory %llu vcpus %u cards %zu acpi %d\ncmdline %s\n", (unsigned long long)s->memory,
@@ -172,7 +172,7 @@ static int make_key(struct vm_template *t, const struct hypervisor *driver, cons
 /* ---- Reading ---- */
 
 /* 1: it is whole and of our key; 0: of another key; else why it is none. */
-static int check(struct vm_template *t, int fd, const struct vm_spec *s, struct err *err)
+static int template_check(struct vm_template *t, int fd, const struct vm_spec *s, struct err *err)
 {
 	struct stat dir, st;
 	struct head h;
@@ -196,7 +196,7 @@ static int check(struct vm_template *t, int fd, const struct vm_spec *s, struct 
 	return 1;
 }
 
-static int look(struct vm_template *t, const struct vm_spec *s, struct err *err)
+static int template_find(struct vm_template *t, const struct vm_spec *s, struct err *err)
 {
 	autoclose int fd = openat(t->dir_fd, t->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
@@ -204,7 +204,7 @@ static int look(struct vm_template *t, const struct vm_spec *s, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, "cannot open template %s", t->name);
-	int r = check(t, fd, s, err);
+	int r = template_check(t, fd, s, err);
 	if (r == 1)
 		t->file = take_fd(&fd);
 	return r;
@@ -218,7 +218,7 @@ static int new_file(const struct vm_template *t)
 	return fd < 0 ? -errno : fd;
 }
 
-static void prepare(struct vm_template *t, struct vm_spec *s, struct err *err)
+static void template_prepare(struct vm_template *t, struct vm_spec *s, struct err *err)
 {
 	autoclose int file = new_file(t);
 
@@ -243,17 +243,17 @@ int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor 
 	err->code = 0;
 	if (dir_fd < 0 || s->ndisks > 0)
 		return 0;
-	int r = make_key(t, driver, s, err);
+	int r = template_key(t, driver, s, err);
 	if (r < 0)
 		return 0;
-	r = look(t, s, err);
+	r = template_find(t, s, err);
 	if (r == 1) {
 		s->from = &t->snapshot;
 		return 1;
 	}
 	if (r < 0) /* A broken one is in the way of a whole one; where it may not be removed it stays. */
 		(void)unlinkat(dir_fd, t->name, 0);
-	prepare(t, s, err);
+	template_prepare(t, s, err);
 	return 0;
 }
 
@@ -267,7 +267,7 @@ void vm_template_refuse(struct vm_template *t, struct vm_spec *s)
 /* ---- Writing ---- */
 
 /* The oldest go where there are too many: kernels and settings change, and nobody asks for theirs again. */
-static void prune(int dir_fd)
+static void template_prune(int dir_fd)
 {
 	for (;;) {
 		char oldest[sizeof(((struct vm_template *)0)->name)] = "";
@@ -294,14 +294,14 @@ static void prune(int dir_fd)
 	}
 }
 
-static int publish(struct vm_template *t, struct err *err)
+static int template_publish(struct vm_template *t, struct err *err)
 {
 	char path[32];
 
 	(void)snprintf(path, sizeof(path), "self/fd/%d", t->file); /* fits */
 	if (linkat(t->proc_fd, path, t->dir_fd, t->name, AT_SYMLINK_FOLLOW) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot give template %s its name", t->name);
-	prune(t->dir_fd);
+	template_prune(t->dir_fd);
 	return 0;
 }
 
@@ -326,7 +326,7 @@ static int write_file(struct vm_template *t, struct vm *vm, const struct vm_spec
 		return err_set(err, EIO, "the devices of template %s have an odd size", t->name);
 	if (pwrite(t->file, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		return err_sys(err, "cannot write template %s", t->name);
-	return publish(t, err);
+	return template_publish(t, err);
 }
 
 int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
