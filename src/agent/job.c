@@ -114,8 +114,8 @@ static void answer_process(struct agent *a, const struct job *j, const struct jo
 	}
 }
 
-static void answer(struct agent *a, const struct job *j, const struct job_result *result, size_t len,
-		   int *master)
+static void give_answer(struct agent *a, const struct job *j, const struct job_result *result, size_t len,
+			int *master)
 {
 	const struct guest_frame f = {.type = GUEST_REPLY, .id = j->id, .len = sizeof(struct guest_reply)};
 	bool whole = len >= sizeof(*result) && memchr(result->text, '\0', sizeof(result->text));
@@ -144,7 +144,7 @@ static int receive_result(struct agent *a, struct job *j)
 	autoclose int master = nfds ? fd : -1;
 	if (n == -EAGAIN || n == -EINTR)
 		return -EAGAIN;
-	answer(a, j, result, n < 0 ? 0 : (size_t)n, &master);
+	give_answer(a, j, result, n < 0 ? 0 : (size_t)n, &master);
 	return 0;
 }
 

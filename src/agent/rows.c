@@ -9,7 +9,7 @@
 #include "base/str.h"
 
 /* Its whole text; "" where it cannot be had. */
-static size_t read_proc(pid_t pid, const char *name, char *buf, size_t size)
+static size_t read_proc_file(pid_t pid, const char *name, char *buf, size_t size)
 {
 	char path[64];
 
@@ -52,7 +52,7 @@ static void name_terminal(unsigned device, char *buf, size_t size)
 
 static void put_command(pid_t pid, const char *stat, struct guest_process_row *row)
 {
-	size_t n = read_proc(pid, "cmdline", row->command, sizeof(row->command));
+	size_t n = read_proc_file(pid, "cmdline", row->command, sizeof(row->command));
 
 	while (n > 0 && row->command[n - 1] == '\0')
 		n--;
@@ -75,8 +75,8 @@ static bool describe_process(pid_t pid, struct guest_process_row *row, pid_t *re
 	unsigned tty = 0;
 	int parent = 0;
 
-	if (read_proc(pid, "stat", stat, sizeof(stat)) == 0 ||
-	    read_proc(pid, "status", status, sizeof(status)) == 0)
+	if (read_proc_file(pid, "stat", stat, sizeof(stat)) == 0 ||
+	    read_proc_file(pid, "status", status, sizeof(status)) == 0)
 		return false;
 	const char *rest = strrchr(stat, ')');
 	if (!rest || sscanf(rest + 1,
@@ -109,7 +109,7 @@ static int32_t parent_row(pid_t parent, const pid_t *pids, size_t n)
 	char status[2048];
 
 	if (!bsearch(&parent, pids, n, sizeof(*pids), by_outer_pid) ||
-	    read_proc(parent, "status", status, sizeof(status)) == 0)
+	    read_proc_file(parent, "status", status, sizeof(status)) == 0)
 		return 0;
 	return inner_pid(status);
 }

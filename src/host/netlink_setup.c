@@ -113,7 +113,7 @@ int net_card_up(const char *name, bool up, struct err *err)
 /* ---- addresses and routes ---- */
 
 /* One request, and the kernel's word on it. */
-static int ask(struct nl_request *q)
+static int route_ask(struct nl_request *q)
 {
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	struct nl_reader reader = {.seq = 1};
@@ -175,7 +175,7 @@ int net_address_add(const char *name, const struct net_prefix *p, struct err *er
 										     : 0xff >> (p->len - i)));
 		nl_put(&q, IFA_BROADCAST, broadcast, sizeof(broadcast));
 	}
-	int r = ask(&q);
+	int r = route_ask(&q);
 	print(p, text);
 	return r < 0 ? err_num(err, r, "cannot give interface %s the address %s", name, text) : 0;
 }
@@ -203,7 +203,7 @@ int net_route_add(const char *name, const struct net_prefix *to, const struct ne
 	if (gateway)
 		nl_put(&q, RTA_GATEWAY, gateway->bytes, bytes_of(family));
 	nl_put(&q, RTA_OIF, &index, sizeof(index));
-	int r = ask(&q);
+	int r = route_ask(&q);
 	print(&(struct net_prefix){.family = family, .len = to->len}, text);
 	if (to->family != AF_UNSPEC)
 		print(to, text);

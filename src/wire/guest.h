@@ -70,8 +70,8 @@ enum guest_frame_type {
 	GUEST_SHUTDOWN,	  /* sync, and power off; no REPLY */
 
 	/* both */
-	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed; 0, from the keeper:
-			       nobody reads it any more */
+	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed; 0, from the
+			     * keeper: nobody reads it any more */
 };
 
 struct guest_frame {

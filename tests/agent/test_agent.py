@@ -176,6 +176,14 @@ def test_much_output(busy):
     assert len(busy.output[2, 1]) == 64 << 20
 
 
+def test_output_that_nobody_reads_any_more(busy):
+    assert busy.exec(process("yes"), 2).code == 0
+    busy.until(lambda: busy.output[2, 1])
+    busy.stingy = True
+    busy.credit(2, 1, 0)
+    assert os.WTERMSIG(busy.wait(2)) == signal.SIGPIPE
+
+
 def test_credit_for_nothing_ends_it(busy):
     busy.credit(1, 1, 1)
     with pytest.raises(Gone):
