@@ -24,12 +24,13 @@ pytestmark = [pytest.mark.untidy,
 class Share:
     """`source` as the guest sees it: at `path`, in a mount namespace of its own."""
 
-    def __init__(self, tmp, prepare=":", root_ttl=1000, volume_ttl=0, nofile=0, source=None):
+    def __init__(self, tmp, prepare=":", root_ttl=1000, volume_ttl=0, nofile=0, first_id=0, source=None):
         self.source = source or str(tmp / "source")
         target = str(tmp / "target")
         for path in (self.source, target):
             os.makedirs(path, exist_ok=True)
-        command = "%s && exec %s %s %s %d %d %d" % (prepare, PROGRAM, self.source, target, root_ttl, volume_ttl, nofile)
+        command = "%s && exec %s %s %s %d %d %d %d" % (prepare, PROGRAM, self.source, target, root_ttl,
+                                                               volume_ttl, nofile, first_id)
         self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-ec", command],
                                         stdout=subprocess.PIPE, text=True)
         words = self.process.stdout.readline().split()
@@ -463,3 +464,30 @@ def test_access_lists(share):
     share.run("umask 077; : > d/x; mkdir d/y")
     assert os.getxattr(share.path + "/d/x", "system.posix_acl_access") == acl.replace(b"\x04\0\x04\0", b"\x04\0\x04\0")
     assert os.getxattr(share.path + "/d/y", "system.posix_acl_default") == acl
+
+
+def test_a_server_in_the_carriers_user_namespace(make, tmp_path):
+    """Ids in the guest are the container's; on the host they are shifted, and one that is not mapped is refused."""
+    os.mkdir(tmp_path / "source")
+    os.chown(tmp_path / "source", 100000, 100000)
+    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        os.chmod(path, 0o755)
+    share = make(first_id=100000)
+    put(share.path + "/f", b"x")
+    assert (os.stat(share.path + "/f").st_uid, os.stat(share.host + "/f").st_uid) == (0, 100000)
+    os.chown(share.path + "/f", 1234, 1235)
+    assert (os.stat(share.host + "/f").st_uid, os.stat(share.host + "/f").st_gid) == (101234, 101235)
+    os.mkdir(share.path + "/g")
+    os.chmod(share.path + "/g", 0o1777)
+    share.run("setpriv --reuid 1234 --regid 1235 --clear-groups sh -c 'umask 077; echo a > g/f; cat g/f; mkdir g/d; chmod 600 g/f'")
+    assert os.stat(share.host + "/g/d").st_uid == 101234 == os.stat(share.host + "/g/f").st_uid
+    put(share.path + "/g/f", b"root may")
+    capability = bytes.fromhex("0100000200040000000000000000000000000000")
+    os.setxattr(share.path + "/f", "security.capability", capability)
+    assert os.getxattr(share.path + "/f", "security.capability") == capability
+    with pytest.raises(OSError):
+        os.chown(share.path + "/f", 70000, 0)
+    with pytest.raises(OSError) as e:
+        os.mknod(share.path + "/dev", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    assert e.value.errno == errno.EPERM
+    share.run("cp -r /usr/lib/git-core/mergetools . && diff -r mergetools /usr/lib/git-core/mergetools && rm -r mergetools")
