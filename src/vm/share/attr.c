@@ -116,6 +116,25 @@ static int set_times(int fd, const struct fuse_setattr_in *in)
 	return utimensat(fd, "", t, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+static int set_all(struct share_server *s, const struct node *n, int fd, const struct fuse_setattr_in *in)
+{
+	/* The owner first: a change of it takes set-id bits, which the mode gives. */
+	if (in->valid & (FATTR_UID | FATTR_GID)) {
+		uid_t uid = in->valid & FATTR_UID ? in->uid : (uid_t)-1;
+		gid_t gid = in->valid & FATTR_GID ? in->gid : (gid_t)-1;
+		if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+			return -errno;
+	}
+	if (in->valid & FATTR_MODE && fchmodat(s->self_fd, fd_digits(fd).s, in->mode & 07777, 0) < 0)
+		return -errno;
+	int e = 0;
+	if (in->valid & FATTR_SIZE)
+		e = n->type == S_IFREG ? set_size(s, fd, in) : -EINVAL;
+	if (e == 0 && in->valid & (FATTR_ATIME | FATTR_MTIME))
+		e = set_times(fd, in);
+	return e;
+}
+
 int verb_setattr(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	struct fuse_setattr_in in;
@@ -126,19 +145,13 @@ int verb_setattr(struct share_server *s, struct node *n, struct request *q, stru
 	int fd = node_fd(s, n);
 	if (fd < 0)
 		return fd;
-	/* The owner first: a change of it takes set-id bits, which the mode gives. */
-	if (in.valid & (FATTR_UID | FATTR_GID)) {
-		uid_t uid = in.valid & FATTR_UID ? in.uid : (uid_t)-1;
-		gid_t gid = in.valid & FATTR_GID ? in.gid : (gid_t)-1;
-		if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
-			return -errno;
+	e = set_all(s, n, fd, &in);
+	if (e == -EEXIST) {
+		e = node_revive(s, n);
+		fd = n->fd;
+		if (e == 0)
+			e = set_all(s, n, fd, &in);
 	}
-	if (in.valid & FATTR_MODE && fchmodat(s->self_fd, fd_digits(fd).s, in.mode & 07777, 0) < 0)
-		return -errno;
-	if (in.valid & FATTR_SIZE)
-		e = n->type == S_IFREG ? set_size(s, fd, &in) : -EINVAL;
-	if (e == 0 && in.valid & (FATTR_ATIME | FATTR_MTIME))
-		e = set_times(fd, &in);
 	if (e == 0)
 		e = share_statx(fd, "", &x);
 	if (e < 0)

@@ -215,6 +215,12 @@ int node_data_fd(struct share_server *s, struct node *n, bool writable)
 		n->held = false;
 		fd = openat(s->self_fd, fd_digits(at).s, flags);
 	}
+	if (fd < 0 && errno == EEXIST && writable) {
+		int r = node_revive(s, n);
+		if (r < 0)
+			return r;
+		fd = openat(s->self_fd, fd_digits(n->fd).s, flags);
+	}
 	if (fd < 0)
 		return -errno;
 	if (writable) {

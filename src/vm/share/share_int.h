@@ -142,6 +142,10 @@ struct fd_digits {
 };
 struct fd_digits fd_digits(int fd);
 
+/* An overlay's file that lost its name before it was written to: makes it writable.  -EEXIST: it is none.
+ * (orphan.c) */
+must_use int node_revive(struct share_server *s, struct node *n);
+
 /* ---- attributes (attr.c) ---- */
 void attr_fill(const struct node *n, const struct statx *x, struct fuse_attr *ret);
 uint64_t attr_ino(struct share_server *s, uint64_t dev, uint64_t ino);
