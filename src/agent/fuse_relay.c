@@ -53,7 +53,7 @@ static void *carry_requests(void *arg)
 }
 
 /* Gives the kernel the whole replies that are there; how many bytes, or -1 where it is none. */
-static ssize_t deliver(const struct relay *r, size_t have)
+static ssize_t deliver_replies(const struct relay *r, size_t have)
 {
 	struct fuse_out_header head;
 	size_t at = 0;
@@ -94,7 +94,7 @@ static void carry_replies(const struct relay *r)
 			return;
 		heard = true;
 		have += (size_t)n;
-		ssize_t used = deliver(r, have);
+		ssize_t used = deliver_replies(r, have);
 		if (used < 0)
 			return;
 		have -= (size_t)used;

@@ -85,7 +85,7 @@ int verb_getattr(struct share_server *s, struct node *n, struct request *q, stru
 	return e < 0 ? e : reply_attr(s, n, &x, r);
 }
 
-static int set_size(struct share_server *s, int fd, const struct fuse_setattr_in *in)
+static int change_size(struct share_server *s, int fd, const struct fuse_setattr_in *in)
 {
 	if (in->size > INT64_MAX)
 		return -EFBIG;
@@ -129,7 +129,7 @@ static int set_all(struct share_server *s, const struct node *n, int fd, const s
 		return -errno;
 	int e = 0;
 	if (in->valid & FATTR_SIZE)
-		e = n->type == S_IFREG ? set_size(s, fd, in) : -EINVAL;
+		e = n->type == S_IFREG ? change_size(s, fd, in) : -EINVAL;
 	if (e == 0 && in->valid & (FATTR_ATIME | FATTR_MTIME))
 		e = set_times(fd, in);
 	return e;

@@ -54,7 +54,7 @@ static int set_caps(const struct __user_cap_data_struct data[2])
 	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
-static int drop_rights(struct share_server *s, struct err *err)
+static int shed_rights(struct share_server *s, struct err *err)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	/* Else a change of fsuid from 0 takes the rights over files, and back to it gives them. */
@@ -75,7 +75,7 @@ static int drop_rights(struct share_server *s, struct err *err)
 #define WHEN(test, k, then, otherwise) BPF_JUMP(BPF_JMP | (test) | BPF_K, k, then, otherwise)
 #define ANSWER(action)		       BPF_STMT(BPF_RET | BPF_K, action)
 
-static int install(struct err *err)
+static int filter_calls(struct err *err)
 {
 	static const struct sock_filter head[] = {
 		LOAD_FIELD(arch),
@@ -100,8 +100,8 @@ static int install(struct err *err)
 
 int share_confine(struct share_server *s, bool filter, struct err *err)
 {
-	int r = drop_rights(s, err);
-	return r < 0 || !filter ? r : install(err);
+	int r = shed_rights(s, err);
+	return r < 0 || !filter ? r : filter_calls(err);
 }
 
 int become(struct share_server *s, const struct fuse_in_header *h, uint32_t mask)

@@ -148,7 +148,7 @@ static int put_plus(struct share_server *s, struct node *n, const char *name, ui
 	return reply_put(r, &out, sizeof(out));
 }
 
-static int list(struct share_server *s, struct node *n, struct request *q, struct reply *r, bool plus)
+static int list_entries(struct share_server *s, struct node *n, struct request *q, struct reply *r, bool plus)
 {
 	static const uint8_t zeros[8];
 	struct fuse_read_in in;
@@ -193,12 +193,12 @@ static int list(struct share_server *s, struct node *n, struct request *q, struc
 
 int verb_readdir(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
-	return list(s, n, q, r, false);
+	return list_entries(s, n, q, r, false);
 }
 
 int verb_readdirplus(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
-	return list(s, n, q, r, true);
+	return list_entries(s, n, q, r, true);
 }
 
 int verb_fsyncdir(struct share_server *s, struct node *n, struct request *q, struct reply *r)

@@ -161,7 +161,7 @@ static const struct row rows[] = {
 	[FUSE_TMPFILE] = {verb_tmpfile, true},
 };
 
-static int dispatch(struct share_server *s, struct request *q, struct reply *r)
+static int answer_verb(struct share_server *s, struct request *q, struct reply *r)
 {
 	const struct row *row = q->head.opcode < ARRAY_LEN(rows) ? &rows[q->head.opcode] : NULL;
 	uint32_t op = q->head.opcode;
@@ -195,7 +195,7 @@ size_t share_handle(struct share_server *s, const void *request, size_t len, voi
 	} else {
 		q.left -= extra; /* none was agreed on */
 		s->now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
-		e = dispatch(s, &q, &r);
+		e = answer_verb(s, &q, &r);
 	}
 	if (e == NO_REPLY)
 		return 0;
@@ -217,7 +217,7 @@ bool share_idle(struct share_server *s)
 }
 
 /* As many descriptors as there may be, within reason: each holds memory of the host's kernel. */
-static void set_limits(struct share_server *s)
+static void limit_descriptors(struct share_server *s)
 {
 	enum { RESERVE = STREAMS + 64, MOST = 16384 };
 	struct rlimit l = {.rlim_cur = 1024};
@@ -254,7 +254,7 @@ int share_new(const struct share *config, bool confine, struct share_server **re
 	for (int i = 0; i < STREAMS; i++)
 		s->streams[i].fd = -1;
 	s->fsuid = s->fsgid = s->umask = UINT32_MAX; /* unknown */
-	set_limits(s);
+	limit_descriptors(s);
 	s->root_fd = fcntl(config->root_fd, F_DUPFD_CLOEXEC, 0);
 	int r = s->root_fd < 0 ? err_sys(err, "cannot keep the directory to share") : open_self(s, err);
 	if (r == 0)

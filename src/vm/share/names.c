@@ -243,7 +243,7 @@ int verb_link(struct share_server *s, struct node *n, struct request *q, struct 
 
 /* ---- taking away ---- */
 
-static int take_away(struct share_server *s, struct node *n, struct request *q, int flags)
+static int unlink_name(struct share_server *s, struct node *n, struct request *q, int flags)
 {
 	struct statx x;
 	struct node *victim;
@@ -272,16 +272,17 @@ static int take_away(struct share_server *s, struct node *n, struct request *q, 
 int verb_unlink(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	(void)r; /* nothing is said but that */
-	return take_away(s, n, q, 0);
+	return unlink_name(s, n, q, 0);
 }
 
 int verb_rmdir(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	(void)r; /* nothing is said but that */
-	return take_away(s, n, q, AT_REMOVEDIR);
+	return unlink_name(s, n, q, AT_REMOVEDIR);
 }
 
-static int move(struct share_server *s, struct node *from, uint64_t newdir, unsigned flags, struct request *q)
+static int move_name(struct share_server *s, struct node *from, uint64_t newdir, unsigned flags,
+		     struct request *q)
 {
 	const char *old_name, *new_name;
 	struct node *moved = NULL, *target = NULL, *to = node_find(s, newdir);
@@ -319,7 +320,7 @@ int verb_rename(struct share_server *s, struct node *n, struct request *q, struc
 	struct fuse_rename_in in;
 	(void)r; /* nothing is said but that */
 	int e = request_take(q, &in, sizeof(in));
-	return e < 0 ? e : move(s, n, in.newdir, 0, q);
+	return e < 0 ? e : move_name(s, n, in.newdir, 0, q);
 }
 
 int verb_rename2(struct share_server *s, struct node *n, struct request *q, struct reply *r)
@@ -327,5 +328,5 @@ int verb_rename2(struct share_server *s, struct node *n, struct request *q, stru
 	struct fuse_rename2_in in;
 	(void)r; /* nothing is said but that */
 	int e = request_take(q, &in, sizeof(in));
-	return e < 0 ? e : move(s, n, in.newdir, in.flags, q);
+	return e < 0 ? e : move_name(s, n, in.newdir, in.flags, q);
 }

@@ -144,7 +144,7 @@ static void clear_name(struct node *n)
 }
 
 /* Frees it, and the parents that were there for its sake only. */
-static void node_release(struct share_server *s, struct node *n)
+static void node_unref(struct share_server *s, struct node *n)
 {
 	while (n && n != s->root && n->lookups == 0 && n->refs == 0) {
 		struct node *parent = n->parent;
@@ -171,11 +171,11 @@ static void lose_place(struct share_server *s, struct node *n)
 	n->parent = NULL;
 	if (parent) {
 		parent->refs--;
-		node_release(s, parent);
+		node_unref(s, parent);
 	}
 }
 
-static bool is_below(const struct node *n, const struct node *top)
+static bool node_is_below(const struct node *n, const struct node *top)
 {
 	for (; n; n = n->parent)
 		if (n == top)
@@ -189,7 +189,7 @@ void node_moved(struct share_server *s, struct node *n, struct node *parent, con
 		return;
 	char *copy = n->short_name;
 	size_t size = strlen(name) + 1;
-	bool loop = n->type == S_IFDIR && is_below(parent, n);
+	bool loop = n->type == S_IFDIR && node_is_below(parent, n);
 	if (size > sizeof(n->short_name))
 		copy = loop ? NULL : malloc(size);
 	if (loop || !copy) {
@@ -279,7 +279,7 @@ struct node *node_find(const struct share_server *s, uint64_t id)
 void node_forget(struct share_server *s, struct node *n, uint64_t lookups)
 {
 	n->lookups -= MIN_OF(lookups, n->lookups);
-	node_release(s, n);
+	node_unref(s, n);
 }
 
 int nodes_init(struct share_server *s, struct err *err)
@@ -309,7 +309,7 @@ void nodes_reset(struct share_server *s)
 	for (size_t i = 1; i < s->nslots; i++)
 		if (s->slots[i]->live && s->slots[i] != s->root) {
 			s->slots[i]->lookups = 0;
-			node_release(s, s->slots[i]);
+			node_unref(s, s->slots[i]);
 		}
 }
 

@@ -94,7 +94,7 @@ static void touch(struct share_server *s, struct node *n)
 }
 
 /* One place more than the limit allows, for all of this process's descriptors are counted otherwise. */
-static void make_room(struct share_server *s)
+static void close_oldest(struct share_server *s)
 {
 	for (struct node *n = s->oldest, *next; n && s->open > s->open_max / 2; n = next) {
 		next = n->newer;
@@ -119,12 +119,12 @@ static int open_beneath(struct share_server *s, int dirfd, const char *name)
 			return -ESTALE;
 		if (i || !is_full(errno))
 			return -errno;
-		make_room(s);
+		close_oldest(s);
 	}
 }
 
 /* Its parent is open. */
-static int open_node(struct share_server *s, struct node *n, int dirfd)
+static int open_child(struct share_server *s, struct node *n, int dirfd)
 {
 	struct statx x;
 	autoclose int fd = open_beneath(s, dirfd, n->name);
@@ -157,7 +157,7 @@ int node_fd(struct share_server *s, struct node *n)
 	touch(s, top);
 	for (; path && fd >= 0; path = path->down) {
 		path->parent->held = true;
-		fd = open_node(s, path, fd);
+		fd = open_child(s, path, fd);
 		path->parent->held = false;
 	}
 	return fd;
@@ -211,7 +211,7 @@ int node_data_fd(struct share_server *s, struct node *n, bool writable)
 	int fd = openat(s->self_fd, fd_digits(at).s, flags);
 	if (fd < 0 && is_full(errno)) {
 		n->held = true;
-		make_room(s);
+		close_oldest(s);
 		n->held = false;
 		fd = openat(s->self_fd, fd_digits(at).s, flags);
 	}

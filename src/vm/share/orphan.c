@@ -19,7 +19,7 @@ static int copy_data(int from, int to)
 	}
 }
 
-static int copy_attributes(const struct statx *x, int to)
+static int give_attributes(const struct statx *x, int to)
 {
 	struct timespec t[2] = {{x->stx_atime.tv_sec, x->stx_atime.tv_nsec},
 				{x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec}};
@@ -46,7 +46,7 @@ int node_revive(struct share_server *s, struct node *n)
 		return -errno;
 	r = copy_data(old, copy);
 	if (r == 0)
-		r = copy_attributes(&x, copy);
+		r = give_attributes(&x, copy);
 	if (r == 0)
 		r = share_statx(copy, "", &x);
 	autoclose int at = openat(s->self_fd, fd_digits(copy).s, O_PATH | O_CLOEXEC);

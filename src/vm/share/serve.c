@@ -74,7 +74,7 @@ static int answer_all(struct share_server *s, struct channel *c, struct err *err
 	return 0;
 }
 
-static int serve(struct share_server *s, struct channel *c, struct err *err)
+static int serve_all(struct share_server *s, struct channel *c, struct err *err)
 {
 	for (;;) {
 		int r = set_timer(c, s->writable > 0);
@@ -104,7 +104,7 @@ int share_serve(const struct share *config, struct err *err)
 	struct channel c = {.sock = config->sock, .in = malloc(IN_SIZE), .out = malloc(SHARE_REPLY_MAX)};
 	int r = c.in && c.out ? share_new(config, true, &s, err) : err_oom(err);
 	if (r == 0)
-		r = serve(s, &c, err);
+		r = serve_all(s, &c, err);
 	share_free(s);
 	channel_close(&c);
 	return r;
