@@ -178,15 +178,6 @@ def test_a_module_that_is_a_link_is_refused(place):
     assert initramfs_of(top) == []
 
 
-def test_without_an_agent_it_says_so(place):
-    kernel(place, "k")
-    (place / "libexec" / "coffer-agent").unlink()
-    if os.path.exists(BUILD + "/coffer-agent"):
-        pytest.skip("coffer-agent stands beside coffer, where it is found")
-    done = coffer(place, "vm", "build-initramfs")
-    assert done.returncode == 1 and "coffer-agent" in done.stderr
-
-
 SETTINGS = [
     ('kernel = "vmlinux"', "vm.kernel must be an absolute path"),
     ('initramfs = "x"', "vm.initramfs must be an absolute path"),
