@@ -129,7 +129,7 @@ def test_initramfs_holds_agent_and_modules_in_order(place):
     with open(path, "rb") as f:
         files = unpack(f.read())
     assert files["init"][:2] == (stat.S_IFREG | 0o755, b"agent one")
-    assert files["lib/modules/coffer.list"][1] == b"b.ko\na.ko\n"
+    assert files["lib/modules/coffer.list"][1] == b"/lib/modules/b.ko\n/lib/modules/a.ko\n"
     assert files["lib/modules/a.ko"][1] == b"module a.ko"
     assert files["dev/console"][0] == stat.S_IFCHR | 0o600 and files["dev/console"][2] == (5, 1)
     for n in ("dev", "proc", "sys", "run", "tmp"):

@@ -284,7 +284,7 @@ static int open_initramfs(int dir_fd, bool anew, char **ret_name, struct err *er
 	if (r < 0)
 		return r;
 	autofree char *name =
-		str_format("initramfs-%llx-%llx%08lx", (unsigned long long)st.st_size,
+		str_format("initramfs-%d-%llx-%llx%08lx", INITRAMFS_FORMAT, (unsigned long long)st.st_size,
 			   (unsigned long long)st.st_ctim.tv_sec, (unsigned long)st.st_ctim.tv_nsec);
 	if (!name)
 		return err_oom(err);

@@ -90,6 +90,7 @@ static int put_module(struct archive *a, int modules_fd, const char *name)
 static int put_modules(struct archive *a, int dir_fd)
 {
 	autofree char *list = NULL;
+	struct str paths autostr = {0};
 	autoclose int modules = -1;
 	size_t len;
 	int r = file_read_at(dir_fd, "modules.list", LIST_MAX, &list, &len);
@@ -98,19 +99,25 @@ static int put_modules(struct archive *a, int dir_fd)
 		return 0;
 	if (r < 0)
 		return err_num(a->err, r, "cannot read modules.list of the guest's kernel");
-	r = put_entry(a, &(struct entry){.name = "lib/modules/coffer.list",
-					 .mode = S_IFREG | 0644,
-					 .data = list,
-					 .len = len});
-	if (r < 0 || !len)
-		return r;
+	if (!len)
+		return 0;
 	modules = openat(dir_fd, "modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (modules < 0)
 		return err_sys(a->err, "cannot open the modules of the guest's kernel");
-	for (char *at = list, *name; r == 0 && (name = strsep(&at, "\n"));)
-		if (*name)
-			r = put_module(a, modules, name);
-	return r;
+	for (char *at = list, *name; r == 0 && (name = strsep(&at, "\n"));) {
+		if (!*name)
+			continue;
+		r = put_module(a, modules, name);
+		str_putf(&paths, "/lib/modules/%s\n", name);
+	}
+	if (r < 0)
+		return r;
+	if (paths.failed)
+		return err_oom(a->err);
+	return put_entry(a, &(struct entry){.name = "lib/modules/coffer.list",
+					    .mode = S_IFREG | 0644,
+					    .data = paths.s,
+					    .len = paths.len});
 }
 
 int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)

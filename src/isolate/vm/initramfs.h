@@ -4,10 +4,13 @@
 
 #include "base/err.h"
 
+/* Part of its name on disk: another one is made where this has changed. */
+enum { INITRAMFS_FORMAT = 2 };
+
 /*
  * Writes directories, /dev/console and /dev/null, the agent as /init, and the
- * modules that dir's modules.list names as /lib/modules/NAME, with the list as
- * /lib/modules/coffer.list.  dir_fd -1: no modules.  Not compressed: the host
+ * modules that dir's modules.list names as /lib/modules/NAME, with their paths, in
+ * that order, in /lib/modules/coffer.list.  dir_fd -1: no modules.  Not compressed: the host
  * has it in its page cache, and the guest need not unpack it.
  */
 must_use int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err);
