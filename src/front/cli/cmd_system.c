@@ -2,6 +2,7 @@
 /* system prune, check; the prunes of the groups; what the monitor calls; version. */
 #include "front/cli/cli.h"
 #include "front/cli/units.h"
+#include "isolate/isolate.h"
 #include "oci/state.h"
 
 struct system_flags {
@@ -247,10 +248,15 @@ static int run_version(struct call *call, struct err *err)
 	struct value *v = value_new(m, VALUE_OBJECT), *client = value_new(m, VALUE_OBJECT),
 		     *server = value_new(m, VALUE_OBJECT);
 
-	if (!format)
-		return cli_print("coffer version " COFFER_VERSION "\n OCI runtime specification: " OCI_VERSION
-				 "\n Isolation levels of this build: ns\n",
-				 err);
+	if (!format) {
+		struct str text autostr = {0};
+		str_put(&text, "coffer version " COFFER_VERSION "\n OCI runtime specification: " OCI_VERSION
+			       "\n Isolation levels of this build:");
+		for (size_t i = 0; isolate_levels[i]; i++)
+			str_putf(&text, " %s", isolate_levels[i]->name);
+		str_put(&text, "\n");
+		return cli_print_str(&text, err);
+	}
 	value_put(m, client, "Version", COFFER_VERSION);
 	value_put(m, client, "Os", "linux");
 	value_put(m, server, "Version", COFFER_VERSION);

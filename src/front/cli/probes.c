@@ -49,11 +49,6 @@ static const char *first_line(struct findings *f, const char *path)
 void probe_isolation(struct findings *f)
 {
 	static const char topic[] = "Isolation levels";
-	static const struct {
-		const char *name, *what;
-	} later[] = {{"kernel", "a kernel of its own in user space"},
-		     {"vm", "a microVM with a guest kernel"},
-		     {"wasm", "a WebAssembly sandbox"}};
 
 	for (size_t i = 0; isolate_levels[i]; i++) {
 		struct err err = {0};
@@ -61,18 +56,18 @@ void probe_isolation(struct findings *f)
 		if (level->probe(&err) == 0)
 			finding_add(f, topic, level->name, FINDING_OK, NULL, "%s", level->summary);
 		else
-			finding_add(f, topic, level->name, FINDING_BAD,
-				    "the reason says what the kernel refuses; run as root, or see the checks "
-				    "below",
+			/* Without the default level nothing runs; without another one, what asks for it. */
+			finding_add(f, topic, level->name, i == 0 ? FINDING_BAD : FINDING_NOTE,
+				    i == 0 ? "the reason says what the kernel refuses; run as root, or see "
+					     "the checks below"
+					   : NULL,
 				    "%s", err.msg);
 		for (size_t k = 0; k < ISOLATE_FEATURE_COUNT; k++)
 			if (level->lacks[k])
 				finding_add(f, topic, level->name, FINDING_NOTE, NULL, "no %s: %s",
 					    isolate_feature_name((enum isolate_feature)k), level->lacks[k]);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(later); i++)
-		finding_add(f, topic, later[i].name, FINDING_NOTE, NULL, "not in this build (%s)",
-			    later[i].what);
+	finding_add(f, topic, "wasm", FINDING_NOTE, NULL, "not in this build (a WebAssembly sandbox)");
 }
 
 /* Is the group that we are in ours to make groups in?  Only version 2 gives that to users. */

@@ -10,7 +10,7 @@
 static const char topic[] = "Virtual machines";
 
 /* Only below /usr: no other directory of the host's is in a hypervisor's jail. */
-static bool has_qemu(char *ret, size_t size)
+static bool find_qemu(char *ret, size_t size)
 {
 	struct utsname u;
 
@@ -26,7 +26,7 @@ static void probe_hypervisors(struct findings *f, const struct kvm_answer *kvm)
 	char qemu[128];
 	autofree char *vmm = NULL;
 
-	if (has_qemu(qemu, sizeof(qemu)))
+	if (find_qemu(qemu, sizeof(qemu)))
 		finding_add(f, topic, "qemu", FINDING_OK, NULL, "%s", qemu);
 	else
 		finding_add(f, topic, "qemu", FINDING_NOTE, "apt install qemu-system-x86",

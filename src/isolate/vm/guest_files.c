@@ -120,8 +120,8 @@ static int decode_info(int dir_fd, const char *where, struct guest_kernel *k, st
 }
 
 /* 0: *ret is one; -errno: it is none, or not to be trusted. */
-static int read_kernel(int place_fd, const char *place, const char *name, struct guest_kernel *ret,
-		       struct err *err)
+static int examine_kernel(int place_fd, const char *place, const char *name, struct guest_kernel *ret,
+			  struct err *err)
 {
 	struct guest_kernel k = {.name = strdup(name), .dir = str_format("%s/%s", place, name)};
 	autoclose int dir = -1;
@@ -164,7 +164,7 @@ static int list_place(const char *place, struct guest_kernels *all, struct err *
 		struct err why = {0};
 		struct guest_kernel k = {0};
 		/* A dot: one that is being made. */
-		if (*e->d_name == '.' || read_kernel(fd, place, e->d_name, &k, &why) < 0)
+		if (*e->d_name == '.' || examine_kernel(fd, place, e->d_name, &k, &why) < 0)
 			continue;
 		struct guest_kernel *more = realloc(all->v, (all->n + 1) * sizeof(*more));
 		if (!more) {
@@ -208,7 +208,7 @@ int guest_kernels_list(struct guest_kernels *ret, struct err *err)
 
 /* ---- the initramfs ---- */
 
-static int open_agent(int *ret_fd, struct stat *ret_st, struct err *err)
+static int open_agent_program(int *ret_fd, struct stat *ret_st, struct err *err)
 {
 	autofree char *path = NULL;
 	int r = helper_path("coffer-agent", &path, err);
@@ -279,7 +279,7 @@ static int open_initramfs(int dir_fd, bool anew, char **ret_name, struct err *er
 {
 	autoclose int agent = -1;
 	struct stat st;
-	int r = open_agent(&agent, &st, err);
+	int r = open_agent_program(&agent, &st, err);
 
 	if (r < 0)
 		return r;
@@ -398,7 +398,7 @@ static int agent_only(struct err *err)
 {
 	autoclose int agent = -1, fd = -1;
 	struct stat st;
-	int r = open_agent(&agent, &st, err);
+	int r = open_agent_program(&agent, &st, err);
 
 	if (r < 0)
 		return r;

@@ -35,7 +35,7 @@ static int put_padded(struct archive *a, const void *data, size_t len)
 }
 
 /* Always the same bytes for the same content: no times, no owners, inodes counted. */
-static int put_entry(struct archive *a, const struct entry *e)
+static int put_item(struct archive *a, const struct entry *e)
 {
 	struct str head autostr = {0};
 
@@ -51,7 +51,7 @@ static int put_entry(struct archive *a, const struct entry *e)
 }
 
 /* A regular file of the host's, whole. */
-static int put_file(struct archive *a, const char *name, mode_t mode, int fd, size_t max)
+static int put_host_file(struct archive *a, const char *name, mode_t mode, int fd, size_t max)
 {
 	struct stat st;
 	void *map;
@@ -65,7 +65,7 @@ static int put_file(struct archive *a, const char *name, mode_t mode, int fd, si
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(a->err, "cannot map \"%s\" for the guest's initramfs", name);
-	int r = put_entry(
+	int r = put_item(
 		a, &(struct entry){
 			   .name = name, .mode = S_IFREG | mode, .data = map, .len = (size_t)st.st_size});
 	(void)munmap(map, (size_t)st.st_size); /* ours */
@@ -84,7 +84,7 @@ static int put_module(struct archive *a, int modules_fd, const char *name)
 	fd = openat(modules_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return err_sys(a->err, "cannot open the module \"%s\"", name);
-	return put_file(a, path, 0644, fd, MODULE_MAX);
+	return put_host_file(a, path, 0644, fd, MODULE_MAX);
 }
 
 static int put_modules(struct archive *a, int dir_fd)
@@ -114,10 +114,10 @@ static int put_modules(struct archive *a, int dir_fd)
 		return r;
 	if (paths.failed)
 		return err_oom(a->err);
-	return put_entry(a, &(struct entry){.name = "lib/modules/coffer.list",
-					    .mode = S_IFREG | 0644,
-					    .data = paths.s,
-					    .len = paths.len});
+	return put_item(a, &(struct entry){.name = "lib/modules/coffer.list",
+					   .mode = S_IFREG | 0644,
+					   .data = paths.s,
+					   .len = paths.len});
 }
 
 int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
@@ -132,12 +132,12 @@ int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++)
-		r = put_entry(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
+		r = put_item(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(nodes); i++)
-		r = put_entry(&a, &nodes[i]);
+		r = put_item(&a, &nodes[i]);
 	if (r == 0)
-		r = put_file(&a, "init", 0755, agent_fd, AGENT_MAX);
+		r = put_host_file(&a, "init", 0755, agent_fd, AGENT_MAX);
 	if (r == 0 && dir_fd >= 0)
 		r = put_modules(&a, dir_fd);
-	return r < 0 ? r : put_entry(&a, &(struct entry){.name = "TRAILER!!!"});
+	return r < 0 ? r : put_item(&a, &(struct entry){.name = "TRAILER!!!"});
 }
