@@ -130,6 +130,23 @@ static void stop_vmm(struct vm *vm)
 	fd_drop(&vm->control);
 }
 
+/* Devices are announced on the command line, processors by an MP table: distributions' kernels know neither.
+ */
+static int check_kernel(const struct vm_spec *s, struct err *err)
+{
+	char magic[4];
+
+	if (s->from)
+		return 0;
+	if (pread(s->kernel_fd, magic, sizeof(magic), 0) != sizeof(magic))
+		return err_set(err, ENOEXEC, "the guest's kernel is cut short");
+	if (memcmp(magic, "\177ELF", sizeof(magic)) != 0)
+		return err_set(err, ENOTSUP,
+			       "coffer-vmm has no ACPI, which a distribution's kernel needs; type `coffer vm "
+			       "build-kernel`");
+	return 0;
+}
+
 static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err)
 {
 	static char *const no_environment[] = {NULL};
@@ -139,6 +156,9 @@ static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err
 
 	if (spec->kvm_fd < 0)
 		return err_set(err, ENOTSUP, "coffer-vmm needs /dev/kvm");
+	int r = check_kernel(spec, err);
+	if (r < 0)
+		return r;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_sys(err, "cannot make a socket pair");
 	autoclose int theirs = pair[1];
@@ -157,7 +177,7 @@ static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err
 				  .kvm_fd = spec->kvm_fd,
 				  .out_fd = -1,
 				  .log_fd = spec->log_fd};
-	int r = l.failed ? err_oom(err) : jail_start(&jail, &vm.pid, err);
+	r = l.failed ? err_oom(err) : jail_start(&jail, &vm.pid, err);
 	line_free(&l);
 	fd_drop(&theirs);
 	if (r == 0)

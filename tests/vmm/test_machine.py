@@ -70,6 +70,38 @@ def test_agents_port_carries_bytes_both_ways(run, guest):
     assert m.wait()[0] == 0
 
 
+def bzimage(code, xloadflags=1, size=None):
+    """A kernel as distributions pack it (Documentation/arch/x86/boot.rst), of these instructions."""
+    head = bytearray(1024)
+    struct.pack_into("<B", head, 0x1f1, 1)
+    struct.pack_into("<HHI", head, 0x1fe, 0xaa55, 0x66eb, 0x53726448)
+    struct.pack_into("<H", head, 0x206, 0x20f)
+    struct.pack_into("<H", head, 0x236, xloadflags)
+    struct.pack_into("<QI", head, 0x258, 0x1000000, 0x10000 if size is None else size)
+    return bytes(head) + bytes(0x200) + code
+
+
+WORD = b"\x66\xba\xf8\x03\xb0\x62\xee\xb0\xfe\xe6\x64\xf4"  # "b" on the serial line, and a reset
+
+
+def test_bzimage_is_entered_in_64_bit_mode(run, tmp_path):
+    path = tmp_path / "kernel"
+    path.write_bytes(bzimage(WORD))
+    m = run(str(path))
+    assert m.reply() == (0, "")
+    assert (m.wait()[0], m.text) == (0, b"b")
+
+
+@pytest.mark.parametrize("image, why", [
+    (bzimage(WORD, xloadflags=0), "no 64-bit entry point"), (bzimage(WORD)[:1024], "cut short"),
+    (bzimage(WORD, size=1 << 31), "does not fit")])
+def test_bzimage_that_is_none_is_refused(run, tmp_path, image, why):
+    path = tmp_path / "kernel"
+    path.write_bytes(image)
+    code, message = run(str(path)).reply()
+    assert code < 0 and why in message
+
+
 @pytest.mark.parametrize("content, why", [
     (b"", "cut short"), (b"\x7fELF" + bytes(100), "no ELF vmlinux"), (bytes(5000), "neither an ELF vmlinux nor a bzImage")])
 def test_what_is_no_kernel_is_refused(run, tmp_path, content, why):
