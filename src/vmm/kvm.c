@@ -8,12 +8,18 @@
 #include <sys/mman.h>
 
 enum { CPUID_MAX = 256, IDENTITY_MAP = 0xfffbc000, TSS = 0xfffbd000 };
-#define LEAF_TOPOLOGY	  0xb
-#define LEAF_TOPOLOGY_V2  0x1f
-#define LEAF_PMU	  0xa
-#define LEAF_AMD_TOPOLOGY 0x8000001e
-#define ECX_TSC_DEADLINE  (1U << 24)
-#define ECX_HYPERVISOR	  (1U << 31)
+#define LEAF_TOPOLOGY	    0xb
+#define LEAF_TOPOLOGY_V2    0x1f
+#define LEAF_PMU	    0xa
+#define LEAF_AMD_TOPOLOGY   0x8000001e
+#define LEAF_CACHES	    4
+#define LEAF_AMD_SIZES	    0x80000008
+#define LEAF_AMD_CACHES	    0x8000001d
+#define CACHE_ITSELF	    0x3fffU
+#define AMD_CORES	    0xf0ffU
+#define EDX_MANY_IN_PACKAGE (1U << 28)
+#define ECX_TSC_DEADLINE    (1U << 24)
+#define ECX_HYPERVISOR	    (1U << 31)
 
 /* Lines of the I/O APIC that no legacy device has. */
 static const unsigned char lines[] = {5, 6, 7, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 12, 15};
@@ -91,8 +97,16 @@ static int set_cpuid(const struct machine *m, const struct vcpu *v, struct err *
 		struct kvm_cpuid_entry2 *e = &c->entries[i];
 		switch (e->function) {
 		case 1:
-			e->ebx = (e->ebx & 0x0000ffff) | v->number << 24 | m->nvcpus << 16;
+			e->ebx = (e->ebx & 0x0000ffff) | v->number << 24 | 1U << 16;
+			e->edx &= ~EDX_MANY_IN_PACKAGE;
 			e->ecx |= ECX_HYPERVISOR | ECX_TSC_DEADLINE;
+			break;
+		case LEAF_CACHES: /* shared by nobody */
+		case LEAF_AMD_CACHES:
+			e->eax &= CACHE_ITSELF;
+			break;
+		case LEAF_AMD_SIZES:
+			e->ecx &= ~AMD_CORES;
 			break;
 		case LEAF_TOPOLOGY: /* none: every processor is a package, as the MP table has it */
 		case LEAF_TOPOLOGY_V2:

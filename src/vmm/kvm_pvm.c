@@ -107,8 +107,27 @@ int quirks_probe(const struct machine *m, bool *ret, struct err *err)
 	return 0;
 }
 
+/*
+ * A write to LSTAR is an exit: the moment from which system calls may come, on each processor.  Where KVM
+ * cannot do that, some exit before the first system call serves as well, with one processor for certain.
+ */
+static void watch_lstar(const struct machine *m)
+{
+	const struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
+					   .args = {KVM_MSR_EXIT_REASON_FILTER}};
+	uint8_t none = 0;
+	const struct kvm_msr_filter filter = {
+		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+		.ranges = {{.flags = KVM_MSR_FILTER_WRITE, .nmsrs = 1, .base = MSR_LSTAR, .bitmap = &none}}};
+
+	if (ioctl(m->vm_fd, KVM_ENABLE_CAP, &cap) == 0)
+		ignore_result(ioctl(m->vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0);
+}
+
 int quirks_vcpu(struct vcpu *v, struct err *err)
 {
+	if (v->number == 0)
+		watch_lstar(v->machine);
 	v->quirk = calloc(1, sizeof(*v->quirk));
 	return v->quirk ? 0 : err_oom(err);
 }
@@ -152,6 +171,18 @@ static uint64_t read_msr(const struct vcpu *v, uint32_t index)
 	} c = {.head.nmsrs = 1, .entry.index = index};
 
 	return ioctl(v->fd, KVM_GET_MSRS, &c) == 1 ? c.entry.data : 0;
+}
+
+static int on_msr_write(struct vcpu *v)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} c = {.head.nmsrs = 1, .entry = {.index = v->run->msr.index, .data = v->run->msr.data}};
+
+	v->quirk->handler = 0; /* looked for again */
+	v->run->msr.error = ioctl(v->fd, KVM_SET_MSRS, &c) != 1;
+	return 0;
 }
 
 static int set_debug(const struct vcpu *v, bool step)
@@ -268,6 +299,8 @@ int quirks_exit(struct vcpu *v)
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_DEBUG:
 		return on_debug(v);
+	case KVM_EXIT_X86_WRMSR:
+		return on_msr_write(v);
 	case KVM_EXIT_INTERNAL_ERROR:
 		return v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ? emulate(v) : -EIO;
 	default:
