@@ -32,7 +32,7 @@ enum {
 	ENTRY_64 = 0x200,	  /* of a bzImage's protected-mode part */
 };
 
-static int read_kernel(int fd, uint64_t offset, void *to, size_t len)
+static int read_image(int fd, uint64_t offset, void *to, size_t len)
 {
 	for (size_t done = 0; done < len;) {
 		ssize_t n = pread(fd, (char *)to + done, len - done, (off_t)(offset + done));
@@ -53,7 +53,7 @@ static int load_part(const struct guest_memory *m, int fd, uint64_t offset, uint
 	if (!to || at < MEMORY_1M)
 		return err_set(err, ENOMEM, "the kernel does not fit into %llu MiB of memory",
 			       (unsigned long long)(m->size >> 20));
-	int r = read_kernel(fd, offset, to, len);
+	int r = read_image(fd, offset, to, len);
 	return r < 0 ? err_num(err, r, "cannot read the kernel") : 0;
 }
 
@@ -66,7 +66,7 @@ static int load_elf(const struct guest_memory *m, int fd, const Elf64_Ehdr *h, u
 
 	if (h->e_machine != EM_X86_64 || h->e_type != ET_EXEC || h->e_phentsize != sizeof(p[0]) ||
 	    h->e_phnum == 0 || h->e_phnum > SEGMENTS_MAX ||
-	    read_kernel(fd, h->e_phoff, p, h->e_phnum * sizeof(p[0])) < 0)
+	    read_image(fd, h->e_phoff, p, h->e_phnum * sizeof(p[0])) < 0)
 		return err_set(err, ENOEXEC, "the kernel is no ELF vmlinux of x86-64");
 	for (unsigned i = 0; i < h->e_phnum; i++) {
 		uint64_t last;
@@ -124,7 +124,7 @@ static int load_initramfs(const struct guest_memory *m, int fd, uint64_t kernel_
 		return err_set(err, ENOMEM, "kernel and initramfs do not fit into %llu MiB of memory",
 			       (unsigned long long)(m->size >> 20));
 	uint64_t at = (top - size) / PAGE * PAGE;
-	int r = read_kernel(fd, 0, memory_at(m, at, size), size);
+	int r = read_image(fd, 0, memory_at(m, at, size), size);
 	if (r < 0)
 		return err_num(err, r, "cannot read the initramfs");
 	h->ramdisk_image = (uint32_t)at;
@@ -147,12 +147,12 @@ int boot_load(const struct guest_memory *m, const struct machine_plan *p, const 
 	uint64_t end = 0;
 	int r;
 
-	if (read_kernel(p->kernel_fd, 0, &elf, sizeof(elf)) < 0)
+	if (read_image(p->kernel_fd, 0, &elf, sizeof(elf)) < 0)
 		return err_set(err, ENOEXEC, "the kernel is cut short");
 	if (memcmp(elf.e_ident, ELFMAG, SELFMAG) == 0) {
 		r = load_elf(m, p->kernel_fd, &elf, ret_entry, &end, err);
 	} else {
-		r = read_kernel(p->kernel_fd, offsetof(struct boot_params, hdr), &b.hdr, sizeof(b.hdr));
+		r = read_image(p->kernel_fd, offsetof(struct boot_params, hdr), &b.hdr, sizeof(b.hdr));
 		if (r < 0 || b.hdr.boot_flag != SETUP_BOOT_FLAG || b.hdr.header != SETUP_MAGIC)
 			return err_set(err, ENOEXEC, "the kernel is neither an ELF vmlinux nor a bzImage");
 		r = load_bzimage(m, p->kernel_fd, &b.hdr, ret_entry, &end, err);

@@ -43,7 +43,7 @@ void insn_bind(struct insn_cpu *c)
 	memcpy(c->gpr, order, sizeof(order));
 }
 
-static uint8_t next(struct insn *i)
+static uint8_t next_byte(struct insn *i)
 {
 	if (i->at < i->len)
 		return i->code[i->at++];
@@ -56,7 +56,7 @@ static int64_t next_signed(struct insn *i, unsigned bytes)
 	uint32_t v = 0;
 
 	for (unsigned n = 0; n < bytes; n++)
-		v |= (uint32_t)next(i) << 8 * n;
+		v |= (uint32_t)next_byte(i) << 8 * n;
 	return bytes == 1 ? (int8_t)v : (int32_t)v;
 }
 
@@ -67,7 +67,7 @@ static uint64_t gpr(const struct insn *i, unsigned n)
 
 static uint64_t sib_address(struct insn *i)
 {
-	uint8_t sib = next(i);
+	uint8_t sib = next_byte(i);
 	unsigned index = (sib >> 3 & 7) | (i->rex & REX_X ? 8 : 0),
 		 base = (sib & 7) | (i->rex & REX_B ? 8 : 0);
 	uint64_t a = index != 4 ? gpr(i, index) << (sib >> 6) : 0;
@@ -79,7 +79,7 @@ static uint64_t sib_address(struct insn *i)
 
 static void parse_modrm(struct insn *i)
 {
-	uint8_t b = next(i);
+	uint8_t b = next_byte(i);
 	bool relative = false;
 
 	i->mod = b >> 6;
@@ -305,11 +305,11 @@ int insn_do(struct insn_cpu *c, const uint8_t *code, size_t len)
 	struct insn i = {.cpu = c, .code = code, .len = MIN_OF(len, (size_t)INSN_MAX)};
 
 	parse_prefixes(&i);
-	uint8_t opcode = next(&i);
+	uint8_t opcode = next_byte(&i);
 	bool two = opcode == 0x0f;
 	size_t opcode_at = i.at;
 	if (two)
-		opcode = next(&i);
+		opcode = next_byte(&i);
 	for (size_t k = 0; k < ARRAY_LEN(table); k++) {
 		const struct known *t = &table[k];
 		if (t->two != two || t->opcode != opcode || (t->rep != ANY && t->rep != i.rep))
