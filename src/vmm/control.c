@@ -21,7 +21,7 @@ void control_reply(int fd, const struct err *err)
 	ignore_result(send(fd, &r, sizeof(r), MSG_NOSIGNAL) < 0);
 }
 
-static int answer_request(struct machine *m, const struct vmm_request *q, int fd, struct err *err)
+static int do_request(struct machine *m, const struct vmm_request *q, int fd, struct err *err)
 {
 	switch (q->type) {
 	case VMM_PAUSE:
@@ -53,7 +53,7 @@ static void on_request(struct loop_source *s, unused uint32_t events)
 		machine_stop(c->machine, MACHINE_RESET, "the keeper has ended");
 		return;
 	}
-	int r = n == sizeof(q) ? answer_request(c->machine, &q, nfds ? fd : -1, &err)
+	int r = n == sizeof(q) ? do_request(c->machine, &q, nfds ? fd : -1, &err)
 			       : err_set(&err, EBADMSG, "coffer-vmm got half a request");
 	if (r == 0)
 		err.code = 0;

@@ -59,7 +59,7 @@ struct builder {
 	size_t len;
 };
 
-static void add_entry(struct builder *b, const void *entry, size_t len)
+static void add_mp_entry(struct builder *b, const void *entry, size_t len)
 {
 	struct header *h = (struct header *)(void *)(b->bytes + sizeof(struct pointer));
 
@@ -90,20 +90,20 @@ int mptable_write(const struct guest_memory *m, unsigned vcpus, struct err *err)
 	const uint8_t io = (uint8_t)vcpus; /* the I/O APIC's id comes behind the processors' */
 
 	for (unsigned i = 0; i < vcpus; i++)
-		add_entry(&b,
-			  &(struct cpu){ENTRY_CPU, (uint8_t)i, APIC_VERSION, i ? 1 : 3, 0x600, 0x201, {0}},
-			  sizeof(struct cpu));
-	add_entry(&b, &(struct bus){ENTRY_BUS, 0, {'I', 'S', 'A', ' ', ' ', ' '}}, sizeof(struct bus));
-	add_entry(&b, &(struct ioapic){ENTRY_IOAPIC, io, APIC_VERSION, 1, IOAPIC}, sizeof(struct ioapic));
+		add_mp_entry(&b,
+			     &(struct cpu){ENTRY_CPU, (uint8_t)i, APIC_VERSION, i ? 1 : 3, 0x600, 0x201, {0}},
+			     sizeof(struct cpu));
+	add_mp_entry(&b, &(struct bus){ENTRY_BUS, 0, {'I', 'S', 'A', ' ', ' ', ' '}}, sizeof(struct bus));
+	add_mp_entry(&b, &(struct ioapic){ENTRY_IOAPIC, io, APIC_VERSION, 1, IOAPIC}, sizeof(struct ioapic));
 	/* The timer's line 0 is wired to pin 2, as KVM's routing has it. */
 	for (unsigned i = 0; i < LINES; i++)
 		if (i != 2)
-			add_entry(
+			add_mp_entry(
 				&b,
 				&(struct irq){ENTRY_IRQ, IRQ_INT, 0, 0, (uint8_t)i, io, (uint8_t)(i ? i : 2)},
 				sizeof(struct irq));
-	add_entry(&b, &(struct irq){ENTRY_LOCAL, IRQ_EXTINT, 0, 0, 0, ALL_APICS, 0}, sizeof(struct irq));
-	add_entry(&b, &(struct irq){ENTRY_LOCAL, IRQ_NMI, 0, 0, 0, ALL_APICS, 1}, sizeof(struct irq));
+	add_mp_entry(&b, &(struct irq){ENTRY_LOCAL, IRQ_EXTINT, 0, 0, 0, ALL_APICS, 0}, sizeof(struct irq));
+	add_mp_entry(&b, &(struct irq){ENTRY_LOCAL, IRQ_NMI, 0, 0, 0, ALL_APICS, 1}, sizeof(struct irq));
 
 	memcpy(h->signature, "PCMP", 4);
 	h->length = (uint16_t)(b.len - sizeof(*p));
