@@ -504,7 +504,7 @@ static void on_end(pid_t pid, int status)
 	}
 	if (t && t->tid == 1) {
 		tracer.ended = true;
-		tracer.status = status;
+		tracer.status = t->process->forbidden ? SIGSYS : status;
 	}
 	if (t && t->state == CALL_RUNNING) {
 		/* A worker is using it; nobody may find it by its number, which may soon be another's. */
