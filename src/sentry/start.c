@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sentry/start.h"
 
+#include "base/file.h"
 #include "base/str.h"
 #include "host/caps.h"
 #include "host/procattr.h"
@@ -131,6 +132,18 @@ static int set_limits(const struct oci_process *process, struct task *t, struct 
 	return 0;
 }
 
+/* The carrier has set the first one's at the sentry, which its stubs stand above. */
+static void set_oom_score(const struct oci_process *process, struct process *p)
+{
+	autofree char *own = NULL;
+	size_t len;
+
+	if (process->oom_score_adj.set)
+		p->oom_score_adj = (int)process->oom_score_adj.v;
+	else if (file_read_at(kernel.proc_fd, "self/oom_score_adj", 16, &own, &len) == 0)
+		p->oom_score_adj = (int)strtol(own, NULL, 10);
+}
+
 int start_process(const struct start_request *q, struct task **ret, struct err *err)
 {
 	struct creds *creds = make_creds(q->process, err);
@@ -145,7 +158,10 @@ int start_process(const struct start_request *q, struct task **ret, struct err *
 		return -err->code;
 	}
 	int r = platform_spawn(q->process, files, fs, creds, q->on_exit, q->data, ret, err);
-	return r < 0 ? r : set_limits(q->process, *ret, err);
+	if (r < 0)
+		return r;
+	set_oom_score(q->process, (*ret)->process);
+	return set_limits(q->process, *ret, err);
 }
 
 struct synth_mount *synth_mounts;

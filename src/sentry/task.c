@@ -198,6 +198,7 @@ static int process_inherit(struct process *p, const struct process *from)
 	memcpy(p->limits, from->limits, sizeof(p->limits));
 	p->tty = from->tty;
 	p->dumpable = from->dumpable;
+	p->oom_score_adj = from->oom_score_adj;
 	p->keep_caps = from->keep_caps;
 	if (from->exe_place)
 		p->exe_place = place_ref(from->exe_place);

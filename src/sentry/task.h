@@ -99,6 +99,7 @@ struct process {
 	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are
 					       set there as well */
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
+	int oom_score_adj;		    /* what the guest is told; the host has more (proc/pid.c) */
 	int pdeathsig;
 	bool dumpable, subreaper, keep_caps;
 	struct list_node shm; /* attached System V segments */

@@ -77,6 +77,16 @@ static long repack(char *buf, size_t n, size_t size)
 	return (long)k.used;
 }
 
+/* Where the next records begin, which the last one tells. */
+static int64_t last_offset(const char *buf, size_t n)
+{
+	struct dirent64 d = {0};
+
+	for (size_t at = 0; at < n; at += d.size)
+		memcpy(&d, buf + at, sizeof(d));
+	return d.next;
+}
+
 static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool old)
 {
 	struct packing k = {.buf = buf, .size = n, .old = old, .next = f->pos};
@@ -84,6 +94,8 @@ static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool
 
 	if (f->ops->getdents) {
 		r = f->ops->getdents(f, buf, n);
+		if (r > 0)
+			f->pos = last_offset(buf, (size_t)r);
 		return r > 0 && old ? repack(buf, (size_t)r, n) : r;
 	}
 	if (!f->ops->readdir)
@@ -115,6 +127,9 @@ static long list_call(struct task *t, struct call *c, bool old)
 	before = f->pos;
 	r = list_files(t, f, buf, n, old);
 	if (r > 0 && guest_write(t, c->args[1], buf, (size_t)r) < 0) {
+		/* Nothing has been listed: the host's position goes back, too. */
+		if (f->ops->getdents)
+			(void)f->ops->seek(f, before, SEEK_SET); /* where it has been */
 		f->pos = before;
 		r = -EFAULT;
 	}

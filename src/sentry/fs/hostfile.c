@@ -151,6 +151,16 @@ static int64_t hostfile_seek(struct file *f, int64_t offset, int whence)
 	return host_quick(lseek(f->host_fd, offset, whence));
 }
 
+/* What getdents goes back to where the guest cannot take the records (fs/dir.c). */
+static int64_t directory_seek(struct file *f, int64_t offset, int whence)
+{
+	int64_t r = hostfile_seek(f, offset, whence);
+
+	if (r >= 0)
+		f->pos = r;
+	return r;
+}
+
 static ssize_t host_getdents(struct file *f, void *buf, size_t n)
 {
 	return host_call(syscall(SYS_getdents64, f->host_fd, buf, n));
@@ -263,7 +273,7 @@ static const struct file_ops regular_ops = {
 
 static const struct file_ops directory_ops = {
 	.name = "directory",
-	.seek = hostfile_seek,
+	.seek = directory_seek,
 	.getdents = host_getdents,
 	.ioctl = hostfile_ioctl,
 	.stat = host_file_stat,

@@ -138,54 +138,42 @@ static int show_children(struct task *t, const struct synth_node *node, struct s
 }
 
 /*
- * How likely the host kills this one for lack of memory: the host's own value, but for what stubs have above
- * the sentry (platform/zygote.c), so that they go first.
+ * How likely the host kills this one for lack of memory: what the guest has set, and on the host what stubs
+ * have above the sentry (platform/zygote.c) besides, so that they go first.
  */
 enum { STUB_OOM_SCORE = 100, OOM_SCORE_WORST = 1000 };
 
-static int oom_score_adj(const struct synth_node *node, int *ret)
-{
-	autofree char *data = NULL;
-	int r = proc_host_text(node, "oom_score_adj", &data, NULL);
-	int64_t value;
-
-	if (r < 0)
-		return r;
-	data[strcspn(data, "\n")] = '\0';
-	r = str_to_i64(data, &value);
-	if (r == 0)
-		*ret = (int)(value >= OOM_SCORE_WORST ? OOM_SCORE_WORST : value - STUB_OOM_SCORE);
-	return r;
-}
-
 static int show_oom_score_adj(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
-	int value, r = oom_score_adj(node, &value);
+	const struct process *p = proc_process(node);
 
 	(void)t;
-	if (r == 0)
-		synth_printf(text, "%d\n", value);
-	return r;
+	if (!p)
+		return -ESRCH;
+	synth_printf(text, "%d\n", p->oom_score_adj);
+	return 0;
 }
 
 static ssize_t store_oom_score_adj(struct task *t, const struct synth_node *node, const char *data, size_t n)
 {
-	const struct process *p = proc_process(node);
+	struct process *p = proc_process(node);
 	char path[48], text[16], *end;
 	long value = strtol(data, &end, 10);
-	int now, r = oom_score_adj(node, &now);
+	int r;
 
-	if (!p || r < 0)
+	if (!p)
 		return -ESRCH;
 	if (end == data || value < -OOM_SCORE_WORST || value > OOM_SCORE_WORST)
 		return -EINVAL;
-	if (value < now && !task_capable(t, CAP_SYS_RESOURCE))
+	if (value < p->oom_score_adj && !task_capable(t, CAP_SYS_RESOURCE))
 		return -EACCES;
 	(void)snprintf(path, sizeof(path), "%d/oom_score_adj", p->host_pid);
 	(void)snprintf(text, sizeof(text), "%ld", MIN_OF(value + STUB_OOM_SCORE, (long)OOM_SCORE_WORST));
 	creds_assume(NULL);
 	r = file_write_at(kernel.proc_fd, path, text);
 	creds_assume(t->creds);
+	if (r == 0)
+		p->oom_score_adj = (int)value;
 	return r < 0 ? r : (ssize_t)n;
 }
 
