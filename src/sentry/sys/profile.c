@@ -98,7 +98,7 @@ static void calculate(struct word *a, uint16_t op, uint32_t k)
 }
 
 /* What the program says, a SECCOMP_RET_*; false where it cannot be told for all calls of this number. */
-static bool run_program(const struct sock_filter *prog, size_t n, const struct call *c, int nr, uint32_t *ret)
+static bool evaluate(const struct sock_filter *prog, size_t n, const struct call *c, int nr, uint32_t *ret)
 {
 	struct word a = unknown_word;
 
@@ -184,7 +184,7 @@ int profile_load(const struct oci_seccomp *s, struct err *err)
 	for (int nr = 0; r == 0 && nr < CALLS_MAX; nr++) {
 		uint32_t verdict;
 
-		state.natively[nr] = run_program(state.profile.prog, state.profile.len, NULL, nr, &verdict) &&
+		state.natively[nr] = evaluate(state.profile.filter, state.profile.len, NULL, nr, &verdict) &&
 				     verdict == SECCOMP_RET_ALLOW;
 		state.always[nr] = state.natively[nr] && nr != SYS_clone;
 	}
@@ -219,7 +219,7 @@ static bool host_would_answer(const struct call *c)
 {
 	uint32_t verdict;
 
-	return run_program(state.plain.filter, state.plain.len, c, c->nr, &verdict) &&
+	return evaluate(state.plain.filter, state.plain.len, c, c->nr, &verdict) &&
 	       verdict == SECCOMP_RET_ALLOW;
 }
 
@@ -229,8 +229,8 @@ long profile_judge(struct task *t, struct call *c)
 
 	if (!state.on || (c->nr >= 0 && c->nr < CALLS_MAX && state.always[c->nr]))
 		return 0;
-	(void)run_program(state.profile.prog, state.profile.len, c, c->nr,
-			  &verdict); /* all is known: it can be told */
+	(void)evaluate(state.profile.filter, state.profile.len, c, c->nr,
+		       &verdict); /* all is known: it can be told */
 	switch (verdict & SECCOMP_RET_ACTION_FULL) {
 	case SECCOMP_RET_LOG:
 		kernel_log("%s[%d] calls system call %d, which the seccomp profile logs", t->comm, t->tid,
