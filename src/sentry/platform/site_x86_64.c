@@ -79,7 +79,7 @@ struct code {
 	bool far;
 };
 
-static void put_bytes(struct code *c, const void *bytes, unsigned n)
+static void put_code(struct code *c, const void *bytes, unsigned n)
 {
 	if (c->n + n > SITE_SLOT) {
 		c->far = true; /* cannot be */
@@ -90,11 +90,11 @@ static void put_bytes(struct code *c, const void *bytes, unsigned n)
 }
 
 #define PUT(c, ...)                                                                                          \
-	put_bytes(c, (const unsigned char[]){__VA_ARGS__}, sizeof((const unsigned char[]){__VA_ARGS__}))
+	put_code(c, (const unsigned char[]){__VA_ARGS__}, sizeof((const unsigned char[]){__VA_ARGS__}))
 
 static void put_32(struct code *c, uint32_t x)
 {
-	put_bytes(c, &x, sizeof(x));
+	put_code(c, &x, sizeof(x));
 }
 
 /* The distance to `to` from behind these four bytes and `more` that follow. */
@@ -131,13 +131,13 @@ enum { JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, MOST_BRANCHES = 4 };
 static void put_displaced(struct code *c, const struct site *s, const unsigned char *flag)
 {
 	if (s->nr < 0) {
-		put_bytes(c, load_r9, sizeof(load_r9));
+		put_code(c, load_r9, sizeof(load_r9));
 	} else if (s->other_way) {
 		PUT(c, 0x80, 0x3d); /* cmpb $0,flag(%rip) */
 		put_relative(c, relative(flag, s->at + 7), 1);
 		PUT(c, 0x00, 0x0f, JE); /* je */
 		put_relative(c, s->other_way, 0);
-		put_bytes(c, xor_eax, sizeof(xor_eax));
+		put_code(c, xor_eax, sizeof(xor_eax));
 	} else {
 		PUT(c, 0xb8); /* mov $nr,%eax */
 		put_32(c, (uint32_t)s->nr);

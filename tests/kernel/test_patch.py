@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Patched call sites and natively read files: where they are, and that a guest is told the same without them."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from harness.container import Runtime
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATCH, FILES = "dev.coffer.kernel.patch", "dev.coffer.kernel.files"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    top = tmp_path_factory.mktemp("patch")
+    for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"])):
+        subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
+                        os.path.join(HERE, folder, name + ".c")] + flags, check=True)
+    return str(top)
+
+
+@pytest.fixture
+def sandbox():
+    rt = Runtime("kernel")
+    yield rt
+    rt.close()
+
+
+def container(sandbox, built, name, annotations):
+    c = sandbox.container(["/bin/program"])
+    c.process["cwd"] = "/tmp"
+    c.process["user"] = {"uid": 0 if name == "hot_calls" else 1234, "gid": 0}
+    c.config["annotations"] = annotations
+    shutil.copy(os.path.join(built, name), c.rootfs_file("/bin/program"))
+    return c
+
+
+@pytest.mark.parametrize("annotations,says", [({}, "patched"), ({FILES: "off"}, "patched"), ({PATCH: "off"}, "plain")])
+def test_a_hot_site_is_patched_where_it_may_be(sandbox, built, annotations, says):
+    assert container(sandbox, built, "peek", annotations).run().ok().out == says + ", uid 1234\n"
+
+
+def test_what_is_traced_is_not_patched(sandbox, built, tmp_path, monkeypatch):
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("COFFER_SENTRY_TRACE", str(trace))
+    assert container(sandbox, built, "peek", {}).run().ok().out == "plain, uid 1234\n"
+    assert trace.read_text().count("getuid()") == 101
+
+
+@pytest.mark.parametrize("annotations", [{FILES: "off"}, {PATCH: "off"}])
+def test_the_switches_change_nothing_else(sandbox, built, annotations):
+    r = container(sandbox, built, "hot_calls", annotations).run(timeout=120).ok()
+    assert "ok they come where the program is" in r.out and "not ok" not in r.out
