@@ -370,8 +370,15 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	*copy = *p;
 	copy->refs = 1;
 	child->platform->patches = copy;
-	if (copy->data.answers[SYS_getpid])
+	if (p->refs > 1 && p->nsites) {
+		/* What other threads' calls made of the data since the host copied it is not in the child's.
+		 */
+		memset(&copy->data, 0, sizeof(copy->data));
+		if (write_data(child, copy, 0, sizeof(copy->data)) < 0)
+			platform_kill(child->process, SIGKILL);
+	} else if (copy->data.answers[SYS_getpid]) {
 		forget_answers(child, copy);
+	}
 	return 0;
 }
 
