@@ -171,7 +171,8 @@ enum { TUNS_MAX = VM_NICS_MAX };
 
 struct keeper {
 	/* as given */
-	int config, control, proc, kernel, initramfs, usr, kvm, tun, templates, console_file, log, request;
+	int config, control, proc, kernel, initramfs, usr, usr2, kvm, tun, templates, console_file, log,
+		request;
 	uint64_t memory, vcpus, seconds, terminal, acpi;
 	uint64_t cache; /* ms that the guest may believe what the file share said */
 

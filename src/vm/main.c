@@ -225,6 +225,7 @@ static int start_hypervisor(struct keeper *k, struct vm_spec *spec, struct err *
 	if (r < 0 && restored == 1) {
 		keeper_log(k, "the template is of no use: %s", err->msg);
 		vm_template_refuse(&k->template, spec);
+		spec->usr_tree = k->usr2;
 		*err = (struct err){0};
 		r = hypervisor_qemu.start(spec, &k->vm, err);
 	}
@@ -289,6 +290,7 @@ static int drop_keeper_rights(struct keeper *k, struct err *err)
 	fd_drop(&k->kernel);
 	fd_drop(&k->initramfs);
 	fd_drop(&k->usr);
+	fd_drop(&k->usr2);
 	fd_drop(&k->kvm);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "cannot set no_new_privs");
@@ -495,6 +497,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"kernel=", &k->kernel},
 		{"initramfs=", &k->initramfs},
 		{"usr=", &k->usr},
+		{"usr2=", &k->usr2},
 		{"kvm=", &k->kvm},
 		{"console=", &k->console_file},
 		{"log=", &k->log},
@@ -525,6 +528,7 @@ int main(int argc, char **argv)
 			   .kernel = -1,
 			   .initramfs = -1,
 			   .usr = -1,
+			   .usr2 = -1,
 			   .kvm = -1,
 			   .tun = -1,
 			   .templates = -1,

@@ -120,8 +120,13 @@ static int add_host(struct supervised *l, struct err *err)
 	if (usr < 0)
 		return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
 	int r = supervised_add_fd(l, "usr", usr, err);
+	/* What was attached once cannot be again: a second one for a start after a template that was no good.
+	 */
+	int again =
+		r < 0 ? -1
+		      : sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (r == 0)
-		r = supervised_add_fd(l, "templates", open_templates(), err);
+		r = supervised_add_fd(l, "usr2", again, err);
 	/* Only who has a network needs it: the keeper says so where it is missing. */
 	int tun = r < 0 ? -1 : open("/dev/net/tun", O_PATH | O_CLOEXEC);
 	return r < 0 ? r : supervised_add_fd(l, "tun", tun, err);
