@@ -52,8 +52,8 @@ static int attach_usr(const struct jail *j, struct err *err)
 
 	if (j->usr_tree < 0)
 		return 0;
-	/* The descriptor itself can be attached once; each machine of this keeper takes a copy where the
-	 * kernel copies what is attached nowhere (6.15), and else the tree itself. */
+	/* A tree can be attached once. The kernel copies what is attached nowhere only where that was made in
+	 * our mount namespace: then a copy serves, and else the caller has a tree for each start. */
 	autoclose int copy = sys_open_tree(
 		j->usr_tree, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	int tree = copy >= 0 ? copy : j->usr_tree;
@@ -67,7 +67,7 @@ static int attach_usr(const struct jail *j, struct err *err)
 	return 0;
 }
 
-/* Before 6.15 what is mounted nowhere cannot be copied: a procfs of the child's own pid namespace then. */
+/* What is mounted nowhere cannot be copied everywhere: a procfs of the child's own pid namespace then. */
 static int new_own_fds(struct err *err)
 {
 	autoclose int fs = sys_fsopen("proc", FSOPEN_CLOEXEC);
