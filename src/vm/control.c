@@ -92,7 +92,7 @@ static int start_inmate(struct keeper *k, struct connection *c, int *fds, size_t
 	return session_start(k, i, json, len, err);
 }
 
-static void order_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
+static void asked_to_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
 {
 	struct err err = {0};
 
@@ -102,7 +102,7 @@ static void order_exec(struct keeper *k, struct connection *c, int *fds, size_t 
 	connection_close(k, c);
 }
 
-static void order_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
+static void asked_to_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
 {
 	struct inmate *i = c->inmate ? c->inmate : k->first;
 	bool valid = q->signal > 0 && q->signal <= 64;
@@ -113,7 +113,7 @@ static void order_signal(struct keeper *k, struct connection *c, const struct su
 		control_done(c, !valid ? -EINVAL : i && !i->exited ? 0 : -ESRCH, -1);
 }
 
-static void order_update(struct keeper *k, struct connection *c, const int *fds, size_t nfds)
+static void asked_to_update(struct keeper *k, struct connection *c, const int *fds, size_t nfds)
 {
 	autofree char *json = NULL;
 	struct err err = {0};
@@ -146,13 +146,13 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 	}
 	switch ((enum supervisor_request_kind)q->kind) {
 	case SUPERVISOR_EXEC:
-		order_exec(k, c, fds, nfds);
+		asked_to_exec(k, c, fds, nfds);
 		break;
 	case SUPERVISOR_SIGNAL:
-		order_signal(k, c, q);
+		asked_to_signal(k, c, q);
 		break;
 	case SUPERVISOR_UPDATE:
-		order_update(k, c, fds, nfds);
+		asked_to_update(k, c, fds, nfds);
 		break;
 	case SUPERVISOR_PROCESSES:
 		session_processes(k, c);

@@ -538,8 +538,7 @@ int main(int argc, char **argv)
 			   .request = -1,
 			   .agent = -1,
 			   .signals = -1,
-			   .seconds = 60,
-			   .template = {.file = -1, .memory = -1}};
+			   .seconds = 60};
 	struct supervisor_args a = {0};
 	struct err err = {0};
 	int r = keeper_parse(argc, argv, &k, &a, &err);

@@ -90,7 +90,7 @@ struct filter {
 	unsigned short n;
 };
 
-static void put_code(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
+static void put_statement(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
 {
 	f->v[f->n++] = (struct sock_filter){code, yes, no, k};
 }
@@ -98,21 +98,21 @@ static void put_code(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, u
 static void put_allowed(struct filter *f, const uint32_t *values, size_t n)
 {
 	for (size_t i = 0; i < n; i++) /* to the ALLOW behind the KILL */
-		put_code(f, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
-	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+		put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
+	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
 }
 
 static void build_filter(struct filter *f)
 {
 	_Static_assert(12 + ARRAY_LEN(calls) + ARRAY_LEN(ioctls) <= PROGRAM_MAX, "room for the filter");
 
-	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	put_code(f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	put_code(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	put_code(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, (uint8_t)(ARRAY_LEN(ioctls) + 3));
-	put_code(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]), 0, 0);
+	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+	put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+	put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, (uint8_t)(ARRAY_LEN(ioctls) + 3));
+	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]), 0, 0);
 	put_allowed(f, ioctls, ARRAY_LEN(ioctls));
 	put_allowed(f, calls, ARRAY_LEN(calls));
 }

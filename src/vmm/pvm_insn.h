@@ -12,9 +12,9 @@ enum { INSN_MAX = 15 };
 struct insn_cpu {
 	struct kvm_regs regs;
 	uint32_t mxcsr;
-	uint64_t fs, gs;    /* bases */
+	uint64_t fs, gs; /* bases */
 	uint64_t xcr0;
-	uint64_t *gpr[16];	      /* into regs, in the order of encoding; insn_bind() */
+	uint64_t *gpr[16];		/* into regs, in the order of encoding; insn_bind() */
 	bool mxcsr_changed, breakpoint; /* out: it was written to; it is INT3, an exception to be raised */
 	void *data;
 	/* Linear address to as many bytes of memory that do not cross a page; NULL: none. */

@@ -97,21 +97,6 @@ static int add_files(struct supervised *l, struct err *err)
 	return supervised_add_fd(l, "kvm", kvm, err);
 }
 
-/*
- * Where machines are kept that have booted (vm/template.h), beside the kernels; on a disk, for each is as
- * large as a booted guest.  Who may not write there boots each time.
- */
-static int open_templates(void)
-{
-	const char *wish = getenv("COFFER_VM_TEMPLATES");
-	autofree char *dir = wish && streq(wish, "no") ? NULL : guest_kernels_dir();
-	autofree char *path = dir ? str_format("%s/.templates", dir) : NULL;
-
-	if (!path || (mkdir(path, 0700) < 0 && errno != EEXIST))
-		return -1;
-	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 /* The hypervisor's jail is made in the container's namespaces, where the host's /usr is not to be found. */
 static int add_host(struct supervised *l, struct err *err)
 {
