@@ -31,6 +31,12 @@ bench: all
 stress: all
 	COFFER_STRESS=20 ./check
 
+# The whole contract in virtual machines: a quarter of an hour and more where they are emulated.
+stress-vm: all
+	tools/deps build test vmlevel
+	COFFER_OCI=$(CURDIR)/$(BUILD)/coffer-oci COFFER_VM_DIR=$$(tools/vm-guest) COFFER_LEVELS=vm \
+		COFFER_PATIENCE=$${COFFER_PATIENCE:-3} /usr/bin/python3 -m pytest -q tests/contract tests/vmlevel
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
@@ -40,4 +46,4 @@ deb: all
 clean:
 	rm -rf build build-asan build-fuzz
 
-.PHONY: all check asan fuzz bench stress install deb clean
+.PHONY: all check asan fuzz bench stress stress-vm install deb clean

@@ -126,10 +126,14 @@ def test_ps_bad_format(ct):
 
 # ---- update ----
 
+# What level vm adds to the group's limits for the hypervisor and the keeper; the guest's own groups have the user's.
+VM_TASKS, VM_MEMORY = 64, 768 << 20
+
+
 def pids_of(runtime, limit):
-    """What the group's limit is for this one of the user's: level kernel adds its own processes, a fixed number."""
-    own = min(max(os.cpu_count(), 2), 8) + 3
-    return str(limit + (own if runtime.level == "kernel" else 0))
+    """What the group's limit is for this one of the user's: other levels add their own processes, a fixed number."""
+    own = {"kernel": min(max(os.cpu_count(), 2), 8) + 3, "vm": VM_TASKS}
+    return str(limit + own.get(runtime.level, 0))
 
 
 UPDATES = [("memory", ["--memory", "67108864"], "memory.limit_in_bytes", "memory.max", "67108864"),
@@ -144,6 +148,8 @@ UPDATES = [("memory", ["--memory", "67108864"], "memory.limit_in_bytes", "memory
 def test_update_flag(ct, runtime, controller, flags, v1, v2, value):
     need(runtime, controller)
     value = pids_of(runtime, int(value)) if controller == "pids" else value
+    if runtime.level == "vm" and flags[0] == "--memory":
+        value = str(int(value) + VM_MEMORY)
     c = ct(["sleep", "1000"]).up()
     if not os.path.exists(os.path.join(runtime.view.path(controller, c.cgroup),
                                        v2 if runtime.view.is_v2(controller) else v1)):

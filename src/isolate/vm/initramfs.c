@@ -35,7 +35,7 @@ static int put_padded(struct archive *a, const void *data, size_t len)
 }
 
 /* Always the same bytes for the same content: no times, no owners, inodes counted. */
-static int put_member(struct archive *a, const struct entry *e)
+static int put_cpio(struct archive *a, const struct entry *e)
 {
 	struct str head autostr = {0};
 
@@ -65,7 +65,7 @@ static int put_host_file(struct archive *a, const char *name, mode_t mode, int f
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(a->err, "cannot map \"%s\" for the guest's initramfs", name);
-	int r = put_member(
+	int r = put_cpio(
 		a, &(struct entry){
 			   .name = name, .mode = S_IFREG | mode, .data = map, .len = (size_t)st.st_size});
 	(void)munmap(map, (size_t)st.st_size); /* ours */
@@ -114,10 +114,10 @@ static int put_modules(struct archive *a, int dir_fd)
 		return r;
 	if (paths.failed)
 		return err_oom(a->err);
-	return put_member(a, &(struct entry){.name = "lib/modules/coffer.list",
-					     .mode = S_IFREG | 0644,
-					     .data = paths.s,
-					     .len = paths.len});
+	return put_cpio(a, &(struct entry){.name = "lib/modules/coffer.list",
+					   .mode = S_IFREG | 0644,
+					   .data = paths.s,
+					   .len = paths.len});
 }
 
 int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
@@ -132,12 +132,12 @@ int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++)
-		r = put_member(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
+		r = put_cpio(&a, &(struct entry){.name = dirs[i], .mode = S_IFDIR | 0755});
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(nodes); i++)
-		r = put_member(&a, &nodes[i]);
+		r = put_cpio(&a, &nodes[i]);
 	if (r == 0)
 		r = put_host_file(&a, "init", 0755, agent_fd, AGENT_MAX);
 	if (r == 0 && dir_fd >= 0)
 		r = put_modules(&a, dir_fd);
-	return r < 0 ? r : put_member(&a, &(struct entry){.name = "TRAILER!!!"});
+	return r < 0 ? r : put_cpio(&a, &(struct entry){.name = "TRAILER!!!"});
 }
