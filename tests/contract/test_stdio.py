@@ -65,6 +65,7 @@ def test_binary_data_is_not_changed(ct):
     assert out == data
 
 
+@pytest.mark.levels("ns", "kernel")  # a virtual machine has descriptors of another kernel
 def test_the_streams_are_the_callers_own_files(ct, runtime):
     """Without a terminal no copying process sits in between: fd 1 is the file given to the runtime."""
     peer.lacks("runc", "copies the streams of a foreground run")
@@ -116,6 +117,7 @@ def _with_extra_fds(count):
     return ends, place
 
 
+@pytest.mark.levels("ns", "kernel")  # a virtual machine has descriptors of another kernel
 @pytest.mark.parametrize("verb", ["run", "exec"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_preserve_fds_passes_that_many(ct, verb, count):
@@ -137,6 +139,7 @@ def test_preserve_fds_passes_that_many(ct, verb, count):
     assert r.ok().out == numbers + " " + "".join("fd%d" % (3 + i) for i in range(count))
 
 
+@pytest.mark.levels("ns", "kernel")  # a virtual machine has descriptors of another kernel
 def test_listen_fds_are_passed_on(ct):
     """Socket activation: LISTEN_FDS with LISTEN_PID that names the runtime; inside it names init."""
     ends, place = _with_extra_fds(1)
