@@ -49,7 +49,8 @@ struct supervised_plan {
 	struct oci_process process;
 	struct oci_mount *mounts;	 /* owned */
 	const char **masked, **readonly; /* owned */
-	struct oci_pair *unified;	 /* owned; for who changes config.linux.resources */
+	struct oci_pair *unified;	 /* owned; these are for who changes config.linux.resources */
+	struct oci_device_rule *rules;	 /* owned */
 };
 must_use int supervised_plan(const struct oci_config *config, const str_list *caps,
 			     struct supervised_plan *ret, struct err *err);

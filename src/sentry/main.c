@@ -16,6 +16,7 @@
 #include "sentry/platform/platform.h"
 #include "sentry/start.h"
 #include "sentry/sys/profile.h"
+#include "wire/supervisor.h"
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -26,16 +27,17 @@
 #include <time.h>
 
 struct arguments {
-	int config, control, proc, log, trace, request;
+	int config, control, proc, log, trace, request, profile;
 	struct supervisor_args given; /* keep: descriptors behind the standard ones that are the guest's */
 	char cwd[PATH_MAX];	      /* the guest's: the carrier went there, and made it where it lacked */
 };
 
 static int parse(int argc, char **argv, struct arguments *a, struct err *err)
 {
-	const struct supervisor_key keys[] = {{"config=", &a->config}, {"control=", &a->control},
-					      {"proc=", &a->proc},     {"log=", &a->log},
-					      {"trace=", &a->trace},   {"request=", &a->request}};
+	const struct supervisor_key keys[] = {{"config=", &a->config},	{"control=", &a->control},
+					      {"proc=", &a->proc},	{"log=", &a->log},
+					      {"trace=", &a->trace},	{"request=", &a->request},
+					      {"profile=", &a->profile}};
 	int r = supervisor_parse(argc, argv, keys, ARRAY_LEN(keys), &a->given, err);
 
 	if (r < 0)
@@ -104,7 +106,7 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 	if (r == 0)
 		r = guard_mounts(err);
 	if (r == 0)
-		r = profile_load(boot->config->linux.seccomp, err);
+		r = profile_load(a->profile, err);
 	return r < 0 ? r : start_synth_mounts(boot->config, err);
 }
 
@@ -190,7 +192,13 @@ static int run_main(const struct arguments *a, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct arguments a = {.config = -1, .control = -1, .proc = -1, .log = -1, .trace = -1, .request = -1};
+	struct arguments a = {.config = -1,
+			      .control = -1,
+			      .proc = -1,
+			      .log = -1,
+			      .trace = -1,
+			      .request = -1,
+			      .profile = -1};
 	struct err err = {0};
 
 	if (argc == 2 && streq(argv[1], "--table"))

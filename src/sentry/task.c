@@ -288,7 +288,7 @@ void task_end(struct task *t, int status)
 	list_remove(&t->in_process);
 	all.nthreads--;
 	if (last && p->on_exit)
-		p->on_exit(p->on_exit_data, status);
+		p->on_exit(p->on_exit_data, p->forbidden ? SIGSYS : status);
 	if (last)
 		process_free(p);
 	free(t->platform->before_clone);

@@ -101,6 +101,7 @@ struct process {
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
 	int oom_score_adj;		    /* what the guest is told; the host has more (proc/pid.c) */
 	int pdeathsig;
+	bool forbidden; /* killed by the seccomp profile (sys/profile.c) */
 	bool dumpable, subreaper, keep_caps;
 	struct list_node shm; /* attached System V segments */
 	struct list_node sem_undo;

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/fd.h"
+#include "vm/net.h"
 #include "vm/template.h"
 #include "wire/guest.h"
 #include "wire/supervisor.h"
@@ -146,8 +147,6 @@ void session_processes(struct keeper *k, struct connection *c);
 void session_update(struct keeper *k, struct connection *c, const void *json, size_t len);
 /* RUN and EXEC: `json` is what the agent makes the process of. */
 must_use int session_start(struct keeper *k, struct inmate *i, const void *json, size_t len, struct err *err);
-/* The machine comes from a template: its agent has said READY long ago, and waits. */
-void session_restored(struct keeper *k);
 void session_forget(struct keeper *k, const struct connection *c);
 
 /* ---- control.c ---- */
@@ -167,8 +166,6 @@ void control_exited(struct connection *c, int status);
 
 /* ---- main.c ---- */
 
-enum { TUNS_MAX = VM_NICS_MAX };
-
 struct keeper {
 	/* as given */
 	int config, control, proc, kernel, initramfs, usr, usr2, kvm, tun, templates, console_file, log,
@@ -183,9 +180,10 @@ struct keeper {
 	bool begun;
 
 	struct vm vm;
-	struct vm_spec spec; /* of its start; the descriptors are closed by then */
-	struct vm_template template;
-	bool machine; /* vm is a machine that runs, as far as is known */
+	struct vm_spec spec;
+	struct vm_template template; /* until the program runs */
+	bool restored;		     /* from it, so that it says no READY */
+	bool machine;		     /* vm is a machine that runs, as far as is known */
 	pid_t share;
 	struct console console, hypervisor_log;
 	char *network; /* JSON for the guest; owned */

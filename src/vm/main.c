@@ -27,8 +27,6 @@
 
 enum {
 	LEAVE_MS = 5000, /* for the guest to write what it holds, and power off */
-	ROOT_TTL_MS = 1000,
-	VOLUME_TTL_MS = 100,
 	CONSOLE_IN_MESSAGE = 600,
 };
 
@@ -141,8 +139,8 @@ static _Noreturn void share_main(const struct keeper *k, int sock, int log)
 	const struct share share = {.sock = sock,
 				    .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
 				    .proc_fd = k->proc,
-				    .root_ttl_ms = ROOT_TTL_MS,
-				    .volume_ttl_ms = VOLUME_TTL_MS};
+				    .root_ttl_ms = (uint32_t)k->cache,
+				    .volume_ttl_ms = (uint32_t)k->cache};
 	int keep[] = {sock, k->proc, share.root_fd};
 	struct err err = {0};
 	sigset_t none;
@@ -203,7 +201,7 @@ static int open_agent_port(struct keeper *k, int *ret_port, struct err *err)
 
 static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
 {
-	int r = vm_net_open(k->tuns, k->ntuns, net, err);
+	int r = vm_net_open(k->tun, k->proc, net, err);
 
 	if (r < 0)
 		return r;
@@ -213,35 +211,44 @@ static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
 	return 0;
 }
 
-/* From a template where there is one; a boot otherwise, which may become one (session.c). */
-static int start_hypervisor(struct keeper *k, struct vm_spec *spec, struct err *err)
+/* From a template where there is one, and it is good. */
+static int start_hypervisor(struct keeper *k, struct err *err)
 {
+	const struct hypervisor *driver = &hypervisor_qemu;
 	struct err why = {0};
-	int restored = vm_template_open(&k->template, k->templates, &hypervisor_qemu, spec, &why);
 
+	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
 	if (why.code)
 		keeper_log(k, "no template: %s", why.msg);
-	int r = hypervisor_qemu.start(spec, &k->vm, err);
-	if (r < 0 && restored == 1) {
-		keeper_log(k, "the template is of no use: %s", err->msg);
-		vm_template_refuse(&k->template, spec);
-		spec->usr_tree = k->usr2;
-		*err = (struct err){0};
-		r = hypervisor_qemu.start(spec, &k->vm, err);
+	int r = driver->start(&k->spec, &k->vm, err);
+	if (r == 0 || !k->restored)
+		return r;
+	keeper_log(k, "the template is no good: %s", err->msg);
+	*err = (struct err){0};
+	vm_template_refuse(&k->template, &k->spec);
+	k->spec.usr_tree = k->usr2;
+	k->restored = false;
+	return driver->start(&k->spec, &k->vm, err);
+}
+
+int keeper_save_template(struct keeper *k, struct err *err)
+{
+	struct err why = {0};
+	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
+
+	if (r == -EIO) {
+		*err = why;
+		return r;
 	}
-	return r;
+	if (r < 0)
+		keeper_log(k, "no template was made: %s", why.msg);
+	else if (k->templates >= 0)
+		keeper_log(k, "past the template");
+	return 0;
 }
 
 static int start_machine(struct keeper *k, struct err *err)
 {
-	struct vm_spec spec = {.kernel_fd = k->kernel,
-			       .initramfs_fd = k->initramfs,
-			       .memory = k->memory,
-			       .vcpus = (unsigned)k->vcpus,
-			       .usr_tree = k->usr,
-			       .proc_fd = k->proc,
-			       .kvm_fd = k->kvm,
-			       .acpi = k->acpi != 0};
 	struct vm_net net = {0};
 	int agent = -1, share = -1, console = -1, log = -1, r;
 
@@ -251,7 +258,8 @@ static int start_machine(struct keeper *k, struct err *err)
 				   .vcpus = (unsigned)k->vcpus,
 				   .usr_tree = k->usr,
 				   .proc_fd = k->proc,
-				   .kvm_fd = k->kvm};
+				   .kvm_fd = k->kvm,
+				   .acpi = k->acpi != 0};
 	r = console_open(&k->console, k->console_file, &console, err);
 	if (r == 0)
 		r = console_open(&k->hypervisor_log, k->console_file, &log, err);
@@ -262,12 +270,11 @@ static int start_machine(struct keeper *k, struct err *err)
 	if (r == 0)
 		r = start_share(k, log, &share, err);
 	if (r == 0) {
-		spec.agent_fd = agent;
-		spec.share_fd = share;
-		spec.console_fd = console;
-		spec.log_fd = log;
-		r = start_hypervisor(k, &spec, err);
-		k->spec = spec;
+		k->spec.agent_fd = agent;
+		k->spec.share_fd = share;
+		k->spec.console_fd = console;
+		k->spec.log_fd = log;
+		r = start_hypervisor(k, err);
 	}
 	k->machine = r == 0;
 	if (r < 0)
@@ -285,8 +292,7 @@ static int drop_keeper_rights(struct keeper *k, struct err *err)
 {
 	struct caps few = {.set = true, .permitted = CAP_BIT(5), .effective = CAP_BIT(5)}; /* CAP_KILL */
 
-	for (size_t i = 0; i < k->ntuns; i++)
-		fd_drop(&k->tuns[i]);
+	fd_drop(&k->tun);
 	fd_drop(&k->kernel);
 	fd_drop(&k->initramfs);
 	fd_drop(&k->usr);
@@ -316,9 +322,9 @@ void keeper_begin(struct keeper *k)
 		return;
 	}
 	k->stage = STAGE_KERNEL;
-	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->spec.from ? ", from a template" : "");
-	if (k->spec.from)
-		session_restored(k);
+	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->restored ? ", from a template" : "");
+	if (k->restored)
+		session_begin(k);
 }
 
 /* ---- ends ---- */

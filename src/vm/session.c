@@ -381,38 +381,18 @@ static int prepare_guest(struct keeper *k, struct err *err)
 	return session_start(k, i, config, len, err);
 }
 
-/* It says hello, and what the machine is to be. */
-static void greet(struct keeper *k)
+void session_begin(struct keeper *k)
 {
-	struct err why = {0};
+	struct err err = {0};
 
+	if (k->restored)
+		k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(k->template.boot_ns & INT64_MAX);
 	k->stage = STAGE_MOUNT;
-	if (prepare_guest(k, &why) < 0)
-		keeper_fail(k, &why);
+	if (prepare_guest(k, &err) < 0)
+		keeper_fail(k, &err);
 }
 
-void session_restored(struct keeper *k)
-{
-	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(k->template.boot_ns & INT64_MAX);
-	vm_template_close(&k->template);
-	greet(k);
-}
-
-/* The machine stands still for it, which nobody sees: it has not been told anything yet. */
-static bool keep_template(struct keeper *k, const struct guest_ready *ready)
-{
-	struct err why = {0};
-
-	k->template.boot_ns = ready->boot_ns;
-	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
-	if (r == -EIO)
-		keeper_fail(k, &why);
-	else if (r < 0)
-		keeper_log(k, "no template was kept: %s", why.msg);
-	return r != -EIO;
-}
-
-static int take_ready(struct keeper *k, const void *payload, size_t len, struct err *err)
+static int agent_reported(struct keeper *k, const void *payload, size_t len, struct err *err)
 {
 	struct guest_ready ready;
 
@@ -427,8 +407,12 @@ static int take_ready(struct keeper *k, const void *payload, size_t len, struct 
 	keeper_log(k, "READY: %llu bytes, %llu us from the kernel's start", (unsigned long long)ready.memory,
 		   (unsigned long long)ready.boot_ns / 1000);
 	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(ready.boot_ns & INT64_MAX);
-	if (keep_template(k, &ready))
-		greet(k);
+	k->template.boot_ns = ready.boot_ns;
+	struct err why = {0};
+	if (keeper_save_template(k, &why) < 0)
+		keeper_fail(k, &why);
+	else
+		session_begin(k);
 	return 0;
 }
 

@@ -96,12 +96,7 @@ static int take_key(const struct supervisor_key *k, const char *arg)
 	}
 	if (n > INT_MAX || fd_set_cloexec((int)n, true) < 0)
 		return -EINVAL;
-	if (k->fd)
-		*k->fd = (int)n;
-	else if (*k->nfds < k->fds_max)
-		k->fds[(*k->nfds)++] = (int)n;
-	else
-		return -EINVAL;
+	*k->fd = (int)n;
 	return 1;
 }
 

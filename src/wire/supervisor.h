@@ -80,9 +80,6 @@ struct supervisor_key {
 	const char *name; /* "control=" */
 	int *fd;	  /* close-on-exec from now on; or NULL: */
 	uint64_t *number;
-	int *fds; /* several of the name; or NULL */
-	size_t *nfds;
-	size_t fds_max;
 };
 struct supervisor_args {
 	int keep;

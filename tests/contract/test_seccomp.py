@@ -7,7 +7,7 @@ import pytest
 from harness import bundle, notify, peer
 from harness.host import parse_status
 
-pytestmark = pytest.mark.levels("ns")
+pytestmark = pytest.mark.levels("ns", "kernel")
 
 ARCHES = {"x86_64": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"], "aarch64": ["SCMP_ARCH_AARCH64"]}
 
@@ -186,6 +186,7 @@ def listener(runtime):
         x.close()
 
 
+@pytest.mark.levels("ns")  # level kernel refuses SCMP_ACT_NOTIFY
 @pytest.mark.parametrize("nnp", [False, True])
 @pytest.mark.parametrize("error", [0, 71])
 def test_notify(ct, listener, nnp, error):
@@ -201,6 +202,7 @@ def test_notify(ct, listener, nnp, error):
     assert s["state"]["id"] == c.id and s["state"]["bundle"] == c.bundle and s["pid"] > 0
 
 
+@pytest.mark.levels("ns")
 def test_notify_of_exec(ct, listener):
     """exec loads the container's filter and hands over a listener of its own."""
     agent = listener()

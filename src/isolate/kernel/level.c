@@ -4,10 +4,13 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "host/cgroup_stats.h"
+#include "host/seccomp.h"
 #include "isolate/carrier.h"
 #include "wire/sentry.h"
 
+#include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 static char sentry_program[] = "coffer-sentry";
@@ -28,6 +31,32 @@ static int kernel_probe(struct err *err)
 	return fd < 0 ? fd : isolate_carrier->probe(err);
 }
 
+/*
+ * The configuration's seccomp profile as a program for the sentry, which
+ * judges the guest's calls by it (sentry/sys/profile.c).
+ */
+static int add_profile(struct supervised *l, const struct isolate_create *c, struct err *err)
+{
+	struct seccomp_filter filter = {0};
+	int r = seccomp_prepare(c->config->linux.seccomp, false, c->sandbox.cache_dirfd, &filter, err);
+
+	if (r < 0 || !filter.prog)
+		return r;
+	if (filter.notify) {
+		seccomp_filter_free(&filter);
+		return err_set(
+			err, ENOTSUP,
+			"isolation level \"kernel\" cannot apply SCMP_ACT_NOTIFY: the agent would be asked "
+			"about calls that the host never gets");
+	}
+	autoclose int fd = memfd_create("profile", MFD_CLOEXEC);
+	if (fd < 0 || fd_write_all(fd, filter.prog, filter.len * sizeof(*filter.prog)) < 0 ||
+	    lseek(fd, 0, SEEK_SET) < 0)
+		r = err_sys(err, "cannot hand on the seccomp profile");
+	seccomp_filter_free(&filter);
+	return r < 0 ? r : supervised_add_fd(l, "profile", take_fd(&fd), err);
+}
+
 static int kernel_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
 {
 	static const char *const logs[][2] = {{"log", "COFFER_SENTRY_LOG"}, {"trace", "COFFER_SENTRY_TRACE"}};
@@ -37,6 +66,8 @@ static int kernel_create(const struct isolate_create *c, struct sandbox *ret, st
 
 	if (r == 0)
 		r = supervised_prepare(c, sentry_program, -1, &l, err);
+	if (r == 0)
+		r = add_profile(&l, c, err);
 	for (size_t i = 0; i < ARRAY_LEN(logs) && r == 0; i++) {
 		int fd = supervised_open_log(logs[i][1], err);
 		r = fd < -1 ? fd : supervised_add_fd(&l, logs[i][0], fd, err);

@@ -9,6 +9,7 @@
 #include "isolate/carrier.h"
 #include "isolate/vm/exec.h"
 #include "isolate/vm/guest_files.h"
+#include "isolate/vm/settings.h"
 
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
@@ -16,7 +17,7 @@
 
 char vm_keeper_program[] = "coffer-vm";
 
-enum { CARDS_MAX = 8, START_SECONDS = 60 };
+#define autosettings __attribute__((cleanup(vm_settings_free)))
 
 static void plan_size(const struct oci_config *config, const struct vm_settings *settings,
 		      struct vm_size *ret)
@@ -31,10 +32,8 @@ static bool finds_qemu(void)
 	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
 }
 
-static int vm_probe(struct err *err)
+static int check_machine(struct err *err)
 {
-	struct vm_guest_files files = {.kernel_fd = -1, .initramfs_fd = -1};
-
 #ifndef __x86_64__
 	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 only");
 #endif
@@ -43,14 +42,26 @@ static int vm_probe(struct err *err)
 			       "isolation level \"vm\" needs /usr/bin/qemu-system-x86_64: install "
 			       "qemu-system-x86 (apt install qemu-system-x86)");
 	autoclose int keeper = supervised_open(vm_keeper_program, err);
-	if (keeper < 0)
-		return keeper;
-	int r = vm_guest_files_open(&files, err);
-	if (r < 0)
+	return keeper < 0 ? keeper : isolate_carrier->probe(err);
+}
+
+static int vm_probe(struct err *err)
+{
+	autosettings struct vm_settings settings = {0};
+	struct guest_kernels kernels = {0};
+	int r = check_machine(err);
+
+	if (r == 0)
+		r = vm_settings_load(&settings, err);
+	if (r < 0 || settings.kernel)
 		return r;
-	fd_drop(&files.kernel_fd);
-	fd_drop(&files.initramfs_fd);
-	return isolate_carrier->probe(err);
+	r = guest_kernels_list(&kernels, err);
+	if (r == 0 && kernels.n == 0)
+		r = err_set(err, ENOENT,
+			    "isolation level \"vm\" needs a kernel for its guests: type `coffer vm "
+			    "fetch-kernel` (Debian's) or `coffer vm build-kernel` (smaller and faster)");
+	guest_kernels_free(&kernels);
+	return r;
 }
 
 /* Some hosts emulate what they call KVM, many times slower than QEMU emulates the whole machine. */
@@ -74,10 +85,10 @@ static int open_kvm(bool insist)
 	return insist || is_virtualizing() ? take_fd(&fd) : -1;
 }
 
-static int add_files(struct supervised *l, struct err *err)
+static int add_files(const struct vm_settings *settings, struct supervised *l, struct err *err)
 {
-	struct vm_guest_files files;
-	int r = vm_guest_files_open(&files, err);
+	struct guest_files files;
+	int r = guest_files_open(settings, &files, err);
 
 	if (r < 0)
 		return r;
@@ -105,7 +116,7 @@ static int add_host(struct supervised *l, struct err *err)
 	if (usr < 0)
 		return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
 	int r = supervised_add_fd(l, "usr", usr, err);
-	/* What was attached once cannot be again: a second one for a start after a template that was no good.
+	/* What was attached once cannot be again; after a template that was no good there is a second start.
 	 */
 	int again =
 		r < 0 ? -1
@@ -159,8 +170,8 @@ static int guest_config(const struct isolate_create *c, struct err *err)
 	return vm_guest_config(c->config, text, len, err);
 }
 
-/* For tests of what happens when a machine does not come up. */
-static uint64_t start_seconds(void)
+/* The environment's is for tests of what happens when a machine does not come up. */
+static uint64_t start_seconds(const struct vm_settings *settings)
 {
 	const char *text = getenv("COFFER_VM_START_SECONDS");
 	uint64_t n;
@@ -209,21 +220,22 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 {
 	autosupervisedplan struct supervised_plan plan = {0};
 	autosupervised struct supervised l = {.exe = -1};
+	autosettings struct vm_settings settings = {0};
 	struct vm_size size;
-	int r = vm_probe(err);
+	int r = vm_plan_check(c, err);
 
 	if (r == 0)
-		r = vm_plan_check(c, err);
+		r = check_machine(err);
+	if (r == 0)
+		r = vm_settings_load(&settings, err);
 	if (r < 0)
 		return r;
-	vm_plan_size(&c->config->linux.resources, &usual_size, &size);
+	if (streq(settings.hypervisor, "vmm"))
+		return err_set(
+			err, ENOTSUP,
+			"coffer.toml wants vm.hypervisor = \"vmm\": the keeper starts QEMU alone so far");
+	plan_size(c->config, &settings, &size);
 	r = vm_plan(c->config, &size, &plan, err);
-	if (r < 0)
-		return r;
-	autoclose int config = guest_config(c, err);
-	if (config < 0)
-		return config;
-	r = supervised_prepare(c, vm_keeper_program, config, &l, err);
 	if (r == 0)
 		r = vm_launch(c, &settings, &size, &l, err);
 	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
@@ -256,12 +268,14 @@ static int vm_paused(const struct sandbox *s, struct err *err)
 	return isolate_carrier->paused(s, err);
 }
 
-static int vm_update(const struct sandbox *s, const struct oci_resources *r, struct err *err)
+static int vm_update(const struct sandbox *s, const struct oci_resources *wanted, struct err *err)
 {
-	autofree struct oci_pair *kept = calloc(r->unified.n + 1, sizeof(*kept));
+	autosettings struct vm_settings settings = {0};
+	autofree struct oci_pair *kept = calloc(wanted->unified.n + 1, sizeof(*kept));
 	pair_list unified = {.v = kept};
 	struct oci_resources host;
 	struct vm_size size;
+	int r = kept ? vm_settings_load(&settings, err) : err_oom(err);
 
 	if (r < 0)
 		return r;
@@ -275,7 +289,7 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *r, str
 			(unsigned long long)(size.memory - VM_KERNEL_MEMORY));
 	vm_plan_limits(wanted, size.memory, &host, &unified);
 	/* An unlimited guest is one of the whole machine, which the host still limits. */
-	if (r->memory.limit.set && r->memory.limit.v <= 0)
+	if (wanted->memory.limit.set && wanted->memory.limit.v <= 0)
 		host.memory.limit.set = host.memory.swap.set = false;
 	if (supervised_waits(s))
 		return err_set(err, EBUSY, "the machine has not been started: it cannot be told new limits");

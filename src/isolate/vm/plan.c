@@ -223,6 +223,13 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 	return 0;
 }
 
+/* The keeper makes the taps of the guest's cards. */
+static const struct oci_device_rule tun_rule = {.allow = true,
+						.type = 'c',
+						.major = {.v = 10, .set = true},
+						.minor = {.v = 200, .set = true},
+						.access = "rwm"};
+
 int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *p,
 	    struct err *err)
 {
@@ -230,12 +237,19 @@ int vm_plan(const struct oci_config *config, const struct vm_size *size, struct 
 
 	if (r < 0)
 		return r;
-	p->unified = calloc(config->linux.resources.unified.n + 1, sizeof(*p->unified));
-	if (!p->unified)
-		return err_oom(err);
 	struct oci_linux *linux = &p->config.linux;
+	const struct oci_resources *given = &config->linux.resources;
+	p->unified = calloc(given->unified.n + 1, sizeof(*p->unified));
+	p->rules = calloc(given->devices.n + 1, sizeof(*p->rules));
+	if (!p->unified || !p->rules)
+		return err_oom(err);
 	pair_list unified = {.v = p->unified};
 	vm_plan_limits(&config->linux.resources, size->memory, &linux->resources, &unified);
+	if (given->devices.n)
+		memcpy(p->rules, given->devices.v, given->devices.n * sizeof(*p->rules));
+	p->rules[given->devices.n] = tun_rule;
+	linux->resources.devices.v = p->rules;
+	linux->resources.devices.n = given->devices.n + 1;
 	p->config.annotations.n = 0; /* Landlock's is the guest's */
 	linux->devices.n = 0;
 	linux->sysctl.n = 0;

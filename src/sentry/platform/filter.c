@@ -13,6 +13,7 @@
  */
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
+#include "sentry/sys/profile.h"
 
 #include "base/err.h"
 #include "sentry/call.h"

@@ -4,6 +4,7 @@
 #include "sentry/file.h"
 #include "sentry/proc/rewrite.h"
 #include "sentry/sys/proc_text.h"
+#include "sentry/sys/profile.h"
 #include "sentry/sys/seccomp.h"
 
 #include <linux/seccomp.h>
@@ -58,7 +59,7 @@ static int look_at_process(const struct synth_node *node, const char *status, st
 		.umask = t->fs->umask,
 		.fd_size = fd_size(t),
 		.filtered = seccomp_mode(t) == SECCOMP_MODE_FILTER,
-		.filters_below = SECCOMP_SENTRY_FILTERS,
+		.filters_below = profile_is_on() ? 0 : SECCOMP_SENTRY_FILTERS, /* the profile counts as one */
 		.threads = count_threads(t->process),
 	};
 	return 0;

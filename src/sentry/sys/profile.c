@@ -6,8 +6,8 @@
  *
  * On the stub the host must not have it: what the platform does natively there
  * (execveat of the stub, mapping of programs, closing) is not the guest's to
- * be forbidden.  So the sentry compiles the profile as level `ns` does and
- * runs the program itself, on each call that stops here.
+ * be forbidden.  So the runtime compiles the profile as for level `ns`, and the
+ * sentry runs the program itself, on each call that stops here.
  *
  * What the host may answer natively is looked at once, before the guest's
  * filter is built: the program is run with the number known and the arguments
@@ -20,7 +20,7 @@
 #include "sentry/sys/profile.h"
 
 #include "base/err.h"
-#include "host/seccomp.h"
+#include "base/fd.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/sys/proc_text.h"
 
@@ -35,7 +35,7 @@ enum { CALLS_MAX = 1024 };
 
 static struct {
 	bool on;
-	struct seccomp_filter profile;
+	struct sock_fprog profile;
 	struct sock_fprog plain;  /* the guest's filter without the profile */
 	bool always[CALLS_MAX];	  /* allowed whatever the arguments */
 	bool natively[CALLS_MAX]; /* ... as far as the filter lets them pass */
@@ -165,18 +165,21 @@ static int profile_check(const struct sock_filter *prog, size_t n, struct err *e
 	return 0;
 }
 
-int profile_load(const struct oci_seccomp *s, struct err *err)
+int profile_load(int fd, struct err *err)
 {
-	int r = seccomp_prepare(s, false, -1, &state.profile, err);
+	autoclose int file = fd;
+	char *text;
+	size_t len;
+	int r;
 
-	if (r < 0 || !state.profile.prog)
-		return r;
-	if (state.profile.notify)
-		return err_set(err, ENOTSUP,
-			       "isolation level \"kernel\" cannot apply SCMP_ACT_NOTIFY: an agent would be "
-			       "asked about "
-			       "calls that the host never gets");
-	r = profile_check(state.profile.prog, state.profile.len, err);
+	if (fd < 0)
+		return 0;
+	r = fd_read_all(fd, BPF_MAXINSNS * sizeof(struct sock_filter), &text, &len);
+	if (r < 0)
+		return err_num(err, r, "cannot read the seccomp profile");
+	state.profile = (struct sock_fprog){.len = (unsigned short)(len / sizeof(struct sock_filter)),
+					    .filter = (struct sock_filter *)(void *)text};
+	r = profile_check(state.profile.filter, state.profile.len, err);
 	if (r == 0)
 		r = filter_build(false, false, &state.plain, err);
 	if (r == 0)
@@ -190,6 +193,11 @@ int profile_load(const struct oci_seccomp *s, struct err *err)
 	}
 	state.on = r == 0;
 	return r;
+}
+
+bool profile_is_on(void)
+{
+	return state.on;
 }
 
 bool profile_restricts(int nr)
@@ -212,7 +220,9 @@ static void kill_process(struct task *t)
 			kept |= at ? strtoull(at + strlen(fields[i]), NULL, 16) & bit : 0;
 		}
 	}
-	platform_kill(t->process, kept ? SIGKILL : SIGSYS);
+	/* The first process of a pid namespace heeds no signal from without but SIGKILL. */
+	t->process->forbidden = true;
+	platform_kill(t->process, kept || t->process->pid == 1 ? SIGKILL : SIGSYS);
 }
 
 static bool host_would_answer(const struct call *c)

@@ -18,6 +18,7 @@
 #include "sentry/sys/seccomp.h"
 #include "sentry/sys/creds_int.h"
 #include "sentry/sys/proc_text.h"
+#include "sentry/sys/profile.h"
 
 #include <linux/seccomp.h>
 
@@ -59,6 +60,8 @@ long seccomp_mode(const struct task *t)
 {
 	char text[4096];
 
+	if (profile_is_on())
+		return SECCOMP_MODE_FILTER;
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return SECCOMP_MODE_DISABLED;
 	return status_number(text, "Seccomp_filters") > SECCOMP_SENTRY_FILTERS ? SECCOMP_MODE_FILTER
