@@ -30,12 +30,12 @@ PGBENCH = ("p=$(ls -d /usr/lib/postgresql/*/bin); d=/tmp/pg; rm -rf $d; install 
            "s \"$p/initdb -N -D $d\"; s \"$p/pg_ctl -w -D $d -l /tmp/pg.log -o '-F' start\"; s \"$p/pgbench -i -q postgres\"; " + TIMED.format(
                "s \"$p/pgbench -c 4 -t 250 postgres\"", "s \"$p/pg_ctl -w -m fast -D $d stop\""))
 COMPILE = "rm -rf /tmp/o; mkdir /tmp/o; cd /tmp/o; " + TIMED.format(
-    "make -s -j2 -f /work/Makefile", "test $(ls /tmp/o | wc -l) -gt 9")
-UNTAR = "rm -rf /tmp/t; mkdir /tmp/t; " + TIMED.format("tar -C /tmp/t -xf /work/files.tar", "test $(ls /tmp/t | wc -l) -gt 9")
-MAKEFILE = """S := $(filter-out %/db.c,$(wildcard /work/src/base/*.c))
+    "make -s -j2 -f /job/Makefile", "test $(ls /tmp/o | wc -l) -gt 9")
+UNTAR = "rm -rf /tmp/t; mkdir /tmp/t; " + TIMED.format("tar -C /tmp/t -xf /job/files.tar", "test $(ls /tmp/t | wc -l) -gt 9")
+MAKEFILE = """S := $(filter-out %/db.c,$(wildcard /job/src/base/*.c))
 all: $(notdir $(S:.c=.o))
-%.o: /work/src/base/%.c
-\tgcc -std=gnu17 -O1 -D_GNU_SOURCE -I/work/src -w -c -o $@ $<
+%.o: /job/src/base/%.c
+\tgcc -std=gnu17 -O1 -D_GNU_SOURCE -I/job/src -w -c -o $@ $<
 """
 
 PROMISES = [("kernel: %s / runsc" % row, name, row, "kernel", "runsc", 1 / 2) for name, row in (
