@@ -56,7 +56,7 @@ class Programs(kernel_cases.Levels):
             self._work()
 
     def _work(self):
-        work = os.path.join(self.rootfs, "work")
+        work = os.path.join(self.rootfs, "job")
         shutil.copytree(os.path.join(REPO, "src/base"), os.path.join(work, "src/base"))
         with open(os.path.join(work, "Makefile"), "w") as f:
             f.write(MAKEFILE)
