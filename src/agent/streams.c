@@ -92,7 +92,8 @@ static void drain_ready(struct agent *a, struct source *s)
 static void input_close(struct agent *a, struct stream_in *in)
 {
 	watch_drop(a->epoll, &in->source);
-	free(take_ptr(&in->buf));
+	free(in->buf);
+	in->buf = NULL;
 	in->at = in->len = 0;
 }
 
@@ -135,7 +136,8 @@ static void feed_ready(struct agent *a, struct source *s)
 	input_credit(a, in, n);
 	if (in->at < in->len)
 		return;
-	free(take_ptr(&in->buf));
+	free(in->buf);
+	in->buf = NULL;
 	in->at = in->len = 0;
 	if (in->closing && !in->live->terminal)
 		input_close(a, in);

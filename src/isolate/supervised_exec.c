@@ -144,7 +144,7 @@ int supervised_exec(const struct isolate_exec *x, char *program, const str_list 
 	struct isolate_exec carried = *x;
 	struct oci_config config = *x->sandbox.config;
 	struct oci_process process;
-	struct proxy proxy;
+	struct proxy proxy = {0};
 	autoclose int exe = supervised_open(program, err);
 	autoclose int control = exe < 0 ? -1 : supervisor_connect(x->sandbox.state_dirfd, err);
 	autoclose int request = control < 0 ? -1 : write_request(x->process, whole, err);

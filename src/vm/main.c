@@ -223,7 +223,7 @@ static int start_hypervisor(struct keeper *k, struct err *err)
 	int r = driver->start(&k->spec, &k->vm, err);
 	if (r == 0 || !k->restored)
 		return r;
-	keeper_log(k, "the template is no good: %s", err->msg);
+	keeper_log(k, "the template is of no use: %s", err->msg);
 	*err = (struct err){0};
 	vm_template_refuse(&k->template, &k->spec);
 	k->spec.usr_tree = k->usr2;

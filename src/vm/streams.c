@@ -157,7 +157,8 @@ static void inmate_output_close(struct keeper *k, struct inmate *i, unsigned n)
 
 	fd_drop(&o->fd);
 	size_t left = o->len;
-	free(take_ptr(&o->buf));
+	free(o->buf);
+	o->buf = NULL;
 	o->at = o->len = 0;
 	credit(k, i, n, left);
 	if (!o->ended && !i->exited)
@@ -188,7 +189,8 @@ static int output_write(struct keeper *k, struct inmate *i, unsigned n)
 	o->at += (size_t)done;
 	o->len -= (size_t)done;
 	if (o->len == 0) {
-		free(take_ptr(&o->buf));
+		free(o->buf);
+		o->buf = NULL;
 		o->at = 0;
 	}
 	credit(k, i, n, (size_t)done);

@@ -78,7 +78,7 @@ static int reply_attr(const struct share_server *s, const struct node *n, const 
 int verb_getattr(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	struct fuse_getattr_in in;
-	struct statx x;
+	struct statx x = {0};
 	int e = request_take(q, &in, sizeof(in));
 	if (e == 0)
 		e = node_statx(s, n, &x);
@@ -138,7 +138,7 @@ static int set_all(struct share_server *s, const struct node *n, int fd, const s
 int verb_setattr(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	struct fuse_setattr_in in;
-	struct statx x;
+	struct statx x = {0};
 	int e = request_take(q, &in, sizeof(in));
 	if (e < 0)
 		return e;
