@@ -170,10 +170,17 @@ int supervised_start(const struct sandbox *s, struct err *err)
 	struct supervisor_reply reply;
 	/* Before the supervisor runs: it waits for what we say before it does anything. */
 	autoclose int sock = supervisor_connect(s->state_dirfd, err);
-	int r = sock < 0 ? sock : send_begin(s, sock, err);
+	struct err told = {0};
+	int r = sock < 0 ? sock : send_begin(s, sock, &told);
 
-	if (r == 0)
-		r = isolate_carrier->start(s, err);
+	/* Of `run`, it may have ended by now: for a hook's sake, say, which the carrier knows. */
+	if (sock < 0)
+		told = *err;
+	int started = isolate_carrier->start(s, err);
+	if (started == 0 && r < 0)
+		*err = told;
+	if (r == 0 || started < 0)
+		r = started;
 	if (r < 0 || !s->config->process)
 		return r;
 	r = supervisor_receive(sock, &reply, NULL, err);

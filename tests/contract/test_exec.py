@@ -266,6 +266,7 @@ def test_exec_sees_the_containers_proc(up):
     assert up.exec("cat", "/proc/1/comm").ok().out == "sleep\n"
 
 
+@pytest.mark.levels("ns", "kernel")  # a virtual machine needs none, and its guest has none
 def test_exec_in_a_user_namespace(ct):
     c = ct(["sleep", "1000"])
     bundle.user_namespace(c.config)
