@@ -14,7 +14,7 @@ from harness import env
 from harness.container import Runtime
 from libengine import need
 
-PACKAGES = ["python3", "libpython3-testsuite", "procps"]
+PACKAGES = ["python3", "libpython3.11-testsuite", "procps"]
 FAST = ["epoll", "fcntl", "mmap", "poll", "posix", "select", "tempfile"]
 SLOW = ["os", "signal", "pty", "selectors", "wait3", "wait4", "fork1", "resource", "ioctl", "openpty", "shutil", "pathlib", "glob",
         "socket", "subprocess", "threading", "thread", "multiprocessing_fork", "multiprocessing_spawn", "concurrent_futures",
