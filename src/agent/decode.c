@@ -49,6 +49,7 @@ int decode_mount(const void *payload, size_t len, struct mount_order *ret, struc
 static const struct json_field card_fields[] = {
 	F_STR(struct network_card, name, "name", .required = true),
 	F_STR(struct network_card, mac, "mac", .required = true),
+	F_STR(struct network_card, card, "card"),
 	F_U32(struct network_card, mtu, "mtu", .max = 65535),
 	F_STRS(struct network_card, addresses, "addresses"),
 };

@@ -13,6 +13,7 @@ must_use int decode_mount(const void *payload, size_t len, struct mount_order *r
 
 struct network_card {
 	const char *name, *mac;
+	const char *card; /* the address that the hypervisor gave it; NULL: mac */
 	uint32_t mtu;
 	str_list addresses;
 };

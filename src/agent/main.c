@@ -12,6 +12,7 @@
 #include "agent/job.h"
 
 #include "base/str.h"
+#include "host/sysctl.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -179,6 +180,7 @@ int main(int argc, char **argv)
 			(void)err_num(&err, r, "cannot use descriptor %d", a.port.fd); /* told below */
 	} else if (getpid() == 1) {
 		a.guest = true;
+		sysctl_own_machine();
 		r = boot_guest(&a, &err);
 	} else {
 		(void)fprintf(stderr, "coffer-agent is /init of a virtual machine that coffer makes; type "

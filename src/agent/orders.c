@@ -36,10 +36,12 @@ static int order_hello(struct agent *a, const struct guest_frame *f, const void 
 static int set_card(const struct network_card *c, struct err *err)
 {
 	char name[16];
-	int r = net_card_find(c->mac, name, err);
+	int r = net_card_find(c->card ? c->card : c->mac, name, err);
 
 	if (r == 0)
 		r = net_card_rename(name, c->name, err);
+	if (r == 0 && c->card)
+		r = net_card_address(c->name, c->mac, err);
 	if (r == 0)
 		r = net_card_mtu(c->name, c->mtu, err);
 	for (size_t i = 0; i < c->addresses.n && r == 0; i++) {

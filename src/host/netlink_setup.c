@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -53,14 +54,32 @@ static int card_request(unsigned long request, struct ifreq *r, const char *name
 	return fd < 0 || ioctl(fd, request, r) < 0 ? -errno : 0;
 }
 
+static bool parse_mac(const char *text, unsigned char ret[static 6])
+{
+	int end = 0;
+
+	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2], &ret[3],
+		      &ret[4], &ret[5], &end) == 6 &&
+	       !text[end];
+}
+
+int net_card_address(const char *name, const char *mac, struct err *err)
+{
+	struct ifreq q = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+	unsigned char bytes[6];
+
+	if (!parse_mac(mac, bytes))
+		return err_set(err, EINVAL, "\"%s\" is no hardware address", mac);
+	memcpy(q.ifr_hwaddr.sa_data, bytes, sizeof(bytes));
+	int r = card_request(SIOCSIFHWADDR, &q, name);
+	return r < 0 ? err_num(err, r, "cannot give interface %s the address %s", name, mac) : 0;
+}
+
 /* Not by sysfs, which shows the network namespace of whoever mounted it. */
 int net_card_find(const char *mac, char ret_name[static 16], struct err *err)
 {
 	unsigned char wanted[6];
-	int end = 0;
-	int n = sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &wanted[0], &wanted[1], &wanted[2],
-		       &wanted[3], &wanted[4], &wanted[5], &end);
-	struct if_nameindex *all = n == 6 && !mac[end] ? if_nameindex() : NULL;
+	struct if_nameindex *all = parse_mac(mac, wanted) ? if_nameindex() : NULL;
 	int r = -ENODEV;
 
 	for (const struct if_nameindex *i = all; r < 0 && i && i->if_name; i++) {

@@ -15,6 +15,8 @@ must_use int net_prefix_parse(const char *text, struct net_prefix *ret);
 
 /* The name of the card whose hardware address is "02:00:…"; -ENODEV. */
 must_use int net_card_find(const char *mac, char ret_name[static 16], struct err *err);
+/* Gives a card that is down another hardware address. */
+must_use int net_card_address(const char *name, const char *mac, struct err *err);
 /* Renames a card that is down; its MTU (0 = as it is); up or down. */
 must_use int net_card_rename(const char *name, const char *new_name, struct err *err);
 must_use int net_card_mtu(const char *name, unsigned mtu, struct err *err);

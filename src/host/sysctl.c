@@ -100,6 +100,13 @@ static int check_uts_key(const struct oci_config *c, const char *key, const char
 		       key, domain ? "domainname" : "hostname");
 }
 
+static bool machine_is_containers;
+
+void sysctl_own_machine(void)
+{
+	machine_is_containers = true;
+}
+
 static int check_key(const struct oci_config *c, const char *key, const char *value, struct err *err)
 {
 	bool uts = streq(key, "kernel.domainname") || streq(key, "kernel.hostname");
@@ -108,7 +115,7 @@ static int check_key(const struct oci_config *c, const char *key, const char *va
 	if (is_ipc(key))
 		host = is_hosts(c, OCI_NS_IPC, err);
 	else if (str_starts(key, "net."))
-		host = is_hosts(c, OCI_NS_NETWORK, err);
+		host = machine_is_containers ? 0 : is_hosts(c, OCI_NS_NETWORK, err);
 	else if (uts)
 		host = is_hosts(c, OCI_NS_UTS, err);
 	else if (str_starts(key, "user."))

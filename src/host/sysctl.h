@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "oci/config.h"
 
+/* In a guest: the machine's network is the container's, whose parameters it may set.  Once, at the start. */
+void sysctl_own_machine(void);
 /* Parent, before anything is made.  Texts as runc's: `sysctl "x" is not in a separate kernel namespace`. */
 must_use int sysctl_check(const struct oci_config *c, struct err *err);
 /* Child, in its namespaces.  `procfs` is the parent's procfs_open(). */
