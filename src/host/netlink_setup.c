@@ -54,7 +54,7 @@ static int card_request(unsigned long request, struct ifreq *r, const char *name
 	return fd < 0 || ioctl(fd, request, r) < 0 ? -errno : 0;
 }
 
-static bool parse_mac(const char *text, unsigned char ret[static 6])
+static bool parse_card_mac(const char *text, unsigned char ret[static 6])
 {
 	int end = 0;
 
@@ -68,7 +68,7 @@ int net_card_address(const char *name, const char *mac, struct err *err)
 	struct ifreq q = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
 	unsigned char bytes[6];
 
-	if (!parse_mac(mac, bytes))
+	if (!parse_card_mac(mac, bytes))
 		return err_set(err, EINVAL, "\"%s\" is no hardware address", mac);
 	memcpy(q.ifr_hwaddr.sa_data, bytes, sizeof(bytes));
 	int r = card_request(SIOCSIFHWADDR, &q, name);
@@ -79,7 +79,7 @@ int net_card_address(const char *name, const char *mac, struct err *err)
 int net_card_find(const char *mac, char ret_name[static 16], struct err *err)
 {
 	unsigned char wanted[6];
-	struct if_nameindex *all = parse_mac(mac, wanted) ? if_nameindex() : NULL;
+	struct if_nameindex *all = parse_card_mac(mac, wanted) ? if_nameindex() : NULL;
 	int r = -ENODEV;
 
 	for (const struct if_nameindex *i = all; r < 0 && i && i->if_name; i++) {
