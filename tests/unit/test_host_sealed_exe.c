@@ -32,7 +32,8 @@ static int victim(char **argv)
 	char c;
 
 	counter++;
-	if (sealed_exe_ensure(argv, &err) < 0) {
+	/* As everybody who clones a process that a container may see. */
+	if (sealed_exe_ensure(argv, &err) < 0 || sealed_exe_settle(&err) < 0) {
 		printf("%s\n", err.msg);
 		return 1;
 	}
