@@ -4,6 +4,7 @@
  * may have to wait for them.
  */
 #include "sentry/file.h"
+#include "sentry/fs/async.h"
 #include "sentry/fs/lock.h"
 #include "sentry/task.h"
 
@@ -27,6 +28,8 @@ void file_unref(struct file *f)
 		return;
 	if (!list_empty(&f->epolls))
 		epoll_forget(f);
+	if (f->async)
+		async_forget(f);
 	if (f->locked)
 		lock_description_gone(f);
 	f->ops->release(f);

@@ -65,6 +65,7 @@ struct file {
 	bool locked;		  /* it may hold flock or OFD locks (fs/lock.h) */
 	pid_t owner;		  /* F_SETOWN; a group: negative */
 	int owner_signal;	  /* F_SETSIG */
+	struct async *async;	  /* whom it tells by a signal (fs/async.h); NULL = nobody */
 };
 
 /* refs = 1, host_fd = -1. */

@@ -174,8 +174,8 @@ static bool within_synthetic(const char *dest)
 	return false;
 }
 
-static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*root)(struct synth_node *),
-		     struct err *err)
+static int add_mount(struct synth_mount *m, struct synth_mount *shut, const struct oci_mount *from,
+		     int (*root)(struct synth_node *), struct err *err)
 {
 	struct stat st = {.st_dev = SYNTH_WITHIN_DEV};
 	const char *type = root == cgroupfs_root ? "cgroup2" : from->type;
@@ -187,7 +187,12 @@ static int add_mount(struct synth_mount *m, const struct oci_mount *from, int (*
 	for (size_t i = 0; i < from->options.n; i++)
 		m->read_only |= streq(from->options.v[i], "ro");
 	int r = root(&m->root);
-	return r < 0 ? err_num(err, r, "cannot make %s", from->destination) : 0;
+	if (r < 0)
+		return err_num(err, r, "cannot make %s", from->destination);
+	*shut = *m;
+	shut->read_only = true;
+	m->shut = shut;
+	return 0;
 }
 
 int start_synth_mounts(const struct oci_config *config, struct err *err)
@@ -199,10 +204,11 @@ int start_synth_mounts(const struct oci_config *config, struct err *err)
 		{"proc", proc_root},	   {"procfs", proc_root},      {"sysfs", sysfs_root},
 		{"cgroup", cgroupfs_root}, {"cgroup2", cgroupfs_root},
 	};
+	struct synth_mount *shut = calloc(config->mounts.n + 1, sizeof(*shut));
 	size_t n = 0;
 
 	synth_mounts = calloc(config->mounts.n + 1, sizeof(*synth_mounts));
-	if (!synth_mounts)
+	if (!synth_mounts || !shut)
 		return err_oom(err);
 	for (size_t i = 0; i < config->mounts.n; i++) {
 		const struct oci_mount *m = &config->mounts.v[i];
@@ -210,7 +216,8 @@ int start_synth_mounts(const struct oci_config *config, struct err *err)
 			if (!streq(m->type, known[k].type) ||
 			    (!within_synthetic(m->destination) && access(m->destination, F_OK) < 0))
 				continue;
-			int r = add_mount(&synth_mounts[n++], m, known[k].root, err);
+			int r = add_mount(&synth_mounts[n], &shut[n], m, known[k].root, err);
+			n++;
 			if (r < 0)
 				return r;
 		}

@@ -9,6 +9,7 @@
  */
 #include "sentry/synth.h"
 #include "base/clock.h"
+#include "sentry/boot.h"
 #include "sentry/fs/way.h"
 #include "sentry/task.h"
 
@@ -61,6 +62,59 @@ void synth_printf(struct synth_text *x, const char *fmt, ...)
 	n = vsnprintf(x->buf + x->len, x->size - x->len, fmt, ap);
 	va_end(ap);
 	x->len += (size_t)n;
+}
+
+/* ---- what the configuration takes away ---- */
+
+static int show_nothing(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	(void)text;
+	return 0;
+}
+
+static int find_nothing(struct task *t, const struct synth_node *dir, const char *name,
+			struct synth_node *ret)
+{
+	(void)t;
+	(void)dir;
+	(void)name;
+	(void)ret;
+	return -ENOENT;
+}
+
+static int list_nothing(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each,
+			void *data)
+{
+	(void)t;
+	(void)dir;
+	(void)from;
+	(void)each;
+	(void)data;
+	return 0;
+}
+
+static const struct synth_type masked_file = {.mode = S_IFREG | 0444, .show = show_nothing};
+static const struct synth_type masked_dir = {
+	.mode = S_IFDIR | 0555, .lookup = find_nothing, .list = list_nothing};
+
+static bool lists_path(const str_list *paths, const char *path, size_t len)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		if (strlen(paths->v[i]) == len && memcmp(paths->v[i], path, len) == 0)
+			return true;
+	return false;
+}
+
+void synth_confine(const char *path, size_t len, struct synth_node *node)
+{
+	const struct oci_linux *linux_config = &kernel.boot->config->linux;
+
+	if (lists_path(&linux_config->masked_paths, path, len))
+		node->type = S_ISDIR(node->type->mode) ? &masked_dir : &masked_file;
+	else if (node->mount && node->mount->shut && lists_path(&linux_config->readonly_paths, path, len))
+		node->mount = node->mount->shut;
 }
 
 /* ---- attributes and rights ---- */
@@ -309,6 +363,23 @@ static const struct file_ops synth_file_ops = {
 	.release = synth_release,
 };
 
+/* Nobody mounts anything inside: what would be told of never happens. */
+static uint32_t synth_poll(struct file *f)
+{
+	(void)f;
+	return EPOLLIN | EPOLLRDNORM;
+}
+
+static const struct file_ops synth_polled_ops = {
+	.name = "synthetic",
+	.read = synth_file_read,
+	.write = synth_file_write,
+	.poll = synth_poll,
+	.seek = synth_seek,
+	.stat = synth_stat,
+	.release = synth_release,
+};
+
 static const struct file_ops synth_dir_ops = {
 	.name = "synthetic directory",
 	.seek = synth_seek,
@@ -333,7 +404,11 @@ int synth_open(struct task *t, const struct synth_node *node, struct place *plac
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	file_init(&s->file, dir ? &synth_dir_ops : &synth_file_ops, flags);
+	file_init(&s->file,
+		  dir		       ? &synth_dir_ops
+		  : node->type->polled ? &synth_polled_ops
+				       : &synth_file_ops,
+		  flags);
 	s->file.place = place_ref(place);
 	s->node = *node;
 	s->opener = t->tid;

@@ -65,6 +65,7 @@ struct synth_type {
 	/* Owner; NULL = root, or the process's euid for nodes with a pid (as /proc). */
 	void (*owner)(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid);
 	bool (*gone)(const struct synth_node *node); /* the process has ended; NULL = never */
+	bool polled; /* poll and epoll take it: it can be read, and never changes */
 };
 
 /* What is mounted where.  `dest` as in the container's configuration: absolute, no "..". */
@@ -73,7 +74,8 @@ struct synth_mount {
 	const char *dest;
 	struct synth_node root;
 	bool read_only;
-	uint64_t dev; /* st_dev that its files show; the placeholder's */
+	uint64_t dev;			/* st_dev that its files show; the placeholder's */
+	const struct synth_mount *shut; /* the same, read-only, for linux.readonlyPaths */
 };
 /* `dev` of a mount within another synthetic tree, where the host has no placeholder: /sys/fs/cgroup. */
 #define SYNTH_WITHIN_DEV makedev(0, 0xffffe)
@@ -84,6 +86,8 @@ int synth_node_stat(struct task *t, const struct synth_node *node, struct statx 
 /* Opens a node that rights allow and that is no link; takes a reference to its place. */
 int synth_open(struct task *t, const struct synth_node *node, struct place *place, int flags,
 	       struct file **ret);
+/* What linux.maskedPaths and linux.readonlyPaths make of a node; path[0 .. len): canonical. */
+void synth_confine(const char *path, size_t len, struct synth_node *node);
 /* Roots by type of file system, as boot names them; proc/root.c, proc/sysfs.c. */
 int proc_root(struct synth_node *ret);
 int sysfs_root(struct synth_node *ret);

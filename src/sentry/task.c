@@ -5,6 +5,7 @@
 #include "sentry/task.h"
 
 #include "sentry/file.h"
+#include "sentry/fs/busy.h"
 #include "sentry/io/io.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
@@ -155,6 +156,7 @@ static void process_free(struct process *p)
 	unhash_process(p);
 	all.nprocesses--;
 	place_unref(p->exe_place);
+	busy_execute_end(p->exe_busy);
 	free(p->exe);
 	free(p);
 }
@@ -202,6 +204,7 @@ static int process_inherit(struct process *p, const struct process *from)
 	p->keep_caps = from->keep_caps;
 	if (from->exe_place)
 		p->exe_place = place_ref(from->exe_place);
+	p->exe_busy = busy_execute_ref(from->exe_busy);
 	if (from->exe) {
 		p->exe = strdup(from->exe);
 		if (!p->exe)
@@ -328,6 +331,17 @@ int process_signal(const struct process *p, int sig)
 int task_signal(const struct task *t, int sig)
 {
 	if (syscall(SYS_tgkill, t->process->host_pid, t->host_tid, sig) < 0)
+		return -errno;
+	signalfd_recheck(t->process);
+	return 0;
+}
+
+int task_queue_signal(const struct task *t, bool thread, siginfo_t *info)
+{
+	pid_t pid = t->process->host_pid;
+	long r = thread ? syscall(SYS_rt_tgsigqueueinfo, pid, t->host_tid, info->si_signo, info)
+			: syscall(SYS_rt_sigqueueinfo, pid, info->si_signo, info);
+	if (r < 0)
 		return -errno;
 	signalfd_recheck(t->process);
 	return 0;

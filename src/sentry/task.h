@@ -16,6 +16,7 @@
 #include "sentry/list.h"
 #include "sentry/wait.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 enum { TASK_COMM_LEN = 16, GROUPS_MAX = 65536 };
@@ -96,6 +97,7 @@ struct process {
 	bool exec_done;		 /* it has executed something since fork (setpgid's rule is the host's own) */
 	char *exe;		 /* path of the program, as the guest would name it */
 	struct place *exe_place; /* for /proc/PID/exe */
+	struct busy *exe_busy;	 /* which nobody can write to (fs/busy.h) */
 	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are
 					       set there as well */
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
@@ -137,3 +139,7 @@ int process_limit(struct process *p, int resource, const struct rlimit *limit);
 /* Sends a signal with the host's kill/tgkill by outer pid; the caller has checked rights.  0 or -errno. */
 int process_signal(const struct process *p, int sig);
 int task_signal(const struct task *t, int sig);
+/* ... with what the receiver is told, to the thread or to its process. */
+int task_queue_signal(const struct task *t, bool thread, siginfo_t *info);
+/* The process group as the guest numbers it; 0 where it has just ended. */
+pid_t process_group(const struct process *p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mode, owner, times and size of what a path or a descriptor names. */
-#include "sentry/fs/hostfile.h"
+#include "sentry/fs/busy.h"
 #include "sentry/fs/way.h"
 #include "sentry/numbers.h"
 #include "sentry/task.h"
@@ -263,6 +263,8 @@ static long truncate_place(struct task *t, const struct place *p, int64_t size)
 		r = S_ISDIR(st.st_mode)	  ? -EISDIR
 		    : S_ISREG(st.st_mode) ? check_growth(t, size, st.st_size)
 					  : -EINVAL;
+	if (r == 0 && busy_is_executed(&(struct file_id){st.st_dev, st.st_ino}))
+		r = -ETXTBSY;
 	return r < 0 ? r : host_call_slow(truncate(fd_name(p->fd).text, size));
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* close, dup, fcntl and their kin. */
+#include "sentry/fs/async.h"
 #include "sentry/fs/host.h"
 #include "sentry/fs/lock.h"
 #include "sentry/io/io.h"
@@ -9,6 +10,9 @@
 
 #ifndef F_DUPFD_QUERY
 #define F_DUPFD_QUERY 1027
+#endif
+#ifndef F_CREATED_QUERY
+#define F_CREATED_QUERY 1028
 #endif
 
 HANDLER(sys_close)
@@ -71,15 +75,11 @@ HANDLER(sys_dup3)
 
 /* ---- fcntl ---- */
 
-static long set_status(struct file *f, int flags)
+static long set_status(struct file *f, int fd, int flags)
 {
 	const int changeable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
-	int now = (f->flags & ~changeable) | (flags & changeable);
-	int r = f->ops->set_flags ? f->ops->set_flags(f, now) : 0;
 
-	if (r == 0)
-		f->flags = now;
-	return r;
+	return async_set_flags(f, fd, (f->flags & ~changeable) | (flags & changeable));
 }
 
 static long get_owner_ex(struct task *t, const struct file *f, uint64_t arg)
@@ -102,17 +102,17 @@ static long set_owner_ex(struct task *t, struct file *f, uint64_t arg)
 		return -EINVAL;
 	if (x.pid && x.type != F_OWNER_PGRP && !task_find(x.pid))
 		return -ESRCH;
-	f->owner = x.type == F_OWNER_PGRP ? -x.pid : x.pid;
+	async_set_owner(f, t, x.type == F_OWNER_PGRP ? -x.pid : x.pid, x.type == F_OWNER_TID);
 	return 0;
 }
 
-static long set_owner(struct file *f, int who)
+static long set_owner(struct task *t, struct file *f, int who)
 {
 	if (who == INT_MIN)
 		return -EINVAL;
 	if (who > 0 && !task_find(who))
 		return -ESRCH;
-	f->owner = who;
+	async_set_owner(f, t, who, false);
 	return 0;
 }
 
@@ -156,7 +156,7 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 {
 	switch (cmd) {
 	case F_SETFL:
-		return set_status(f, (int)arg);
+		return set_status(f, (int)c->args[0], (int)arg);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -167,7 +167,7 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 	case F_GETOWN:
 		return f->owner;
 	case F_SETOWN:
-		return set_owner(f, (int)arg);
+		return set_owner(t, f, (int)arg);
 	case F_GETOWN_EX:
 		return get_owner_ex(t, f, arg);
 	case F_SETOWN_EX:
@@ -179,6 +179,8 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 			return -EINVAL;
 		f->owner_signal = (int)arg;
 		return 0;
+	case F_NOTIFY:
+		return async_notify(t, f, (int)c->args[0], arg);
 	case F_GETLEASE:
 		return F_UNLCK;
 	case F_SETLEASE:
@@ -189,6 +191,8 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 		return pipe_resize(t, f, arg);
 	case F_DUPFD_QUERY:
 		return fd_get_any(t, (int)arg) ? fd_get_any(t, (int)arg) == f : -EBADF;
+	case F_CREATED_QUERY: /* the description is the host's, and so is who has made the file */
+		return hostfile_is_regular(f) ? host_quick(fcntl(f->host_fd, F_CREATED_QUERY)) : 0;
 	case F_ADD_SEALS:
 	case F_GET_SEALS:
 		/* Of a memfd, which is the host's; other files are told EINVAL by the host, too. */

@@ -8,6 +8,7 @@
  * away from the guest; the kernel's lock is let go meanwhile.
  */
 #include "sentry/fs/hostfile.h"
+#include "sentry/fs/busy.h"
 #include "sentry/fs/host.h"
 #include "sentry/task.h"
 
@@ -20,6 +21,7 @@
 struct hostfile {
 	struct file file;
 	struct file_id id;
+	struct busy *writes; /* it counts as a writer; NULL = it does not */
 };
 
 static const struct file_ops regular_ops, directory_ops, path_ops;
@@ -245,8 +247,11 @@ static long hostfile_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_
 
 static void hostfile_release(struct file *f)
 {
+	struct hostfile *h = container_of(f, struct hostfile, file);
+
+	busy_write_end(h->writes);
 	place_unref(f->place); /* owns the descriptor */
-	free(container_of(f, struct hostfile, file));
+	free(h);
 }
 
 /* Reads and seeks above are the host's on the same description; with no limits of the guest's. */
@@ -310,6 +315,13 @@ int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **re
 	if (r == 0)
 		container_of(*ret, struct hostfile, file)->id = (struct file_id){st->st_dev, st->st_ino};
 	return r;
+}
+
+int hostfile_may_write(struct file *f)
+{
+	struct hostfile *h = container_of(f, struct hostfile, file);
+
+	return busy_write(&h->id, &h->writes);
 }
 
 int pathfile_new(struct place *p, int flags, struct file **ret)

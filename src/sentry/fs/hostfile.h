@@ -6,6 +6,8 @@
 
 /* Takes the descriptor over, also on failure.  st: its fstat.  flags: the guest's. */
 int hostfile_new(int host_fd, const struct stat *st, int flags, struct file **ret);
+/* ... is open for writing from now on: -ETXTBSY, -ENOMEM (fs/busy.h). */
+int hostfile_may_write(struct file *f);
 /* An O_PATH file: stands for its place, and can do nothing.  Takes a reference. */
 int pathfile_new(struct place *p, int flags, struct file **ret);
 /* What a file is, for locks: false = none (anonymous). */

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ioctl: the requests that mean the same for every descriptor; the others are the file's own. */
 #include "sentry/task.h"
-#include "sentry/file.h"
+#include "sentry/fs/async.h"
 
 #include <asm/ioctls.h>
 #include <linux/fs.h>
 
-static long set_flag(struct task *t, struct file *f, int flag, uint64_t arg)
+static long set_flag(struct task *t, struct file *f, int fd, int flag, uint64_t arg)
 {
 	int on;
 
 	if (guest_get(t, &on, arg) < 0)
 		return -EFAULT;
 	int flags = on ? f->flags | flag : f->flags & ~flag;
-	int r = f->ops->set_flags ? f->ops->set_flags(f, flags) : 0;
-	if (r < 0)
-		return r;
-	f->flags = flags;
-	return 0;
+	return async_set_flags(f, fd, flags);
 }
 
 /* What is left to read of a regular file, its size, its blocks' size. */
@@ -57,9 +53,9 @@ HANDLER(sys_ioctl)
 	case FIONCLEX:
 		return fd_set_flags(t, fd, 0);
 	case FIONBIO:
-		return set_flag(t, f, O_NONBLOCK, c->args[2]);
+		return set_flag(t, f, fd, O_NONBLOCK, c->args[2]);
 	case FIOASYNC:
-		return set_flag(t, f, O_ASYNC, c->args[2]);
+		return set_flag(t, f, fd, O_ASYNC, c->args[2]);
 	case FIOQSIZE:
 	case FIGETBSZ:
 		return regular(t, f, cmd, c->args[2]);

@@ -2,7 +2,8 @@
 /*
  * The table of file locks (fs/lock.h): ranges, conflicts, who waits for whom.
  *
- * An inode's locks are a list in no order; a program has few.  To set a range
+ * An inode's locks are a list, each owner's by where they begin, as F_GETLK
+ * tells of the first in the way; a program has few.  To set a range
  * is to take it away from the owner's other locks of the kind, then to add it,
  * joined with its neighbours of the same mode.
  */
@@ -92,7 +93,17 @@ const struct lock *lock_conflict(const struct lock_inode *i, const struct lock *
 
 static void add_lock(struct lock_inode *i, struct lock *l)
 {
-	list_append((struct list_node *)(uintptr_t)locks_of(i, l->kind), &l->node);
+	struct list_node *head = (struct list_node *)(uintptr_t)locks_of(i, l->kind);
+	struct lock *other;
+
+	list_each(other, head, struct lock, node)
+	{
+		if (same_owner(other, l) && other->start > l->start) {
+			head = &other->node;
+			break;
+		}
+	}
+	list_append(head, &l->node);
 	posix_locks += l->kind == LOCK_POSIX;
 }
 

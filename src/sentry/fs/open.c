@@ -28,11 +28,18 @@ enum {
 			RESOLVE_IN_ROOT | RESOLVE_CACHED,
 };
 
+/* 3 is for ioctl alone: neither. */
+static bool wants_to_write(int flags)
+{
+	return (flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR;
+}
+
 struct opening {
 	struct task *t;
 	struct call *c;
 	int flags;
-	mode_t mode; /* without what umask takes away */
+	mode_t mode;  /* without what umask takes away */
+	bool empties; /* O_TRUNC, which waits until it is known that nobody executes the file */
 	struct way way;
 };
 
@@ -91,6 +98,24 @@ static long open_refused(struct opening *o, long error, struct file **ret)
 	return r;
 }
 
+/* A regular file, of which the host does not know whether the guest executes it. */
+static long opened_for_writing(struct opening *o, int fd, const struct stat *st, struct file **ret)
+{
+	struct file *f;
+	long r = hostfile_new(fd, st, (o->flags & ~FORGOTTEN) | KERNEL_O_LARGEFILE, &f);
+
+	if (r < 0)
+		return r;
+	r = hostfile_may_write(f);
+	if (r == 0 && o->empties)
+		r = host_call(ftruncate(f->host_fd, 0));
+	if (r < 0)
+		file_unref(f);
+	else
+		*ret = f;
+	return r;
+}
+
 /* Has the host's descriptor for what it is: a file, or something else to be opened in another way. */
 static long opened(struct opening *o, int fd, const struct stat *st, struct file **ret)
 {
@@ -103,6 +128,8 @@ static long opened(struct opening *o, int fd, const struct stat *st, struct file
 		place_unref(p);
 		return r;
 	}
+	if (S_ISREG(st->st_mode) && wants_to_write(o->flags))
+		return opened_for_writing(o, fd, st, ret);
 	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
 		return hostfile_new(fd, st, (o->flags & ~FORGOTTEN) | KERNEL_O_LARGEFILE, ret);
 	p = place_new_host(fd);
@@ -127,6 +154,9 @@ static long open_host(struct opening *o, struct stat *st)
 		how.flags |= O_NONBLOCK | O_NOCTTY;
 	if (w->at_hand)
 		how.flags &= ~(uint64_t)O_NOFOLLOW;
+	o->empties = o->flags & O_TRUNC && wants_to_write(o->flags) && !(o->flags & O_EXCL);
+	if (o->empties)
+		how.flags &= ~(uint64_t)O_TRUNC;
 	st->st_dev = 0;
 	kernel_unlock();
 	r = syscall(SYS_openat2, w->dirfd, w->path, &how, sizeof(how));

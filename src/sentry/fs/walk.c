@@ -63,7 +63,8 @@ bool synth_is_placeholder(dev_t dev)
 	return false;
 }
 
-static int look_up(struct walk *k, const char *name, struct synth_node *ret)
+/* text[0 .. len) is where the entry stands. */
+static int look_up(struct walk *k, const char *name, size_t len, struct synth_node *ret)
 {
 	const struct synth_type *type = k->node.type;
 	int r;
@@ -76,6 +77,8 @@ static int look_up(struct walk *k, const char *name, struct synth_node *ret)
 	*ret = (struct synth_node){0};
 	r = type->lookup(k->t, &k->node, name, ret);
 	ret->mount = k->node.mount;
+	if (r == 0)
+		synth_confine(k->text, len, ret);
 	return r;
 }
 
@@ -102,11 +105,11 @@ static int locate(struct walk *k)
 			return -ENAMETOOLONG;
 		memcpy(name, k->text + at + 1, n);
 		name[n] = '\0';
-		r = look_up(k, name, &child);
+		at += n + 1;
+		r = look_up(k, name, at, &child);
 		if (r < 0)
 			return r;
 		k->node = child;
-		at += n + 1;
 	}
 	return 0;
 }
@@ -226,7 +229,7 @@ static int step_synth(struct walk *k, const char *name, bool last)
 {
 	bool follow = !last || (!(k->w->flags & PATH_PARENT) && (k->w->flags & PATH_FOLLOW || k->w->slashes));
 	struct synth_node child;
-	int r = look_up(k, name, &child);
+	int r = look_up(k, name, k->len, &child);
 	ssize_t n;
 
 	if (r == -ENOENT && last && k->w->flags & (PATH_PARENT | PATH_MAKES)) {

@@ -71,6 +71,15 @@ bool birth_restore(struct task *t)
 	return true;
 }
 
+/* Where the parent is told of a pidfd, which Linux tries before there is a child. */
+static long check_pidfd_at(const struct task *t, uint64_t flags, uint64_t at)
+{
+	int there;
+	if (!(flags & CLONE_PIDFD))
+		return 0;
+	return guest_get(t, &there, at) < 0 || guest_put(t, at, &there) < 0 ? -EFAULT : 0;
+}
+
 HANDLER(sys_clone)
 {
 	uint64_t flags = (uint32_t)c->args[0];
@@ -78,6 +87,8 @@ HANDLER(sys_clone)
 	long r = check_clone_flags(flags);
 	if (!r && flags & CLONE_PIDFD && flags & CLONE_PARENT_SETTID)
 		r = -EINVAL; /* both would be told in the same place */
+	if (!r)
+		r = check_pidfd_at(t, flags, c->args[2]);
 	if (!r && !keep_registers(pt))
 		r = -ENOMEM;
 	if (r)
@@ -132,6 +143,8 @@ HANDLER(call_clone3)
 		r = check_args(&a);
 	if (!r)
 		r = check_clone_flags(a.flags);
+	if (!r)
+		r = check_pidfd_at(t, a.flags, a.pidfd);
 	if (!r && !keep_registers(pt))
 		r = -ENOMEM;
 	if (r)

@@ -65,7 +65,7 @@ static const uint16_t allowed[] = {
 	SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_open, SYS_pidfd_send_signal, SYS_prlimit64, SYS_getrlimit,
 	SYS_setrlimit, SYS_sched_getaffinity, SYS_sched_setaffinity, SYS_sched_getscheduler, SYS_sched_setscheduler,
 	SYS_sched_getparam, SYS_sched_setparam, SYS_sched_getattr, SYS_sched_setattr, SYS_getpriority, SYS_setpriority,
-	SYS_ioprio_get, SYS_ioprio_set,
+	SYS_ioprio_get, SYS_ioprio_set, SYS_kcmp,
 	/* the machine and its clocks */
 	SYS_uname, SYS_sysinfo, SYS_sethostname, SYS_setdomainname, SYS_getrusage, SYS_times, SYS_clock_gettime,
 	SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_time, SYS_adjtimex, SYS_clock_adjtime,

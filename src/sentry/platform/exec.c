@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "oci/config.h"
 #include "sentry/file.h"
+#include "sentry/fs/busy.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
 #include "sentry/platform/stub_x86_64.h"
@@ -37,6 +38,7 @@ void image_free(struct image *x)
 	elf_free(&x->elf);
 	elf_free(&x->interp);
 	place_unref(x->place);
+	busy_execute_end(x->busy);
 	for (size_t i = 0; i < x->nargs; i++)
 		free(x->args[i]);
 	free(x->path);
@@ -99,19 +101,27 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 	fd_drop(&x->fd);
 	place_unref(x->place);
 	x->place = NULL;
+	busy_execute_end(take_ptr(&x->busy));
 	int r = path_open_exec(t, dirfd, path, flags, &x->place, &x->fd);
-	return r ? r : fstat(x->fd, &x->st) < 0 ? -errno : 0;
+	if (r)
+		return r;
+	if (fstat(x->fd, &x->st) < 0)
+		return -errno;
+	return busy_execute(&(struct file_id){x->st.st_dev, x->st.st_ino}, &x->busy);
 }
 
 static int open_interp(struct task *t, struct image *x)
 {
 	struct place *place = NULL;
+	struct stat st;
 	if (!x->elf.interp)
 		return 0;
 	int r = path_open_exec(t, AT_FDCWD, x->elf.interp, PATH_FOLLOW, &place, &x->interp_fd);
 	place_unref(place);
 	if (r)
 		return r;
+	if (fstat(x->interp_fd, &st) == 0 && busy_is_written(&(struct file_id){st.st_dev, st.st_ino}))
+		return -ETXTBSY;
 	Elf64_Ehdr h;
 	if (pread(x->interp_fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		return -EIO;
@@ -248,6 +258,8 @@ void exec_done(struct task *t)
 	place_unref(p->exe_place);
 	p->exe_place = x->place;
 	x->place = NULL;
+	busy_execute_end(p->exe_busy);
+	p->exe_busy = take_ptr(&x->busy);
 	char path[PATH_MAX];
 	free(p->exe);
 	ssize_t n = place_path(t, p->exe_place, path, sizeof(path));

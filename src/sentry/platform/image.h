@@ -17,7 +17,8 @@ struct image {
 	struct elf_object elf, interp;
 	struct stat st; /* of the program: set-id bits */
 	struct place *place;
-	char *path; /* AT_EXECFN, and /proc/PID/comm is made of it */
+	struct busy *busy; /* nobody can write to the program (fs/busy.h) */
+	char *path;	   /* AT_EXECFN, and /proc/PID/comm is made of it */
 	bool secure;
 	bool new_session; /* of a process that comes from outside */
 	int tty_fd;	  /* ... the host descriptor of its controlling terminal; borrowed; -1 = none */

@@ -43,6 +43,7 @@ struct loader {
 	uint64_t stub, list_at;
 	uint64_t base, interp_base; /* what is added to the addresses of the objects */
 	uint64_t sp, brk;
+	uint64_t stack; /* the first frame as the host has made it */
 	uint64_t slots; /* a page for call sites that are patched: the stub's own, or another of its image */
 	struct prctl_mm_map map;
 	bool full;
@@ -117,7 +118,9 @@ static int choose_places(struct loader *l)
 		uint64_t at = program_base + random_below(program_spread) * PAGE;
 		l->base = ((at + o->align - 1) & ~(o->align - 1)) - (o->low & ~(o->align - 1));
 	}
-	if (l->base + o->high > l->stub && !o->fixed)
+	/* Without a limit of the stack the host maps upwards from a third of the address space: the stub is
+	 * below. */
+	if (!o->fixed && l->base + o->high > (l->stub > l->base ? l->stub : page_down(l->stack)))
 		return -ENOMEM;
 	l->brk = page_up(l->base + o->high) + random_below(brk_spread) * PAGE;
 	l->slots = l->stub; /* libraries are near */
@@ -363,7 +366,8 @@ static int write_commands(struct loader *l, uint64_t sp)
 
 int image_load(struct task *t, uint64_t notify_id, uint64_t sp, uint64_t list)
 {
-	struct loader l = {.t = t, .x = t->platform->image, .list_at = list, .stub = list - STUB_CODE_MAX};
+	struct loader l = {
+		.t = t, .x = t->platform->image, .list_at = list, .stub = list - STUB_CODE_MAX, .stack = sp};
 	struct frame f;
 	int r = give_descriptors(l.x, notify_id);
 	if (r)

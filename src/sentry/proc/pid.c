@@ -279,6 +279,10 @@ static const struct proc_entry ns_entries[] = {
 	}
 
 /* What a thread's directory has as well as a process's. */
+#define POLLED_FILE(called, shown)                                                                           \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = (shown), .polled = true }         \
+	}
 #define COMMON_ENTRIES                                                                                       \
 	PROC_FILE_MODE("auxv", 0400, show_inspected), PROC_FILE("cgroup", show_cgroup),                      \
 		PROC_FILE("cmdline", show_own_name), STORED_FILE("comm", 0644, show_comm, store_comm),       \
@@ -290,7 +294,7 @@ static const struct proc_entry ns_entries[] = {
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
 		PROC_FILE("cpuset", show_cpuset), PROC_FILE("limits", proc_show_limits),                     \
 		PROC_FILE("loginuid", show_unset_id), PROC_FILE("maps", proc_show_maps), MEM_FILE,           \
-		PROC_FILE("mountinfo", proc_show_mountinfo), PROC_FILE("mounts", proc_show_mounts),          \
+		POLLED_FILE("mountinfo", proc_show_mountinfo), POLLED_FILE("mounts", proc_show_mounts),      \
 		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", ns_entries),       \
 		PROC_FILE("oom_score", show_own_name),                                                       \
 		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \

@@ -18,6 +18,14 @@ static unsigned count_threads(const struct process *p)
 	return n;
 }
 
+/* Its call has not been received yet, or the answer has not been taken. */
+static bool waits_for_sentry(const struct task *t)
+{
+	char where[64];
+
+	return task_host_proc(t, "wchan", where, sizeof(where)) > 0 && str_starts(where, "seccomp");
+}
+
 /* The host sees a thread that waits for the sentry as one in uninterruptible sleep. */
 static char guest_state(const struct task *t, char host)
 {
@@ -25,7 +33,7 @@ static char guest_state(const struct task *t, char host)
 		return 0;
 	if (t->state == CALL_PARKED)
 		return 'S';
-	return t->state == CALL_RUNNING ? 'R' : 0;
+	return t->state == CALL_RUNNING || (host == 'S' && waits_for_sentry(t)) ? 'R' : 0;
 }
 
 static size_t fd_size(const struct task *t)

@@ -8,47 +8,11 @@
 
 enum { HOST_TEXT_MAX = 64 << 20 }; /* smaps of a large process */
 
-/* ---- what the configuration hides ---- */
-
-static int show_nothing(struct task *t, const struct synth_node *node, struct synth_text *text)
-{
-	(void)t;
-	(void)node;
-	(void)text;
-	return 0;
-}
-
-static const struct proc_entry no_entries[] = {{.name = NULL}};
-static const struct proc_entry masked_file = PROC_FILE("", show_nothing);
-static const struct proc_entry masked_dir = PROC_DIR("", no_entries);
-
-/* linux.maskedPaths has no thousands of entries, and a look-up in /proc is no hot path. */
-static bool is_masked(const char *path)
-{
-	const struct oci_linux *linux_config = &kernel.boot->config->linux;
-
-	for (size_t i = 0; i < linux_config->masked_paths.n; i++)
-		if (streq(linux_config->masked_paths.v[i], path))
-			return true;
-	return false;
-}
-
 /* ---- directories by table ---- */
-
-static const struct proc_entry proc_root_dir;
 
 static void entry_node(const struct synth_node *dir, const struct proc_entry *e, struct synth_node *ret)
 {
 	*ret = (struct synth_node){.type = &e->type, .pid = dir->pid, .tid = dir->tid};
-	/* What masks is configured for the tree's first level and for /proc/sys, /proc/bus and the like as a
-	 * whole. */
-	if (dir->type == &proc_root_dir.type) {
-		char path[64];
-
-		(void)snprintf(path, sizeof(path), "/proc/%s", e->name);
-		if (is_masked(path))
-			ret->type = S_ISDIR(e->type.mode) ? &masked_dir.type : &masked_file.type;
-	}
 }
 
 int proc_lookup(struct task *t, const struct synth_node *dir, const char *name, struct synth_node *ret)

@@ -16,16 +16,6 @@
 
 #include <sys/random.h>
 
-bool sysctl_read_only(void)
-{
-	const struct oci_linux *linux_config = &kernel.boot->config->linux;
-
-	for (size_t i = 0; i < linux_config->readonly_paths.n; i++)
-		if (streq(linux_config->readonly_paths.v[i], "/proc/sys"))
-			return true;
-	return false;
-}
-
 ssize_t sysctl_store(const char *path, const char *data, size_t n)
 {
 	autofree char *text = strndup(data, n);
@@ -39,8 +29,6 @@ ssize_t sysctl_store(const char *path, const char *data, size_t n)
 
 static ssize_t store_name(struct task *t, const struct synth_node *node, const char *data, size_t n)
 {
-	if (sysctl_read_only())
-		return -EROFS;
 	if (!task_capable(t, CAP_SYS_ADMIN))
 		return -EPERM;
 	return sysctl_store(proc_entry_of(node)->host, data, n);

@@ -59,8 +59,6 @@ static int show_sysctl(struct task *t, const struct synth_node *node, struct syn
 
 static ssize_t store_sysctl(struct task *t, const struct synth_node *node, const char *data, size_t n)
 {
-	if (sysctl_read_only())
-		return -EROFS;
 	if (!task_capable(t, CAP_NET_ADMIN))
 		return -EPERM;
 	return sysctl_store(sysctl_path(node), data, n);

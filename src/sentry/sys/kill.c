@@ -66,8 +66,7 @@ long signal_by_host(struct task *t, struct call *c, const struct process *to, in
 
 /* ---- who may ---- */
 
-/* The process group as the guest numbers it; 0 where it has just ended. */
-static pid_t process_group(const struct process *p)
+pid_t process_group(const struct process *p)
 {
 	const struct task *leader = process_task(p);
 	char text[4096];

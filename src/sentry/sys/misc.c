@@ -10,6 +10,7 @@
 #include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/personality.h>
+#include <sys/syscall.h>
 
 /*
  * Namespaces are answered as a kernel does that lets nobody unprivileged make one.  What only unshares within
@@ -158,7 +159,11 @@ HANDLER(sys_kcmp)
 		return compare_addresses(a->fs, b->fs);
 	case KCMP_VM:
 	case KCMP_SIGHAND:
-	case KCMP_IO:
+	case KCMP_IO: {
+		long r = syscall(SYS_kcmp, a->host_tid, b->host_tid, (int)c->args[2], 0, 0);
+
+		return r < 0 ? -errno : r;
+	}
 	case KCMP_SYSVSEM:
 		return compare_addresses(a->process, b->process);
 	default:

@@ -46,6 +46,9 @@ static long adjust(struct task *t, int clock, uint64_t address)
 
 	if (guest_get(t, &x, address))
 		return -EFAULT;
+	/* 0x8000 says "as adjtime(3)", and needs the bit of a single shot beside it. */
+	if (x.modes & 0x8000 && !(x.modes & ADJ_OFFSET))
+		return -EINVAL;
 	/* ADJ_OFFSET_SS_READ is a mode that only reads. */
 	if (x.modes && x.modes != ADJ_OFFSET_SS_READ)
 		return -EPERM;

@@ -124,6 +124,28 @@ static void deadlock(int fd)
 	fact("the other one gets it", WEXITSTATUS(status), 0);
 }
 
+static struct flock first;
+
+/* What is the first in the way of a write lock of the whole file, as a number below 0. */
+static long ask_first(void)
+{
+	first = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	return fcntl(open("f", O_RDWR), F_GETLK, &first) < 0 ? -errno : -(first.l_start * 16 + first.l_len);
+}
+
+static void order(void)
+{
+	int fd = open("f", O_RDWR);
+
+	set(fd, F_SETLK, F_WRLCK, 10, 5);
+	fact("a lock in front of one of another mode", set(fd, F_SETLK, F_RDLCK, 1, 6), 0);
+	fact("F_GETLK tells of the first in the file", in_child(ask_first), -(1 * 16 + 6));
+	set(fd, F_SETLK, F_UNLCK, 0, 4);
+	fact("of what is left of it", in_child(ask_first), -(4 * 16 + 3));
+	set(fd, F_SETLK, F_UNLCK, 0, 0);
+	close(fd);
+}
+
 int main(void)
 {
 	char top[] = "locks-XXXXXX";
@@ -165,5 +187,6 @@ int main(void)
 	FACT("flock after the close", flock(fd, LOCK_EX | LOCK_NB), 0);
 	waiting(fd);
 	deadlock(fd);
+	order();
 	return facts_end();
 }

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that tell their owner by a signal: O_ASYNC (readiness) and F_NOTIFY (what happens in a directory).
+ *
+ * The host lets nobody forge the si_code of a real event: with F_SETSIG the receiver sees SI_SIGIO, with
+ * si_fd and si_band as Linux sets them.
+ */
+#pragma once
+
+#include "sentry/file.h"
+
+/* F_SETOWN and its kin: who is told; a group: negative.  It is told with the rights of `t`. */
+void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thread);
+/* F_SETFL and FIOASYNC: f->flags become these; `fd` is what the receiver is told.  0 or -errno. */
+int async_set_flags(struct file *f, int fd, int flags);
+/* F_NOTIFY: events of DN_* in this directory.  0, -ENOTDIR, -errno. */
+long async_notify(struct task *t, struct file *f, int fd, uint64_t events);
+/* The description goes away. */
+void async_forget(struct file *f);
