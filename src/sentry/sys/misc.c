@@ -9,7 +9,6 @@
 #include <linux/kcmp.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
-#include <sys/personality.h>
 #include <sys/syscall.h>
 
 /*
@@ -52,17 +51,9 @@ HANDLER(sys_setns)
 	return fd_get(t, (int)c->args[0]) ? -EPERM : -EBADF;
 }
 
-/* Asking is free; what changes how a program is laid out is the host's business for the stub, the rest is
- * refused. */
+/* Whatever it is, it is the host's own to act on: where the stub's memory is mapped, what uname says. */
 HANDLER(sys_personality)
 {
-	const unsigned flags = ADDR_NO_RANDOMIZE | ADDR_COMPAT_LAYOUT | READ_IMPLIES_EXEC | STICKY_TIMEOUTS |
-			       WHOLE_SECONDS | SHORT_INODE | ADDR_LIMIT_3GB | ADDR_LIMIT_32BIT |
-			       MMAP_PAGE_ZERO | FDPIC_FUNCPTRS | UNAME26;
-	unsigned persona = (unsigned)c->args[0];
-
-	if (persona != 0xffffffff && (persona & ~flags) != PER_LINUX && (persona & ~flags) != PER_LINUX32)
-		return -EINVAL;
 	return CALL_HOST;
 }
 
