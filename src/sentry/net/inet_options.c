@@ -262,7 +262,8 @@ int inet_get_option(struct task *t unused, struct socket *s, int level, int name
 	if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
 		return -EOPNOTSUPP;
 	const struct option *o = option_find(level, name);
-	if (!o && (!level_known(level) || level == (s->stream ? IPPROTO_UDP : IPPROTO_TCP)) && s->domain == AF_INET)
+	if (!o && (!level_known(level) || level == (s->stream ? IPPROTO_UDP : IPPROTO_TCP)) &&
+	    s->domain == AF_INET)
 		return -EOPNOTSUPP; /* as the kernel answers, in the one family only */
 	if (!o)
 		return not_there("getsockopt", level, name);

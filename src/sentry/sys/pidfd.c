@@ -176,17 +176,33 @@ HANDLER(call_pidfd_send_signal)
 }
 
 /* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
+/* Of a pidfd that may not wait: the host was asked with WNOHANG, and has written no signal where nobody is
+ * there. */
+static long waited_at_once(struct task *t, struct call *c, long result, uint64_t scratch)
+{
+	int sig = 0;
+
+	if (result == 0 && guest_get(t, &sig, c->args[2] ? c->args[2] : scratch) == 0 && !sig)
+		return -EAGAIN;
+	return result;
+}
+
 HANDLER(sys_waitid)
 {
+	static const siginfo_t nothing;
 	struct file *f = fd_get(t, (int)c->args[1]);
+	bool at_once;
 
 	if ((int)c->args[0] != P_PIDFD)
 		return -EINVAL;
 	if (!f || f->ops != &pidfd_ops)
 		return -EBADF;
-	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid, c->args[2],
-				  c->args[3], c->args[4]};
-	return platform_call(t, c, SYS_waitid, args, NULL, 0, NULL);
+	at_once = f->flags & O_NONBLOCK && !(c->args[3] & WNOHANG);
+	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid,
+				  at_once && !c->args[2] ? PLATFORM_SCRATCH : c->args[2],
+				  c->args[3] | (at_once ? WNOHANG : 0), c->args[4]};
+	return platform_call(t, c, SYS_waitid, args, at_once ? &nothing : NULL, at_once ? sizeof(nothing) : 0,
+			     at_once ? waited_at_once : NULL);
 }
 
 HANDLER(sys_pidfd_getfd)

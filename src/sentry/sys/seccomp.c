@@ -15,17 +15,31 @@
  * stub in filter mode already, and a filter that forbids what the platform
  * itself does natively for an exec (execveat, mmap, close) forbids exec.
  */
+#include "sentry/guest.h"
 #include "sentry/sys/seccomp.h"
 #include "sentry/sys/creds_int.h"
 #include "sentry/sys/proc_text.h"
 #include "sentry/sys/profile.h"
 
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 
 /* The host would let every stub do it: they all have no_new_privs.  The guest's own state decides. */
 static bool may_filter(const struct task *t)
 {
 	return t->creds->no_new_privs || task_capable(t, CAP_SYS_ADMIN);
+}
+
+/* What Linux looks at before the rights: where the program is, and how long. */
+static long set_filter(const struct task *t, uint64_t at)
+{
+	struct sock_fprog program;
+
+	if (guest_get(t, &program, at) < 0)
+		return -EFAULT;
+	if (!program.len || program.len > BPF_MAXINSNS)
+		return -EINVAL;
+	return may_filter(t) ? CALL_HOST : -EACCES;
 }
 
 HANDLER(sys_seccomp)
@@ -40,7 +54,7 @@ HANDLER(sys_seccomp)
 			return flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 				       ? -EINVAL
 				       : -EBUSY;
-		return may_filter(t) ? CALL_HOST : -EACCES;
+		return set_filter(t, c->args[2]);
 	case SECCOMP_GET_ACTION_AVAIL:
 	case SECCOMP_GET_NOTIF_SIZES:
 		return CALL_HOST;
@@ -53,7 +67,7 @@ long seccomp_prctl(struct task *t, struct call *c)
 {
 	if (c->args[1] != SECCOMP_MODE_FILTER)
 		return -EINVAL;
-	return may_filter(t) ? CALL_HOST : -EACCES;
+	return set_filter(t, c->args[2]);
 }
 
 long seccomp_mode(const struct task *t)

@@ -99,6 +99,7 @@ static void filter(void)
 	FACT("no mode yet", prctl(PR_GET_SECCOMP), 0);
 	if (getuid() == 0 && setuid(1000) < 0)
 		return;
+	FACT("a program that is nowhere", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 8), -EFAULT);
 	FACT("not without no_new_privs", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), -EACCES);
 	FACT("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	FACT("a filter", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), 0);
@@ -109,11 +110,40 @@ static void filter(void)
 	FACT("and what it allows", access("/", F_OK), 0);
 }
 
+/* PIDFD_NONBLOCK: who waits by it is told to come again. */
+static void without_waiting(void)
+{
+	int gate[2], fd, n = 0;
+	siginfo_t info;
+	pid_t pid;
+	char c;
+
+	if (pipe(gate) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		close(gate[1]);
+		_exit((int)read(gate[0], &c, 1));
+	}
+	fd = (int)syscall(SYS_pidfd_open, pid, O_NONBLOCK);
+	FACT("a child that runs", waitid(P_PIDFD, (id_t)fd, &info, WEXITED), -EAGAIN);
+	FACT("with nothing to tell", syscall(SYS_waitid, P_PIDFD, fd, NULL, WEXITED, NULL), -EAGAIN);
+	FACT("asked with WNOHANG", waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG), 0);
+	close(gate[1]);
+	while (waitid(P_PIDFD, (id_t)fd, &info, WEXITED) < 0 && errno == EAGAIN && n++ < 20000)
+		usleep(1000);
+	fact("it has ended", info.si_pid, pid);
+	FACT("and is nobody's any more", waitid(P_PIDFD, (id_t)fd, &info, WEXITED), -ECHILD);
+	close(gate[0]);
+	close(fd);
+}
+
 int main(void)
 {
 	int status;
 	pid_t pid;
 
+	without_waiting();
 	descriptors();
 	files_of_others();
 	pid = fork();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "../test.h"
+#include "sentry/boot.h"
 #include "sentry/file.h"
 #include "sentry/io/io.h"
 #include "sentry/path.h"
@@ -17,7 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct kernel kernel;
+static const struct oci_config fake_config;
+static const struct boot fake_boot = {.config = &fake_config};
+struct kernel kernel = {.boot = &fake_boot};
 static struct creds fake_creds = {.refs = 1, .cap_effective = ~UINT64_C(0), .cap_permitted = ~UINT64_C(0)};
 static struct process fake_process = {.pid = 1, .dumpable = true};
 static struct task fake_task = {.tid = 1, .process = &fake_process, .creds = &fake_creds};
@@ -80,9 +83,39 @@ int task_signal(const struct task *t, int sig)
 	return 0;
 }
 
+int process_signal(const struct process *p, int sig)
+{
+	(void)p;
+	fake_signal = sig;
+	return 0;
+}
+
+int task_queue_signal(const struct task *t, bool thread, siginfo_t *info)
+{
+	(void)t;
+	(void)thread;
+	fake_signal = info->si_signo;
+	return 0;
+}
+
+pid_t process_group(const struct process *p)
+{
+	return p->pid;
+}
+
 void wait_queue_init(struct wait_queue *q)
 {
 	list_init(&q->entries);
+}
+
+void wait_add(struct wait_queue *q, struct wait_entry *e)
+{
+	list_append(&q->entries, &e->node);
+}
+
+void wait_remove(struct wait_entry *e)
+{
+	list_remove(&e->node);
 }
 
 void wait_queue_destroy(struct wait_queue *q)
