@@ -20,7 +20,7 @@ SLOW = ["os", "signal", "pty", "selectors", "wait3", "wait4", "fork1", "resource
         "socket", "subprocess", "threading", "thread", "multiprocessing_fork", "multiprocessing_spawn", "concurrent_futures",
         "asyncio", "faulthandler", "eintr", "socketserver", "ssl", "tarfile", "zipfile", "io", "fileio", "largefile", "timeout",
         "mailbox", "logging", "httpservers", "ftplib", "time", "sys", "locale", "threadsignals", "popen"]
-KNOWN = {"fcntl": {"test_fcntl_64_bit"}}  # F_NOTIFY on directories, which inotify has replaced
+KNOWN = {}
 MODULES = FAST + (SLOW if env.STRESS > 1 else [])
 
 THREADS = """

@@ -13,7 +13,11 @@
 
 #include <signal.h>
 
-enum { PIECE = 64 << 10, SPLICE_ALL = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT };
+enum {
+	PIECE = 64 << 10,
+	VMSPLICE_LEAST = 4096,
+	SPLICE_ALL = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT
+};
 
 /* One end of a transfer. */
 struct end {
@@ -170,6 +174,12 @@ static int check_splice_end(struct task *t, struct end *e)
 	return read_offset(t, e);
 }
 
+/* eventfd and its kin: they can be read and written, and have no pages to give or take. */
+static bool is_events(const struct file *f)
+{
+	return str_starts(f->ops->name, "anon_inode:");
+}
+
 HANDLER(sys_splice)
 {
 	unsigned flags = (unsigned)c->args[5];
@@ -195,6 +205,9 @@ HANDLER(sys_splice)
 	if (!x.from.pipe && !x.to.pipe)
 		return -EINVAL;
 	if (x.from.pipe && x.to.pipe && pipe_same(x.from.file, x.to.file))
+		return -EINVAL;
+	/* Before it waits for data that could go nowhere. */
+	if (!x.to.file->ops->write || is_events(x.from.file) || is_events(x.to.file))
 		return -EINVAL;
 	if (!x.to.pipe && x.to.file->flags & O_APPEND)
 		return -EINVAL;
@@ -240,6 +253,9 @@ HANDLER(sys_vmsplice)
 		return r;
 	io.flags |= flags & SPLICE_F_NONBLOCK ? IO_NOWAIT : 0;
 	file_ref(f);
+	/* It waits until the pipe takes something, not until it has taken all. */
+	if (file_can_write(f))
+		io.left = MIN_OF(io.left, MAX_OF(pipe_room(f), (size_t)VMSPLICE_LEAST));
 	if (!io.left)
 		r = 0;
 	else

@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -198,6 +200,32 @@ static void fifos(void)
 	(void)unlink(name);
 }
 
+/* What moves pages takes what there is room for, and refuses at once what can never take any. */
+static void splicing(void)
+{
+	static char data[256 << 10] __attribute__((aligned(4096)));
+	struct iovec v = {data, sizeof(data)};
+	int p[2], epoll = epoll_create1(0), event = eventfd(0, 0);
+	long size;
+
+	if (pipe(p) < 0)
+		return;
+	size = fcntl(p[1], F_GETPIPE_SZ);
+	FACT("vmsplice of more than a pipe holds", vmsplice(p[1], &v, 1, 0), size);
+	FACT("and no more", vmsplice(p[1], &v, 1, SPLICE_F_NONBLOCK), -EAGAIN);
+	close(p[0]);
+	close(p[1]);
+	if (pipe(p) < 0)
+		return;
+	FACT("from an empty pipe to an epoll set", splice(p[0], NULL, epoll, NULL, 1, 0), -EINVAL);
+	FACT("from an empty pipe to a counter", splice(p[0], NULL, event, NULL, 8, 0), -EINVAL);
+	FACT("from a counter", splice(event, NULL, p[1], NULL, 8, 0), -EINVAL);
+	close(p[0]);
+	close(p[1]);
+	close(epoll);
+	close(event);
+}
+
 int main(void)
 {
 	capacity();
@@ -206,5 +234,6 @@ int main(void)
 	ends();
 	waiting();
 	fifos();
+	splicing();
 	return facts_end();
 }
