@@ -192,8 +192,9 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 static void notify_receive(const struct seccomp_notif *n)
 {
 	struct task *t = task_by_host((pid_t)n->pid);
-	if (!t) { /* the zygote, which waits for ever */
-		trace_zygote_asked(n->id);
+	if (!t) {
+		if ((pid_t)n->pid == zygote.pid) /* it waits for ever */
+			trace_zygote_asked(n->id);
 		return;
 	}
 	if (t->platform->stage != STAGE_GUEST && exec_loading(t, n))

@@ -123,6 +123,7 @@ struct zygote {
 	pid_t pid;
 	int pidns_fd;	    /* of the guest's pid namespace; -1 until there is one */
 	uint64_t stub_base; /* where its stub is */
+	bool waits;	    /* its question has been received, and nothing has disturbed it since */
 };
 extern struct zygote zygote;
 int zygote_start(struct err *err);

@@ -73,6 +73,19 @@ static void keep_stopped(pid_t pid)
 
 /* ---- requests of other threads ---- */
 
+/*
+ * Stops the zygote, which wakes the tracer, and then has it ask again.  Not while its question is on its way:
+ * interrupted there, its number would be missing, and look like another's call (is_doubtful).  What is to be
+ * done then is seen when it has come.
+ */
+static void ring_zygote(void)
+{
+	if (!zygote.waits)
+		return;
+	zygote.waits = false;
+	(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
+}
+
 void trace_request(struct trace_request *q)
 {
 	if (q->queued)
@@ -85,7 +98,7 @@ void trace_request(struct trace_request *q)
 		end = &(*end)->next;
 	*end = q;
 	if (ring && !trace_is_main())
-		(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
+		ring_zygote();
 }
 
 void trace_request_drop(struct trace_request *q)
@@ -261,12 +274,6 @@ static void begin_again(const struct task *t)
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 }
 
-static void ask_zygote(void)
-{
-	tracer.zygote_sent = false;
-	(void)kill(zygote.pid, SIGUSR1); /* where it has gone, the sandbox ends */
-}
-
 /*
  * The answer to the last call was sent, and the thread stands there with the
  * very same call interrupted.  Either it has got the answer and called again,
@@ -293,14 +300,13 @@ static bool is_doubtful(struct task *t, int sig)
 	keep_stopped(t->host_tid);
 	pt->doubts = 0;
 	list_append(&tracer.doubtful, &pt->doubtful);
-	ask_zygote();
+	tracer.zygote_sent = false;
+	ring_zygote();
 	return true;
 }
 
-void trace_zygote_asked(uint64_t id)
+static void judge_doubtful(uint64_t id)
 {
-	if (!tracer.zygote_sent)
-		return; /* an older question */
 	struct platform_task *pt;
 	list_each(pt, &tracer.doubtful, struct platform_task, doubtful)
 	{
@@ -312,8 +318,15 @@ void trace_zygote_asked(uint64_t id)
 		pt->undelivered = gap == ALL_RECEIVED;
 		trace_call_ended(pt->task);
 	}
-	if (!list_empty(&tracer.doubtful))
-		ask_zygote();
+}
+
+void trace_zygote_asked(uint64_t id)
+{
+	zygote.waits = true;
+	if (tracer.zygote_sent) /* else it is an older question */
+		judge_doubtful(id);
+	if (tracer.requests || !list_empty(&tracer.doubtful))
+		ring_zygote();
 }
 
 /* The stubs have one id: whose signal it is, only the sentry knows. */

@@ -310,6 +310,7 @@ pid_t zygote_fork(struct err *err)
 	struct arch_regs regs;
 	unsigned long child = 0;
 
+	zygote.waits = false;
 	trace_ptrace(PTRACE_INTERRUPT, zygote.pid, 0);
 	if (wait_event(zygote.pid, PTRACE_EVENT_STOP) < 0 || arch_get(zygote.pid, &regs) < 0)
 		return err_set(err, ECHILD, "the guest's zygote has ended");
