@@ -31,11 +31,25 @@ bench: all
 stress: all
 	COFFER_STRESS=20 ./check
 
-# The whole contract in virtual machines: a quarter of an hour and more where they are emulated.
+# The whole contract in virtual machines, and real programs, clients and many machines: an hour and more where
+# they are emulated.
+stress-vm: export COFFER_OCI = $(CURDIR)/$(BUILD)/coffer-oci
+stress-vm: export COFFER_PATIENCE ?= 3
 stress-vm: all
+	tools/deps build test engine conform vmlevel
+	export COFFER_VM_DIR=$$(tools/vm-guest) && \
+		COFFER_LEVELS=vm /usr/bin/python3 -m pytest -q tests/contract && \
+		COFFER_STRESS=2 /usr/bin/python3 -m pytest -q tests/vmlevel tests/conform/test_machines.py && \
+		COFFER_STRESS=2 /usr/bin/python3 -m pytest -q -k vm tests/engine/test_services.py
+
+# The same on our own monitor, which takes the kernel that is built here (minutes, once); where /dev/kvm emulates the
+# guest's ring 0 it is for patient people.
+stress-vmm: all
 	tools/deps build test vmlevel
-	COFFER_OCI=$(CURDIR)/$(BUILD)/coffer-oci COFFER_VM_DIR=$$(tools/vm-guest) COFFER_LEVELS=vm \
-		COFFER_PATIENCE=$${COFFER_PATIENCE:-3} /usr/bin/python3 -m pytest -q tests/contract tests/vmlevel
+	COFFER_OCI=$(CURDIR)/$(BUILD)/coffer-oci COFFER_VM_DIR=$$(tools/vm-guest --build) COFFER_LEVELS=vm \
+		COFFER_CONFIG=$(CURDIR)/tests/vmm/coffer.toml COFFER_VM_START_SECONDS=900 \
+		COFFER_PATIENCE=$${COFFER_PATIENCE:-10} /usr/bin/python3 -m pytest -q tests/vmm \
+		$(patsubst %,tests/contract/test_%.py,exit exec stdio signals)
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild
@@ -46,4 +60,4 @@ deb: all
 clean:
 	rm -rf build build-asan build-fuzz
 
-.PHONY: all check asan fuzz bench stress stress-vm install deb clean
+.PHONY: all check asan fuzz bench stress stress-vm stress-vmm install deb clean

@@ -71,7 +71,7 @@ _coffer_oci()
 	create) flags="--bundle --console-socket --pidfd-socket --pid-file --no-pivot --no-new-keyring --preserve-fds" ;;
 	delete) flags="--force" ;;
 	events) flags="--interval --stats" ;;
-	exec) flags="--console-socket --pidfd-socket --cwd --env --tty --user --additional-gids --process --detach --pid-file --process-label --apparmor --no-new-privs --cap --preserve-fds --cgroup --ignore-paused" ;;
+	exec) flags="--console-socket --pidfd-socket --cwd --env --tty --user --additional-gids --process --detach --pid-file --process-label --apparmor --no-new-privs --cap --preserve-fds --cgroup --vm --ignore-paused" ;;
 	kill) flags="--all" ;;
 	list) flags="--format --quiet" ;;
 	ps) flags="--format" ;;

@@ -69,7 +69,8 @@ enum { LIVE_BUCKETS = 64 };
 struct agent {
 	bool guest; /* pid 1 of a machine; else a test's */
 	int share_port;
-	int log; /* where warnings go */
+	char *shared; /* where the file share is mounted: the container's root; NULL = not yet; owned */
+	int log;      /* where warnings go */
 	int epoll, readers;
 	bool readers_held; /* the channel is full: no more output is read */
 	struct source port, signals, oom, outputs;

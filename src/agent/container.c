@@ -13,7 +13,9 @@
 #include "host/tty.h"
 #include "runtime/making.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -153,7 +155,14 @@ int job_signal_all(struct agent *a, const struct job_order *o, struct job_answer
 	return runtime_kill(&a->rt, AGENT_CONTAINER, number, true, err);
 }
 
-/* ---- beside the container ---- */
+/*
+ * ---- beside the container ----
+ *
+ * The machine itself has no program but the agent.  So who looks at it brings the container's: its root is
+ * that of the process, with the machine's own /proc, /sys and /dev where the root has places for them, in a
+ * mount namespace that ends with it.  All else is the machine's: pids, network, privileges; /proc/1/root is
+ * the machine's root.
+ */
 
 static int take_terminal(const struct oci_process *process, int *ret_master, struct err *err)
 {
@@ -167,6 +176,40 @@ static int take_terminal(const struct oci_process *process, int *ret_master, str
 	autoclose int slave = tty.slave;
 	r = tty_set_size(slave, process->console_height, process->console_width, err);
 	return r < 0 ? r : tty_dup_stdio(slave, err);
+}
+
+/* A place of the image, which may be a link to anywhere: then it is left as it is. */
+static int show_own(int root, const char *name, struct err *err)
+{
+	autofree char *from = str_format("/%s", name);
+	autoclose int at = openat(root, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (at < 0)
+		return 0;
+	struct fd_path to = fd_path(at);
+	if (!from)
+		return err_oom(err);
+	return mount(from, to.s, NULL, MS_BIND | MS_REC, NULL) < 0
+		       ? err_sys(err, "cannot show the machine's %s", from)
+		       : 0;
+}
+
+static int enter_view(const char *path, struct err *err)
+{
+	static const char *const own[] = {"proc", "sys", "dev"};
+	int r = 0;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_sys(err, "cannot make a view of the machine");
+	/* Now, for a descriptor is of the namespace that it was opened in. */
+	autoclose int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_sys(err, "cannot open the container's root");
+	for (size_t i = 0; i < ARRAY_LEN(own) && r == 0; i++)
+		r = show_own(root, own[i], err);
+	if (r == 0 && (fchdir(root) < 0 || chroot(".") < 0))
+		r = err_sys(err, "cannot enter the container's root");
+	return r;
 }
 
 static int become(const struct oci_process *p, struct err *err)
@@ -207,18 +250,21 @@ static int become_program(const struct oci_process *p, struct err *err)
 }
 
 /* The pipe is closed by the exec, or brings why there was none. */
-static int start_outside(const struct oci_process *process, struct job_answer *ret, struct err *err)
+static int start_outside(const struct agent *a, const struct oci_process *process, struct job_answer *ret,
+			 struct err *err)
 {
 	int p[2];
 
 	if (pipe2(p, O_CLOEXEC) < 0)
-		return err_sys(err, "cannot build_container a pipe");
+		return err_sys(err, "cannot make a pipe");
 	autoclose int ours = p[0], theirs = p[1];
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_sys(err, "cannot fork");
 	if (pid == 0) {
-		int r = become(process, err);
+		int r = a->shared ? enter_view(a->shared, err) : 0;
+		if (r == 0)
+			r = become(process, err);
 		if (r == 0)
 			r = become_program(process, err);
 		ignore_result(fd_write_all(theirs, err, sizeof(*err))); /* nobody listens: nobody asks */
@@ -235,7 +281,7 @@ static int start_outside(const struct oci_process *process, struct job_answer *r
 	return 0;
 }
 
-int job_outside(struct agent *a unused, const struct job_order *o, struct job_answer *ret, struct err *err)
+int job_outside(struct agent *a, const struct job_order *o, struct job_answer *ret, struct err *err)
 {
 	struct oci_process process;
 	struct oci_document *doc = NULL;
@@ -250,7 +296,7 @@ int job_outside(struct agent *a unused, const struct job_order *o, struct job_an
 	if (r == 0 && process.terminal)
 		r = take_terminal(&process, &ret->master, err);
 	if (r == 0)
-		r = start_outside(&process, ret, err);
+		r = start_outside(a, &process, ret, err);
 	oci_document_free(doc);
 	return r;
 }

@@ -50,7 +50,7 @@ static int send_answer(int sock, const struct job_result *result, const struct j
 	} control = {0};
 	struct iovec v[] = {
 		{.iov_base = (void *)(uintptr_t)result, .iov_len = sizeof(*result)},
-		{.iov_base = answer->rows, .iov_len = answer->nrows * sizeof(*answer->rows)},
+		{.iov_base = answer->more, .iov_len = answer->nmore},
 	};
 	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
 

@@ -37,8 +37,8 @@ struct job_order {
 struct job_answer {
 	pid_t pid;
 	int master; /* owned; -1 = none */
-	struct guest_process_row *rows;
-	size_t nrows;
+	void *more; /* behind the REPLY; freed by the job's end */
+	size_t nmore;
 };
 typedef int job_body(struct agent *a, const struct job_order *o, struct job_answer *ret, struct err *err);
 
@@ -49,4 +49,4 @@ bool job_collect(struct agent *a);
 /* Frees those that have ended. */
 void job_sweep(struct agent *a);
 
-job_body job_run, job_exec, job_outside, job_update, job_signal_all, job_rows;
+job_body job_run, job_exec, job_outside, job_update, job_signal_all, job_rows, job_stats;

@@ -92,6 +92,9 @@ static void exited(struct agent *a, struct live *l, int status)
 	const struct guest_exited e = {.status = status};
 
 	l->pid = 0;
+	/* Of what killed it is told before its end is. */
+	if (l->id == a->main_id && a->oom.fd >= 0)
+		live_oom(a, &a->oom);
 	/* The terminal's last words first: a keeper may let go of it with the process. */
 	streams_process_ended(a, l);
 	l->exited = true;

@@ -98,9 +98,11 @@ static int order_mount(struct agent *a, const struct guest_frame *f, const void 
 		if (a->share_port < 0)
 			return err_set(err, ENODEV, "there is no port for the file share, or it is mounted");
 		r = fuse_relay_mount(a->share_port, m.target, m.flags, err);
-		if (r == 0)
-			fd_drop(&a->share_port); /* the relay has its own */
-		return r;
+		if (r < 0)
+			return r;
+		fd_drop(&a->share_port); /* the relay has its own */
+		a->shared = strdup(m.target);
+		return a->shared ? 0 : err_oom(err);
 	}
 	if (mount(m.source, m.target, m.type, m.flags, m.data) < 0)
 		return err_sys(err, "cannot mount \"%s\" (%s) on \"%s\"", m.source, m.type, m.target);
@@ -194,6 +196,15 @@ static int order_processes(struct agent *a, const struct guest_frame *f, const v
 	return LATER;
 }
 
+static int order_stats(struct agent *a, const struct guest_frame *f, const void *payload unused,
+		       struct err *err unused)
+{
+	const struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
+
+	job_start(a, job_stats, &o, NULL);
+	return LATER;
+}
+
 /* ---- streams: no answer but to what cannot be ---- */
 
 static int order_input(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
@@ -259,6 +270,7 @@ static const struct order {
 	[GUEST_UPDATE] = {order_update},
 	[GUEST_PROCESSES] = {order_processes},
 	[GUEST_TIME] = {order_hello},
+	[GUEST_STATS] = {order_stats},
 	[GUEST_SHUTDOWN] = {order_shutdown, .silent = true, .first = true},
 	[GUEST_CREDIT] = {order_credit, .silent = true},
 };

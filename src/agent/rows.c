@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The container's processes as `ps` shows them.  A job: /proc/PID/cmdline is
+ * The container's processes as `ps` shows them, and what they use together.  A job: /proc/PID/cmdline is
  * memory of a process of the container's, which may make who reads it wait.
  */
 #include "agent/agent.h"
 #include "agent/job.h"
 
 #include "base/str.h"
+#include "host/cgroup_stats.h"
+
+#include <sys/sysinfo.h>
 
 /* Its whole text; "" where it cannot be had. */
 static size_t read_proc_file(pid_t pid, const char *name, char *buf, size_t size)
@@ -143,7 +146,46 @@ int job_rows(struct agent *a, const struct job_order *o, struct job_answer *ret,
 		v[rows++].parent = parent_row(parent, pids, n);
 	}
 	qsort(v, rows, sizeof(*v), by_row);
-	ret->rows = v;
-	ret->nrows = MIN_OF(rows, (size_t)GUEST_ROWS_MAX);
+	ret->more = v;
+	ret->nmore = MIN_OF(rows, (size_t)GUEST_ROWS_MAX) * sizeof(*v);
+	return 0;
+}
+
+/* ---- what they use together ---- */
+
+static uint64_t inactive_file_of(const struct cgroup_stats *stats)
+{
+	for (size_t i = 0; i < stats->memory.raw.n; i++)
+		if (streq(stats->memory.raw.v[i].key, "inactive_file"))
+			return stats->memory.raw.v[i].value;
+	return 0;
+}
+
+int job_stats(struct agent *a, const struct job_order *o unused, struct job_answer *ret, struct err *err)
+{
+	__attribute__((cleanup(cgroup_stats_free))) struct cgroup_stats stats = {0};
+	struct guest_stats *s = calloc(1, sizeof(*s)); /* freed by the job's end */
+	autocontainer struct container c;
+	struct sysinfo machine;
+	int r = container_load(&a->rt, AGENT_CONTAINER, 0, &c, err);
+
+	if (r == 0)
+		r = c.level->stats(&c.sandbox, &stats, err);
+	if (r == 0 && !s)
+		r = err_oom(err);
+	if (r == 0 && sysinfo(&machine) < 0)
+		r = err_sys(err, "cannot look at the machine's memory");
+	if (r < 0)
+		return r;
+	const struct cgroup_memory_entry *m = &stats.memory.usage;
+	uint64_t all = (uint64_t)machine.totalram * machine.mem_unit;
+	*s = (struct guest_stats){.memory = m->usage,
+				  .memory_peak = m->max,
+				  .inactive_file = inactive_file_of(&stats),
+				  .memory_limit = m->limit > 0 ? MIN_OF(m->limit, all) : all,
+				  .memory_failures = m->failcnt,
+				  .pids = stats.pids.current};
+	ret->more = s;
+	ret->nmore = sizeof(*s);
 	return 0;
 }

@@ -187,6 +187,7 @@ struct engine_exec {
 	str_list command, env;
 	const char *user, *workdir;
 	bool tty, interactive, detach, privileged;
+	bool machine; /* in the container's machine, beside the container; user: NULL = root */
 };
 must_use int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
 			 struct err *err);
@@ -228,6 +229,8 @@ must_use int engine_commit(struct engine *e, const char *id, const char *referen
 			   const char *message, const str_list *changes, bool pause, char **ret_image_id,
 			   struct err *err);
 must_use int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);
+/* The same of its machine's console (isolation level vm): of the last start, where it does not run. */
+must_use int engine_console(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);
 must_use int engine_attach(struct engine *e, const char *id, bool no_stdin, struct monitor_conn *ret,
 			   bool *ret_tty, struct err *err);
 must_use int engine_network_connect(struct engine *e, const char *id, const struct net_join *join,

@@ -112,6 +112,8 @@ bool engine_has_run_dir(const struct engine *e, const char *id);
 must_use int engine_erase(struct engine *e, struct engine_container *c, bool volumes, struct err *err);
 
 /* paths; the caller frees, NULL for lack of memory */
+/* Before the runtime forgets the container: its machine's console stays for who asks later. */
+void engine_console_keep(const struct engine *e, const char *id);
 must_use char *engine_data_path(const struct engine *e, const char *id, const char *file);
 must_use char *engine_run_path(const struct engine *e, const char *id, const char *file);
 /* Where a removed container's directory is moved to for its monitor to remove; the store sweeps what stays.

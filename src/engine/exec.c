@@ -97,7 +97,8 @@ static int put_process(struct json_out *out, const struct engine_container *c, c
 	struct engine_create caps_of = rec->q;
 	struct engine_security sec;
 	uint64_t caps = 0;
-	const char *cwd = q->workdir && *q->workdir ? q->workdir : rec->config.working_dir;
+	const char *usual = q->machine ? "/" : rec->config.working_dir;
+	const char *cwd = q->workdir && *q->workdir ? q->workdir : usual;
 	int r = engine_security_parse(&rec->q, &sec, err);
 
 	caps_of.privileged |= q->privileged;
@@ -143,8 +144,10 @@ static int process_file(struct engine *e, const struct engine_container *c, cons
 	autoclose int root = engine_running_root(c, st, err);
 	if (root < 0)
 		return root;
-	int r = engine_user_find(root, q->user && *q->user ? q->user : c->record.config.user,
-				 &c->record.q.group_add, &user, err);
+	static const str_list no_groups = {0};
+	const char *usual = q->machine ? "0:0" : c->record.config.user;
+	int r = engine_user_find(root, q->user && *q->user ? q->user : usual,
+				 q->machine ? &no_groups : &c->record.q.group_add, &user, err);
 	if (r == 0 && e->o.rootless) {
 		struct engine_maps maps;
 		user.n_groups = 0;
@@ -191,6 +194,7 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 				 .process = path.s,
 				 .tty = q->tty && !q->detach,
 				 .detach = q->detach,
+				 .machine = q->machine,
 				 .argv = no_args};
 	r = q->detach ? detach_stdio(err) : q->interactive || q->tty ? 0 : no_input(err);
 	if (r < 0)

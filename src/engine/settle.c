@@ -88,6 +88,7 @@ static bool has_network(const struct engine_record *r)
 int engine_release(struct engine *e, const struct engine_container *c, struct err *err)
 {
 	struct net *net;
+	engine_console_keep(e, c->id);
 	int r = runtime_delete(&e->rt, c->id, true, err);
 
 	if (r == -ENOENT)

@@ -142,6 +142,13 @@ static int root_of(struct engine_starting *s, const struct snapshot *snapshot, s
 	return take_fd(&root);
 }
 
+static void keep_console(void *data)
+{
+	const struct making_now *now = data;
+
+	engine_console_keep(now->s->e, now->s->c->id);
+}
+
 static int make_container(struct making_now *now, struct err *err)
 {
 	struct engine_starting *s = now->s;
@@ -163,6 +170,7 @@ static int make_container(struct making_now *now, struct err *err)
 		return r;
 	struct create_host host = {.rootfs_tree = root,
 				   .network = s->has_net ? plug_network : NULL,
+				   .undoing = keep_console,
 				   .data = now,
 				   .ret_master = s->c->record.q.tty ? &made->master : NULL,
 				   .ret_pid = &made->pid};

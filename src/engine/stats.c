@@ -106,7 +106,7 @@ int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, str
 	}
 	r = container_load(&e->rt, id, CONTAINER_SALVAGE, &rc, err);
 	if (r == 0)
-		r = cgroup_stats_read(&rc.cgroup, &st, err);
+		r = rc.level->stats(&rc.sandbox, &st, err);
 	if (r < 0)
 		return r;
 	s.cpu_ns = st.cpu.total;

@@ -37,6 +37,7 @@ const char *isolate_feature_name(enum isolate_feature f)
 		[ISOLATE_DEVICES] = "devices",
 		[ISOLATE_SECCOMP] = "seccomp",
 		[ISOLATE_LANDLOCK] = "landlock",
+		[ISOLATE_MACHINE] = "machine",
 	};
 
 	return names[f];

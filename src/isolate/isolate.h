@@ -37,8 +37,18 @@ enum isolate_feature {
 	ISOLATE_DEVICES,
 	ISOLATE_SECCOMP,
 	ISOLATE_LANDLOCK,
+	ISOLATE_MACHINE, /* something around the container that is not the host: exec beside it */
 	ISOLATE_FEATURE_COUNT,
 };
+
+/*
+ * In the state directory of a sandbox whose kernel is not the host's: one byte for each process that this
+ * kernel killed for want of memory (a bounded number).  The host's cgroup cannot tell of these.
+ */
+#define ISOLATE_OOM_FILE "oom_kills"
+/* There too: what the kernel of a machine printed, the last MiB of it.  Whoever reads it is to expect
+ * anything. */
+#define ISOLATE_CONSOLE_FILE "console.log"
 
 /* What the runtime must remember to find the sandbox again.  Plain data. */
 struct sandbox {
@@ -130,6 +140,7 @@ struct isolate_exec {
 	const char *sub_cgroup; /* --cgroup, relative to the container's; NULL = the container's own */
 	bool rootless;
 	bool no_new_keyring;
+	bool beside; /* in the container's machine, outside of the container: ISOLATE_MACHINE */
 	const struct isolate_supervisor *supervisor; /* NULL = the user's program itself */
 	/* The process exists: write the pid file here.  It waits until this returns. */
 	int (*spawned)(void *data, pid_t pid, struct err *err);

@@ -18,7 +18,9 @@ struct vm_settings {
 	uint64_t memory_bytes;		/* whole MiB */
 	uint32_t vcpus;			/* 1..64 */
 	uint32_t start_timeout;		/* seconds until the agent must be ready */
-	uint32_t share_cache_ms; /* how long the guest may believe names and attributes; 0 = not at all */
+	uint32_t share_cache_ms;  /* how long the guest may believe names and attributes of its root; 0 = not
+				     at all */
+	uint32_t volume_cache_ms; /* the same of volumes, which others may write; 0..1000 */
 };
 
 /* Of struct vm_settings, for the command line's own reading of the file. */
@@ -96,3 +98,22 @@ struct kvm_answer {
  * /dev/kvm, open, the caller's; -1 with KVM_NONE.
  */
 void kvm_probe(struct kvm_answer *ret, int *ret_fd);
+
+/* ---- which hypervisor a machine gets ---- */
+
+enum { VM_MONITOR_VCPUS = 32 }; /* of coffer-vmm, at most */
+
+struct vm_choice {
+	bool monitor; /* coffer-vmm; else QEMU */
+	bool kvm;     /* with /dev/kvm; else it emulates */
+	const char *why;
+};
+/*
+ * With these settings (completed), a kernel of these devices, so many
+ * processors.  *ret_kvm_fd (may be NULL): /dev/kvm, open, the caller's; -1
+ * where it is not used.  Fails where coffer.toml wants what is not to be had.
+ */
+must_use int vm_choose(const struct vm_settings *s, enum guest_devices devices, unsigned vcpus,
+		       struct vm_choice *ret, int *ret_kvm_fd, struct err *err);
+/* Of the machine that the next container would get. */
+must_use int vm_choose_newest(const struct vm_settings *s, struct vm_choice *ret, struct err *err);

@@ -143,7 +143,7 @@ int supervised_create(const struct isolate_create *c, const struct supervised_pl
 }
 
 /* The cgroup exists by now: the supervisor reads limits and usage there, for what its guest is told. */
-static int send_begin(const struct sandbox *s, int sock, struct err *err)
+static int send_begin(const struct sandbox *s, int sock, const int *tuns, size_t ntuns, struct err *err)
 {
 	const struct cgroup *cg = s->cgroup;
 	const char *memory = cg->none ? NULL : cg->v2 ? cg->v2_dir : cg->v1_dir[CG_MEMORY];
@@ -151,7 +151,7 @@ static int send_begin(const struct sandbox *s, int sock, struct err *err)
 	struct supervisor_request q = {.kind = SUPERVISOR_BEGIN, .flags = cg->v2 ? SUPERVISOR_CGROUP2 : 0};
 	autoclose int memory_fd = memory ? open(memory, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	autoclose int cpu_fd = cpu ? open(cpu, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	int fds[2];
+	int fds[2 + SUPERVISOR_TUNS_MAX];
 	size_t n = 0;
 
 	if (memory_fd >= 0) {
@@ -162,16 +162,18 @@ static int send_begin(const struct sandbox *s, int sock, struct err *err)
 		q.flags |= SUPERVISOR_HAS_CPU;
 		fds[n++] = cpu_fd;
 	}
+	for (size_t i = 0; i < ntuns && n < ARRAY_LEN(fds); i++)
+		fds[n++] = tuns[i];
 	return supervisor_send(sock, &q, fds, n, err);
 }
 
-int supervised_start(const struct sandbox *s, struct err *err)
+int supervised_start_with(const struct sandbox *s, const int *tuns, size_t ntuns, struct err *err)
 {
 	struct supervisor_reply reply;
 	/* Before the supervisor runs: it waits for what we say before it does anything. */
 	autoclose int sock = supervisor_connect(s->state_dirfd, err);
 	struct err told = {0};
-	int r = sock < 0 ? sock : send_begin(s, sock, &told);
+	int r = sock < 0 ? sock : send_begin(s, sock, tuns, ntuns, &told);
 
 	/* Of `run`, it may have ended by now: for a hook's sake, say, which the carrier knows. */
 	if (sock < 0)
@@ -187,6 +189,11 @@ int supervised_start(const struct sandbox *s, struct err *err)
 	if (r < 0)
 		return r;
 	return reply.kind == SUPERVISOR_STARTED ? 0 : supervisor_refused(&reply, err);
+}
+
+int supervised_start(const struct sandbox *s, struct err *err)
+{
+	return supervised_start_with(s, NULL, 0, err);
 }
 
 bool supervised_waits(const struct sandbox *s)

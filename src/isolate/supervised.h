@@ -49,8 +49,7 @@ struct supervised_plan {
 	struct oci_process process;
 	struct oci_mount *mounts;	 /* owned */
 	const char **masked, **readonly; /* owned */
-	struct oci_pair *unified;	 /* owned; these are for who changes config.linux.resources */
-	struct oci_device_rule *rules;	 /* owned */
+	struct oci_pair *unified;	 /* owned; for who changes config.linux.resources */
 };
 must_use int supervised_plan(const struct oci_config *config, const str_list *caps,
 			     struct supervised_plan *ret, struct err *err);
@@ -67,6 +66,8 @@ bool supervised_below_synthetic(const struct oci_config *config, const char *pat
 must_use int supervised_create(const struct isolate_create *c, const struct supervised_plan *plan,
 			       const struct supervised *l, struct sandbox *ret, struct err *err);
 must_use int supervised_start(const struct sandbox *s, struct err *err);
+/* With tuns for the guest's cards (borrowed). */
+must_use int supervised_start_with(const struct sandbox *s, const int *tuns, size_t ntuns, struct err *err);
 /* It waits for its start: what it is to run is not there yet. */
 bool supervised_waits(const struct sandbox *s);
 must_use int supervised_signal(const struct sandbox *s, int sig, bool all, struct err *err);

@@ -122,18 +122,23 @@ static int write_request(const struct oci_process *process, bool whole, struct e
 
 /* What the proxy is told on its command line. */
 struct proxy {
-	char control[32], request[32], keep[32];
-	char *argv[7];
+	char control[32], request[32], keep[32], beside[16];
+	char *argv[8];
 };
 
-static void proxy_arguments(struct proxy *p, char *program, int control, int request, int keep)
+static void proxy_arguments(struct proxy *p, char *program, int control, int request,
+			    const struct isolate_exec *x)
 {
 	static char verb[] = "join", end[] = "--";
 
 	(void)snprintf(p->control, sizeof(p->control), "control=%d", control); /* fits */
 	(void)snprintf(p->request, sizeof(p->request), "request=%d", request); /* fits */
-	(void)snprintf(p->keep, sizeof(p->keep), "keep=%d", keep);	       /* fits */
-	memcpy(p->argv, (char *[]){program, verb, p->control, p->request, p->keep, end, NULL},
+	(void)snprintf(p->keep, sizeof(p->keep), "keep=%d",
+		       x->stdio.listen_fds + x->stdio.preserve_fds);	      /* fits */
+	(void)snprintf(p->beside, sizeof(p->beside), "beside=%d", x->beside); /* fits */
+	memcpy(p->argv,
+	       (char *[]){program, verb, p->control, p->request, p->keep, x->beside ? p->beside : end,
+			  x->beside ? end : NULL, NULL},
 	       sizeof(p->argv));
 }
 
@@ -151,7 +156,7 @@ int supervised_exec(const struct isolate_exec *x, char *program, const str_list 
 
 	if (request < 0)
 		return -err->code;
-	proxy_arguments(&proxy, program, control, request, x->stdio.listen_fds + x->stdio.preserve_fds);
+	proxy_arguments(&proxy, program, control, request, x);
 	const int fds[] = {control, request};
 	const struct isolate_supervisor supervisor = {.exe = exe,
 						      .argv = proxy.argv,

@@ -111,5 +111,4 @@ void supervised_plan_free(struct supervised_plan *p)
 	free(p->masked);
 	free(p->readonly);
 	free(p->unified);
-	free(p->rules);
 }

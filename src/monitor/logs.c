@@ -27,6 +27,7 @@ enum {
 	LOGS_BLOCK = 65536,
 	LOGS_LINE_LIMIT = 4 << 20,	/* a longer one is none of ours */
 	LOGS_PROBE = 4 * LOG_ENTRY_MAX, /* bytes in which a whole entry begins and ends */
+	LOGS_PLAIN_HALF = 512 << 10,	/* what a console's log keeps when it grows too long (vm/console.c) */
 	LOGS_CLOCK_SLACK = 10,		/* seconds by which the clock may have been set back */
 };
 
@@ -59,8 +60,8 @@ static int each_line(struct log_reader *r, struct err *err)
 	int n = 0;
 
 	while (n == 0 && !r->print.done && (nl = memchr(p, '\n', (size_t)(end - p)))) {
-		struct log_entry e;
-		if (!r->skipping && log_line_decode(p, (size_t)(nl - p), &e) == 0)
+		struct log_entry e = {.text = p, .len = (size_t)(nl + 1 - p)};
+		if (!r->skipping && (r->q->plain || log_line_decode(p, (size_t)(nl - p), &e) == 0))
 			n = log_print_entry(&r->print, &e, err);
 		r->skipping = false;
 		p = nl + 1;
@@ -79,9 +80,9 @@ static int read_file(struct log_reader *r, struct err *err)
 {
 	struct stat st;
 
-	/* Cut in place (one file only): from the start again. */
+	/* Cut in place (one file only): from the start again, or from where it was halved. */
 	if (fstat(r->file.fd, &st) == 0 && st.st_size < r->at) {
-		r->at = 0;
+		r->at = r->q->plain ? MIN_OF(st.st_size, LOGS_PLAIN_HALF) : 0;
 		r->len = 0;
 	}
 	while (!r->print.done) {
@@ -326,9 +327,17 @@ static int watch_log(const char *path, struct err *err)
 	if (!slash)
 		return err_set(err, EINVAL, "the path of the log \"%s\" is not absolute", path);
 	slash[slash == dir] = '\0';
-	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+	if (fd < 0 || inotify_add_watch(fd, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
 		return err_sys(err, "cannot watch \"%s\" for changes of the log", dir);
 	return take_fd(&fd);
+}
+
+/* A machine's console goes with its machine; the next one's is another. */
+static bool is_removed(const struct log_reader *r)
+{
+	struct stat st;
+
+	return r->q->plain && fstat(r->file.fd, &st) == 0 && st.st_nlink == 0;
 }
 
 static int follow_log(struct log_reader *r, int changes, struct err *err)
@@ -337,7 +346,7 @@ static int follow_log(struct log_reader *r, int changes, struct err *err)
 	char events[4096];
 
 	for (;;) {
-		bool last = conn < 0;
+		bool last = conn < 0 || is_removed(r);
 		int e = read_on(r, err);
 		if (e < 0 || r->print.done || last)
 			return e;
@@ -378,6 +387,12 @@ int monitor_logs(const struct monitor_log_query *q, struct err *err)
 		e = log_print_flush(&r.print, err);
 	if (e == 0 && on && !r.print.done)
 		e = follow_log(&r, changes, err);
+	if (e == 0 && q->plain && r.len > 0) { /* a last line without an end */
+		const struct log_entry rest = {.text = r.buf, .len = r.len};
+		e = log_print_entry(&r.print, &rest, err);
+		if (e == 0)
+			e = log_print_flush(&r.print, err);
+	}
 	reader_free(&r);
 	return MIN_OF(e, 0);
 }

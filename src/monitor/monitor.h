@@ -182,6 +182,7 @@ struct monitor_log_query {
 		*journal_id; /* the container's id: its entries in the journal, and not `path`; else NULL */
 	const char *run_dir; /* for --follow: ends with the container */
 	bool follow, timestamps, details, out, err_too, tty;
+	bool plain;	      /* `path` is no log of entries: its bytes are printed as they are */
 	int64_t since, until; /* ns; 0 = open */
 	int64_t tail;	      /* -1 = all */
 	int out_fd, err_fd;

@@ -10,6 +10,7 @@
 #include "host/cgroup_stats.h"
 #include "runtime/container.h"
 #include "runtime/lacks.h"
+#include "runtime/memory_watch.h"
 #include "runtime/stats_json.h"
 
 #include <poll.h>
@@ -37,14 +38,14 @@ static int64_t monotonic_ms(void)
 struct watch {
 	const struct container *c;
 	const struct events_options *o;
-	struct pollfd fds[2]; /* init's pidfd; the memory notice, or -1 */
-	uint64_t kills;
+	struct pollfd fds[2]; /* init's pidfd; the memory watch's, or -1 */
+	struct memory_watch memory;
 	int64_t next; /* when statistics are due */
 };
 
 static int on_memory(struct watch *w, struct err *err)
 {
-	int seen = cgroup_oom_seen(w->c->sandbox.cgroup, w->fds[1].fd, &w->kills);
+	int seen = memory_watch_seen(&w->memory);
 
 	if (seen < 0) { /* the group is gone: init's end will be told by its pidfd */
 		w->fds[1].fd = -1;
@@ -88,23 +89,22 @@ static int watch_step(struct watch *w, struct err *err)
 
 static int watch(const struct container *c, const struct events_options *o, struct err *err)
 {
-	struct watch w = {.c = c, .o = o, .kills = cgroup_oom_kills(&c->cgroup)};
+	struct watch w = {.c = c, .o = o};
 	struct err no_notice = {0};
-	short events = POLLIN;
 	int r;
 
 	autoclose int pidfd = sys_pidfd_open(c->init.pid, 0);
 	if (pidfd < 0)
 		return err_set(err, ESRCH, "container with id %s is not running", c->id);
-	autoclose int memory = c->cgroup.none ? -1 : cgroup_oom_watch(&c->cgroup, &events, &no_notice);
-	if (memory < 0 && !c->cgroup.none)
+	if (memory_watch_begin(&w.memory, c->dirfd, &c->cgroup, &no_notice) < 0 && !c->cgroup.none)
 		runtime_warn(c->rt, "%s", no_notice.msg);
 	w.fds[0] = (struct pollfd){.fd = pidfd, .events = POLLIN};
-	w.fds[1] = (struct pollfd){.fd = memory, .events = events};
+	w.fds[1] = (struct pollfd){.fd = w.memory.fd, .events = POLLIN};
 	w.next = monotonic_ms() + o->interval_ms;
 	do {
 		r = watch_step(&w, err);
 	} while (r == 0);
+	memory_watch_end(&w.memory);
 	return MIN_OF(r, 0);
 }
 

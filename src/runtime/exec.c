@@ -278,6 +278,7 @@ static int run_program(struct container *c, const struct exec_options *o, struct
 			  .pidfd_socket = pidfd_socket},
 		.sub_cgroup = sub_cgroup,
 		.rootless = c->rt->rootless,
+		.beside = o->machine,
 		.spawned = on_exec_spawned,
 		.data = (void *)(uintptr_t)o,
 	};
@@ -301,7 +302,7 @@ int runtime_exec(const struct runtime *rt, const struct exec_options *o, int *re
 
 	r = container_load(rt, o->id, CONTAINER_CONFIG, &c, err);
 	if (r == 0)
-		r = lacks_feature(c.level, ISOLATE_EXEC, err);
+		r = lacks_feature(c.level, o->machine ? ISOLATE_MACHINE : ISOLATE_EXEC, err);
 	if (r == 0)
 		r = check_preserve_fds(0, o->preserve_fds, err);
 	if (r == 0)

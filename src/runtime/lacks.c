@@ -58,6 +58,7 @@ static bool needs(const struct oci_config *c, enum isolate_feature f)
 	case ISOLATE_UPDATE:
 	case ISOLATE_STATS:
 	case ISOLATE_CHECKPOINT:
+	case ISOLATE_MACHINE:
 	case ISOLATE_FEATURE_COUNT:
 		break; /* verbs, not configuration */
 	}

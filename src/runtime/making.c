@@ -499,6 +499,8 @@ void making_undo(struct making *m)
 		runtime_warn(m->rt, "%s", err.msg);
 	if (intelrdt_remove(&m->intel_rdt, &err) < 0)
 		runtime_warn(m->rt, "%s", err.msg);
+	if (m->o->host && m->o->host->undoing)
+		m->o->host->undoing(m->o->host->data);
 	if (store_remove(m->rt->root, m->o->id, m->state_dirfd, &err) < 0)
 		runtime_warn(m->rt, "%s", err.msg);
 	m->sandbox.pid = 0;

@@ -42,6 +42,8 @@ struct create_host {
 	int rootfs_tree;
 	/* The container's namespaces are there (/proc/PID/ns/net): called before any hook.  May be NULL. */
 	int (*network)(void *data, pid_t pid, struct err *err);
+	/* It could not be made, and what its directory below root tells is about to go.  May be NULL. */
+	void (*undoing)(void *data);
 	void *data;
 	int *ret_master; /* where the terminal's master end goes, detached or not; NULL = the usual ways */
 	pid_t *ret_pid;	 /* of the container's first process, a child of the caller; NULL = not asked for */
@@ -71,6 +73,7 @@ struct exec_options {
 	const char *cwd, *user, *process, *process_label, *apparmor;
 	str_list env, additional_gids, caps, cgroups;
 	bool tty, detach, ignore_paused;
+	bool machine; /* in the container's machine, beside the container */
 	struct opt_bool no_new_privs;
 	int preserve_fds;
 	char **argv; /* the command; NULL-terminated */

@@ -89,20 +89,29 @@ void console_poll(struct console *c, struct poll_set *p)
 		poll_want(p, c->pipe, POLLIN, console_ready, c);
 }
 
+/* Where the last lines begin that fit; not in the middle of one, if there is a whole one. */
+static size_t last_lines(const struct console *c, size_t end, size_t max)
+{
+	static const char panic[] = "Kernel panic";
+	const char *why = memmem(c->tail, end, panic, sizeof(panic) - 1);
+	size_t from = end > max - 1 ? end - (max - 1) : 0;
+
+	/* What comes behind it is where the kernel was, which tells less. */
+	if (why && (size_t)(why - c->tail) < from)
+		return (size_t)(why - c->tail);
+	for (size_t i = from; from > 0 && i < end; i++)
+		if (c->tail[i] == '\n')
+			return i + 1;
+	return from;
+}
+
 void console_last(const struct console *c, char *ret, size_t max)
 {
 	size_t n = 0, end = c->len, from;
 
 	while (end > 0 && (unsigned char)c->tail[end - 1] <= ' ')
 		end--;
-	from = end > max - 1 ? end - (max - 1) : 0;
-	/* Not from the middle of a line, if there is a whole one. */
-	for (size_t i = from; from > 0 && i < end; i++) {
-		if (c->tail[i] == '\n') {
-			from = i + 1;
-			break;
-		}
-	}
+	from = last_lines(c, end, max);
 	for (size_t i = from; i < end && n + 1 < max; i++) {
 		unsigned char ch = (unsigned char)c->tail[i];
 		if (ch == '\r')

@@ -67,7 +67,8 @@ static int read_order(int fd, size_t max, char **ret, size_t *ret_len, struct er
 	return r < 0 ? err_num(err, r, "cannot read what the runtime sent") : 0;
 }
 
-static int start_inmate(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err)
+static int start_inmate(struct keeper *k, struct connection *c, bool outside, int *fds, size_t nfds,
+			struct err *err)
 {
 	struct oci_process process;
 	struct oci_document *doc = NULL;
@@ -87,16 +88,17 @@ static int start_inmate(struct keeper *k, struct connection *c, int *fds, size_t
 	struct inmate *i = inmate_new(k, fds + 2, terminal, err);
 	if (!i)
 		return -err->code;
+	i->outside = outside;
 	i->connection = c;
 	c->inmate = i;
 	return session_start(k, i, json, len, err);
 }
 
-static void asked_to_exec(struct keeper *k, struct connection *c, int *fds, size_t nfds)
+static void asked_to_exec(struct keeper *k, struct connection *c, bool outside, int *fds, size_t nfds)
 {
 	struct err err = {0};
 
-	if (start_inmate(k, c, fds, nfds, &err) == 0)
+	if (start_inmate(k, c, outside, fds, nfds, &err) == 0)
 		return;
 	control_failed(c, &err);
 	connection_close(k, c);
@@ -127,6 +129,15 @@ static void asked_to_update(struct keeper *k, struct connection *c, const int *f
 		session_update(k, c, json, len);
 }
 
+/* Behind the cgroup's directories, which the guest's groups are told by the configuration. */
+static void take_tuns(struct keeper *k, const struct supervisor_request *q, int *fds, size_t nfds)
+{
+	size_t first = !!(q->flags & SUPERVISOR_HAS_MEMORY) + !!(q->flags & SUPERVISOR_HAS_CPU);
+
+	for (size_t i = first; i < nfds && k->ntuns < ARRAY_LEN(k->tuns); i++)
+		k->tuns[k->ntuns++] = take_fd(&fds[i]);
+}
+
 static void take(struct keeper *k, struct connection *c, const struct supervisor_request *q, int *fds,
 		 size_t nfds)
 {
@@ -134,6 +145,7 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 
 	if (q->kind == SUPERVISOR_BEGIN) {
 		if (!k->begun) {
+			take_tuns(k, q, fds, nfds);
 			k->starter = c;
 			keeper_begin(k);
 		}
@@ -146,7 +158,7 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 	}
 	switch ((enum supervisor_request_kind)q->kind) {
 	case SUPERVISOR_EXEC:
-		asked_to_exec(k, c, fds, nfds);
+		asked_to_exec(k, c, q->flags & SUPERVISOR_OUTSIDE, fds, nfds);
 		break;
 	case SUPERVISOR_SIGNAL:
 		asked_to_signal(k, c, q);
@@ -156,6 +168,9 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 		break;
 	case SUPERVISOR_PROCESSES:
 		session_processes(k, c);
+		break;
+	case SUPERVISOR_STATS:
+		session_stats(k, c);
 		break;
 	case SUPERVISOR_TIME:
 		session_set_time(k, c);

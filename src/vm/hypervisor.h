@@ -35,7 +35,7 @@ struct vm_snapshot {
 };
 
 struct vm_spec {
-	int usr_tree; /* for the jail (jail.h); borrowed */
+	int usr_tree; /* for the jail (jail.h); -1 with coffer-vmm, which needs none; borrowed */
 	int proc_fd;  /* likewise; also where the driver finds its own descriptors again */
 	/*
 	 * An ELF vmlinux with a PVH note, or a bzImage, which always has ACPI.  Kernel and initramfs must be
@@ -52,6 +52,8 @@ struct vm_spec {
 	int console_fd; /* gets the guest's console; borrowed */
 	int log_fd;	/* gets the hypervisor's own messages (stderr); borrowed */
 	int kvm_fd;	/* /dev/kvm; -1: emulation */
+	int answer_ms;	/* how long it may take for an answer of its; 0: the driver's own limit */
+	int monitor_fd; /* coffer-vmm, open for execution, for its driver alone */
 	struct vm_disk disks[VM_DISKS_MAX];
 	size_t ndisks;
 	struct vm_nic nics[VM_NICS_MAX];

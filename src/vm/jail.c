@@ -86,7 +86,7 @@ static int new_own_fds(struct err *err)
 
 static int attach_own_fds(const struct jail *j, struct err *err)
 {
-	if (j->proc_fd < 0)
+	if (j->proc_fd < 0 || j->bare)
 		return 0;
 	if (mkdir("fd", 0555) < 0)
 		return err_sys(err, "cannot make /fd in the hypervisor's root");

@@ -18,9 +18,10 @@ struct jail {
 	char *const *argv, *const *envp; /* NULL-terminated */
 	const int *fds;			 /* kept, under the same numbers; borrowed */
 	size_t nfds;
-	int proc_fd; /* a procfs of the caller's pid namespace: the program's own descriptors then stand in
-			/fd; -1 = nowhere */
-	bool kvm;    /* /dev/kvm is the descriptor kvm_fd */
+	int proc_fd; /* a procfs of the caller's pid namespace; -1: the caller's /proc is one */
+	bool bare; /* the root stays empty; else the program's own descriptors stand in /fd, where proc_fd is
+		      given */
+	bool kvm;  /* /dev/kvm is the descriptor kvm_fd */
 	int kvm_fd;
 	int out_fd; /* becomes standard output; -1 = log_fd; borrowed */
 	int log_fd; /* becomes standard error; borrowed */

@@ -46,7 +46,7 @@ void poll_within(struct poll_set *p, int64_t ms);
 
 /* ---- console.c ---- */
 
-enum { TAIL_MAX = 2048 };
+enum { TAIL_MAX = 4096 };
 /* A pipe that somebody else writes to, and its last bytes. */
 struct console {
 	int pipe;   /* our end; owned */
@@ -84,7 +84,8 @@ struct inmate {
 	uint32_t id;
 	struct connection *connection; /* the proxy's; NULL: the first process, or the proxy has gone */
 	bool first, terminal, started, exited, told, dead;
-	int tty; /* of in and out; -1 = none; borrowed of them */
+	bool outside; /* of the container, in the machine */
+	int tty;      /* of in and out; -1 = none; borrowed of them */
 	int status;
 	int64_t exited_ns;
 	struct stream_in in;
@@ -144,6 +145,7 @@ struct question *session_ask(struct keeper *k, enum guest_frame_type type, uint3
 void session_signal(struct keeper *k, struct inmate *i, uint32_t sig);
 void session_set_time(struct keeper *k, struct connection *c);
 void session_processes(struct keeper *k, struct connection *c);
+void session_stats(struct keeper *k, struct connection *c);
 void session_update(struct keeper *k, struct connection *c, const void *json, size_t len);
 /* RUN and EXEC: `json` is what the agent makes the process of. */
 must_use int session_start(struct keeper *k, struct inmate *i, const void *json, size_t len, struct err *err);
@@ -168,10 +170,14 @@ void control_exited(struct connection *c, int status);
 
 struct keeper {
 	/* as given */
-	int config, control, proc, kernel, initramfs, usr, usr2, kvm, tun, templates, console_file, log,
+	int config, control, proc, kernel, initramfs, usr, usr2, kvm, templates, console_file, oom_file, log,
 		request;
-	uint64_t memory, vcpus, seconds, terminal, acpi;
-	uint64_t cache; /* ms that the guest may believe what the file share said */
+	int monitor;			     /* coffer-vmm, to be executed; -1: the hypervisor is QEMU */
+	int tuns[SUPERVISOR_TUNS_MAX]; /* came with BEGIN */
+	size_t ntuns;
+	uint64_t memory, vcpus, seconds, terminal, acpi, beside;
+	uint64_t cache,
+		volume_cache; /* ms that the guest may believe what the file share said of root, volumes */
 
 	uid_t maker;
 	int signals;
@@ -185,6 +191,8 @@ struct keeper {
 	bool restored;		     /* from it, so that it says no READY */
 	bool machine;		     /* vm is a machine that runs, as far as is known */
 	pid_t share;
+	int64_t share_ended_ns; /* 0 = it runs */
+	int share_status;	/* as waitpid */
 	struct console console, hypervisor_log;
 	char *network; /* JSON for the guest; owned */
 

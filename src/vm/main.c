@@ -15,6 +15,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "host/caps.h"
+#include "vm/names.h"
 #include "vm/share/share.h"
 
 #include <signal.h>
@@ -26,6 +27,7 @@
 #include <sys/wait.h>
 
 enum {
+	SHARE_ALONE_MS = 1000,
 	LEAVE_MS = 5000, /* for the guest to write what it holds, and power off */
 	CONSOLE_IN_MESSAGE = 600,
 };
@@ -97,9 +99,19 @@ static void fail_with_console(struct keeper *k, const char *what)
 	keeper_fail(k, &err);
 }
 
+/* For who reads the console alone. */
+static void note_in_console(struct keeper *k, const char *text)
+{
+	char line[ERR_MSG_MAX];
+	int n = snprintf(line, sizeof(line), "coffer: %s\n", text);
+
+	if (n > 0)
+		console_note(&k->console, line, strlen(line));
+}
+
 void keeper_abort(struct keeper *k, const char *fmt, ...)
 {
-	char text[ERR_MSG_MAX / 2], line[ERR_MSG_MAX];
+	char text[ERR_MSG_MAX / 2];
 	va_list ap;
 
 	if (k->over)
@@ -108,9 +120,7 @@ void keeper_abort(struct keeper *k, const char *fmt, ...)
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
-	int n = snprintf(line, sizeof(line), "coffer: %s\n", text);
-	if (n > 0)
-		console_note(&k->console, line, strlen(line));
+	note_in_console(k, text);
 	keeper_log(k, "%s", text);
 	if (k->stage < STAGE_RUNNING) {
 		fail_with_console(k, text);
@@ -134,32 +144,39 @@ void keeper_leave(struct keeper *k, int status)
 
 /* ---- the machine ---- */
 
+/* Of a helper process: its standard streams are the log, for the user's must not be held open there, and it
+ * has no other descriptors but these. */
+static int keep_alone(int log, int *keep, size_t n)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail */
+	for (int i = 0; i < 3; i++)
+		if (dup2(log, i) < 0)
+			return -errno;
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++)
+			if (keep[j] < keep[i]) {
+				int other = keep[i];
+				keep[i] = keep[j];
+				keep[j] = other;
+			}
+	return fd_close_from(3, keep, n, false);
+}
+
 static _Noreturn void share_main(const struct keeper *k, int sock, int log)
 {
 	const struct share share = {.sock = sock,
 				    .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
 				    .proc_fd = k->proc,
 				    .root_ttl_ms = (uint32_t)k->cache,
-				    .volume_ttl_ms = (uint32_t)k->cache};
+				    .volume_ttl_ms = (uint32_t)k->volume_cache};
 	int keep[] = {sock, k->proc, share.root_fd};
 	struct err err = {0};
-	sigset_t none;
 
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail */
-	/* The user's standard streams must not be held open here. */
-	for (int i = 0; i < 3; i++)
-		if (dup2(log, i) < 0)
-			_exit(1);
-	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
-		for (size_t j = i + 1; j < ARRAY_LEN(keep); j++)
-			if (keep[j] < keep[i]) {
-				int other = keep[i];
-				keep[i] = keep[j];
-				keep[j] = other;
-			}
 	int r = share.root_fd < 0 ? err_sys(&err, "cannot open the container's root")
-				  : fd_close_from(3, keep, ARRAY_LEN(keep), false);
+				  : keep_alone(log, keep, ARRAY_LEN(keep));
 	if (r < 0 && !err.code)
 		(void)err_num(&err, r, "cannot close descriptors"); /* told below */
 	if (r == 0)
@@ -199,10 +216,32 @@ static int open_agent_port(struct keeper *k, int *ret_port, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set up the agent's socket") : 0;
 }
 
-static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
+/* A guest whose relay has ended runs on without names: it is not watched. */
+static int start_names(const char *tap, int log, struct err *err)
 {
-	int r = vm_net_open(k->tun, k->proc, net, err);
+	struct vm_names names;
+	int r = vm_names_listen(tap, &names, err);
 
+	if (r < 0)
+		return r;
+	int keep[] = {names.udp, names.tcp};
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (keep_alone(log, keep, ARRAY_LEN(keep)) == 0)
+			vm_names_serve(&names, VM_NAMES_RESOLVER);
+		_exit(1);
+	}
+	vm_names_close(&names);
+	return pid < 0 ? err_sys(err, "cannot fork the relay of names") : 0;
+}
+
+static int open_network(struct keeper *k, int log, struct vm_net *net, struct err *err)
+{
+	int named = k->ntuns ? vm_names_replace(err) : 0;
+	int r = named < 0 ? named : vm_net_open(k->tuns, k->ntuns, named ? k->proc : -1, net, err);
+
+	if (r == 0 && net->names_tap[0])
+		r = start_names(net->names_tap, log, err);
 	if (r < 0)
 		return r;
 	memcpy(k->spec.nics, net->nics, sizeof(k->spec.nics));
@@ -214,7 +253,7 @@ static int open_network(struct keeper *k, struct vm_net *net, struct err *err)
 /* From a template where there is one, and it is good. */
 static int start_hypervisor(struct keeper *k, struct err *err)
 {
-	const struct hypervisor *driver = &hypervisor_qemu;
+	const struct hypervisor *driver = k->monitor >= 0 ? &hypervisor_vmm : &hypervisor_qemu;
 	struct err why = {0};
 
 	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
@@ -259,12 +298,14 @@ static int start_machine(struct keeper *k, struct err *err)
 				   .usr_tree = k->usr,
 				   .proc_fd = k->proc,
 				   .kvm_fd = k->kvm,
+				   .answer_ms = (int)MIN_OF(k->seconds * 1000, (uint64_t)INT_MAX),
+				   .monitor_fd = k->monitor,
 				   .acpi = k->acpi != 0};
 	r = console_open(&k->console, k->console_file, &console, err);
 	if (r == 0)
 		r = console_open(&k->hypervisor_log, k->console_file, &log, err);
 	if (r == 0)
-		r = open_network(k, &net, err);
+		r = open_network(k, log, &net, err);
 	if (r == 0)
 		r = open_agent_port(k, &agent, err);
 	if (r == 0)
@@ -292,12 +333,14 @@ static int drop_keeper_rights(struct keeper *k, struct err *err)
 {
 	struct caps few = {.set = true, .permitted = CAP_BIT(5), .effective = CAP_BIT(5)}; /* CAP_KILL */
 
-	fd_drop(&k->tun);
+	for (size_t i = 0; i < k->ntuns; i++)
+		fd_drop(&k->tuns[i]); /* of what is no card */
 	fd_drop(&k->kernel);
 	fd_drop(&k->initramfs);
 	fd_drop(&k->usr);
 	fd_drop(&k->usr2);
 	fd_drop(&k->kvm);
+	fd_drop(&k->monitor);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "cannot set no_new_privs");
 	return caps_apply(&few, 0, err);
@@ -358,8 +401,10 @@ static void reap_children(struct keeper *k)
 			return;
 		if (pid == k->vm.pid && k->machine)
 			machine_ended(k, status);
-		else if (pid == k->share && k->stage != STAGE_LEAVING)
-			keeper_abort(k, "the file share ended (wait status %d)", status);
+		if (pid == k->share) {
+			k->share_ended_ns = clock_ns(CLOCK_MONOTONIC);
+			k->share_status = status;
+		}
 	}
 }
 
@@ -392,7 +437,15 @@ static void look_at_clock(struct keeper *k, struct poll_set *p)
 			(void)snprintf(what, sizeof(what), "nothing for %llu s",
 				       (unsigned long long)k->seconds); /* fits */
 			fail_with_console(k, what);
+			note_in_console(k, what);
 		}
+		poll_within(p, left > 0 ? left : 0);
+	}
+	/* It ends with the hypervisor, whose own end tells more and may be heard of a moment later. */
+	if (k->share_ended_ns && k->machine && k->stage != STAGE_LEAVING) {
+		int64_t left = SHARE_ALONE_MS - (now - k->share_ended_ns) / 1000000;
+		if (left <= 0)
+			keeper_abort(k, "the file share ended (wait status %d)", k->share_status);
 		poll_within(p, left > 0 ? left : 0);
 	}
 	if (k->stage == STAGE_LEAVING) {
@@ -505,16 +558,19 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"usr=", &k->usr},
 		{"usr2=", &k->usr2},
 		{"kvm=", &k->kvm},
+		{"monitor=", &k->monitor},
 		{"console=", &k->console_file},
+		{"oom=", &k->oom_file},
 		{"log=", &k->log},
 		{"request=", &k->request},
-		{"tun=", &k->tun},
 		{"templates=", &k->templates},
 		{"cache=", .number = &k->cache},
+		{"volume-cache=", .number = &k->volume_cache},
 		{"memory=", .number = &k->memory},
 		{"acpi=", .number = &k->acpi},
 		{"vcpus=", .number = &k->vcpus},
 		{"seconds=", .number = &k->seconds},
+		{"beside=", .number = &k->beside},
 		{"terminal=", .number = &k->terminal},
 	};
 	int r = argc < 2 ? 0 : supervisor_parse(argc, argv, keys, ARRAY_LEN(keys), a, err);
@@ -536,10 +592,11 @@ int main(int argc, char **argv)
 			   .usr = -1,
 			   .usr2 = -1,
 			   .kvm = -1,
-			   .tun = -1,
+			   .monitor = -1,
 			   .templates = -1,
 			   .template = {.file = -1, .memory = -1},
 			   .console_file = -1,
+			   .oom_file = -1,
 			   .log = -1,
 			   .request = -1,
 			   .agent = -1,
@@ -549,12 +606,14 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	int r = keeper_parse(argc, argv, &k, &a, &err);
 
-	if (r == 0 && streq(argv[1], "run"))
+	if (r == 0 && streq(argv[1], "run")) {
 		r = keeper_main(&k, &err);
-	else if (r == 0 && streq(argv[1], "join"))
+	} else if (r == 0 && streq(argv[1], "join")) {
+		a.flags = k.beside ? SUPERVISOR_OUTSIDE : 0;
 		r = supervisor_join(k.control, k.request, &a, true, &err);
-	else if (r == 0)
+	} else if (r == 0) {
 		r = err_set(&err, EINVAL, "coffer-vm: unknown verb \"%s\"", argv[1]);
+	}
 	if (r >= 0)
 		return r;
 	if (err.msg[0])

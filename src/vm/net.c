@@ -37,24 +37,15 @@ void vm_card_mac(size_t i, unsigned char ret[static 6])
 }
 
 /* A tap in this namespace; `name` is what the kernel called it. */
-static int new_tap(int tun_fd, int proc_fd, char name[static IFNAMSIZ], struct err *err)
+static int new_tap(int tun, char name[static IFNAMSIZ], struct err *err)
 {
 	struct ifreq q = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, .ifr_name = NET_TAP_PREFIX "%d"};
-	char path[32];
 
-	(void)snprintf(path, sizeof(path), "self/fd/%d", tun_fd); /* fits */
-	autoclose int fd = tun_fd < 0 ? -1 : openat(proc_fd, path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	if (tun_fd < 0)
-		return err_set(err, ENODEV,
-			       "the container has a network, and /dev/net/tun is not there for it; type "
-			       "`modprobe tun`");
-	if (fd < 0)
-		return err_sys(err, "cannot open /dev/net/tun in the container's network namespace");
-	if (ioctl(fd, TUNSETIFF, &q) < 0)
+	if (ioctl(tun, TUNSETIFF, &q) < 0)
 		return err_sys(err, "cannot make a tap in the container's network namespace");
 	memcpy(name, q.ifr_name, IFNAMSIZ);
 	name[IFNAMSIZ - 1] = '\0';
-	return take_fd(&fd);
+	return 0;
 }
 
 /* No IPv6 address, the interface's MTU, up. */
@@ -89,16 +80,15 @@ static int raise_interface(struct nl_channel *c, int index)
 	return nl_ask(c, &q, NULL, NULL);
 }
 
-static int plug(struct nl_channel *c, int tun_fd, int proc_fd, const struct net_interface *n,
-		struct vm_nic *ret, struct err *err)
+static int plug(struct nl_channel *c, int *tun, const struct net_interface *n, struct vm_nic *ret,
+		char name[static IFNAMSIZ], struct err *err)
 {
-	char name[IFNAMSIZ];
+	int r = new_tap(*tun, name, err);
 
-	autoclose int tap = new_tap(tun_fd, proc_fd, name, err);
-	if (tap < 0)
-		return tap;
+	if (r < 0)
+		return r;
 	int index = (int)if_nametoindex(name);
-	int r = index == 0 ? -errno : settle_tap(c, index, n->mtu);
+	r = index == 0 ? -errno : settle_tap(c, index, n->mtu);
 	if (r == 0)
 		r = raise_interface(c, n->index);
 	if (r == 0)
@@ -107,12 +97,21 @@ static int plug(struct nl_channel *c, int tun_fd, int proc_fd, const struct net_
 		r = net_redirect(c, index, n->index);
 	if (r < 0)
 		return err_num(err, r, "cannot join interface %s to the machine's card", n->name);
-	ret->tap_fd = take_fd(&tap);
+	ret->tap_fd = take_fd(tun);
 	ret->mtu = n->mtu;
 	return 0;
 }
 
-int vm_net_open(int tun_fd, int proc_fd, struct vm_net *ret, struct err *err)
+static bool has_ipv4(const struct net_interface *n)
+{
+	size_t i = 0;
+
+	while (i < n->n && n->addresses[i].ip.len != 4)
+		i++;
+	return i < n->n;
+}
+
+int vm_net_open(int *tuns, size_t ntuns, int proc_fd, struct vm_net *ret, struct err *err)
 {
 	autofree unsigned char *buf = malloc(NL_REPLY_MAX);
 	autofree struct net_view *view = calloc(1, sizeof(*view));
@@ -125,10 +124,19 @@ int vm_net_open(int tun_fd, int proc_fd, struct vm_net *ret, struct err *err)
 		return err_num(err, fd, "cannot make a netlink socket");
 	struct nl_channel c = {.fd = fd, .buf = buf};
 	int r = net_view_read(&c, view, err);
+	if (r == 0 && view->n > ntuns)
+		r = err_set(err, ENODEV,
+			    "the container's network has %zu cards, and there are %zu taps for them", view->n,
+			    ntuns);
 	for (size_t i = 0; r == 0 && i < view->n; i++) {
 		vm_card_mac(i, net.nics[i].mac);
-		r = plug(&c, tun_fd, proc_fd, &view->interfaces[i], &net.nics[i], err);
+		char tap[IFNAMSIZ];
+		r = plug(&c, &tuns[i], &view->interfaces[i], &net.nics[i], tap, err);
 		net.n += r == 0;
+		if (r < 0 || proc_fd < 0 || net.names_tap[0] || !has_ipv4(&view->interfaces[i]))
+			continue;
+		r = net_names_plug(&c, proc_fd, view, i, tap, err);
+		memcpy(net.names_tap, tap, sizeof(tap));
 	}
 	if (r == 0) {
 		net.json = net_view_json(view);

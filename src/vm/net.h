@@ -30,14 +30,18 @@
 struct vm_net {
 	struct vm_nic nics[VM_NICS_MAX]; /* tap_fd is owned here */
 	size_t n;
-	char *json; /* for GUEST_NETWORK; owned */
+	char *json;	    /* for GUEST_NETWORK; owned */
+	char names_tap[16]; /* has VM_NAMES_ADDRESS (names.h), for the relay; "": none has */
 };
 
 /*
- * tun_fd: /dev/net/tun of the host, opened by the runtime (O_PATH is enough), borrowed.  proc_fd: a procfs of
- * the pid namespace: the device is opened anew through it, for a tap is made in the namespace where its
- * descriptor was opened.  The container's device cgroup must allow "c 10:200 rwm".  A namespace with the
- * loopback alone gives n == 0, and needs neither.
+ * tuns: /dev/net/tun, opened for reading and writing in this network namespace, once for each card; those
+ * that became cards are taken over, and are -1 then.  Who opened it may have been another: a tap is made
+ * where its descriptor was opened, by whoever has CAP_NET_ADMIN there.  A namespace with the loopback alone
+ * gives n == 0, and needs none.
+ *
+ * proc_fd: a procfs, borrowed; -1: no tap is to have VM_NAMES_ADDRESS, which else the first one gets whose
+ * interface has IPv4.
  */
-must_use int vm_net_open(int tun_fd, int proc_fd, struct vm_net *ret, struct err *err);
+must_use int vm_net_open(int *tuns, size_t ntuns, int proc_fd, struct vm_net *ret, struct err *err);
 void vm_net_close(struct vm_net *n);

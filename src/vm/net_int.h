@@ -61,3 +61,11 @@ char *net_view_json(const struct net_view *v);
 void vm_card_mac(size_t i, unsigned char ret[static 6]);
 /* net_tc.c: all that comes in on `from` goes out on `to`, and the host's stack sees none of it. */
 must_use int net_redirect(struct nl_channel *c, int from, int to);
+/* What comes in on `from` for this IPv4 address is the host's stack's, before any net_redirect(). */
+must_use int net_keep(struct nl_channel *c, int from, const unsigned char ip[static 4]);
+/*
+ * net_names.c: VM_NAMES_ADDRESS (names.h) on the tap of an interface with IPv4, for the guest that has the
+ * interface's address; the guest's route to it goes into the view.
+ */
+must_use int net_names_plug(struct nl_channel *c, int proc_fd, struct net_view *v, size_t interface,
+			    const char *tap, struct err *err);

@@ -53,11 +53,16 @@ static void put_mirred(struct nl_request *q, uint16_t type, int to)
 	nest_end(q, actions);
 }
 
-static struct tcmsg filter_head(int from)
+static struct tcmsg filter_head(int from, unsigned preference, uint16_t protocol)
 {
 	return (struct tcmsg){.tcm_ifindex = from,
 			      .tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
-			      .tcm_info = TC_H_MAKE((uint32_t)PREFERENCE << 16, htons(ETH_P_ALL))};
+			      .tcm_info = TC_H_MAKE((uint32_t)preference << 16, htons(protocol))};
+}
+
+static struct tcmsg redirect_head(int from)
+{
+	return filter_head(from, PREFERENCE, ETH_P_ALL);
 }
 
 static int add_u32(struct nl_channel *c, int from, int to)
@@ -66,7 +71,7 @@ static int add_u32(struct nl_channel *c, int from, int to)
 		struct tc_u32_sel sel;
 		struct tc_u32_key key;
 	} all = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
-	struct tcmsg head = filter_head(from);
+	struct tcmsg head = redirect_head(from);
 	struct nl_request q;
 
 	nl_begin(&q, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head));
@@ -80,7 +85,7 @@ static int add_u32(struct nl_channel *c, int from, int to)
 
 static int add_matchall(struct nl_channel *c, int from, int to)
 {
-	struct tcmsg head = filter_head(from);
+	struct tcmsg head = redirect_head(from);
 	struct nl_request q;
 
 	nl_begin(&q, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head));
@@ -95,7 +100,7 @@ int net_redirect(struct nl_channel *c, int from, int to)
 {
 	struct tcmsg qdisc = {
 		.tcm_ifindex = from, .tcm_parent = TC_H_INGRESS, .tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0)};
-	struct tcmsg ours = filter_head(from);
+	struct tcmsg ours = redirect_head(from);
 	struct nl_request q;
 
 	nl_begin(&q, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &qdisc, sizeof(qdisc));
@@ -109,4 +114,34 @@ int net_redirect(struct nl_channel *c, int from, int to)
 	}
 	r = add_u32(c, from, to);
 	return r == -ENOENT || r == -EOPNOTSUPP ? add_matchall(c, from, to) : r;
+}
+
+/* A filter that has a class and no action ends the search, and the packet goes on as it would have. */
+static int keep_one(struct nl_channel *c, int from, unsigned preference, uint16_t protocol, int offset,
+		    const unsigned char ip[static 4])
+{
+	struct {
+		struct tc_u32_sel sel;
+		struct tc_u32_key key;
+	} one = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}, .key = {.mask = UINT32_MAX, .off = offset}};
+	struct tcmsg head = filter_head(from, preference, protocol);
+	const uint32_t class = TC_H_MAKE(1 << 16, 1);
+	struct nl_request q;
+
+	memcpy(&one.key.val, ip, sizeof(one.key.val));
+	nl_begin(&q, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head));
+	nl_put(&q, TCA_KIND, "u32", sizeof("u32"));
+	size_t options = nest(&q, TCA_OPTIONS);
+	nl_put(&q, TCA_U32_CLASSID, &class, sizeof(class));
+	nl_put(&q, TCA_U32_SEL, &one, sizeof(one));
+	nest_end(&q, options);
+	return nl_ask(c, &q, NULL, NULL);
+}
+
+int net_keep(struct nl_channel *c, int from, const unsigned char ip[static 4])
+{
+	enum { IP_DESTINATION = 16, ARP_TARGET = 24 }; /* bytes from the network header */
+	int r = keep_one(c, from, PREFERENCE - 1, ETH_P_IP, IP_DESTINATION, ip);
+
+	return r < 0 ? r : keep_one(c, from, PREFERENCE - 2, ETH_P_ARP, ARP_TARGET, ip);
 }

@@ -183,6 +183,7 @@ static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 				       .acpi = s->acpi || !elf,
 				       .tsc_khz = s->kvm_fd < 0 ? host_tsc_khz() : 0};
 	r = qemu_launch(s, &plan, &vm.pid, err);
+	((struct qmp *)vm.data)->wait_ms = s->answer_ms;
 	vm.control = take_fd(&ours);
 	fd_drop(&theirs);
 	if (r == 0)
@@ -229,7 +230,7 @@ static int qemu_identity(const struct vm_spec *s, char *buf, size_t size, struct
 	if (fstatat(s->usr_tree, QEMU_BELOW_USR, &st, 0) < 0)
 		return err_sys(err, "cannot look at /usr/%s", QEMU_BELOW_USR);
 	/* The TSC's rate is what the guest's kernel was told; two measurements differ in the last digits. */
-	(void)snprintf(buf, size, "qemu 1 %lld %lld.%09ld %s %u", (long long)st.st_size,
+	(void)snprintf(buf, size, "qemu 2 %lld %lld.%09ld %s %u", (long long)st.st_size,
 		       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, s->kvm_fd >= 0 ? "kvm" : "tcg",
 		       (host_tsc_khz() + 5000) / 10000);
 	return 0;

@@ -7,17 +7,18 @@
 
 enum {
 	QMP_LINE_MAX = 64 << 10, /* of one message; QEMU's longest here is its greeting, 300 bytes */
-	QMP_WAIT_MS = 120000, /* for one answer: an emulator on a busy machine is slow, a hung one for ever */
+	QMP_WAIT_MS = 120000,	 /* at most, for one answer: an emulator on a busy machine is slow */
 };
 
 struct qmp {
 	int fd;	   /* borrowed */
 	char *buf; /* owned; QMP_LINE_MAX */
 	size_t len, used;
+	int wait_ms;	    /* for one answer; the caller's to set; 0: QMP_WAIT_MS */
 	char migration[24]; /* the last status that an event told; "" = none yet */
 };
 
-/* Reads the greeting and leaves negotiation mode. */
+/* Reads the greeting and leaves negotiation mode.  q->wait_ms is set before. */
 must_use int qmp_open(struct qmp *q, int fd, struct err *err);
 void qmp_close(struct qmp *q);
 /* `arguments`: a JSON object, or NULL.  fd: passed along; -1 = none.  `what` is for messages: "cannot WHAT".

@@ -18,6 +18,11 @@ static int64_t qmp_now_ms(void)
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+static int qmp_patience(const struct qmp *q)
+{
+	return q->wait_ms > 0 ? MIN_OF(q->wait_ms, (int)QMP_WAIT_MS) : QMP_WAIT_MS;
+}
+
 struct message {
 	struct {
 		const char *text;
@@ -59,7 +64,7 @@ static int qmp_fill(struct qmp *q, int64_t until, const char *what, struct err *
 		return err_sys(err, "cannot %s: waiting for QEMU", what);
 	if (r == 0)
 		return err_set(err, ETIMEDOUT, "cannot %s: QEMU did not answer within %d seconds", what,
-			       QMP_WAIT_MS / 1000);
+			       qmp_patience(q) / 1000);
 	ssize_t n = recv(q->fd, q->buf + q->len, QMP_LINE_MAX - q->len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
@@ -102,7 +107,7 @@ static int qmp_next(struct qmp *q, int64_t until, const char *what, struct json_
 int qmp_command(struct qmp *q, const char *command, const char *arguments, int fd, const char *what,
 		struct err *err)
 {
-	int64_t until = qmp_now_ms() + QMP_WAIT_MS;
+	int64_t until = qmp_now_ms() + qmp_patience(q);
 	autofree char *line = str_format("{\"execute\":\"%s\"%s%s}\n", command,
 					 arguments ? ",\"arguments\":" : "", arguments ? arguments : "");
 
@@ -127,7 +132,7 @@ int qmp_command(struct qmp *q, const char *command, const char *arguments, int f
 
 int qmp_wait_migration(struct qmp *q, const char *what, struct err *err)
 {
-	int64_t until = qmp_now_ms() + QMP_WAIT_MS;
+	int64_t until = qmp_now_ms() + qmp_patience(q);
 
 	while (!streq(q->migration, "completed")) {
 		struct json_doc doc autojson = {0};
@@ -146,10 +151,10 @@ int qmp_open(struct qmp *q, int fd, struct err *err)
 	struct json_doc doc autojson = {0};
 	struct message m;
 
-	*q = (struct qmp){.fd = fd, .buf = malloc(QMP_LINE_MAX)};
+	*q = (struct qmp){.fd = fd, .wait_ms = q->wait_ms, .buf = malloc(QMP_LINE_MAX)};
 	if (!q->buf)
 		return err_oom(err);
-	int r = qmp_next(q, qmp_now_ms() + QMP_WAIT_MS, "start the machine", &doc, &m, err);
+	int r = qmp_next(q, qmp_now_ms() + qmp_patience(q), "start the machine", &doc, &m, err);
 	if (r == 0 && !m.is_greeting)
 		r = err_set(err, EBADMSG, "cannot start the machine: QEMU's monitor does not greet");
 	if (r == 0)

@@ -18,11 +18,15 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
-#define SHARE_TARGET "/run/coffer/root" /* as isolate/vm says in the guest's configuration */
+/* As isolate/vm says in the guest's configuration. */
+#define SHARE_TARGET "/run/coffer/root"
+#define SHARE_AGAIN  "/run/coffer/share"
 
 enum {
 	OUT_FULL = 1 << 20,  /* bytes for the agent from which on no input is read */
@@ -30,6 +34,7 @@ enum {
 	READ_TURNS = 16,
 	QUESTIONS_MAX = 4096,
 	ROWS_MAX = 1 << 16,
+	KILLS_MAX = 4096,
 };
 
 /* ---- frames out ---- */
@@ -213,12 +218,18 @@ void session_processes(struct keeper *k, struct connection *c)
 	ask_rows(k, c, 0, NULL, 0);
 }
 
-static int rows_file(const struct guest_process_row *rows, size_t n, struct err *err)
+static void give_file(struct connection *c, const void *data, size_t len)
 {
-	autoclose int fd = memfd_create("processes", MFD_CLOEXEC);
-	int r = fd < 0 ? -errno : fd_write_all(fd, rows, n * sizeof(*rows));
+	struct err err = {0};
+	autoclose int fd = memfd_create("answer", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : fd_write_all(fd, data, len);
 
-	return r < 0 ? err_num(err, r, "cannot write the table of processes") : take_fd(&fd);
+	if (r == 0) {
+		control_done(c, 0, fd);
+		return;
+	}
+	(void)err_num(&err, r, "cannot write the guest's answer"); /* told below */
+	control_failed(c, &err);
 }
 
 /* As many as fit come at once; the next are those of higher pids. */
@@ -255,12 +266,33 @@ static void rows_came(struct keeper *k, const struct question *q, const struct g
 		ask_rows(k, q->connection, v[all - 1].pid, v, all);
 		return;
 	}
-	autoclose int fd = rows_file(v, all, &err);
+	give_file(q->connection, v, all * sizeof(*v));
 	free(v);
-	if (fd < 0)
+}
+
+static void stats_came(struct keeper *k, const struct question *q, const struct guest_reply *reply,
+		       const void *rest, size_t len)
+{
+	struct err err = {0};
+
+	if (!q->connection || reply->code < 0) {
+		answer_runtime(k, q, reply, rest, len);
+	} else if (len == sizeof(struct guest_stats)) {
+		give_file(q->connection, rest, len);
+	} else {
+		(void)err_set(&err, EBADMSG, "the guest's statistics make no sense"); /* told below */
 		control_failed(q->connection, &err);
-	else
-		control_done(q->connection, 0, fd);
+	}
+}
+
+void session_stats(struct keeper *k, struct connection *c)
+{
+	struct question *q = session_ask(k, GUEST_STATS, 0, NULL, 0, NULL, 0);
+
+	if (q) {
+		q->answered = stats_came;
+		q->connection = c;
+	}
 }
 
 /* ---- processes ---- */
@@ -303,6 +335,8 @@ int session_start(struct keeper *k, struct inmate *i, const void *json, size_t l
 
 	if (i->terminal)
 		p.flags |= GUEST_TERMINAL;
+	if (i->outside)
+		p.flags |= GUEST_OUTSIDE;
 	inmate_size(i, &p.rows, &p.columns);
 	if (len > GUEST_PAYLOAD_MAX - sizeof(p))
 		return err_set(err, E2BIG, "the configuration is too long for the guest");
@@ -359,7 +393,8 @@ static bool ask_step(struct keeper *k, enum guest_frame_type type, const void *p
 static int prepare_guest(struct keeper *k, struct err *err)
 {
 	static const char words[] = "coffer-share\0coffer\0" SHARE_TARGET "\0"; /* and no data */
-	static const struct guest_mount mount = {0};
+	static const char again[] = "none\0" SHARE_TARGET "\0" SHARE_AGAIN "\0";
+	static const struct guest_mount mount = {0}, bind = {.flags = MS_BIND};
 	const struct guest_hello h = make_hello();
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};
@@ -371,7 +406,8 @@ static int prepare_guest(struct keeper *k, struct err *err)
 		return err_num(err, r, "cannot read the guest's configuration");
 	if (!ask_step(k, GUEST_HELLO, &h, sizeof(h), NULL, 0, step_done) ||
 	    (k->network && !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)) ||
-	    !ask_step(k, GUEST_MOUNT, &mount, sizeof(mount), words, sizeof(words), mounted))
+	    !ask_step(k, GUEST_MOUNT, &mount, sizeof(mount), words, sizeof(words), step_done) ||
+	    !ask_step(k, GUEST_MOUNT, &bind, sizeof(bind), again, sizeof(again), mounted))
 		return err_oom(err);
 	struct inmate *i = inmate_new(k, fds, k->terminal, err);
 	if (!i)
@@ -472,6 +508,16 @@ static int take_of_process(struct keeper *k, const struct guest_frame *f, const 
 	return 0;
 }
 
+/* One byte each is what the runtime counts; a guest that says it for ever is heard so often. */
+static void count_kill(struct keeper *k)
+{
+	struct stat st;
+
+	keeper_log(k, "a process was killed for want of memory");
+	if (k->oom_file >= 0 && fstat(k->oom_file, &st) == 0 && st.st_size < KILLS_MAX)
+		ignore_result(pwrite(k->oom_file, "", 1, st.st_size) < 0); /* a full disk costs the event */
+}
+
 static int take_frame(struct keeper *k, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	static const char killed[] = "coffer: a process of the container was killed for want of memory\n";
@@ -486,6 +532,7 @@ static int take_frame(struct keeper *k, const struct guest_frame *f, const void 
 	case GUEST_EXITED:
 		return take_of_process(k, f, payload, err);
 	case GUEST_OOM:
+		count_kill(k);
 		console_note(&k->console, killed, sizeof(killed) - 1);
 		return 0;
 	case GUEST_LOG:

@@ -12,10 +12,19 @@
 #include "vm/jail.h"
 #include "wire/vmm.h"
 
+#include <linux/kvm.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
-enum { ARGUMENTS = 24 + VM_DISKS_MAX + VM_NICS_MAX };
+enum {
+	ARGUMENTS = 24 + VM_DISKS_MAX + VM_NICS_MAX,
+	CPUID_ENTRIES = 256,
+	CPUID_TOPOLOGY = 0xb,
+	CPUID_TOPOLOGY_V2 = 0x1f,
+};
+#define CPUID_AMD_TOPOLOGY 0x8000001eU
 
 struct line {
 	char *v[ARGUMENTS + 1]; /* owned */
@@ -117,7 +126,7 @@ static int ask_vmm(struct vm *vm, uint32_t type, const struct vm_snapshot *to, s
 	const struct vmm_request q = {.type = type, .at = to ? (uint64_t)to->state_at : 0};
 	int r = fd_send(vm->control, &q, sizeof(q), to ? &to->state_fd : NULL, to != NULL);
 
-	return r < 0 ? err_num(err, r, "cannot ask_vmm coffer-vmm") : receive_reply(vm, err);
+	return r < 0 ? err_num(err, r, "cannot ask coffer-vmm") : receive_reply(vm, err);
 }
 
 static void stop_vmm(struct vm *vm)
@@ -154,7 +163,7 @@ static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err
 	struct line l = {.n = 0};
 	int pair[2];
 
-	if (spec->kvm_fd < 0)
+	if (spec->kvm_fd < 0 || spec->monitor_fd < 0)
 		return err_set(err, ENOTSUP, "coffer-vmm needs /dev/kvm");
 	int r = check_kernel(spec, err);
 	if (r < 0)
@@ -164,17 +173,14 @@ static int start_vmm(const struct vm_spec *spec, struct vm *ret, struct err *err
 	autoclose int theirs = pair[1];
 	vm.control = pair[0];
 	line_make(&l, spec, theirs);
-	const struct jail jail = {.usr_tree = spec->usr_tree,
-				  .exe = -1,
-				  .path = COFFER_LIBEXECDIR
-				  "/coffer-vmm", /* below /usr: all that the jail has */
+	const struct jail jail = {.usr_tree = -1,
+				  .exe = spec->monitor_fd,
 				  .argv = l.v,
 				  .envp = no_environment,
 				  .fds = l.fds,
 				  .nfds = l.nfds,
-				  .proc_fd = -1,
-				  .kvm = true,
-				  .kvm_fd = spec->kvm_fd,
+				  .proc_fd = spec->proc_fd,
+				  .bare = true,
 				  .out_fd = -1,
 				  .log_fd = spec->log_fd};
 	r = l.failed ? err_oom(err) : jail_start(&jail, &vm.pid, err);
@@ -205,12 +211,44 @@ static int save_vmm(struct vm *vm, const struct vm_snapshot *to, struct err *err
 	return ask_vmm(vm, VMM_SAVE, to, err);
 }
 
-/* The state's own header refuses what another build wrote; this keeps such files apart to begin with. */
-static int identify_vmm(unused const struct vm_spec *spec, char *buf, size_t size, struct err *err)
+/*
+ * The processor as KVM shows it to guests, which have asked once, at their boot: after an update of the
+ * host's kernel, or on another host with the same file system, it may be another.  What tells of this very
+ * processor among its likes stays out.
+ */
+static uint64_t hash_cpuid(const struct kvm_cpuid2 *c)
 {
-	int n = snprintf(buf, size, "coffer-vmm " COFFER_VERSION " state %d", VMM_STATE_VERSION);
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, by words */
 
-	return n < 0 || (size_t)n >= size ? err_set(err, ENAMETOOLONG, "coffer-vmm's name is too long") : 0;
+	for (uint32_t i = 0; i < c->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &c->entries[i];
+		const uint32_t words[] = {e->function, e->index, e->eax, e->function == 1 ? 0 : e->ebx,
+					  e->ecx,      e->edx};
+		if (e->function == CPUID_TOPOLOGY || e->function == CPUID_TOPOLOGY_V2 ||
+		    e->function == CPUID_AMD_TOPOLOGY)
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(words); k++)
+			hash = (hash ^ words[k]) * UINT64_C(0x100000001b3);
+	}
+	return hash;
+}
+
+/* The state's own header refuses what another build wrote; this keeps such files apart to begin with. */
+static int identify_vmm(const struct vm_spec *spec, char *buf, size_t size, struct err *err)
+{
+	autofree struct kvm_cpuid2 *cpuid =
+		calloc(1, sizeof(*cpuid) + CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+	struct stat st;
+
+	if (!cpuid)
+		return err_oom(err);
+	cpuid->nent = CPUID_ENTRIES;
+	if (fstat(spec->monitor_fd, &st) < 0 || ioctl(spec->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
+		return err_sys(err, "cannot tell what coffer-vmm and its KVM are");
+	(void)snprintf(buf, size, "coffer-vmm state %d %lld %lld.%09ld processor %016llx", VMM_STATE_VERSION,
+		       (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		       (unsigned long long)hash_cpuid(cpuid)); /* fits */
+	return 0;
 }
 
 const struct hypervisor hypervisor_vmm = {

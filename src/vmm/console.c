@@ -74,7 +74,14 @@ static int flush_control(struct console *c)
 	struct chain chain;
 	int r = 0;
 
-	while (c->s.npending && (r = queue_pop(q, &chain)) > 0) {
+	while (c->s.npending) {
+		r = queue_pop(q, &chain);
+		if (r < 0)
+			return r;
+		if (r == 0 && !queue_enable_kicks(q))
+			break;
+		if (r == 0)
+			continue;
 		const struct pending *p = &c->s.pending[0];
 		struct virtio_console_control m = {.id = p->port, .event = p->event, .value = p->value};
 		size_t n = chain_put(&chain, 0, &m, sizeof(m));
@@ -86,9 +93,8 @@ static int flush_control(struct console *c)
 		c->s.npending--;
 		memmove(&c->s.pending[0], &c->s.pending[1], c->s.npending * sizeof(c->s.pending[0]));
 	}
-	if (r >= 0)
-		device_signal(&c->d, CONTROL_IN);
-	return r;
+	device_signal(&c->d, CONTROL_IN);
+	return 0;
 }
 
 static void send_control(struct console *c, unsigned port, uint16_t event, uint16_t value)
@@ -110,6 +116,27 @@ static void port_ready(struct console *c, unsigned port)
 
 static int run_input(struct console *c, unsigned port);
 
+/* One message of the driver's. */
+static int take_control(struct console *c, const struct virtio_console_control *m)
+{
+	if (m->event == VIRTIO_CONSOLE_DEVICE_READY && m->value) {
+		for (unsigned i = 0; i < PORTS; i++)
+			if (c->ports[i].source.fd >= 0)
+				send_control(c, i, VIRTIO_CONSOLE_PORT_ADD, 1);
+		return 0;
+	}
+	if (m->id >= PORTS || c->ports[m->id].source.fd < 0)
+		return 0;
+	if (m->event == VIRTIO_CONSOLE_PORT_READY && m->value)
+		port_ready(c, m->id);
+	if (m->event == VIRTIO_CONSOLE_PORT_OPEN) {
+		c->s.ports[m->id].guest_open = m->value != 0;
+		return m->id ? run_input(c, m->id) : 0;
+	}
+	return 0;
+}
+
+/* The driver waits, busily, until each message is taken. */
 static int run_control(struct console *c)
 {
 	struct queue *q = &c->d.queues[CONTROL_OUT];
@@ -117,29 +144,19 @@ static int run_control(struct console *c)
 	struct chain chain;
 	int r;
 
-	while ((r = queue_pop(q, &chain)) > 0) {
-		bool whole = chain_get(&chain, 0, &m, sizeof(m)) == sizeof(m);
-		queue_push(q, chain.head, 0);
-		if (!whole)
-			return -EBADMSG;
-		if (m.event == VIRTIO_CONSOLE_DEVICE_READY && m.value) {
-			for (unsigned i = 0; i < PORTS; i++)
-				if (c->ports[i].source.fd >= 0)
-					send_control(c, i, VIRTIO_CONSOLE_PORT_ADD, 1);
-			continue;
-		}
-		if (m.id >= PORTS || c->ports[m.id].source.fd < 0)
-			continue;
-		if (m.event == VIRTIO_CONSOLE_PORT_READY && m.value)
-			port_ready(c, m.id);
-		if (m.event == VIRTIO_CONSOLE_PORT_OPEN) {
-			c->s.ports[m.id].guest_open = m.value != 0;
-			if (m.id && (r = run_input(c, m.id)) < 0)
+	do {
+		while ((r = queue_pop(q, &chain)) > 0) {
+			bool whole = chain_get(&chain, 0, &m, sizeof(m)) == sizeof(m);
+			queue_push(q, chain.head, 0);
+			r = whole ? take_control(c, &m) : -EBADMSG;
+			if (r < 0)
 				return r;
 		}
-	}
+		if (r < 0)
+			return r;
+	} while (queue_enable_kicks(q));
 	device_signal(&c->d, CONTROL_OUT);
-	return r < 0 ? r : flush_control(c);
+	return flush_control(c);
 }
 
 /* ---- streams ---- */

@@ -209,7 +209,7 @@ int machine_cmdline(const struct machine *m, const struct machine_plan *p,
 {
 	/* A halt without ACPI is a loop; a reset by the keyboard's controller (legacy.c) ends the machine. */
 	static const char fixed[] = "console=hvc0 reboot=k panic=-1 i8042.noaux i8042.nomux i8042.dumbkbd "
-				    "no_timer_check tsc=reliable pci=off acpi=off";
+				    "no_timer_check tsc=reliable pci=off acpi=off quiet";
 	struct str s autostr = {0};
 
 	str_put(&s, fixed);

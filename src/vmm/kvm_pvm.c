@@ -219,6 +219,9 @@ void quirks_before_run(struct vcpu *v)
 		q->handler = 0;
 }
 
+#define FLAG_IF UINT64_C(0x200)
+#define FLAG_RF UINT64_C(0x10000)
+
 struct fault_frame {
 	uint64_t error, rip, cs, rflags, rsp, ss;
 };
@@ -240,8 +243,10 @@ static int on_debug(struct vcpu *v)
 	if (f.rip == q->lstar && (f.cs & 3) == 3) {
 		r.rip = q->lstar;
 		r.rsp = f.rsp;
-		r.r11 = f.rflags;
-		r.rflags = (f.rflags & ~q->fmask) | 2;
+		/* The frame's flags are masked already; those of before are where SYSCALL puts them. */
+		if (!(r.r11 & FLAG_IF))
+			r.r11 = f.rflags | FLAG_IF; /* of which a program has always this one */
+		r.rflags = (f.rflags & ~q->fmask & ~FLAG_RF) | 2;
 	} else if (insn_skip_prologue(&r, code, fetch(v, r.rip, code, sizeof(code))) < 0) {
 		q->stepping = true;
 		return set_debug(v, true);

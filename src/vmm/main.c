@@ -17,9 +17,10 @@
 
 #include "base/str.h"
 
+#include <malloc.h>
 #include <net/ethernet.h>
-#include <sys/prctl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 
 enum { DRAIN_ROUNDS = 64, DRAIN_MS = 200 };
 
@@ -182,6 +183,9 @@ int main(int argc, char **argv)
 	static struct machine m;
 	struct err err = {0};
 
+	/* No call that maps memory is left once the guest runs: the heap grows by brk, for all threads. */
+	(void)mallopt(M_MMAP_MAX, 0);
+	(void)mallopt(M_ARENA_MAX, 1);
 	int r = parse_plan(argc, argv, &p, &err);
 	/* Whoever started us holds the guest's life: it ends with him. */
 	if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

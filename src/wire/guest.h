@@ -68,6 +68,7 @@ enum guest_frame_type {
 	GUEST_PROCESSES,  /* struct guest_processes; REPLY with an array of struct guest_process_row */
 	GUEST_TIME,	  /* struct guest_hello again: after a pause or a restore */
 	GUEST_SHUTDOWN,	  /* sync, and power off; no REPLY */
+	GUEST_STATS,	  /* REPLY with struct guest_stats */
 
 	/* both */
 	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed; 0, from the
@@ -154,6 +155,14 @@ struct guest_process_row {
 	char terminal[16], command[184]; /* NUL-terminated */
 };
 enum { GUEST_ROWS_MAX = (GUEST_ANSWER_MAX - sizeof(struct guest_reply)) / sizeof(struct guest_process_row) };
+
+/* Of the container's group in the guest. */
+struct guest_stats {
+	uint64_t memory, memory_peak, inactive_file; /* bytes */
+	uint64_t memory_limit;	  /* bytes; where there is none, all that the machine has */
+	uint64_t memory_failures; /* how often the limit was met */
+	uint64_t pids;
+};
 
 /*
  * The codec.  A reader takes bytes as they come and gives whole frames.

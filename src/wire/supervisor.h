@@ -24,8 +24,9 @@
 #include "base/err.h"
 
 enum supervisor_request_kind {
-	/* The runtime's `start`: descriptors of the cgroup's memory and cpu directories, as `flags` say. One
-	 * answer: STARTED or FAILED. */
+	/* The runtime's `start`: descriptors of the cgroup's memory and cpu directories, as `flags` say; then
+	 * /dev/net/tun, opened in the container's network namespace, for each card that the guest is to have.
+	 * One answer: STARTED or FAILED. */
 	SUPERVISOR_BEGIN = 1,
 	/* `join`: fds are the process's JSON (an OCI process), a file of strings, and standard input, output,
 	 * error.  STARTED or FAILED, then EXITED.  The connection's end kills the process. */
@@ -36,10 +37,16 @@ enum supervisor_request_kind {
 	/* What follows the keeper knows alone. */
 	SUPERVISOR_UPDATE,    /* one fd: OCI resources (JSON).  DONE or FAILED. */
 	SUPERVISOR_PROCESSES, /* DONE with one fd, a file of struct guest_process_row, or FAILED */
+	SUPERVISOR_STATS,     /* DONE with one fd, a file of one struct guest_stats, or FAILED */
 	SUPERVISOR_TIME,      /* the machine stood still: its clock is to be set.  DONE or FAILED. */
 };
 
-enum { SUPERVISOR_HAS_MEMORY = 1, SUPERVISOR_HAS_CPU = 2, SUPERVISOR_CGROUP2 = 4 };
+enum {
+	SUPERVISOR_HAS_MEMORY = 1,
+	SUPERVISOR_HAS_CPU = 2,
+	SUPERVISOR_CGROUP2 = 4,
+	SUPERVISOR_OUTSIDE = 8, /* EXEC: in the machine, beside its container */
+};
 
 struct supervisor_request {
 	uint32_t kind;
@@ -60,6 +67,7 @@ struct supervisor_reply {
 
 enum {
 	SUPERVISOR_FDS_MAX = 5,
+	SUPERVISOR_TUNS_MAX = 8, /* of BEGIN */
 	SUPERVISOR_KEPT_MAX = 59 /* more, for EXEC: descriptors 3, 4 ... */
 };
 
@@ -83,6 +91,7 @@ struct supervisor_key {
 };
 struct supervisor_args {
 	int keep;
+	uint32_t flags; /* of a proxy's EXEC; 0 until the caller sets it */
 	int argc;
 	char **argv; /* behind "--" */
 };

@@ -43,22 +43,22 @@ static int write_strings(int argc, char **argv, uint32_t *ret_envc, struct err *
 	return take_fd(&fd);
 }
 
-static int ask_supervisor(int control, int request, int keep, int argc, char **argv, struct err *err)
+static int ask_supervisor(int control, int request, const struct supervisor_args *a, struct err *err)
 {
-	struct supervisor_request q = {.kind = SUPERVISOR_EXEC, .argc = (uint32_t)argc};
+	struct supervisor_request q = {.kind = SUPERVISOR_EXEC, .flags = a->flags, .argc = (uint32_t)a->argc};
 	struct supervisor_reply reply;
-	autoclose int strings = write_strings(argc, argv, &q.envc, err);
+	autoclose int strings = write_strings(a->argc, a->argv, &q.envc, err);
 
 	if (strings < 0)
 		return strings;
 	int fds[SUPERVISOR_FDS_MAX + SUPERVISOR_KEPT_MAX] = {request, strings, 0, 1, 2};
-	if (keep > SUPERVISOR_KEPT_MAX)
+	if (a->keep > SUPERVISOR_KEPT_MAX)
 		return err_set(err, E2BIG,
 			       "at most %d descriptors can be handed on to a further process at this level",
 			       SUPERVISOR_KEPT_MAX);
-	for (int i = 0; i < keep; i++)
+	for (int i = 0; i < a->keep; i++)
 		fds[SUPERVISOR_FDS_MAX + i] = 3 + i;
-	int r = supervisor_send(control, &q, fds, SUPERVISOR_FDS_MAX + (size_t)keep, err);
+	int r = supervisor_send(control, &q, fds, SUPERVISOR_FDS_MAX + (size_t)a->keep, err);
 	if (r == 0)
 		r = supervisor_receive(control, &reply, NULL, err);
 	if (r < 0)
@@ -129,7 +129,7 @@ int supervisor_join(int control, int request, const struct supervisor_args *a, b
 	struct signalfd_siginfo info;
 	while (!keep_terminal && read(signals, &info, sizeof(info)) > 0)
 		; /* the hang-up that giving up the terminal is */
-	int r = ask_supervisor(control, request, a->keep, a->argc, a->argv, err);
+	int r = ask_supervisor(control, request, a, err);
 	if (r < 0)
 		return r;
 	for (int fd = 0; fd < 3 + a->keep; fd++)

@@ -16,7 +16,7 @@ AGENT = os.path.join(os.path.dirname(env.OCI), "coffer-agent")
 
 PROTOCOL, DATA_MAX, WINDOW, LIVE_MAX = 1, 32 << 10, 256 << 10, 1024
 READY, REPLY, OUTPUT, EXITED, OOM, LOG = range(1, 7)
-HELLO, NETWORK, MOUNT, RUN, EXEC, INPUT, SIGNAL, RESIZE, UPDATE, PROCESSES, TIME, SHUTDOWN = range(64, 76)
+HELLO, NETWORK, MOUNT, RUN, EXEC, INPUT, SIGNAL, RESIZE, UPDATE, PROCESSES, TIME, SHUTDOWN, STATS = range(64, 77)
 CREDIT = 128
 TERMINAL, STDIN, OUTSIDE = 1, 2, 4
 
@@ -163,6 +163,12 @@ class Keeper:
             rows.append({"pid": f[0], "parent": f[1], "uid": f[2], "resident": f[7],
                          "terminal": f[8].split(b"\0")[0].decode(), "command": f[9].split(b"\0")[0].decode()})
         return rows
+
+    def stats(self):
+        reply = self.ask(STATS)
+        assert reply.code == 0 and len(reply.text) == 48, reply
+        return dict(zip(("memory", "peak", "inactive_file", "limit", "failures", "pids"),
+                        struct.unpack("<6Q", reply.text)))
 
 
 SCRIPT = """

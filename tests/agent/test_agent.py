@@ -29,6 +29,16 @@ def busy(agent):
     return agent
 
 
+def test_statistics_are_the_containers(busy):
+    before = busy.stats()
+    assert before["pids"] == 1 and 0 < before["memory"] < before["limit"]
+    assert busy.exec(process("sleep", "1000"), 2).code == 0
+    assert busy.stats()["pids"] == 2
+    assert busy.signal(signal.SIGKILL, 2).code == 0
+    busy.wait(2)
+    assert busy.stats()["pids"] == 1
+
+
 # ---- the container ----
 
 def test_ready_says_the_protocol(agent):

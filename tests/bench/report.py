@@ -6,6 +6,7 @@ import platform
 import engine_cases
 import kernel_cases
 import kernel_programs
+import vm_cases
 
 
 def heading(results):
@@ -32,7 +33,7 @@ def _cell(value, unit):
         return "-"
     if unit == "us":
         return "%.2f ms" % (value / 1e3)
-    return "%.0f %s" % (value, unit)
+    return "%.*f %s" % (unit == "ms", value, unit)
 
 
 # (what, case, row, ours, peer, at most)
@@ -48,7 +49,7 @@ PROMISES = [
     ("peak kB of create", "life", "create peak memory", "coffer", None, 3072),
     ("storm: lost", "storm", None, "coffer", None, 0),
     ("storm: left behind", "storm", "left behind", "coffer", None, 0),
-] + kernel_cases.PROMISES + kernel_programs.PROMISES + engine_cases.PROMISES
+] + kernel_cases.PROMISES + kernel_programs.PROMISES + vm_cases.PROMISES + engine_cases.PROMISES
 
 
 def targets(results):

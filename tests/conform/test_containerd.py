@@ -39,6 +39,7 @@ class Containerd:
                                         top + "/config.toml"], stdout=self.log, stderr=self.log)
         self.base = ["ctr", "--address", top + "/s"]
         self.names = 0
+        self.binary = env.OCI
         wait_for("containerd to answer", lambda: self("version", rc=None).returncode == 0, 30)
         self("image", "import", self.archive())
 
@@ -66,7 +67,7 @@ class Containerd:
         """`ctr run` the container's name is returned with the result."""
         self.names += 1
         name = "c%d" % self.names
-        done = self("run", "--runc-binary", env.OCI, "--runc-root", self.top + "/runc",
+        done = self("run", "--runc-binary", self.binary, "--runc-root", self.top + "/runc",
                     "--cgroup", "/%s/%s" % (self.cgroup, name), *options, IMAGE, name,
                     *options_and_argv, **kw)
         return name, done

@@ -243,6 +243,7 @@ def test_events_stream_ends_with_the_container(ct, runtime):
     assert proc.wait(20) == 0
 
 
+@pytest.mark.levels("ns", "kernel")  # a want of memory in the guest is in console.log
 def test_events_oom(ct, runtime):
     need(runtime, "memory")
     c = ct("while :; do (guest mem 200); sleep 0.3; done")

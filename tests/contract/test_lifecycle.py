@@ -147,6 +147,7 @@ def test_delete_twice(ct):
     c.delete().failed("container does not exist", rc=1)
 
 
+@pytest.mark.levels("ns", "kernel")  # of the host's pid namespace, which a guest cannot share
 def test_delete_force_ends_leftover_processes(ct, runtime):
     """Without a pid namespace children outlive init: delete --force ends what is in the cgroup."""
     from harness import bundle

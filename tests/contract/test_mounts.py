@@ -97,6 +97,7 @@ def test_bind_recursive_takes_submounts_along(ct, volume, host_mount):
         assert c.run().ok().out == seen
 
 
+@pytest.mark.levels("ns", "kernel")  # a machine sees a volume with all that is mounted in it as one file system
 @pytest.mark.parametrize("rec,inner", [("ro", False), ("rro", True)])
 def test_bind_recursive_read_only(ct, volume, host_mount, rec, inner):
     """`ro` stops at the mount itself; `rro` reaches every mount below (mount_setattr AT_RECURSIVE)."""
@@ -106,6 +107,7 @@ def test_bind_recursive_read_only(ct, volume, host_mount, rec, inner):
     assert c.run().ok().out == ("" if inner else "inner\n")
 
 
+@pytest.mark.levels("ns", "kernel")  # as above
 @pytest.mark.parametrize("option,shown", [("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"),
                                           ("rnoatime", "noatime"), ("rnodiratime", "nodiratime"),
                                           ("rrelatime", "relatime"), ("rnosymfollow", "nosymfollow")])
@@ -257,6 +259,7 @@ def test_nested_read_only_with_a_writable_inside(ct, volume):
 
 # ---- propagation ----
 
+@pytest.mark.levels("ns", "kernel")  # who shares with whom is the host's affair: a guest has no peers there
 @pytest.mark.parametrize("option,fields", [("private", []), ("rprivate", []), ("slave", ["master"]),
                                            ("rslave", ["master"]), ("shared", ["shared"]),
                                            ("rshared", ["shared"]), ("unbindable", ["unbindable"])])

@@ -36,6 +36,7 @@ def test_a_listed_namespace_is_new(ct, nstype):
     assert r.out.strip() != os.readlink("/proc/self/ns/" + FILES[nstype])
 
 
+@pytest.mark.levels("ns", "kernel")  # a guest is in none of the host's
 @pytest.mark.parametrize("nstype", ["network", "ipc", "uts", "cgroup", "pid"])
 def test_a_namespace_not_listed_is_the_callers(ct, nstype):
     c = ct(["readlink", "/proc/self/ns/" + FILES[nstype]])
@@ -49,6 +50,7 @@ def test_a_namespace_not_listed_is_the_callers(ct, nstype):
     assert c.run().ok().out.strip() == os.readlink("/proc/self/ns/" + FILES[nstype])
 
 
+@pytest.mark.levels("ns", "kernel")  # a guest is in none of the host's
 @pytest.mark.parametrize("nstype,flag", [("network", "-n"), ("ipc", "-i"), ("uts", "-u"), ("cgroup", "-C")])
 def test_join_by_path(ct, foreign, nstype, flag):
     path = "/proc/%d/ns/%s" % (foreign(flag), FILES[nstype])
@@ -69,6 +71,7 @@ def test_join_a_pid_namespace(ct):
     assert lines[0] == "sleep" and int(lines[1]) > 1
 
 
+@pytest.mark.levels("ns", "kernel")  # likewise
 def test_join_all_of_another_container(ct):
     """What a pod does: network, ipc and uts of its first container."""
     first = ct(["sleep", "1000"])
@@ -83,6 +86,7 @@ def test_join_all_of_another_container(ct):
     assert lines == ["the-pod", ns["net"], ns["ipc"]]
 
 
+@pytest.mark.levels("ns", "kernel")  # likewise
 def test_join_a_user_namespace(ct):
     first = ct(["sleep", "1000"])
     bundle.user_namespace(first.config)
@@ -141,6 +145,7 @@ def test_network_namespace_has_only_lo(ct):
 
 # ---- user namespaces ----
 
+@pytest.mark.levels("ns", "kernel")  # the guest's ids are mapped outside: it sees all of them
 def test_user_namespace_maps(ct):
     c = ct("cat /proc/self/uid_map /proc/self/gid_map; id -u; id -g; cat /proc/self/setgroups")
     bundle.user_namespace(c.config, 100000, 65536)
@@ -148,6 +153,7 @@ def test_user_namespace_maps(ct):
     assert words == ["0", "100000", "65536"] * 2 + ["0", "0", "allow"]
 
 
+@pytest.mark.levels("ns", "kernel")  # likewise
 def test_user_namespace_with_several_ranges(ct):
     c = ct("cat /proc/self/uid_map")
     bundle.user_namespace(c.config)
@@ -219,6 +225,7 @@ def test_user_namespace_masked_and_read_only_paths(ct):
 
 # ---- time namespaces ----
 
+@pytest.mark.levels("ns", "kernel")  # its clocks are its own
 def test_time_namespace_offsets(ct):
     peer.lacks("runc", "1.1 has no time namespaces")
     c = ct(["guest", "clock"])
@@ -229,6 +236,7 @@ def test_time_namespace_offsets(ct):
     assert abs(int(got["boottime"]) - 3141 - time.clock_gettime(time.CLOCK_BOOTTIME)) < 30
 
 
+@pytest.mark.levels("ns", "kernel")  # likewise
 def test_time_namespace_of_exec(ct):
     peer.lacks("runc", "1.1 has no time namespaces")
     c = ct(["sleep", "1000"])

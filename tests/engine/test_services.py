@@ -3,6 +3,7 @@
 import pytest
 
 import libdebian
+from harness import env
 from libengine import need, wait_for
 
 PACKAGES = ["python3", "nginx-light", "redis-server", "postgresql", "procps", "iproute2"]
@@ -16,7 +17,7 @@ def debian(session):
     session("rmi", "-f", "debian:test", rc=None)
 
 
-@pytest.fixture(params=["ns", "kernel"])
+@pytest.fixture(params=["ns", "kernel"] + (["vm"] if env.STRESS > 1 else []))  # emulated, it takes minutes
 def isolation(request):
     """What runs these programs must run them at every level."""
     return "--isolation=" + request.param

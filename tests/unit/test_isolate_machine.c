@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "isolate/vm/guest_files.h"
@@ -44,6 +45,7 @@ static void test_settings(void)
 		CHECK_STR(s.hypervisor, "auto");
 		CHECK_INT(s.vcpus, 1);
 		CHECK_INT(s.share_cache_ms, 1000);
+		CHECK_INT(s.volume_cache_ms, 100);
 		vm_settings_free(&s);
 	}
 }
@@ -127,10 +129,57 @@ static void test_files(void)
 	CHECK_INT(file_remove_tree_at(tmp, top + strlen("/tmp/")), 0);
 }
 
+/* What the machine that the test runs on has decides a part: what coffer.toml says holds everywhere. */
+static void test_choice(void)
+{
+	static const struct {
+		const char *hypervisor, *accelerator;
+		enum guest_devices devices;
+		unsigned vcpus;
+		const char *why; /* part of the refusal */
+	} refused[] = {
+		{"vmm", "auto", GUEST_DEVICES_ACPI, 1, "vm.hypervisor = \"vmm\""},
+		{"vmm", "auto", GUEST_DEVICES_CMDLINE, VM_MONITOR_VCPUS + 1, "vm.hypervisor = \"vmm\""},
+	};
+	bool qemu = access("/usr/bin/qemu-system-x86_64", X_OK) == 0,
+	     kvm = access("/dev/kvm", R_OK | W_OK) == 0;
+	struct vm_settings s = {.vcpus = 1, .accelerator = "auto"};
+	struct vm_choice choice;
+	struct err err = {0};
+	int fd = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		s.hypervisor = refused[i].hypervisor;
+		s.accelerator = refused[i].accelerator;
+		CHECK_INT(vm_choose(&s, refused[i].devices, refused[i].vcpus, &choice, &fd, &err), -ENOTSUP);
+		CHECK(strstr(err.msg, refused[i].why) != NULL);
+		CHECK_INT(fd, -1);
+	}
+	s = (struct vm_settings){.hypervisor = "vmm", .accelerator = "auto", .vcpus = 1};
+	if (!kvm) {
+		CHECK_INT(vm_choose(&s, GUEST_DEVICES_CMDLINE, 1, &choice, &fd, &err), -ENOTSUP);
+		s = (struct vm_settings){.hypervisor = "auto", .accelerator = "kvm"};
+		CHECK_INT(vm_choose(&s, GUEST_DEVICES_CMDLINE, 1, &choice, &fd, &err), -ENODEV);
+	} else {
+		CHECK_INT(vm_choose(&s, GUEST_DEVICES_CMDLINE, 1, &choice, &fd, &err), 0);
+		CHECK(choice.monitor && choice.kvm && fd >= 0);
+		fd_drop(&fd);
+	}
+	s = (struct vm_settings){.hypervisor = "auto", .accelerator = "tcg"};
+	int r = vm_choose(&s, GUEST_DEVICES_CMDLINE, 1, &choice, &fd, &err);
+	CHECK_INT(r, qemu ? 0 : -ENOENT);
+	CHECK(r < 0 || (!choice.monitor && !choice.kvm && fd == -1 && strstr(choice.why, "emulation")));
+	/* Unnamed it is QEMU's. */
+	s.accelerator = "auto";
+	r = vm_choose(&s, GUEST_DEVICES_CMDLINE, 1, &choice, NULL, &err);
+	CHECK(r < 0 || !choice.monitor);
+}
+
 int main(void)
 {
 	test_settings();
 	test_cache_may_be_off();
 	test_files();
+	test_choice();
 	return test_end();
 }

@@ -61,7 +61,7 @@ static bool parse(struct drive *d, char **argv)
 		else if (str_starts(*argv, "templates="))
 			d->templates = open_of(value, O_RDONLY | O_DIRECTORY);
 		else if (str_starts(*argv, "tun="))
-			d->tun = open_of(value, O_PATH);
+			d->tun = open_of(value, O_RDWR);
 		else if (str_starts(*argv, "cmdline="))
 			s->cmdline = value;
 		else if (str_starts(*argv, "memory=") && str_to_u64(value, 10, &n) == 0)
@@ -142,7 +142,7 @@ static int run(struct drive *d, struct err *err)
 	struct vm vm = {.control = -1};
 
 	if (d->tun >= 0) {
-		int r = vm_net_open(d->tun, d->spec.proc_fd, &net, err);
+		int r = vm_net_open(&d->tun, 1, -1, &net, err);
 		if (r < 0)
 			return r;
 		(void)fprintf(stderr, "drive: network: %s\n", net.json);

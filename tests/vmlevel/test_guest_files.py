@@ -190,6 +190,7 @@ SETTINGS = [
     ("vcpus = 65", "vm.vcpus"),
     ("start_timeout = 0", "vm.start_timeout"),
     ("share_cache_ms = -1", "vm.share_cache_ms"),
+    ("volume_cache_ms = 1001", "vm.volume_cache_ms"),
     ('kernal = "/x"', 'unknown key "vm.kernal": did you mean "vm.kernel"?'),
     ('hypervisor = "vmm"\naccelerator = "tcg"', "works with KVM alone"),
 ]

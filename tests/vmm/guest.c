@@ -335,11 +335,24 @@ static void test_insn(void)
 	say(csr == 0x1f80 ? " mxcsr\n" : " none\n");
 }
 
+/* The clock chip's year of the century, as two decimal digits. */
+static void test_clock(void)
+{
+	unsigned char v;
+	char text[] = "year 00\n";
+
+	out(0x70, 9);
+	__asm__ volatile("inb $0x71, %0" : "=a"(v));
+	text[5] += (char)(v >> 4);
+	text[6] += (char)(v & 15);
+	say(text);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } tests[] = {{"rng", test_rng},	    {"hostile", test_hostile}, {"disk", test_disk}, {"echo", test_echo},
-	     {"count", test_count}, {"syscall", test_syscall}, {"insn", test_insn}};
+	     {"count", test_count}, {"syscall", test_syscall}, {"insn", test_insn}, {"clock", test_clock}};
 
 static int begins(const char *text, const char *with)
 {

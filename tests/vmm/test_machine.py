@@ -2,6 +2,7 @@
 """coffer-vmm on this machine's KVM, with a guest of a few KB: devices, refusals, snapshots, confinement."""
 import os
 import struct
+import time
 
 import machine
 import pytest
@@ -46,6 +47,13 @@ def test_guest_does_what_it_was_told(run, guest, name, words):
     assert m.reply() == (0, "")
     code, log = m.wait()
     assert (code, m.text) == (0, words), log
+
+
+def test_guest_asks_for_the_time(run, guest):
+    m = run(guest, "test=clock")
+    before = time.gmtime().tm_year
+    code, log = m.wait()
+    assert (code, int(m.text.removeprefix(b"up\nyear "))) in [(0, before % 100), (0, time.gmtime().tm_year % 100)], log
 
 
 def test_guest_reads_a_disk(run, guest, tmp_path):
@@ -183,6 +191,21 @@ def test_restored_guest_goes_on_where_it_stood_as_often_as_one_likes(run, snapsh
         assert m.reply() == (0, "")
         text = m.until(b"\n%d\n" % (last + 3))
         assert b"up" not in text and text.split(b"\n")[1] == b"%d" % (last + 2)
+
+
+def test_state_of_many_processors_is_written_from_within_the_confinement(run, guest):
+    memory, state = os.memfd_create("memory"), os.memfd_create("state")
+    try:
+        m = run(guest, "test=count", MEMORY, {"memory-file": memory}, args=["vcpus=32"])
+        assert m.reply() == (0, "")
+        m.until(b"\n3\n")
+        assert m.ask(PAUSE) == (0, "") and m.ask(SAVE, state) == (0, "")
+        assert os.fstat(state).st_size > 32 << 12
+        m = restore(run, memory, state, args=["vcpus=32"])
+        assert m.reply() == (0, "")
+    finally:
+        os.close(memory)
+        os.close(state)
 
 
 def copy_of(fd, change):

@@ -38,7 +38,7 @@ static int look_around(struct call *call, struct findings *f, struct err *err)
 	probe_mounts(f);
 	probe_network(f);
 	probe_programs(f);
-	probe_vm(f, c->vm.kernel);
+	probe_vm(f, &c->vm);
 	return 0;
 }
 
@@ -186,7 +186,9 @@ static void put_vm(struct json_doc *m, struct value *v, const struct findings *f
 {
 	static const struct {
 		const char *finding, *member;
-	} members[] = {{"accelerator", "VmAccelerator"}, {"guest kernel", "VmKernel"}};
+	} members[] = {{"hypervisor", "VmHypervisor"},
+		       {"accelerator", "VmAccelerator"},
+		       {"guest kernel", "VmKernel"}};
 	struct value *hypervisors = value_new(m, VALUE_LIST);
 
 	for (size_t i = 0; i < found->list.n; i++) {
@@ -273,6 +275,7 @@ static void info_text(struct str *out, const struct value *v)
 		     {"IsolationLevels", "Isolation Levels"},
 		     {"DefaultIsolation", "Default Isolation"},
 		     {"VmHypervisors", "Hypervisors"},
+		     {"VmHypervisor", " Hypervisor"},
 		     {"VmAccelerator", " Accelerator"},
 		     {"VmKernel", " Guest Kernel"},
 		     {"SecurityOptions", "Security Options"},

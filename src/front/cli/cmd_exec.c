@@ -13,6 +13,8 @@ static const struct opt exec_flag_options[] = {
 	O_BOOL(ST, q.interactive, "interactive", 'i', "Keep STDIN open"),
 	O_BOOL(ST, q.tty, "tty", 't', "Allocate a pseudo-TTY"),
 	O_BOOL(ST, q.privileged, "privileged", 0, "Give the command all capabilities"),
+	O_BOOL(ST, q.machine, "vm", 0,
+	       "In its virtual machine, outside of the container (isolation level vm); no COMMAND: sh"),
 	O_STR(ST, q.user, "user", 'u', "User name or UID (format: <name|uid>[:<group|gid>])"),
 	O_STR(ST, q.workdir, "workdir", 'w', "Working directory in the container", .value = "path"),
 	O_LIST(ST, env, "env", 'e', "Environment variable KEY=VALUE; KEY alone takes the caller's"),
@@ -45,11 +47,14 @@ static int add_env(struct call *call, struct exec_flags *f, const char *text, st
 static int run_exec(struct call *call, struct err *err)
 {
 	struct exec_flags *f = call->options;
+	static char sh[] = "sh", *shell[] = {sh, NULL};
 	str_list lines = {0};
 	autofree char *id = NULL;
 	struct engine *e;
 	int r = 0;
 
+	if (call->nargs < 2 && !f->q.machine)
+		return cli_misused(call, err, "'coffer %s' requires at least 2 arguments", call->path);
 	for (size_t i = 0; r == 0 && i < f->env_files.n; i++)
 		r = env_file_read(&call->memory, f->env_files.v[i], true, &lines, err);
 	for (size_t i = 0; r == 0 && i < lines.n; i++)
@@ -60,7 +65,7 @@ static int run_exec(struct call *call, struct err *err)
 		r = err_set(
 			err, ENOTTY,
 			"the input device is not a TTY; leave -t out where the input is a pipe or a file");
-	for (char **word = call->args + 1; r == 0 && *word; word++) {
+	for (char **word = call->nargs > 1 ? call->args + 1 : shell; r == 0 && *word; word++) {
 		const char **item = memory_push(&call->memory, &f->q.command, sizeof(*item));
 		if (item)
 			*item = *word;
@@ -80,12 +85,17 @@ const struct command command_exec = {
 	.name = "exec",
 	.summary = "Execute a command in a running container",
 	.usage = "[OPTIONS] CONTAINER COMMAND [ARG...]",
-	.description = "The exit status is the command's; 126: it cannot be executed, 127: it was not found.",
+	.description =
+		"The exit status is the command's; 126: it cannot be executed, 127: it was not found.  With "
+		"--vm the\ncommand is of the container's root file system, but runs as root of the virtual "
+		"machine: "
+		"with its\nprocesses, network, /proc, /sys and /dev, and all of its rights.\n",
 	.examples = "coffer exec -it web sh\ncoffer exec -u nobody -w /tmp web id\n"
-		    "coffer exec -e LANG=C.UTF-8 web env\n",
+		    "coffer exec -e LANG=C.UTF-8 web env\n"
+		    "coffer exec --vm -it web\n",
 	.options = {OPT_TABLE(exec_flag_options)},
 	.options_size = sizeof(struct exec_flags),
-	.min_args = 2,
+	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
 	.enters_container = true,

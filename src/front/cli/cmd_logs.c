@@ -19,7 +19,7 @@ static int log_moment(struct call *call, const char *flag, const char *text, int
 /* ---- logs ---- */
 
 struct logs_flags {
-	bool follow, timestamps, details;
+	bool follow, timestamps, details, machine;
 	const char *since, *until, *tail;
 };
 #define LOGS struct logs_flags
@@ -29,6 +29,7 @@ static const struct opt logs_options[] = {
 	O_BOOL(LOGS, details, "details", 0, "Show what --log-opt labels and env added"),
 	O_STR(LOGS, since, "since", 0, "From then on (a time, or a duration as 42m)"),
 	O_STR(LOGS, until, "until", 0, "Up to then (a time, or a duration as 42m)"),
+	O_BOOL(LOGS, machine, "vm", 0, "The console of its virtual machine instead (isolation level vm)"),
 	O_STR(LOGS, tail, "tail", 'n', "Number of lines from the end, or \"all\" (default all)"),
 };
 
@@ -53,8 +54,12 @@ static int run_logs(struct call *call, struct err *err)
 		if (str_to_i64(f->tail, &q.tail) < 0 || q.tail < 0)
 			q.tail = -1;
 	}
+	if (r == 0 && f->machine && (q.since || q.until || f->timestamps || f->details))
+		r = cli_misused(call, err, "--vm takes --follow and --tail alone: a console has no times");
 	if (r == 0)
 		r = cli_container(call, call->args[0], &id, err);
+	if (r == 0 && f->machine)
+		return engine_console(call->cli->engine, id, &q, err);
 	return r < 0 ? r : engine_logs(call->cli->engine, id, &q, err);
 }
 
@@ -188,7 +193,8 @@ const struct command command_logs = {
 	.name = "logs",
 	.summary = "Fetch the logs of a container",
 	.usage = "[OPTIONS] CONTAINER",
-	.examples = "coffer logs -f web\ncoffer logs --since 10m --timestamps web\ncoffer logs -n 100 web\n",
+	.examples = "coffer logs -f web\ncoffer logs --since 10m --timestamps web\ncoffer logs -n 100 web\n"
+		    "coffer logs --vm web\n",
 	.options = {OPT_TABLE(logs_options)},
 	.options_size = sizeof(struct logs_flags),
 	.min_args = 1,

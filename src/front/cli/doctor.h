@@ -3,6 +3,7 @@
 #pragma once
 
 #include "front/cli/value.h"
+#include "isolate/machine.h"
 
 enum finding_state {
 	FINDING_OK,
@@ -32,5 +33,5 @@ void probe_kernel(struct findings *f);
 void probe_mounts(struct findings *f);
 void probe_network(struct findings *f);
 void probe_programs(struct findings *f);
-/* `kernel`: that of coffer.toml, or NULL. */
-void probe_vm(struct findings *f, const char *kernel);
+/* `settings`: as coffer.toml has them. */
+void probe_vm(struct findings *f, const struct vm_settings *settings);

@@ -38,22 +38,29 @@ static void probe_hypervisors(struct findings *f, const struct kvm_answer *kvm)
 			    "%s%s", vmm, kvm->kind == KVM_NONE ? ": works with KVM alone" : "");
 }
 
-static void probe_accelerator(struct findings *f, const struct kvm_answer *kvm)
+/* What the next machine would run on, and why. */
+static void probe_choice(struct findings *f, const struct kvm_answer *kvm, const struct vm_settings *settings)
 {
-	static const struct {
-		enum finding_state state;
-		const char *then, *advice;
-	} words[] = {
-		[KVM_NONE] = {FINDING_NOTE, "QEMU emulates (tcg), some ten times slower",
-			      "use a machine with virtualization, or nested virtualization where it is one "
-			      "itself"},
-		[KVM_EMULATED] = {FINDING_NOTE, "QEMU emulates (tcg), which is faster than that",
-				  "use a machine with nested virtualization"},
-		[KVM_REAL] = {FINDING_OK, "kvm", NULL},
+	static const char *const advice[] = {
+		[KVM_NONE] =
+			"use a machine with virtualization, or nested virtualization where it is one itself",
+		[KVM_EMULATED] = "use a machine with nested virtualization",
+		[KVM_REAL] = NULL,
 	};
+	struct vm_choice choice = {0};
+	struct err err = {0};
+	int r = vm_choose_newest(settings, &choice, &err);
 
-	finding_add(f, topic, "accelerator", words[kvm->kind].state, words[kvm->kind].advice, "%s: %s",
-		    kvm->why, words[kvm->kind].then);
+	if (r < 0)
+		finding_add(f, topic, "hypervisor", FINDING_NOTE, NULL, "none: %s", err.msg);
+	else
+		finding_add(f, topic, "hypervisor", FINDING_OK, NULL, "%s: %s",
+			    choice.monitor ? "coffer-vmm" : "qemu", choice.why);
+	finding_add(f, topic, "accelerator", choice.kvm && kvm->kind == KVM_REAL ? FINDING_OK : FINDING_NOTE,
+		    advice[kvm->kind], "%s: %s", kvm->why,
+		    choice.kvm ? "kvm"
+		    : r < 0    ? "no machine runs"
+			       : "QEMU emulates (tcg), some ten times slower than a processor");
 }
 
 static void probe_guest_kernel(struct findings *f, const char *kernel)
@@ -76,12 +83,16 @@ static void probe_guest_kernel(struct findings *f, const char *kernel)
 	guest_kernels_free(&all);
 }
 
-void probe_vm(struct findings *f, const char *kernel)
+void probe_vm(struct findings *f, const struct vm_settings *settings)
 {
+	struct vm_settings complete = *settings;
 	struct kvm_answer kvm;
+	struct err err = {0};
 
+	/* The file was refused already where it is wrong. */
+	ignore_result(vm_settings_complete(&complete, "coffer.toml", &err) < 0);
 	kvm_probe(&kvm, NULL);
 	probe_hypervisors(f, &kvm);
-	probe_accelerator(f, &kvm);
-	probe_guest_kernel(f, kernel);
+	probe_guest_kernel(f, settings->kernel);
+	probe_choice(f, &kvm, &complete);
 }

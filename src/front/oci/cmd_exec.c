@@ -23,6 +23,8 @@ static const struct arg exec_args[] = {
 	{"preserve-fds", 0, ARG_INT, AT(preserve_fds), HELP_PRESERVE_FDS},
 	{"cgroup", 0, ARG_LIST, AT(cgroups),
 	 "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>."},
+	{"vm", 0, ARG_BOOL, AT(machine),
+	 "execute it in the container's virtual machine, outside of the container (isolation level vm)"},
 	{"ignore-paused", 0, ARG_BOOL, AT(ignore_paused), "allow exec in a paused container"},
 };
 

@@ -159,6 +159,7 @@ const struct isolate_level kernel_level = {
 		{
 			[ISOLATE_CHECKPOINT] = "the sentry's state cannot be saved",
 			[ISOLATE_LANDLOCK] = "the sentry opens files, and needs them all; level ns has it",
+			[ISOLATE_MACHINE] = "its kernel is a process of the host",
 		},
 	.probe = kernel_probe,
 	.create = kernel_create,

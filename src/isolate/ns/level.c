@@ -107,6 +107,7 @@ static int ns_destroy(const struct sandbox *s, struct err *err)
 const struct isolate_level ns_level = {
 	.name = "ns",
 	.summary = "Linux namespaces, cgroups, capabilities, seccomp, LSM: as runc and crun",
+	.lacks = {[ISOLATE_MACHINE] = "its kernel is the host's"},
 	.probe = ns_probe,
 	.create = ns_create,
 	.start = ns_start,

@@ -75,6 +75,22 @@ int vm_inner_processes(const struct sandbox *s, struct isolate_process **ret, si
 	return 0;
 }
 
+int vm_guest_stats(const struct sandbox *s, struct guest_stats *ret, struct err *err)
+{
+	const struct supervisor_request q = {.kind = SUPERVISOR_STATS};
+	int fd = -1, r;
+
+	if (supervised_waits(s) || isolate_carrier->paused(s, err) != 0)
+		return -ENOTSUP;
+	r = supervised_ask(s, &q, -1, &fd, ANSWER_MS, err);
+	autoclose int file = fd;
+	if (r < 0)
+		return r;
+	return pread(file, ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret)
+		       ? 0
+		       : err_set(err, EBADMSG, "the guest's statistics are cut short");
+}
+
 int vm_set_clock(const struct sandbox *s, struct err *err)
 {
 	const struct supervisor_request q = {.kind = SUPERVISOR_TIME};

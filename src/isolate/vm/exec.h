@@ -8,4 +8,7 @@ must_use int vm_inner_processes(const struct sandbox *s, struct isolate_process 
 				struct err *err);
 /* After the machine stood still. */
 must_use int vm_set_clock(const struct sandbox *s, struct err *err);
+/* -ENOTSUP with no error set: it cannot be asked now. */
+struct guest_stats;
+must_use int vm_guest_stats(const struct sandbox *s, struct guest_stats *ret, struct err *err);
 must_use int vm_update_guest(const struct sandbox *s, const struct oci_resources *r, struct err *err);

@@ -36,21 +36,54 @@ static bool is_carriers_option(const char *option)
 	return false;
 }
 
+/* What is of no place of the host's. */
+static bool is_of_guest(const struct oci_mount *m)
+{
+	static const char *const types[] = {"tmpfs", "mqueue", "devpts", "ramfs", "fusectl", "securityfs"};
+	bool is = supervised_is_synthetic(m) || !m->type;
+
+	for (size_t i = 0; i < ARRAY_LEN(types) && !is; i++)
+		is = streq(m->type, types[i]);
+	return is;
+}
+
+/* Of any file system: the others of an overlay, say, are words of its own. */
+static bool is_any_mounts_option(const char *option)
+{
+	static const char *const names[] = {"ro",	"rw",	      "suid",	     "nosuid",
+					    "dev",	"nodev",      "exec",	     "noexec",
+					    "atime",	"noatime",    "diratime",    "nodiratime",
+					    "relatime", "norelatime", "strictatime", "nosymfollow"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (streq(option, names[i]))
+			return true;
+	return false;
+}
+
+/* A file system with something of the host's in it has been mounted by the carrier, and comes by the share.
+ */
 static void put_guest_mount(struct json_out *out, const struct oci_mount *m)
 {
-	bool bind = vm_is_bind(m);
+	bool bind = vm_is_bind(m), carried = !bind && !is_of_guest(m);
 	autofree char *source =
-		str_format("%s%s%s", VM_GUEST_ROOT, m->destination[0] == '/' ? "" : "/", m->destination);
+		str_format("%s%s%s", VM_GUEST_SHARE, m->destination[0] == '/' ? "" : "/", m->destination);
 
 	if (!source)
 		out->text.failed = true;
 	json_begin_object(out, NULL);
 	json_put_str(out, "destination", m->destination);
-	json_put_str(out, "type", bind ? "bind" : m->type ? m->type : "none");
-	json_put_str(out, "source", bind ? (source ? source : "") : m->source ? m->source : "none");
+	json_put_str(out, "type", bind || carried ? "bind" : m->type ? m->type : "none");
+	json_put_str(out, "source",
+		     bind || carried ? (source ? source : "")
+		     : m->source     ? m->source
+				     : "none");
 	json_begin_list(out, "options");
+	if (carried)
+		json_put_str(out, NULL, "bind");
 	for (size_t i = 0; i < m->options.n; i++)
-		if (!bind || !is_carriers_option(m->options.v[i]))
+		if (carried ? is_any_mounts_option(m->options.v[i])
+			    : !bind || !is_carriers_option(m->options.v[i]))
 			json_put_str(out, NULL, m->options.v[i]);
 	json_end(out);
 	json_end(out);
@@ -180,6 +213,7 @@ static void put_linux(struct json_out *out, const struct oci_config *config, con
 	vm_guest_resources(out, "resources", &linux->resources);
 	if (seccomp)
 		json_put_raw(out, "seccomp", seccomp);
+	json_put_opt_str(out, "rootfsPropagation", linux->rootfs_propagation);
 	json_put_strs(out, "maskedPaths", linux->masked_paths.v, linux->masked_paths.n);
 	json_put_strs(out, "readonlyPaths", linux->readonly_paths.v, linux->readonly_paths.n);
 	if (linux->time_offsets.n)

@@ -436,6 +436,24 @@ int guest_files_open(const struct vm_settings *s, struct guest_files *ret, struc
 	return 0;
 }
 
+int guest_files_devices(const struct vm_settings *s, enum guest_devices *ret, struct err *err)
+{
+	struct guest_kernel k = {0};
+
+	if (s->kernel) {
+		autoclose int fd = open_named(s->kernel, "kernel", err);
+		if (fd < 0)
+			return fd;
+		*ret = ask_kernel(fd);
+		return 0;
+	}
+	int r = newest(&k, err);
+	if (r == 0)
+		*ret = k.devices;
+	kernel_free(&k);
+	return r;
+}
+
 void guest_files_close(struct guest_files *f)
 {
 	fd_drop(&f->kernel_fd);

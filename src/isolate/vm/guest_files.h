@@ -14,4 +14,6 @@ struct guest_files {
  * where there is none.  Makes the initramfs if it has to.
  */
 must_use int guest_files_open(const struct vm_settings *s, struct guest_files *ret, struct err *err);
+/* How that kernel learns of its devices; nothing is made. */
+must_use int guest_files_devices(const struct vm_settings *s, enum guest_devices *ret, struct err *err);
 void guest_files_close(struct guest_files *f);

@@ -10,9 +10,8 @@
 #include "isolate/vm/exec.h"
 #include "isolate/vm/guest_files.h"
 #include "isolate/vm/settings.h"
+#include "wire/guest.h"
 
-#include <linux/kvm.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 char vm_keeper_program[] = "coffer-vm";
@@ -27,20 +26,11 @@ static void plan_size(const struct oci_config *config, const struct vm_settings 
 	vm_plan_size(&config->linux.resources, &usual, ret);
 }
 
-static bool finds_qemu(void)
-{
-	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
-}
-
 static int check_machine(struct err *err)
 {
 #ifndef __x86_64__
 	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 only");
 #endif
-	if (!finds_qemu())
-		return err_set(err, ENOENT,
-			       "isolation level \"vm\" needs /usr/bin/qemu-system-x86_64: install "
-			       "qemu-system-x86 (apt install qemu-system-x86)");
 	autoclose int keeper = supervised_open(vm_keeper_program, err);
 	return keeper < 0 ? keeper : isolate_carrier->probe(err);
 }
@@ -48,44 +38,16 @@ static int check_machine(struct err *err)
 static int vm_probe(struct err *err)
 {
 	autosettings struct vm_settings settings = {0};
-	struct guest_kernels kernels = {0};
+	struct vm_choice choice;
 	int r = check_machine(err);
 
 	if (r == 0)
 		r = vm_settings_load(&settings, err);
-	if (r < 0 || settings.kernel)
-		return r;
-	r = guest_kernels_list(&kernels, err);
-	if (r == 0 && kernels.n == 0)
-		r = err_set(err, ENOENT,
-			    "isolation level \"vm\" needs a kernel for its guests: type `coffer vm "
-			    "fetch-kernel` (Debian's) or `coffer vm build-kernel` (smaller and faster)");
-	guest_kernels_free(&kernels);
-	return r;
+	return r < 0 ? r : vm_choose_newest(&settings, &choice, err);
 }
 
-/* Some hosts emulate what they call KVM, many times slower than QEMU emulates the whole machine. */
-static bool is_virtualizing(void)
-{
-	autofree char *text = NULL;
-	size_t len = 0;
-
-	if (file_read_at(AT_FDCWD, "/proc/cpuinfo", 1 << 22, &text, &len) < 0)
-		return false;
-	return strstr(text, " vmx ") || strstr(text, " svm ");
-}
-
-/* What is there but does not work, or is not for us, is as good as not there: then the guest is emulated. */
-static int open_kvm(bool insist)
-{
-	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
-		return -1;
-	return insist || is_virtualizing() ? take_fd(&fd) : -1;
-}
-
-static int add_files(const struct vm_settings *settings, struct supervised *l, struct err *err)
+static int add_files(const struct vm_settings *settings, struct supervised *l, enum guest_devices *ret,
+		     struct err *err)
 {
 	struct guest_files files;
 	int r = guest_files_open(settings, &files, err);
@@ -97,19 +59,13 @@ static int add_files(const struct vm_settings *settings, struct supervised *l, s
 		r = supervised_add_fd(l, "initramfs", take_fd(&files.initramfs_fd), err);
 	if (r == 0)
 		r = supervised_add_number(l, "acpi", files.devices == GUEST_DEVICES_ACPI, err);
+	*ret = files.devices;
 	guest_files_close(&files);
-	if (r < 0 || streq(settings->accelerator, "tcg"))
-		return r;
-	bool insist = streq(settings->accelerator, "kvm");
-	int kvm = open_kvm(insist);
-	if (kvm < 0 && insist)
-		return err_set(err, ENODEV,
-			       "coffer.toml wants vm.accelerator = \"kvm\", and /dev/kvm cannot be used");
-	return supervised_add_fd(l, "kvm", kvm, err);
+	return r;
 }
 
-/* The hypervisor's jail is made in the container's namespaces, where the host's /usr is not to be found. */
-static int add_host(struct supervised *l, struct err *err)
+/* QEMU's jail is made in the container's namespaces, where the host's /usr is not to be found. */
+static int add_usr(struct supervised *l, struct err *err)
 {
 	int usr = sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
@@ -121,11 +77,24 @@ static int add_host(struct supervised *l, struct err *err)
 	int again =
 		r < 0 ? -1
 		      : sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	return r < 0 ? r : supervised_add_fd(l, "usr2", again, err);
+}
+
+static int add_hypervisor(const struct vm_settings *settings, enum guest_devices devices, unsigned vcpus,
+			  struct supervised *l, struct err *err)
+{
+	struct vm_choice choice;
+	int kvm = -1;
+	int r = vm_choose(settings, devices, vcpus, &choice, &kvm, err);
+
 	if (r == 0)
-		r = supervised_add_fd(l, "usr2", again, err);
-	/* Only who has a network needs it: the keeper says so where it is missing. */
-	int tun = r < 0 ? -1 : open("/dev/net/tun", O_PATH | O_CLOEXEC);
-	return r < 0 ? r : supervised_add_fd(l, "tun", tun, err);
+		r = supervised_add_fd(l, "kvm", kvm, err);
+	if (r < 0)
+		return r;
+	if (!choice.monitor)
+		return add_usr(l, err);
+	int program = supervised_open(vm_monitor_program, err);
+	return program < 0 ? program : supervised_add_fd(l, "monitor", program, err);
 }
 
 /*
@@ -147,12 +116,20 @@ static int add_templates(struct supervised *l, struct err *err)
 
 static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)
 {
-	int console = openat(c->sandbox.state_dirfd, "console.log",
+	int console = openat(c->sandbox.state_dirfd, ISOLATE_CONSOLE_FILE,
 			     O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (console < 0)
-		return err_sys(err, "cannot make console.log in the container's state directory");
+		return err_sys(err,
+			       "cannot make " ISOLATE_CONSOLE_FILE " in the container's state directory");
 	int r = supervised_add_fd(l, "console", console, err);
+	int oom = r < 0 ? -1
+			: openat(c->sandbox.state_dirfd, ISOLATE_OOM_FILE,
+				 O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (r == 0 && oom < 0)
+		r = err_sys(err, "cannot make " ISOLATE_OOM_FILE " in the container's state directory");
+	if (r == 0)
+		r = supervised_add_fd(l, "oom", oom, err);
 	int log = r < 0 ? -1 : supervised_open_log("COFFER_VM_LOG", err);
 	if (log < -1)
 		return log;
@@ -190,6 +167,7 @@ static int add_numbers(const struct isolate_create *c, const struct vm_settings 
 		{"vcpus", size->vcpus},
 		{"seconds", start_seconds(settings)},
 		{"cache", settings->share_cache_ms},
+		{"volume-cache", settings->volume_cache_ms},
 		{"terminal", c->config->process && c->config->process->terminal},
 	};
 	int r = 0;
@@ -203,12 +181,13 @@ static int vm_launch(const struct isolate_create *c, const struct vm_settings *s
 		     const struct vm_size *size, struct supervised *l, struct err *err)
 {
 	autoclose int config = guest_config(c, err);
+	enum guest_devices devices;
 	int r = config < 0 ? config : supervised_prepare(c, vm_keeper_program, config, l, err);
 
 	if (r == 0)
-		r = add_files(settings, l, err);
+		r = add_files(settings, l, &devices, err);
 	if (r == 0)
-		r = add_host(l, err);
+		r = add_hypervisor(settings, devices, size->vcpus, l, err);
 	if (r == 0)
 		r = add_templates(l, err);
 	if (r == 0)
@@ -230,15 +209,22 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 		r = vm_settings_load(&settings, err);
 	if (r < 0)
 		return r;
-	if (streq(settings.hypervisor, "vmm"))
-		return err_set(
-			err, ENOTSUP,
-			"coffer.toml wants vm.hypervisor = \"vmm\": the keeper starts QEMU alone so far");
 	plan_size(c->config, &settings, &size);
 	r = vm_plan(c->config, &size, &plan, err);
 	if (r == 0)
 		r = vm_launch(c, &settings, &size, &l, err);
 	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
+}
+
+static int vm_start(const struct sandbox *s, struct err *err)
+{
+	int tuns[SUPERVISOR_TUNS_MAX];
+	int n = vm_open_tuns(s->pid, tuns, err);
+	int r = n < 0 ? n : supervised_start_with(s, tuns, (size_t)n, err);
+
+	for (int i = 0; i < n; i++)
+		(void)close(tuns[i]); /* the keeper has its own */
+	return r;
 }
 
 /* None of them has a pid here: what stands for the container is its keeper and what that has started. */
@@ -303,19 +289,26 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *wanted
 
 static int vm_stats(const struct sandbox *s, struct cgroup_stats *ret, struct err *err)
 {
-	struct isolate_process *rows = NULL;
+	struct guest_stats guest;
 	struct err ignored = {0};
-	size_t n = 0;
 	int r = isolate_carrier->stats(s, ret, err);
 
 	if (r < 0)
 		return r;
 	if (ret->pids.limit > VM_OWN_TASKS)
 		ret->pids.limit -= VM_OWN_TASKS;
-	/* A machine that does not answer (it is paused) leaves the host's number. */
-	if (vm_inner_processes(s, &rows, &n, &ignored) == 0)
-		ret->pids.current = n;
-	free(rows);
+	/* A machine that does not answer (it is paused) leaves the host's numbers, which are of the
+	 * hypervisor. */
+	if (vm_guest_stats(s, &guest, &ignored) < 0)
+		return 0;
+	ret->pids.current = guest.pids;
+	ret->memory.usage = (struct cgroup_memory_entry){.usage = guest.memory,
+							 .max = guest.memory_peak,
+							 .failcnt = guest.memory_failures,
+							 .limit = guest.memory_limit};
+	for (size_t i = 0; i < ret->memory.raw.n; i++)
+		if (str_ends(ret->memory.raw.v[i].key, "inactive_file"))
+			ret->memory.raw.v[i].value = guest.inactive_file;
 	return 0;
 }
 
@@ -333,7 +326,7 @@ const struct isolate_level vm_level = {
 		},
 	.probe = vm_probe,
 	.create = vm_create,
-	.start = supervised_start,
+	.start = vm_start,
 	.exec = vm_exec,
 	.signal = supervised_signal,
 	.processes = vm_processes,

@@ -21,7 +21,7 @@
 static const char *caps[] = {
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",	 "CAP_FSETID",
 	"CAP_KILL",  "CAP_SETGID",	 "CAP_SETUID",		"CAP_SETPCAP",	 "CAP_SETFCAP",
-	"CAP_MKNOD", "CAP_SYS_CHROOT",	 "CAP_SYS_ADMIN",	"CAP_NET_ADMIN",
+	"CAP_MKNOD", "CAP_SYS_CHROOT",	 "CAP_SYS_ADMIN",	"CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE",
 };
 const str_list vm_caps = {.v = caps, .n = ARRAY_LEN(caps)};
 
@@ -223,13 +223,6 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 	return 0;
 }
 
-/* The keeper makes the taps of the guest's cards. */
-static const struct oci_device_rule tun_rule = {.allow = true,
-						.type = 'c',
-						.major = {.v = 10, .set = true},
-						.minor = {.v = 200, .set = true},
-						.access = "rwm"};
-
 int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *p,
 	    struct err *err)
 {
@@ -240,16 +233,10 @@ int vm_plan(const struct oci_config *config, const struct vm_size *size, struct 
 	struct oci_linux *linux = &p->config.linux;
 	const struct oci_resources *given = &config->linux.resources;
 	p->unified = calloc(given->unified.n + 1, sizeof(*p->unified));
-	p->rules = calloc(given->devices.n + 1, sizeof(*p->rules));
-	if (!p->unified || !p->rules)
+	if (!p->unified)
 		return err_oom(err);
 	pair_list unified = {.v = p->unified};
 	vm_plan_limits(&config->linux.resources, size->memory, &linux->resources, &unified);
-	if (given->devices.n)
-		memcpy(p->rules, given->devices.v, given->devices.n * sizeof(*p->rules));
-	p->rules[given->devices.n] = tun_rule;
-	linux->resources.devices.v = p->rules;
-	linux->resources.devices.n = given->devices.n + 1;
 	p->config.annotations.n = 0; /* Landlock's is the guest's */
 	linux->devices.n = 0;
 	linux->sysctl.n = 0;

@@ -14,6 +14,7 @@ enum {
 	VCPUS_MAX = 64, /* CONFIG_NR_CPUS of the guest's kernel */
 	START_TIMEOUT_USUAL = 60,
 	SHARE_CACHE_USUAL = 1000,
+	VOLUME_CACHE_USUAL = 100,
 };
 
 static const char *const hypervisors[] = {"auto", "qemu", "vmm", NULL};
@@ -28,6 +29,7 @@ static const struct json_field vm_fields[] = {
 	F_U32(struct vm_settings, vcpus, "vcpus", .min = 1, .max = VCPUS_MAX),
 	F_U32(struct vm_settings, start_timeout, "start_timeout", .min = 1, .max = 3600),
 	F_U32(struct vm_settings, share_cache_ms, "share_cache_ms", .max = 3600000),
+	F_U32(struct vm_settings, volume_cache_ms, "volume_cache_ms", .max = 1000),
 };
 const struct json_table vm_settings_table = JSON_TABLE(struct vm_settings, vm_fields);
 
@@ -104,7 +106,7 @@ int vm_settings_decode(const char *text, size_t len, const char *where, struct v
 		       struct err *err)
 {
 	struct json_doc memory = {0};
-	struct file f = {.vm.share_cache_ms = SHARE_CACHE_USUAL};
+	struct file f = {.vm = {.share_cache_ms = SHARE_CACHE_USUAL, .volume_cache_ms = VOLUME_CACHE_USUAL}};
 	autofree char *json = NULL;
 	int r = len ? toml_to_json(text, len, where, &json, err) : 0;
 

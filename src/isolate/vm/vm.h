@@ -7,8 +7,11 @@
 
 /* Where the agent mounts the share (vm/share/share.h): what the carrier made the container's root of. */
 #define VM_GUEST_ROOT "/run/coffer/root"
+/* The same once more: where the sources of mounts are, which the container's own mounts do not cover. */
+#define VM_GUEST_SHARE "/run/coffer/share"
 
-extern char vm_keeper_program[]; /* "coffer-vm" */
+extern char vm_keeper_program[];  /* "coffer-vm" */
+extern char vm_monitor_program[]; /* "coffer-vmm" */
 
 /* Of the machine. */
 struct vm_size {
@@ -40,5 +43,8 @@ must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
 
 /* The configuration for the guest's agent, as JSON in a memory file.  `text` is the user's own. */
 must_use int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err);
+/* One /dev/net/tun for each card of the guest, opened in the network namespace of `pid`; their number.  The
+ * caller closes them. */
+must_use int vm_open_tuns(pid_t pid, int ret[static SUPERVISOR_TUNS_MAX], struct err *err);
 /* The part of the limits that the guest's kernel sets. */
 void vm_guest_resources(struct json_out *out, const char *key, const struct oci_resources *r);

@@ -6,7 +6,8 @@
  */
 #include "monitor/program/mon.h"
 
-#include "host/cgroup.h"
+#include "base/fd.h"
+#include "runtime/memory_watch.h"
 #include "runtime/record.h"
 #include "runtime/store.h"
 
@@ -15,11 +16,10 @@
 struct oom_watch {
 	struct record record; /* what it says stays: the group's strings are its */
 	struct cgroup cgroup;
-	int fd;
-	short events;
-	uint64_t kills;
+	struct memory_watch memory;
 };
 
+/* The container's state directory, which the caller closes; -errno where it has gone. */
 static int load_group(const struct mon *m, struct record *record, struct cgroup *ret)
 {
 	struct err none = {0};
@@ -28,32 +28,20 @@ static int load_group(const struct mon *m, struct record *record, struct cgroup 
 	if (dirfd < 0)
 		return -ENOENT;
 	int r = record_read(dirfd, record, &none);
-	if (r == 0)
-		record_cgroup(record, ret);
-	return r;
+	if (r < 0)
+		return r;
+	record_cgroup(record, ret);
+	return take_fd(&dirfd);
 }
 
 void oom_free(struct mon *m)
 {
 	if (!m->oom)
 		return;
-	fd_drop(&m->oom->fd);
+	memory_watch_end(&m->oom->memory);
 	record_free(&m->oom->record);
 	free(m->oom);
 	m->oom = NULL;
-}
-
-void oom_begin(struct mon *m)
-{
-	struct err none = {0};
-
-	if (m->phase != RUNNING || m->oom || !(m->oom = calloc(1, sizeof(*m->oom))))
-		return;
-	m->oom->fd = -1;
-	if (load_group(m, &m->oom->record, &m->oom->cgroup) == 0)
-		m->oom->fd = cgroup_oom_watch(&m->oom->cgroup, &m->oom->events, &none);
-	if (m->oom->fd < 0) /* no memory group: nothing to be told */
-		oom_free(m);
 }
 
 /* Told once. */
@@ -64,9 +52,27 @@ static void oom_happened(struct mon *m)
 	m->oom_killed = true;
 }
 
+void oom_begin(struct mon *m)
+{
+	struct err none = {0};
+
+	if (m->phase != RUNNING || m->oom || !(m->oom = calloc(1, sizeof(*m->oom))))
+		return;
+	m->oom->memory = (struct memory_watch){.fd = -1, .group = -1, .file = -1, .changes = -1};
+	autoclose int dirfd = load_group(m, &m->oom->record, &m->oom->cgroup);
+	if (dirfd < 0 || memory_watch_begin(&m->oom->memory, dirfd, &m->oom->cgroup, &none) < 0)
+		oom_free(m); /* no memory group: nothing to be told */
+	if (!m->oom)
+		return;
+	/* The container is a moment old: what was killed in it by now is news. */
+	m->oom->memory.kills = m->oom->memory.inner = 0;
+	if (memory_watch_missed(&m->oom->memory))
+		oom_happened(m);
+}
+
 static void oom_read(struct mon *m)
 {
-	int r = cgroup_oom_seen(&m->oom->cgroup, m->oom->fd, &m->oom->kills);
+	int r = memory_watch_seen(&m->oom->memory);
 
 	if (r > 0)
 		oom_happened(m);
@@ -76,14 +82,14 @@ static void oom_read(struct mon *m)
 
 static void on_oom(struct mon *m, unused void *arg, int fd, unused short revents)
 {
-	if (m->oom && m->oom->fd == fd)
+	if (m->oom && m->oom->memory.fd == fd)
 		oom_read(m);
 }
 
 void oom_watch(struct mon *m)
 {
 	if (m->oom)
-		mon_watch(m, m->oom->fd, m->oom->events, on_oom, NULL);
+		mon_watch(m, m->oom->memory.fd, POLLIN, on_oom, NULL);
 }
 
 void oom_look(struct mon *m)
@@ -92,14 +98,15 @@ void oom_look(struct mon *m)
 	struct cgroup group;
 
 	if (m->oom) {
-		struct pollfd p = {.fd = m->oom->fd, .events = m->oom->events};
+		struct pollfd p = {.fd = m->oom->memory.fd, .events = POLLIN};
 		if (poll(&p, 1, 0) > 0)
 			oom_read(m);
 		/* On v1 the word may come before the kill is counted, and not again. */
-		if (m->oom && cgroup_oom_kills(&m->oom->cgroup) > m->oom->kills)
+		if (m->oom && memory_watch_missed(&m->oom->memory))
 			oom_happened(m);
 	} else if (m->code == 128 + SIGKILL && !m->oom_killed) {
-		if (load_group(m, &record, &group) == 0 && cgroup_oom_kills(&group) > 0)
+		autoclose int dirfd = load_group(m, &record, &group);
+		if (dirfd >= 0 && memory_kills(dirfd, &group) > 0)
 			oom_happened(m);
 		record_free(&record);
 	}

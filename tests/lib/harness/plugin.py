@@ -15,6 +15,7 @@ def pytest_configure(config):
     if env.VIEW == "v2":
         cgroups.enter_private_view()
     config.skip_rules = skips.load()
+    os.environ.setdefault("COFFER_VM_START_SECONDS", str(int(env.seconds(60))))
     if os.geteuid() == 0 and not os.path.exists(env.OCI):
         pytest.exit("no runtime at %s: run make, or set COFFER_OCI" % env.OCI, 3)
 

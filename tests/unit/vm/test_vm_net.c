@@ -6,10 +6,19 @@
 
 #include "base/fd.h"
 #include "base/proc.h"
+#include "vm/names.h"
 #include "vm/net_int.h"
 
+#include <arpa/inet.h>
 #include <net/if.h>
+#include <netinet/if_ether.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 static bool run(const char *path, const char *const *argv)
 {
@@ -51,15 +60,14 @@ static void test_loopback_alone(void)
 	struct vm_net n = {0};
 	struct err err = {0};
 
-	CHECK_INT(vm_net_open(-1, -1, &n, &err), 0);
+	CHECK_INT(vm_net_open(NULL, 0, -1, &n, &err), 0);
 	CHECK_INT(n.n, 0);
 	vm_net_close(&n);
 }
 
 static void test_card(void)
 {
-	autoclose int tun = open("/dev/net/tun", O_PATH | O_CLOEXEC);
-	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	struct vm_net n = {0};
 	struct err err = {0};
 
@@ -72,10 +80,14 @@ static void test_card(void)
 	CHECK(IP("link", "set", "eth0", "mtu", "1400", "up"));
 	CHECK(IP("route", "add", "default", "via", "10.9.0.1"));
 	/* One who has a network and no tun is told. */
-	CHECK_INT(vm_net_open(-1, proc, &n, &err), -ENODEV);
+	CHECK_INT(vm_net_open(NULL, 0, -1, &n, &err), -ENODEV);
 	for (int i = 0; i < 2; i++) {
+		int tuns[] = {open("/dev/net/tun", O_RDWR | O_CLOEXEC), dup(tun)};
 		err = (struct err){0};
-		CHECK_INT(vm_net_open(tun, proc, &n, &err), 0);
+		CHECK_INT(vm_net_open(tuns, ARRAY_LEN(tuns), -1, &n, &err), 0);
+		CHECK_INT(tuns[0], -1);
+		CHECK(tuns[1] >= 0); /* one more than there are cards */
+		(void)close(tuns[1]);
 		CHECK_STR(err.msg, "");
 		CHECK_INT(n.n, 1);
 		CHECK_INT(n.nics[0].mtu, 1400);
@@ -88,6 +100,144 @@ static void test_card(void)
 	CHECK_INT(if_nametoindex("vmtap0"), 0);
 }
 
+/* ---- names: what a guest's kernel would send, by hand ---- */
+
+enum { VNET = 10, ASKER = 4711 };
+struct frame {
+	unsigned char vnet[VNET];
+	struct ether_header eth;
+	union {
+		struct ether_arp arp;
+		struct {
+			struct iphdr ip;
+			struct udphdr udp;
+			char text[8];
+		} __attribute__((packed)) packet;
+	};
+} __attribute__((packed));
+static const unsigned char guest_mac[6] = {2, 0, 0, 0, 0, 9};
+
+/* The next frame of this type from the tap; 0: none came. */
+static size_t frame_of(int tap, uint16_t type, struct frame *f)
+{
+	struct pollfd p = {.fd = tap, .events = POLLIN};
+
+	while (poll(&p, 1, 10000) > 0) {
+		ssize_t n = read(tap, f, sizeof(*f));
+		if (n > 0 && f->eth.ether_type == htons(type))
+			return (size_t)n;
+	}
+	return 0;
+}
+
+static void ask_for_the_address(int tap, unsigned char ret_mac[6])
+{
+	struct frame f = {.eth.ether_type = htons(ETHERTYPE_ARP)};
+
+	memset(f.eth.ether_dhost, 0xff, 6);
+	memcpy(f.eth.ether_shost, guest_mac, 6);
+	f.arp.ea_hdr = (struct arphdr){htons(ARPHRD_ETHER), htons(ETHERTYPE_IP), 6, 4, htons(ARPOP_REQUEST)};
+	memcpy(f.arp.arp_sha, guest_mac, 6);
+	CHECK_INT(inet_pton(AF_INET, "10.9.0.2", f.arp.arp_spa), 1);
+	CHECK_INT(inet_pton(AF_INET, VM_NAMES_ADDRESS, f.arp.arp_tpa), 1);
+	size_t len = offsetof(struct frame, arp) + sizeof(f.arp);
+	CHECK_INT(write(tap, &f, len), (long long)len);
+	CHECK(frame_of(tap, ETHERTYPE_ARP, &f) > 0);
+	CHECK_INT(ntohs(f.arp.ea_hdr.ar_op), ARPOP_REPLY);
+	memcpy(ret_mac, f.arp.arp_sha, 6);
+}
+
+static uint16_t ip_sum(struct iphdr ip)
+{
+	uint16_t w[sizeof(ip) / 2];
+	uint32_t sum = 0;
+
+	memcpy(w, &ip, sizeof(w));
+	for (size_t i = 0; i < ARRAY_LEN(w); i++)
+		sum += w[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+static void ask_a_question(int tap, const unsigned char mac[6])
+{
+	struct frame f = {.eth.ether_type = htons(ETHERTYPE_IP), .packet.text = "question"};
+	size_t len = offsetof(struct frame, packet) + sizeof(f.packet);
+
+	memcpy(f.eth.ether_dhost, mac, 6);
+	memcpy(f.eth.ether_shost, guest_mac, 6);
+	f.packet.ip = (struct iphdr){.version = 4,
+				     .ihl = 5,
+				     .ttl = 64,
+				     .protocol = IPPROTO_UDP,
+				     .tot_len = htons(sizeof(f.packet)),
+				     .saddr = inet_addr("10.9.0.2"),
+				     .daddr = inet_addr(VM_NAMES_ADDRESS)};
+	f.packet.ip.check = ip_sum(f.packet.ip);
+	f.packet.udp.source = htons(ASKER);
+	f.packet.udp.dest = htons(53);
+	f.packet.udp.len = htons(sizeof(f.packet.udp) + sizeof(f.packet.text));
+	CHECK_INT(write(tap, &f, len), (long long)len);
+	CHECK_INT((long long)frame_of(tap, ETHERTYPE_IP, &f), (long long)len);
+	CHECK_INT(f.packet.ip.saddr, inet_addr(VM_NAMES_ADDRESS));
+	CHECK_INT(ntohs(f.packet.udp.dest), ASKER);
+	CHECK(memcmp(f.packet.text, "answered", 8) == 0);
+}
+
+/* A resolver that answers one question. */
+static pid_t start_resolver(void)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_port = htons(53),
+				 .sin_addr.s_addr = inet_addr(VM_NAMES_RESOLVER)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	CHECK_INT(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		socklen_t size = sizeof(at);
+		char text[16];
+		ssize_t n = recvfrom(fd, text, sizeof(text), 0, (struct sockaddr *)&at, &size);
+		_exit(n != 8 || memcmp(text, "question", 8) != 0 ||
+		      sendto(fd, "answered", 8, 0, (struct sockaddr *)&at, size) != 8);
+	}
+	(void)close(fd);
+	return pid;
+}
+
+static void test_names(void)
+{
+	int tun[] = {open("/dev/net/tun", O_RDWR | O_CLOEXEC)}, status = -1;
+	autoclose int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unsigned char mac[6] = {0};
+	struct vm_names names = {-1, -1};
+	struct vm_net n = {0};
+	struct err err = {0};
+
+	if (tun[0] < 0 || if_nametoindex("eth0") == 0) {
+		fprintf(stderr, "no tun or no veth pairs here: not tried\n");
+		return;
+	}
+	CHECK(IP("link", "set", "lo", "up"));
+	CHECK_INT(vm_net_open(tun, 1, proc, &n, &err), 0);
+	CHECK_STR(err.msg, "");
+	CHECK_STR(n.names_tap, "vmtap0");
+	CHECK(n.json && strstr(n.json, "{\"destination\":\"" VM_NAMES_ADDRESS "/32\",\"interface\":\"eth0\","
+				       "\"link\":true}"));
+	CHECK_INT(vm_names_listen(n.names_tap, &names, &err), 0);
+	pid_t resolver = start_resolver(), relay = fork();
+	if (relay == 0)
+		vm_names_serve(&names, VM_NAMES_RESOLVER);
+	ask_for_the_address(n.nics[0].tap_fd, mac);
+	ask_a_question(n.nics[0].tap_fd, mac);
+	CHECK_INT(waitpid(resolver, &status, 0), resolver);
+	CHECK_INT(status, 0);
+	CHECK_INT(kill(relay, SIGKILL), 0);
+	CHECK_INT(waitpid(relay, NULL, 0), relay);
+	vm_names_close(&names);
+	vm_net_close(&n);
+}
+
 int main(void)
 {
 	test_document();
@@ -97,5 +247,6 @@ int main(void)
 	}
 	test_loopback_alone();
 	test_card();
+	test_names();
 	return test_end();
 }

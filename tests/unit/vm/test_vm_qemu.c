@@ -67,7 +67,7 @@ static void test_kernels(void)
 static int command_after(const char *says, size_t len, struct err *err)
 {
 	int pair[2];
-	struct qmp q;
+	struct qmp q = {0};
 
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	autoclose int ours = pair[0], qemu = pair[1];

@@ -2,85 +2,9 @@
 /* The keeper's side of the agent's protocol, against a guest that is made of frames. */
 #include "../test.h"
 
-#include "vm/keeper.h"
+#include "keeper_scene.h"
 
-#include <stdarg.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-
-/* In place of main.c. */
-static bool left;
-static int left_status;
-void keeper_fail(struct keeper *k, const struct err *err unused)
-{
-	k->failed = k->over = true;
-}
-void keeper_abort(struct keeper *k, const char *fmt unused, ...)
-{
-	k->over = true;
-}
-void keeper_leave(struct keeper *k unused, int status)
-{
-	left = true;
-	left_status = status;
-}
-void keeper_log(const struct keeper *k unused, const char *fmt unused, ...)
-{
-}
-void keeper_begin(struct keeper *k unused)
-{
-}
-int keeper_save_template(struct keeper *k unused, struct err *err unused)
-{
-	return 0;
-}
-const char *keeper_stage_text(enum stage s unused)
-{
-	return "stage";
-}
-void vm_template_close(struct vm_template *t unused)
-{
-}
-
-static struct poll_entry entry;
-void poll_want(struct poll_set *p unused, int fd unused, short events unused,
-	       void (*ready)(struct keeper *k, void *data, short revents), void *data)
-{
-	entry = (struct poll_entry){.ready = ready, .data = data};
-}
-void poll_within(struct poll_set *p unused, int64_t ms unused)
-{
-}
-
-struct scene {
-	struct keeper k;
-	int guest; /* the agent's end */
-};
-
-static void scene_open(struct scene *s)
-{
-	int pair[2];
-
-	*s = (struct scene){.k = {.agent = -1, .log = -1, .proc = -1, .console = {.pipe = -1, .file = -1}}};
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	s->k.agent = pair[0];
-	s->guest = pair[1];
-	s->k.stage = STAGE_AGENT;
-	s->k.reader.max_payload = GUEST_ANSWER_MAX;
-	s->k.config = memfd_create("config", MFD_CLOEXEC);
-	CHECK_INT(fd_write_all(s->k.config, "{}", 2), 0);
-	left = false;
-}
-
-static void turn(struct scene *s)
-{
-	struct poll_set set = {0};
-
-	session_poll(&s->k, &set);
-	entry.ready(&s->k, entry.data, POLLIN);
-	streams_sweep(&s->k);
-	session_flush(&s->k);
-}
+#include <sys/stat.h>
 
 static void say(struct scene *s, struct guest_frame f, const void *payload, size_t len)
 {
@@ -88,7 +12,7 @@ static void say(struct scene *s, struct guest_frame f, const void *payload, size
 	CHECK(send(s->guest, &f, sizeof(f), 0) == (ssize_t)sizeof(f));
 	if (len)
 		CHECK(send(s->guest, payload, len, 0) == (ssize_t)len);
-	turn(s);
+	keeper_turn_once(s);
 }
 
 /* The next frame that the keeper sent, its payload dropped. */
@@ -117,12 +41,14 @@ static uint32_t start(struct scene *s)
 	int saved[3] = {dup(0), dup(1), dup(2)};
 
 	say(s, (struct guest_frame){.type = GUEST_READY}, &ready, sizeof(ready));
-	const struct guest_frame hello = hear(s), mount = hear(s), run = hear(s);
+	const struct guest_frame hello = hear(s), mount = hear(s), again = hear(s), run = hear(s);
 	CHECK_INT(hello.type, GUEST_HELLO);
 	CHECK_INT(mount.type, GUEST_MOUNT);
+	CHECK_INT(again.type, GUEST_MOUNT);
 	CHECK_INT(run.type, GUEST_RUN);
 	reply(s, hello.id, 0);
 	reply(s, mount.id, 0);
+	reply(s, again.id, 0);
 	CHECK_INT(s->k.stage, STAGE_EXEC);
 	reply(s, run.id, 0);
 	CHECK_INT(s->k.stage, STAGE_RUNNING);
@@ -134,21 +60,12 @@ static uint32_t start(struct scene *s)
 	return run.process;
 }
 
-static void scene_close(struct scene *s)
-{
-	(void)close(s->guest);
-	(void)close(s->k.config);
-	fd_drop(&s->k.agent);
-	free(s->k.out);
-	guest_reader_free(&s->k.reader);
-}
-
 static void test_life(void)
 {
 	const struct guest_exited exited = {.status = 7 << 8};
 	struct scene s;
 
-	scene_open(&s);
+	CHECK(keeper_scene_open(&s));
 	uint32_t id = start(&s);
 	say(&s, (struct guest_frame){.type = GUEST_EXITED, .process = id}, &exited, sizeof(exited));
 	CHECK(!left); /* output may follow */
@@ -156,7 +73,7 @@ static void test_life(void)
 	say(&s, (struct guest_frame){.type = GUEST_OUTPUT, .process = id, .stream = 2}, NULL, 0);
 	CHECK(left && left_status == 7 << 8);
 	CHECK(!s.k.over);
-	scene_close(&s);
+	keeper_scene_close(&s);
 }
 
 /* Each ends the machine. */
@@ -178,11 +95,11 @@ static void test_hostile(void)
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct scene s;
-		scene_open(&s);
+		CHECK(keeper_scene_open(&s));
 		(void)start(&s);
 		say(&s, bad[i].f, zeros, bad[i].len);
 		CHECK(s.k.over);
-		scene_close(&s);
+		keeper_scene_close(&s);
 	}
 }
 
@@ -192,7 +109,7 @@ static void test_window(void)
 	struct scene s;
 	size_t sent = 0;
 
-	scene_open(&s);
+	CHECK(keeper_scene_open(&s));
 	uint32_t id = start(&s);
 	/* Nobody takes it: what is more than a window is a breach. */
 	for (; sent <= GUEST_WINDOW && !s.k.over; sent += sizeof(data))
@@ -200,12 +117,66 @@ static void test_window(void)
 		    sizeof(data));
 	CHECK(s.k.over);
 	CHECK_INT(sent, GUEST_WINDOW + GUEST_DATA_MAX);
-	scene_close(&s);
+	keeper_scene_close(&s);
+}
+
+/* One byte each, and no more than so many. */
+static void test_kills(void)
+{
+	struct scene s;
+	struct stat st;
+
+	CHECK(keeper_scene_open(&s));
+	uint32_t id = start(&s);
+	for (int i = 0; i < 3; i++)
+		say(&s, (struct guest_frame){.type = GUEST_OOM, .process = id}, NULL, 0);
+	CHECK(fstat(s.k.oom_file, &st) == 0 && st.st_size == 3);
+	for (int i = 0; i < 5000; i++)
+		say(&s, (struct guest_frame){.type = GUEST_OOM, .process = id}, NULL, 0);
+	CHECK(fstat(s.k.oom_file, &st) == 0 && st.st_size == 4096);
+	CHECK(!s.k.over);
+	keeper_scene_close(&s);
+}
+
+/* The answer to a question of ours has the length of what was asked for, or is told to be none. */
+static void test_stats(void)
+{
+	const struct {
+		struct guest_reply reply;
+		struct guest_stats stats;
+	} good = {.stats = {.memory = 5}};
+	static const size_t lens[] = {sizeof(good), sizeof(good) - 1, sizeof(good.reply)};
+
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		struct connection c = {0};
+		struct supervisor_reply r;
+		struct scene s;
+		int pair[2], fd = -1;
+		size_t nfds = 0;
+		CHECK(keeper_scene_open(&s));
+		(void)start(&s);
+		CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+		c.sock = pair[0];
+		session_stats(&s.k, &c);
+		session_flush(&s.k);
+		const struct guest_frame asked = hear(&s);
+		CHECK_INT(asked.type, GUEST_STATS);
+		say(&s, (struct guest_frame){.type = GUEST_REPLY, .id = asked.id}, &good, lens[i]);
+		CHECK(fd_recv(pair[1], &r, sizeof(r), &fd, 1, &nfds) == (ssize_t)sizeof(r));
+		CHECK_INT(r.kind, i == 0 ? SUPERVISOR_DONE : SUPERVISOR_FAILED);
+		CHECK_INT(nfds, i == 0);
+		fd_drop(&fd);
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		keeper_scene_close(&s);
+	}
 }
 
 int main(void)
 {
 	test_life();
+	test_kills();
+	test_stats();
 	test_hostile();
 	test_window();
 	return test_end();

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coffer run --isolation=vm` on the bridge, with the default user namespace: what it is from outside, and how it ends.
+
+A machine takes seconds where it is emulated, so that each is asked much.
+"""
+import json
+import os
+import signal
+
+import pytest
+
+from libengine import wait_for
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return [int(p) for p in f.read().split()]
+
+
+def name_of(pid):
+    with open("/proc/%d/comm" % pid) as f:
+        return f.read().strip()
+
+
+def hypervisor(keeper):
+    return next(p for p in children(keeper) if name_of(p).startswith("qemu"))
+
+
+def test_a_machine_from_outside(vm, coffer, tmp_path):
+    (tmp_path / "given").write_text("from the host")
+    os.chmod(tmp_path, 0o755)
+    cid = vm("-p", "127.0.0.1:8310:80", "--read-only", "--tmpfs", "/tmp", "-v", "pool:/pool", "-v", "%s:/host:ro" % tmp_path,
+             "-m", "160m", "--cpus", "1", "-e", "GIVEN=yes", "-w", "/tmp", "-u", "0:5",
+             "box", "sh", "-c", "echo started; echo page >/tmp/index.html; trap 'echo asked; exit 7' TERM; "
+             "httpd -f -p 80 -h /tmp & while :; do sleep 0.1; done")
+    out = coffer.out("exec", cid, "sh", "-c", "id -g; pwd; echo $GIVEN; nproc; free -m | awk '/^Mem/ { print $2 }'; cat /host/given; echo; "
+                     "touch /x 2>&1; touch /host/x 2>&1; echo guest >/pool/guest; cat /proc/self/mountinfo | grep -c ' /pool '",
+                     rc=None).splitlines()
+    assert out[:4] == ["5", "/tmp", "yes", "1"]
+    assert 100 < int(out[4]) <= 160 + 64, out  # the guest's kernel has its own beside the limit
+    assert out[5] == "from the host" and sum("Read-only file system" in line for line in out) == 2 and out[-1] == "1"
+    # What the guest writes the host sees at once; what the host writes the guest sees within what it believes.
+    pool = os.path.join(coffer.scratch, "root/volumes/pool/_data")
+    with open(pool + "/guest") as f:
+        assert f.read() == "guest\n"
+    with open(pool + "/host", "w") as f:
+        f.write("host\n")
+    wait_for("the host's file in the guest", lambda: coffer("exec", cid, "cat", "/pool/host", rc=None).stdout == "host\n")
+    # Its network.
+    assert coffer.here("busybox", "wget", "-qO-", "http://127.0.0.1:8310/index.html").stdout == "page\n"
+    # Copies, statistics, processes, the clock that stands still.
+    with open(coffer.scratch + "/in", "w") as f:
+        f.write("copied")
+    coffer("cp", cid + ":/pool/guest", coffer.scratch + "/out")
+    with open(coffer.scratch + "/out") as f:
+        assert f.read() == "guest\n"
+    row = json.loads(coffer.out("stats", "--no-stream", "--format", "json", cid).splitlines()[0])
+    assert int(row["PIDs"]) >= 3, row
+    assert "httpd -f" in coffer.out("top", cid)
+    coffer("pause", cid)
+    assert coffer.status(cid) == "paused"
+    coffer("unpause", cid)
+    assert coffer.out("exec", cid, "echo", "awake") == "awake"
+    assert coffer("exec", cid, "sh", "-c", "exit 9", rc=9).stdout == ""
+    # Its end is its own.
+    coffer("stop", "-t", "60", cid)
+    assert coffer.inspect(cid, "{{.State.ExitCode}}") == "7"
+    assert coffer("logs", cid).stdout == "started\nasked\n"
+
+
+def test_names_of_a_network(vm, coffer):
+    """The resolver at 127.0.0.11 of the namespace outside is asked by the guest, by UDP and TCP."""
+    coffer("network", "create", "meadow")
+    try:
+        coffer.start("--network", "meadow", "--name", "lark", "--network-alias", "bird", "box", "sleep", "1000")
+        cid = vm("--network", "meadow", "--name", "mole", "box", "sleep", "1000")
+        want = coffer.inspect("lark", "{{.NetworkSettings.Networks.meadow.IPAddress}}")
+        for name in ("lark", "bird"):
+            assert "Address: " + want in coffer.out("exec", cid, "nslookup", name)
+        mole = coffer.inspect(cid, "{{.NetworkSettings.Networks.meadow.IPAddress}}")
+        assert "Address: " + mole in coffer.out("exec", "lark", "nslookup", "mole")
+        # A question by TCP, as resolvers send it whose answer was cut: its length goes first.
+        ask = r"printf '\0\026\0\001\001\0\0\001\0\0\0\0\0\0\004lark\0\0\001\0\001' | nc -w 5 169.254.53.53 53 | od -An -tu1 | tr -d '\n'"
+        answer = coffer.out("exec", cid, "sh", "-c", ask).split()
+        assert answer[-4:] == want.split("."), answer
+    finally:
+        coffer.clear()
+        coffer("network", "rm", "meadow", rc=None)
+
+
+def test_a_terminal(coffer, kernels):
+    t = coffer.tty("run", "-it", "--rm", "--isolation=vm", *coffer.run_options(), "box", "sh", "-c",
+                   "stty size; read x; stty size; exit 5", rows=30, cols=90)
+    t.expect("30 90", limit=120)
+    t.resize(44, 132)
+    t.send("on\n")
+    t.expect("44 132", limit=60)
+    assert t.code(60) == 5
+
+
+@pytest.mark.parametrize("victim", ["hypervisor", "keeper"])
+def test_a_killed_helper_is_the_end_of_the_container(vm, coffer, victim):
+    cid = vm("box", "sleep", "1000")
+    keeper = coffer.pid(cid)
+    os.kill(hypervisor(keeper) if victim == "hypervisor" else keeper, signal.SIGKILL)
+    coffer.wait_status(cid, "exited")
+    assert coffer.inspect(cid, "{{.State.ExitCode}}") == "137"
+    coffer("start", cid, limit=120)
+    assert coffer.out("exec", cid, "echo", "again") == "again"
+
+
+def test_a_panic_of_the_guest_is_the_end_of_the_container(vm, coffer):
+    """The agent is the guest's pid 1."""
+    cid = vm("--security-opt", "systempaths=unconfined", "box", "sleep", "1000")
+    coffer("exec", cid, "sh", "-c", "echo c >/proc/sysrq-trigger", rc=None)
+    coffer.wait_status(cid, "exited", limit=60)
+    assert coffer.inspect(cid, "{{.State.ExitCode}}") == "137"
+
+
+def test_a_killed_monitor_leaves_what_can_be_removed(vm, coffer):
+    cid = vm("box", "sleep", "1000")
+    keeper = coffer.pid(cid)
+    with open("/proc/%d/status" % keeper) as f:
+        monitor = next(int(line.split()[1]) for line in f if line.startswith("PPid:"))
+    assert name_of(monitor).startswith("coffer-monitor")
+    os.kill(monitor, signal.SIGKILL)
+    coffer("rm", "-f", cid)
+    wait_for("the keeper to go", lambda: not os.path.exists("/proc/%d" % keeper))
