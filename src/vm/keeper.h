@@ -172,7 +172,7 @@ struct keeper {
 	/* as given */
 	int config, control, proc, kernel, initramfs, usr, usr2, kvm, templates, console_file, oom_file, log,
 		request;
-	int monitor;			     /* coffer-vmm, to be executed; -1: the hypervisor is QEMU */
+	int monitor;		       /* coffer-vmm, to be executed; -1: the hypervisor is QEMU */
 	int tuns[SUPERVISOR_TUNS_MAX]; /* came with BEGIN */
 	size_t ntuns;
 	uint64_t memory, vcpus, seconds, terminal, acpi, beside;
