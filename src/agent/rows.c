@@ -153,14 +153,6 @@ int job_rows(struct agent *a, const struct job_order *o, struct job_answer *ret,
 
 /* ---- what they use together ---- */
 
-static uint64_t inactive_file_of(const struct cgroup_stats *stats)
-{
-	for (size_t i = 0; i < stats->memory.raw.n; i++)
-		if (streq(stats->memory.raw.v[i].key, "inactive_file"))
-			return stats->memory.raw.v[i].value;
-	return 0;
-}
-
 int job_stats(struct agent *a, const struct job_order *o unused, struct job_answer *ret, struct err *err)
 {
 	__attribute__((cleanup(cgroup_stats_free))) struct cgroup_stats stats = {0};
@@ -181,7 +173,7 @@ int job_stats(struct agent *a, const struct job_order *o unused, struct job_answ
 	uint64_t all = (uint64_t)machine.totalram * machine.mem_unit;
 	*s = (struct guest_stats){.memory = m->usage,
 				  .memory_peak = m->max,
-				  .inactive_file = inactive_file_of(&stats),
+				  .inactive_file = cgroup_stats_inactive_file(&stats),
 				  .memory_limit = m->limit > 0 ? MIN_OF(m->limit, all) : all,
 				  .memory_failures = m->failcnt,
 				  .pids = stats.pids.current};

@@ -76,17 +76,6 @@ static uint64_t sum_ops(const cgroup_blkio_list *l, const char *op)
 	return total;
 }
 
-/* As `docker stats` counts: without the page cache that could go at once. */
-static uint64_t inactive_file(const struct cgroup_stats *st)
-{
-	for (size_t i = 0; i < st->memory.raw.n; i++) {
-		const struct cgroup_raw *raw = &st->memory.raw.v[i];
-		if (streq(raw->key, "total_inactive_file") || streq(raw->key, "inactive_file"))
-			return raw->value;
-	}
-	return 0;
-}
-
 int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
@@ -110,7 +99,8 @@ int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, str
 	if (r < 0)
 		return r;
 	s.cpu_ns = st.cpu.total;
-	uint64_t cache = inactive_file(&st);
+	/* As `docker stats` counts. */
+	uint64_t cache = cgroup_stats_inactive_file(&st);
 	s.memory = st.memory.usage.usage > cache ? st.memory.usage.usage - cache : st.memory.usage.usage;
 	s.memory_limit = st.memory.usage.limit;
 	uint64_t all = machine_memory();

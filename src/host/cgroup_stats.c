@@ -4,6 +4,16 @@
 #include <dirent.h>
 #include <inttypes.h>
 
+uint64_t cgroup_stats_inactive_file(const struct cgroup_stats *s)
+{
+	for (size_t i = 0; i < s->memory.raw.n; i++) {
+		const struct cgroup_raw *raw = &s->memory.raw.v[i];
+		if (streq(raw->key, "total_inactive_file") || streq(raw->key, "inactive_file"))
+			return raw->value;
+	}
+	return 0;
+}
+
 void cgroup_stats_free(struct cgroup_stats *s)
 {
 	free(s->cpu.percpu.v);

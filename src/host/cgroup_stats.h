@@ -75,4 +75,6 @@ struct cgroup_stats {
 	LIST_OF(struct cgroup_hugetlb) hugetlb;
 };
 
+/* Page cache that could go at once, bytes. */
+uint64_t cgroup_stats_inactive_file(const struct cgroup_stats *s);
 void cgroup_stats_free(struct cgroup_stats *s);

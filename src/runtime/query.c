@@ -47,14 +47,19 @@ int runtime_state(const struct runtime *rt, const char *id, char **ret_json, str
 	return *ret_json ? 0 : err_oom(err);
 }
 
+static int load_for_ps(const struct runtime *rt, const char *id, struct container *ret,
+		       enum life_state *state, struct err *err)
+{
+	int r = container_load(rt, id, CONTAINER_CONFIG, ret, err);
+	return r < 0 ? r : container_may(ret, LIFE_PS, state, err);
+}
+
 int runtime_processes(const struct runtime *rt, const char *id, pid_t **ret, size_t *ret_n, struct err *err)
 {
 	autocontainer struct container c;
 	enum life_state state;
 
-	int r = container_load(rt, id, CONTAINER_CONFIG, &c, err);
-	if (r == 0)
-		r = container_may(&c, LIFE_PS, &state, err);
+	int r = load_for_ps(rt, id, &c, &state, err);
 	if (r < 0)
 		return r;
 	r = c.level->processes(&c.sandbox, ret, ret_n, err);
@@ -73,9 +78,7 @@ int runtime_inner_processes(const struct runtime *rt, const char *id, struct iso
 	autocontainer struct container c;
 	enum life_state state;
 
-	int r = container_load(rt, id, CONTAINER_CONFIG, &c, err);
-	if (r == 0)
-		r = container_may(&c, LIFE_PS, &state, err);
+	int r = load_for_ps(rt, id, &c, &state, err);
 	if (r < 0)
 		return r;
 	if (!c.level->inner_processes)

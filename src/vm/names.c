@@ -29,13 +29,6 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-#ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
-#endif
-#ifndef MOVE_MOUNT_F_EMPTY_PATH
-#define MOVE_MOUNT_F_EMPTY_PATH 4
-#endif
-
 enum {
 	FILE_MAX = 64 << 10,
 	QUESTIONS = 64,
@@ -88,7 +81,8 @@ static int mount_over(const char *text, struct err *err)
 		  "size=128k,nr_inodes=8,mode=755") < 0)
 		return err_sys(err, "cannot mount a tmpfs for the guest's resolv.conf");
 	int r = file_replace_at(AT_FDCWD, VM_NAMES_FILE, text, strlen(text), 0644, false);
-	autoclose int tree = r < 0 ? -1 : sys_open_tree(AT_FDCWD, VM_NAMES_FILE, OPEN_TREE_CLONE | O_CLOEXEC);
+	autoclose int tree =
+		r < 0 ? -1 : sys_open_tree(AT_FDCWD, VM_NAMES_FILE, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (r == 0 && tree < 0)
 		r = -errno;
 	if (umount2("/etc", MNT_DETACH) < 0 && r == 0)

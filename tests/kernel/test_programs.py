@@ -5,14 +5,11 @@ writers. The root file system is Debian's. A module of tests that fails inside m
 Few modules run always, the rest with COFFER_STRESS > 1. docs/kernel-programs.md has the table.
 """
 import re
-import shutil
 
 import pytest
 
-import libdebian
 from harness import env
-from harness.container import Runtime
-from libengine import need
+from libroot import Root
 
 PACKAGES = ["python3", "libpython3.11-testsuite", "procps"]
 FAST = ["epoll", "fcntl", "mmap", "poll", "posix", "select", "tempfile"]
@@ -81,26 +78,14 @@ CROWDS = [("threads", THREADS, "all"), ("processes", PROCESSES, "1000"), ("chain
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    need("mmdebstrap")
-    top = libdebian.unpack(libdebian.archive(PACKAGES), str(tmp_path_factory.mktemp("programs") / "root"))
-    yield top
-    shutil.rmtree(top, ignore_errors=True)
-
-
-def run(level, root, args, limit):
-    rt = Runtime(level)
-    try:
-        c = rt.container(args, rootfs=False)
-        c.config["root"] = {"path": root, "readonly": False}
-        c.process["cwd"] = "/tmp"
-        return c.run(timeout=limit)
-    finally:
-        rt.close()
+    r = Root(PACKAGES, tmp_path_factory.mktemp("programs"))
+    yield r
+    r.remove()
 
 
 def failing(level, root, module):
     """Names of what failed, or why the whole could not be run."""
-    r = run(level, root, ["sh", "-c", "exec python3 -m test.regrtest -v test_%s 2>&1" % module], 600)
+    r = root.run(level, ["sh", "-c", "exec python3 -m test.regrtest -v test_%s 2>&1" % module], 600)
     return set(re.findall(r"^(?:FAIL|ERROR): (\S+)", r.out, re.M)) | ({r.out[-300:]} if r.rc not in (0, 2) else set())
 
 
@@ -114,5 +99,5 @@ def test_python(root, module):
 
 @pytest.mark.parametrize("name,script,says", CROWDS, ids=[c[0] for c in CROWDS])
 def test_crowd(root, name, script, says):
-    r = run("kernel", root, ["python3", "-c", script], 120)
+    r = root.run("kernel", ["python3", "-c", script], 120)
     assert r.rc == 0 and r.out.strip() == says, r.out + r.err

@@ -175,7 +175,6 @@ HANDLER(call_pidfd_send_signal)
 	return signal_by_host(t, c, p, sig, c->args[2]);
 }
 
-/* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
 /* Of a pidfd that may not wait: the host was asked with WNOHANG, and has written no signal where nobody is
  * there. */
 static long waited_at_once(struct task *t, struct call *c, long result, uint64_t scratch)
@@ -187,6 +186,7 @@ static long waited_at_once(struct task *t, struct call *c, long result, uint64_t
 	return result;
 }
 
+/* Only P_PIDFD comes here: the same wait by the process's id, which the thread itself must make. */
 HANDLER(sys_waitid)
 {
 	static const siginfo_t nothing;
