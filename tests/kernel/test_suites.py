@@ -36,7 +36,7 @@ BUSYBOX = """
 cp -r /suite/busybox/testsuite /tmp/bb; mkdir /tmp/bin; cp /bin/busybox /tmp/bin/busybox; cd /tmp/bb
 busybox --list | sed 's/.*/\\U&/; s/[^A-Z0-9]/_/g; s/^/CONFIG_/; s/$/=y/' >/tmp/bin/.config
 echo CONFIG_UNICODE_SUPPORT=y >>/tmp/bin/.config
-bindir=/tmp/bin timeout 500 ./runtest %s 2>/dev/null </dev/null | sed -n 's/^PASS: /PASS /p'
+ECHO=/bin/echo bindir=/tmp/bin timeout 500 ./runtest %s 2>/dev/null </dev/null | sed -n 's/^PASS: /PASS /p'
 """
 REDIS = """
 cp -r /suite/redis /tmp/redis; cd /tmp/redis; for p in server cli benchmark check-aof check-rdb sentinel; do ln -sf /usr/bin/redis-$p src/redis-$p; done
@@ -52,6 +52,8 @@ PARTS = {
 }
 # Told apart by luck of the clock or by what the test counts on: not compared.
 UNSTEADY = {"bash": {"jobs", "intl"}, "coreutils": {"tests/tail-2/inotify-rotate.sh", "tests/misc/timeout.sh"}, "busybox": set(), "redis": set()}
+# They skip themselves where strace cannot trace: ptrace is refused at level kernel.
+BY_STRACE = {"tests/dd/nocache_eof.sh", "tests/ls/stat-free-symlinks.sh", "tests/mv/atomic.sh", "tests/mv/atomic2.sh"}
 
 
 def coreutils_tests(top):
@@ -70,12 +72,14 @@ def coreutils_tests(top):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     r = Root(PACKAGES, tmp_path_factory.mktemp("suites"))
+    r.add("/etc/hosts", "127.0.0.1 localhost\n")  # redis' tests find their server by it
     for name in PARTS:
         libdebian.source(name, os.path.join(r.path, "suite", name))
     support = os.path.join(r.path, "suite/bash")
     for name in ("recho", "zecho", "printenv", "xcase"):
         source = os.path.join(support, "support", name + ".c")
-        subprocess.run(["cc", "-w", "-static", "-I" + support, "-o", os.path.join(support, "tests", name), source], check=True)
+        subprocess.run(["cc", "-w", "-static", "-DHAVE_STDLIB_H", "-DHAVE_STRING_H", "-DHAVE_UNISTD_H", "-I" + support,
+                        "-I" + support + "/include", "-o", os.path.join(support, "tests", name), source], check=True)
     yield r
     r.remove()
 
@@ -101,6 +105,7 @@ def passed(root, level, name):
 def test_suite(root, name, least):
     there, r = passed(root, "ns", name)
     assert len(there) >= least, "level ns: %d passed\n%s\n%s" % (len(there), r.out[-1500:], r.err[-1500:])
+    there -= BY_STRACE
     lost = there - passed(root, "kernel", name)[0]
     if lost:  # what fails twice is no accident of time
         lost &= there - passed(root, "kernel", name)[0]
