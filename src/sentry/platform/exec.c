@@ -101,7 +101,8 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 	fd_drop(&x->fd);
 	place_unref(x->place);
 	x->place = NULL;
-	busy_execute_end(take_ptr(&x->busy));
+	busy_execute_end(x->busy);
+	x->busy = NULL;
 	int r = path_open_exec(t, dirfd, path, flags, &x->place, &x->fd);
 	if (r)
 		return r;

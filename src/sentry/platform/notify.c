@@ -204,7 +204,7 @@ static void notify_receive(const struct seccomp_notif *n)
 		return;
 	}
 	if (!restarted(t, n)) {
-		t->platform->undelivered = false;
+		t->platform->undelivered = t->platform->answered = false;
 		t->call = (struct call){.id = n->id,
 					.nr = n->data.nr,
 					.ip = n->data.instruction_pointer,
