@@ -290,6 +290,23 @@ static bool may_do(const struct seccomp_notif *n)
 	}
 }
 
+/*
+ * The stub asks what it shall do.  A signal may interrupt its question, and it asks again: what has been
+ * written over its first frame is not read as one.
+ */
+static void load(struct task *t, const struct seccomp_notif *n)
+{
+	struct image *x = t->platform->image;
+	int r = x->loaded ? 0 : image_load(t, n->id, n->data.args[0], n->data.args[1]);
+	if (r == -ENOENT || r == -ESRCH) /* interrupted, and gone before it had its descriptors */
+		return;
+	x->loaded = r == 0;
+	if (r == 0)
+		notify_send(n->id, 0, 0);
+	else
+		trace_fault(t, r == -ENOMEM ? SIGKILL : SIGSEGV);
+}
+
 bool exec_loading(struct task *t, const struct seccomp_notif *n)
 {
 	struct platform_task *pt = t->platform;
@@ -303,11 +320,7 @@ bool exec_loading(struct task *t, const struct seccomp_notif *n)
 		return false;
 	}
 	if (n->data.nr == STUB_CALL && pt->image) {
-		int r = image_load(t, n->id, n->data.args[0], n->data.args[1]);
-		if (r == 0)
-			notify_send(n->id, 0, 0);
-		else
-			platform_kill(t->process, r == -ENOMEM ? SIGKILL : SIGSEGV);
+		load(t, n);
 		return true;
 	}
 	if (!may_do(n)) {

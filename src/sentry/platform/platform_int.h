@@ -156,6 +156,9 @@ bool trace_is_main(void);
 void trace_zygote_asked(uint64_t id);
 /* The handler of a task that is held, or has died, has come to its end. */
 void trace_call_ended(struct task *t);
+/* Ends a process as a fault does: the host spares the first one of a sandbox, which is killed, with `sig` as
+ * its status. */
+void trace_fault(struct task *t, int sig);
 
 /* ---- mask.c ---- */
 

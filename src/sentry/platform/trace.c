@@ -345,10 +345,7 @@ static void name_sender(const struct task *t, int sig)
 	(void)ptrace(PTRACE_SETSIGINFO, t->host_tid, NULL, &info); /* killed: no matter */
 }
 
-/*
- * A fault without a handler ends every process, but the host spares the first one of a pid namespace while it
- * is traced: it would fault for ever.
- */
+/* A fault without a handler, which would come again for ever: the host spares the first process. */
 static bool ends_first(const struct task *t, int sig)
 {
 	siginfo_t info;
@@ -359,14 +356,22 @@ static bool ends_first(const struct task *t, int sig)
 	       !signal_caught(t, sig);
 }
 
+void trace_fault(struct task *t, int sig)
+{
+	if (t->process->pid == 1) {
+		tracer.fault = sig;
+		sig = SIGKILL;
+	}
+	platform_kill(t->process, sig);
+}
+
 static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct arch_regs regs;
 	patch_leave(t);
 	if (ends_first(t, sig)) {
-		tracer.fault = sig;
-		platform_kill(t->process, SIGKILL);
+		trace_fault(t, sig);
 		return;
 	}
 	if (t->state == CALL_IDLE && !pt->undelivered) {
