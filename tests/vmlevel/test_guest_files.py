@@ -206,7 +206,7 @@ def test_every_key_of_the_sample_is_known(place):
     with open(TREE + "/docs/coffer.toml") as f:
         table = f.read().partition("\n[vm]\n")[2].partition("\n[")[0]
     keys = [line[1:] for line in table.splitlines() if line[:1] == "#" and line[1:2].islower()]
-    assert len(keys) == 8
+    assert {"kernel", "hypervisor", "volume_cache_ms"} <= {key.partition(" ")[0] for key in keys}
     done = coffer(place, "vm", "ls", config="[vm]\n" + "\n".join(keys) + "\n")
     assert done.returncode == 0, done.stderr
 

@@ -219,7 +219,8 @@ def test_terminal_beside_the_container(coffer):
 
 
 def test_console_of_a_start_that_failed(coffer):
-    cid = coffer.out("create", *VM, libengine.IMAGE, "sleep", "1000")
+    # A size of its own: no template of it can be there, so that it must boot.
+    cid = coffer.out("create", *VM, "-m", "167m", libengine.IMAGE, "sleep", "1000")
     done = coffer("logs", "--vm", cid, rc=None)
     assert done.returncode != 0 and "no console" in done.stderr
     patience = coffer.environ["COFFER_VM_START_SECONDS"]

@@ -34,7 +34,7 @@ def failed(done, *texts, code=126):
 
 def test_a_hypervisor_that_is_not_there(place):
     place.replace_hypervisor(b"", 0o644)
-    failed(place.run("true"), "needs /usr/bin/qemu-system-x86_64: install qemu-system-x86", code=1)
+    failed(place.run("true"), "needs /usr/bin/qemu-system-x86_64 here: install qemu-system-x86", code=1)
 
 
 def test_a_hypervisor_that_is_no_program(place):
