@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/proc.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/sys.h"
 
@@ -81,14 +82,6 @@ static _Noreturn void run_child(const struct proc_run *run, int in, int out)
 	_exit(127);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 struct pump {
 	const char *input;
 	size_t left;
@@ -131,10 +124,10 @@ static int pump_step(struct pump *p, int wait_ms)
 /* Feeds and reads until the program has ended.  Returns its status or -errno (the program is dead then). */
 static int pump_run(struct pump *p, pid_t pid, int timeout_ms)
 {
-	int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : INT64_MAX;
+	int64_t end = timeout_ms > 0 ? clock_ms() + timeout_ms : INT64_MAX;
 
 	for (;;) {
-		int64_t left = end == INT64_MAX ? 1000 : end - now_ms();
+		int64_t left = end == INT64_MAX ? 1000 : end - clock_ms();
 		int r = left <= 0 ? -ETIMEDOUT : pump_step(p, (int)MIN_OF(left, 50));
 		int status;
 		pid_t done = waitpid(pid, &status, WNOHANG);

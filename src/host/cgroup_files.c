@@ -7,6 +7,7 @@
  */
 #include "host/cgroup_int.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 
 #include <ctype.h>
@@ -157,10 +158,7 @@ char *cgroup_next(char **s, char sep)
 
 int64_t cgroup_now_us(void)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	return clock_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 void cgroup_pause_us(int64_t us)

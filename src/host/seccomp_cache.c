@@ -13,6 +13,7 @@
 #include "host/seccomp_int.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/str.h"
 
 #include <dirent.h>
@@ -32,7 +33,7 @@ struct cache_head {
 	uint32_t text_len, insns, flags, notify;
 };
 
-/* FNV-1a over words of eight bytes: good enough to name files, fast enough for every start. */
+/* By words of eight bytes: good enough to name files, fast enough for every start. */
 static uint64_t hash_of(const void *data, size_t len, uint64_t h)
 {
 	const unsigned char *p = data;
@@ -40,15 +41,12 @@ static uint64_t hash_of(const void *data, size_t len, uint64_t h)
 
 	for (; len >= sizeof(w); len -= sizeof(w), p += sizeof(w)) {
 		memcpy(&w, p, sizeof(w));
-		h = (h ^ w) * UINT64_C(0x100000001b3);
+		h = fnv_step(h, w);
 		h ^= h >> 29;
 	}
-	for (; len > 0; len--, p++)
-		h = (h ^ *p) * UINT64_C(0x100000001b3);
+	h = fnv_bytes(h, p, len);
 	return h ^ h >> 32;
 }
-
-static const uint64_t HASH_START = UINT64_C(0xcbf29ce484222325);
 
 static bool is_ours(const struct stat *st)
 {
@@ -67,13 +65,13 @@ static bool name_of(int dirfd, const char *text, size_t len, struct cache_name *
 	    !is_ours(&st))
 		return false;
 	(void)snprintf(ret->s, sizeof(ret->s), "%s%016llx", prefix,
-		       (unsigned long long)hash_of(text, len, HASH_START)); /* always fits */
+		       (unsigned long long)hash_of(text, len, FNV_START)); /* always fits */
 	return true;
 }
 
 static uint64_t sum_of(const struct cache_head *h, const void *text, const void *prog)
 {
-	uint64_t sum = hash_of(&h->text_len, sizeof(*h) - offsetof(struct cache_head, text_len), HASH_START);
+	uint64_t sum = hash_of(&h->text_len, sizeof(*h) - offsetof(struct cache_head, text_len), FNV_START);
 
 	sum = hash_of(text, h->text_len, sum);
 	return hash_of(prog, h->insns * sizeof(struct sock_filter), sum);

@@ -11,6 +11,7 @@
  * run when the container is gone.  CHECK goes forwards, with the same: `system check` asks it of what runs.
  */
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json_write.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -149,9 +150,7 @@ static int parse_conf(struct json_doc *doc, const char *text, const char *where,
 static void make_id(const char *name, char ret[static 65])
 {
 	for (unsigned k = 0; k < 4; k++) {
-		uint64_t h = 14695981039346656037u + k;
-		for (const char *p = name; *p; p++)
-			h = (h ^ (unsigned char)*p) * 1099511628211u;
+		uint64_t h = fnv_bytes(FNV_START + k, name, strlen(name));
 		(void)snprintf(ret + 16 * k, 17, "%016llx", (unsigned long long)h);
 	}
 }

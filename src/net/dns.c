@@ -24,6 +24,7 @@
  */
 #include "net/dns.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/str.h"
@@ -97,14 +98,6 @@ struct dns {
 	struct pending pending[PENDING_MAX];
 	unsigned char message[2 + MESSAGE_MAX];
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
 
 static uint16_t random16(void)
 {

@@ -5,6 +5,7 @@
  */
 #include "runtime/runtime.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/sys.h"
 #include "host/cgroup_stats.h"
@@ -14,7 +15,6 @@
 #include "runtime/stats_json.h"
 
 #include <poll.h>
-#include <time.h>
 
 static int emit_stats(const struct container *c, const struct events_options *o, struct err *err)
 {
@@ -25,14 +25,6 @@ static int emit_stats(const struct container *c, const struct events_options *o,
 		return err_prefix(err, "unable to get container cgroup stats");
 	autofree char *json = stats_event_json(c->id, &stats);
 	return json ? o->emit(o->data, json) : err_oom(err);
-}
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec t = {0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 struct watch {
@@ -64,7 +56,7 @@ static int on_memory(struct watch *w, struct err *err)
 static int watch_step(struct watch *w, struct err *err)
 {
 	struct err skipped;
-	int64_t left = w->next - monotonic_ms();
+	int64_t left = w->next - clock_ms();
 
 	int n = poll(w->fds, ARRAY_LEN(w->fds), (int)MAX_OF(left, 0));
 	if (n < 0 && errno != EINTR)
@@ -76,7 +68,7 @@ static int watch_step(struct watch *w, struct err *err)
 	}
 	if (n > 0 && w->fds[0].revents)
 		return 1;
-	if (monotonic_ms() < w->next)
+	if (clock_ms() < w->next)
 		return 0;
 	w->next += w->o->interval_ms;
 	int r = emit_stats(w->c, w->o, &skipped);
@@ -100,7 +92,7 @@ static int watch(const struct container *c, const struct events_options *o, stru
 		runtime_warn(c->rt, "%s", no_notice.msg);
 	w.fds[0] = (struct pollfd){.fd = pidfd, .events = POLLIN};
 	w.fds[1] = (struct pollfd){.fd = w.memory.fd, .events = POLLIN};
-	w.next = monotonic_ms() + o->interval_ms;
+	w.next = clock_ms() + o->interval_ms;
 	do {
 		r = watch_step(&w, err);
 	} while (r == 0);

@@ -9,6 +9,7 @@
  */
 #include "sentry/synth.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "sentry/boot.h"
 #include "sentry/fs/way.h"
 #include "sentry/task.h"
@@ -138,16 +139,12 @@ static void node_owner(struct task *t, const struct synth_node *node, uid_t *uid
 	}
 }
 
-/* One number for a node, the same each time: FNV-1a over what it is. */
+/* One number for a node, the same each time: a sum of what it is. */
 static uint64_t node_ino(const struct synth_node *node)
 {
 	const uint64_t parts[] = {(uintptr_t)node->type, (uint32_t)node->pid, (uint32_t)node->tid, node->arg};
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		for (int shift = 0; shift < 64; shift += 8)
-			h = (h ^ (parts[i] >> shift & 0xff)) * UINT64_C(0x100000001b3);
-	return (h >> 24) + 1; /* 40 bits: programs print them */
+	return (fnv_bytes(FNV_START, parts, sizeof(parts)) >> 24) + 1; /* 40 bits: programs print them */
 }
 
 int synth_node_stat(struct task *t, const struct synth_node *node, struct statx *ret)

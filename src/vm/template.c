@@ -25,6 +25,7 @@
 #include "vm/template.h"
 
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/str.h"
 #include "base/sys.h"
 
@@ -144,7 +145,6 @@ static int template_key(struct vm_template *t, const struct hypervisor *driver, 
 {
 	autostr struct str key = {0};
 	char identity[256];
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 
 	int r = driver->identity(s, identity, sizeof(identity), err);
 	if (r < 0)
@@ -163,9 +163,8 @@ static int template_key(struct vm_template *t, const struct hypervisor *driver, 
 		return err_set(err, E2BIG, "the kernel's command line is too long for a template");
 	memset(t->key, 0, sizeof(t->key));
 	memcpy(t->key, key.s, key.len);
-	for (size_t i = 0; i < key.len; i++)
-		hash = (hash ^ (unsigned char)key.s[i]) * UINT64_C(0x100000001b3);
-	(void)snprintf(t->name, sizeof(t->name), "template-%016llx", (unsigned long long)hash); /* fits */
+	(void)snprintf(t->name, sizeof(t->name), "template-%016llx", /* fits */
+		       (unsigned long long)fnv_bytes(FNV_START, key.s, key.len));
 	return 0;
 }
 

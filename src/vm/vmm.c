@@ -7,6 +7,7 @@
 #include "vm/hypervisor.h"
 
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "vm/jail.h"
@@ -218,7 +219,7 @@ static int save_vmm(struct vm *vm, const struct vm_snapshot *to, struct err *err
  */
 static uint64_t hash_cpuid(const struct kvm_cpuid2 *c)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, by words */
+	uint64_t hash = FNV_START;
 
 	for (uint32_t i = 0; i < c->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &c->entries[i];
@@ -228,7 +229,7 @@ static uint64_t hash_cpuid(const struct kvm_cpuid2 *c)
 		    e->function == CPUID_AMD_TOPOLOGY)
 			continue;
 		for (size_t k = 0; k < ARRAY_LEN(words); k++)
-			hash = (hash ^ words[k]) * UINT64_C(0x100000001b3);
+			hash = fnv_step(hash, words[k]);
 	}
 	return hash;
 }

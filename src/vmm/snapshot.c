@@ -17,6 +17,7 @@
  */
 #include "vmm/machine.h"
 
+#include "base/hash.h"
 #include "wire/vmm.h"
 
 #include <sys/ioctl.h>
@@ -72,11 +73,7 @@ static const struct part {
 
 static uint64_t state_sum(const void *data, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325; /* FNV-1a: against damage, not against forgery */
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ ((const uint8_t *)data)[i]) * 0x100000001b3;
-	return h;
+	return fnv_bytes(FNV_START, data, len); /* against damage, not against forgery */
 }
 
 /* ---- registers by number ---- */

@@ -24,10 +24,9 @@
  */
 #include "host/sdbus/variant.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/str.h"
-
-#include <time.h>
 
 #define SERVICE "org.freedesktop.systemd1"
 #define MANAGER "org.freedesktop.systemd1.Manager"
@@ -264,17 +263,9 @@ static int watch_jobs(sd_bus *bus, struct job *job, struct err *err)
 	return 0;
 }
 
-static time_t now_s(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return t.tv_sec;
-}
-
 static int wait_job(sd_bus *bus, struct job *job, const char *unit, struct err *err)
 {
-	time_t deadline = now_s() + JOB_TIMEOUT_S;
+	int64_t deadline = clock_ms() + JOB_TIMEOUT_S * 1000;
 
 	while (!job->result) {
 		int r = sd_bus_process(bus, NULL);
@@ -282,7 +273,7 @@ static int wait_job(sd_bus *bus, struct job *job, const char *unit, struct err *
 			return err_num(err, r, "lost the connection to systemd");
 		if (r > 0)
 			continue;
-		if (now_s() >= deadline)
+		if (clock_ms() >= deadline)
 			return err_set(err, ETIMEDOUT, "Timeout waiting for systemd to create %s", unit);
 		r = sd_bus_wait(bus, 1000000);
 		if (r < 0 && r != -EINTR)

@@ -294,7 +294,7 @@ static bool may_do(const struct seccomp_notif *n)
  * The stub asks what it shall do.  A signal may interrupt its question, and it asks again: what has been
  * written over its first frame is not read as one.
  */
-static void load(struct task *t, const struct seccomp_notif *n)
+static void load_image(struct task *t, const struct seccomp_notif *n)
 {
 	struct image *x = t->platform->image;
 	int r = x->loaded ? 0 : image_load(t, n->id, n->data.args[0], n->data.args[1]);
@@ -320,7 +320,7 @@ bool exec_loading(struct task *t, const struct seccomp_notif *n)
 		return false;
 	}
 	if (n->data.nr == STUB_CALL && pt->image) {
-		load(t, n);
+		load_image(t, n);
 		return true;
 	}
 	if (!may_do(n)) {
