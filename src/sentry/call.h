@@ -30,6 +30,9 @@
 #include <sys/types.h>
 
 struct task;
+struct file;
+
+enum { CALL_FDS = 3 };
 
 /* One system call of a guest thread, while it is being answered. */
 struct call {
@@ -43,9 +46,18 @@ struct call {
 	bool timed;    /* waits with a time of its own (SO_RCVTIMEO): a handler ends it with EINTR, whatever
 			  SA_RESTART */
 	uint64_t done; /* progress of a partly done transfer: what an interruption returns instead of EINTR */
-	void *data;    /* what a handler keeps over parks; freed by release */
+	struct file *held[CALL_FDS]; /* what descriptors among the first arguments were when it parked: waits
+					go on though another thread closes them (call_hold) */
+	void *data;		     /* what a handler keeps over parks; freed by release */
 	void (*release)(struct task *t, void *data);
 };
+
+/*
+ * A call that parks keeps the files of its descriptors, as Linux' do: fd_get() of them gives the same ones
+ * when it is resumed, whatever has become of the numbers.  Until call_let_go().  (fd_table.c)
+ */
+void call_hold(struct task *t);
+void call_let_go(struct task *t);
 
 /* What a handler may return besides a result or -errno (>= -4095). */
 enum {

@@ -17,6 +17,13 @@
 
 struct file;
 
+/* Of what has no inode on the host: pipes, sockets. */
+struct owner {
+	mode_t mode; /* with the type */
+	uid_t uid;
+	gid_t gid;
+};
+
 /* getdents' consumer: false = full, the entry has not been taken and comes first next time. `next` is the
  * offset behind the entry. */
 typedef bool dirent_sink(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next);
@@ -38,9 +45,10 @@ struct file_ops {
 	ssize_t (*getdents)(struct file *f, void *buf, size_t n);
 	long (*ioctl)(struct file *f, struct task *t, unsigned cmd, uint64_t arg); /* ENOTTY */
 	int (*stat)(struct file *f, struct statx *ret);				   /* NULL: by f->place */
-	int (*truncate)(struct file *f, int64_t size);				   /* EINVAL */
-	int (*allocate)(struct file *f, int mode, int64_t offset, int64_t len);	   /* EOPNOTSUPP/ENODEV */
-	int (*sync)(struct file *f, bool data_only);				   /* EINVAL */
+	struct owner *(*owner)(struct file *f);	       /* what fchmod and fchown change; NULL: nothing does */
+	int (*truncate)(struct file *f, int64_t size); /* EINVAL */
+	int (*allocate)(struct file *f, int mode, int64_t offset, int64_t len); /* EOPNOTSUPP/ENODEV */
+	int (*sync)(struct file *f, bool data_only);				/* EINVAL */
 	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV
 	 */
 	int (*map)(struct file *f, int prot, int flags);

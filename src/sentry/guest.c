@@ -134,8 +134,9 @@ int io_begin_vector(struct io *io, struct task *t, uint64_t iov, size_t n)
 	for (size_t i = 0; !r && i < n; i++) {
 		if ((ssize_t)v[i].iov_len < 0)
 			r = -EINVAL;
-		else if (v[i].iov_len && (uintptr_t)v[i].iov_base + v[i].iov_len < (uintptr_t)v[i].iov_base)
-			r = -EFAULT;
+		else if ((intptr_t)v[i].iov_base < 0 ||
+			 (intptr_t)v[i].iov_base > INTPTR_MAX - (intptr_t)v[i].iov_len)
+			r = -EFAULT; /* the kernel's half: refused before anything is moved, however short */
 		else {
 			v[i].iov_len = MIN_OF(v[i].iov_len, (size_t)IO_MAX - io->left);
 			io->left += v[i].iov_len;

@@ -310,7 +310,8 @@ static int64_t synth_seek(struct file *f, int64_t offset, int whence)
 {
 	int64_t to;
 
-	if (whence == SEEK_SET)
+	/* Directories of procfs and kernfs have a size, which is 0; their files have none. */
+	if (whence == SEEK_SET || (whence == SEEK_END && S_ISDIR(synth_of(f)->node.type->mode)))
 		to = offset;
 	else if (whence != SEEK_CUR || __builtin_add_overflow(f->pos, offset, &to))
 		return -EINVAL;

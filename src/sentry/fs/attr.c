@@ -36,15 +36,35 @@ static long host_utimes(int dirfd, const char *path, const struct attr *a, int n
 	return syscall(SYS_utimensat, dirfd, path, a->times, nofollow);
 }
 
-/* Pipes, sockets and the like: who may change them is told so, but they keep what they were made with. */
-static long attr_file(struct task *t, struct file *f)
+/* Who owns a file may give it to a group of theirs; with the owner's change set-id bits go. */
+static long change_owner(const struct creds *by, struct owner *o, const struct attr *a)
 {
+	uid_t uid = a->uid == (uid_t)-1 ? o->uid : a->uid;
+	gid_t gid = a->gid == (gid_t)-1 ? o->gid : a->gid;
+	bool owns = by->fsuid == o->uid && uid == o->uid;
+
+	if (!creds_capable(by, CAP_CHOWN) && !(owns && (gid == o->gid || creds_in_group(by, gid))))
+		return -EPERM;
+	*o = (struct owner){o->mode & ~(mode_t)(S_ISUID | (o->mode & S_IXGRP ? S_ISGID : 0)), uid, gid};
+	return 0;
+}
+
+/* Pipes and sockets; anonymous files of other kinds keep what they were made with. */
+static long attr_file(struct task *t, struct file *f, attr_host *call, const struct attr *a)
+{
+	struct owner *o = f->ops->owner ? f->ops->owner(f) : NULL;
 	struct statx x;
 	int r = file_stat(f, &x);
 
 	if (r < 0)
 		return r;
-	return x.stx_uid == t->creds->fsuid || creds_capable(t->creds, CAP_FOWNER) ? 0 : -EPERM;
+	if (o && call == host_chown)
+		return change_owner(t->creds, o, a);
+	if (x.stx_uid != t->creds->fsuid && !creds_capable(t->creds, CAP_FOWNER))
+		return -EPERM;
+	if (o && call == host_chmod)
+		o->mode = (o->mode & S_IFMT) | a->mode;
+	return 0;
 }
 
 static long attr_way(struct way *w, attr_host *call, const struct attr *a)
@@ -53,7 +73,7 @@ static long attr_way(struct way *w, attr_host *call, const struct attr *a)
 
 	do {
 		if (w->kind == WAY_FILE)
-			return attr_file(w->t, w->file);
+			return attr_file(w->t, w->file, call, a);
 		if (w->kind == WAY_SYNTH)
 			return w->missing ? -ENOENT : way_refuse_change(w, false);
 		r = host_call(call(w->dirfd, w->path, a, way_nofollow(w)));
@@ -85,7 +105,7 @@ static long attr_fd(struct task *t, int fd, attr_host *call, const struct attr *
 		return -EBADF;
 	if (!f->place) {
 		file_ref(f);
-		r = attr_file(t, f);
+		r = attr_file(t, f, call, a);
 		file_unref(f);
 		return r;
 	}

@@ -77,14 +77,21 @@ static long repack(char *buf, size_t n, size_t size)
 	return (long)k.used;
 }
 
-/* Where the next records begin, which the last one tells. */
-static int64_t last_offset(const char *buf, size_t n)
+/* How much of the first n bytes is whole records, of either kind; where the following begin the last one
+ * tells. */
+static size_t whole_records(const char *buf, size_t n, int64_t *next)
 {
-	struct dirent64 d = {0};
+	struct dirent_old d;
+	size_t at = 0;
 
-	for (size_t at = 0; at < n; at += d.size)
+	while (at + sizeof(d) <= n) {
 		memcpy(&d, buf + at, sizeof(d));
-	return d.next;
+		if (d.size > n - at)
+			break;
+		*next = (int64_t)d.next;
+		at += d.size;
+	}
+	return at;
 }
 
 static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool old)
@@ -95,7 +102,7 @@ static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool
 	if (f->ops->getdents) {
 		r = f->ops->getdents(f, buf, n);
 		if (r > 0)
-			f->pos = last_offset(buf, (size_t)r);
+			(void)whole_records(buf, (size_t)r, &f->pos); /* all are */
 		return r > 0 && old ? repack(buf, (size_t)r, n) : r;
 	}
 	if (!f->ops->readdir)
@@ -107,6 +114,26 @@ static long list_files(struct task *t, struct file *f, char *buf, size_t n, bool
 		return -EINVAL;
 	f->pos = k.next;
 	return (long)k.used;
+}
+
+/* Gives the guest what has room before its first bad page, and goes back to what it did not get. */
+static long hand_records(struct task *t, struct file *f, uint64_t to, const char *buf, size_t n,
+			 int64_t before)
+{
+	size_t done = 0;
+	ssize_t r;
+
+	do {
+		r = guest_write_some(t, to + done, buf + done, n - done);
+		done += r > 0 ? (size_t)r : 0;
+	} while (r > 0 && done < n);
+	if (done == n)
+		return (long)n;
+	f->pos = before;
+	done = whole_records(buf, done, &f->pos);
+	if (f->ops->getdents)
+		(void)f->ops->seek(f, f->pos, SEEK_SET); /* where it has been */
+	return done ? (long)done : -EFAULT;
 }
 
 static long list_call(struct task *t, struct call *c, bool old)
@@ -123,16 +150,13 @@ static long list_call(struct task *t, struct call *c, bool old)
 		return -ENOMEM;
 	if (!f->ops->getdents && !f->ops->readdir)
 		return -ENOTDIR;
+	if ((unsigned)c->args[2] > INT_MAX)
+		return -EINVAL;
 	file_ref(f);
 	before = f->pos;
 	r = list_files(t, f, buf, n, old);
-	if (r > 0 && guest_write(t, c->args[1], buf, (size_t)r) < 0) {
-		/* Nothing has been listed: the host's position goes back, too. */
-		if (f->ops->getdents)
-			(void)f->ops->seek(f, before, SEEK_SET); /* where it has been */
-		f->pos = before;
-		r = -EFAULT;
-	}
+	if (r > 0)
+		r = hand_records(t, f, c->args[1], buf, (size_t)r, before);
 	file_unref(f);
 	return r;
 }

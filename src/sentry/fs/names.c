@@ -202,8 +202,23 @@ static int host_rename(const struct pair *p)
 	return renameat2(p->from.dirfd, p->from.path, p->to.dirfd, p->to.path, (unsigned)p->flags);
 }
 
+/* Whether the last component is no name: ".", ".." or the root's nothing. */
+static bool ends_in_dots(const char *path)
+{
+	size_t end = strlen(path), begin;
+
+	while (end && path[end - 1] == '/')
+		end--;
+	for (begin = end; begin && path[begin - 1] != '/'; begin--)
+		;
+	return end - begin <= 2 && strspn(path + begin, ".") >= end - begin;
+}
+
 static long refuse_rename(const struct pair *p)
 {
+	/* Linux asks of the parents' mounts first, which a walk through the dots has left. */
+	if (ends_in_dots(p->from.given) || ends_in_dots(p->to.given))
+		return -EBUSY;
 	if (p->from.kind != p->to.kind || p->from.node.mount != p->to.node.mount)
 		return -EXDEV;
 	if (p->to.missing && p->to.node.mount && streq(p->to.node.mount->fstype, "proc"))

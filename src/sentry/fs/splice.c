@@ -68,11 +68,15 @@ static ssize_t splice_get(struct end *e, char *buf, size_t n)
 
 static ssize_t splice_put(struct task *t, struct end *e, char *buf, size_t n)
 {
+	int64_t at = e->pos;
 	struct io io;
 	ssize_t r;
 
-	if (e->pos >= 0) {
-		r = file_size_limit(t, e->pos, n);
+	/* The limit is for what has a size. */
+	if (at < 0 && e->file->ops->truncate && e->file->ops->seek)
+		at = e->file->ops->seek(e->file, 0, SEEK_CUR);
+	if (at >= 0) {
+		r = file_size_limit(t, at, n);
 		if (r < 0)
 			return r;
 		n = (size_t)r;
@@ -323,6 +327,8 @@ HANDLER(sys_sendfile)
 	if (!x.to.file || !file_can_write(x.to.file))
 		return -EBADF;
 	if (x.to.file->flags & O_APPEND && hostfile_is_regular(x.to.file))
+		return -EINVAL;
+	if ((int64_t)c->args[3] < 0)
 		return -EINVAL;
 	start = send_start(t, &x.from);
 	if (start < 0)

@@ -39,7 +39,7 @@ static ssize_t event_write(struct file *f, struct io *io)
 	struct eventfd *x = eventfd_of(f);
 	uint64_t value;
 
-	if (io->left < sizeof(value))
+	if (io->left != sizeof(value)) /* one value, no more: so in Linux of 2024 */
 		return -EINVAL;
 	if (io_get(io, &value, sizeof(value)) != sizeof(value))
 		return -EFAULT;
@@ -47,7 +47,6 @@ static ssize_t event_write(struct file *f, struct io *io)
 		return -EINVAL;
 	if (UINT64_MAX - x->count <= value)
 		return -EAGAIN;
-	io->left = 0; /* one value a call, however large the buffer */
 	x->count += value;
 	wake(&x->queue, EPOLLIN | EPOLLRDNORM);
 	return sizeof(value);

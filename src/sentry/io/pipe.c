@@ -79,8 +79,7 @@ int pipe_make(struct task *t, int flags, struct file *ret[2])
 	if (!p)
 		return -ENOMEM;
 	p->ino = io_new_inode();
-	p->uid = t->creds->fsuid;
-	p->gid = t->creds->fsgid;
+	p->owner = (struct owner){S_IFIFO | 0600, t->creds->fsuid, t->creds->fsgid};
 	in = pipe_open_end(p, O_RDONLY | flags);
 	if (!in)
 		return -ENOMEM;
@@ -169,8 +168,13 @@ static int pipe_stat(struct file *f, struct statx *st)
 
 	if (f->place)
 		return place_stat(f->place, st);
-	io_stat_anonymous(st, S_IFIFO | 0600, p->ino, IO_DEV_PIPE, p->uid, p->gid);
+	io_stat_anonymous(st, p->owner.mode, p->ino, IO_DEV_PIPE, p->owner.uid, p->owner.gid);
 	return 0;
+}
+
+static struct owner *pipe_owner(struct file *f)
+{
+	return &pipe_of(f)->owner;
 }
 
 const struct file_ops pipe_ops = {
@@ -180,6 +184,7 @@ const struct file_ops pipe_ops = {
 	.poll = pipe_poll,
 	.ioctl = pipe_ioctl,
 	.stat = pipe_stat,
+	.owner = pipe_owner,
 	.release = pipe_release,
 };
 

@@ -12,9 +12,8 @@ struct pipe {
 	unsigned readers, writers;
 	unsigned readers_ever, writers_ever; /* count up at each open: a FIFO's opener waits for a change */
 	uint64_t ino;			     /* of an anonymous one */
-	uid_t uid;
-	gid_t gid;
-	struct list_node fifos; /* fifo.c's table; unlisted for anonymous ones */
+	struct owner owner;		     /* likewise */
+	struct list_node fifos;		     /* fifo.c's table; unlisted for anonymous ones */
 	dev_t dev;
 	uint64_t fifo_ino;
 };

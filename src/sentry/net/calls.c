@@ -83,10 +83,17 @@ static int socket_create(struct task *t, int domain, int type, int protocol, str
 }
 
 /* Gives the socket a descriptor; the reference passes over. */
+static void own_socket(const struct task *t, struct socket *s)
+{
+	s->owner.uid = t->creds->fsuid;
+	s->owner.gid = t->creds->fsgid;
+}
+
 static int socket_install(struct task *t, struct socket *s, unsigned flags)
 {
 	if (flags & SOCK_NONBLOCK)
 		s->file.flags |= O_NONBLOCK;
+	own_socket(t, s);
 	return fd_install(t, &s->file, 0, flags & SOCK_CLOEXEC);
 }
 
@@ -205,6 +212,7 @@ static long accept_at(struct task *t, struct call *c, struct socket *s, int fd, 
 	}
 	if (c->nr == SYS_accept4 && c->args[3] & SOCK_NONBLOCK)
 		n->file.flags |= O_NONBLOCK;
+	own_socket(t, n);
 	return fd_install_at(t, &n->file, fd, cloexec);
 }
 

@@ -74,10 +74,17 @@ static int socket_stat(struct file *f, struct statx *ret)
 	ret->stx_mask = STATX_BASIC_STATS;
 	ret->stx_blksize = 4096;
 	ret->stx_nlink = 1;
-	ret->stx_mode = S_IFSOCK | 0777;
+	ret->stx_mode = (uint16_t)s->owner.mode;
+	ret->stx_uid = s->owner.uid;
+	ret->stx_gid = s->owner.gid;
 	ret->stx_ino = s->ino;
 	ret->stx_dev_minor = 8; /* sockfs: some anonymous device */
 	return 0;
+}
+
+static struct owner *socket_owner(struct file *f)
+{
+	return &of(f)->owner;
 }
 
 static void socket_release(struct file *f)
@@ -97,6 +104,7 @@ static const struct file_ops socket_file_ops = {
 	.poll = socket_poll,
 	.ioctl = socket_ioctl,
 	.stat = socket_stat,
+	.owner = socket_owner,
 	.release = socket_release,
 };
 
@@ -113,6 +121,7 @@ struct socket *socket_new(size_t size, const struct socket_ops *ops, int domain,
 	s->ops = ops;
 	s->holds = 1;
 	s->ino = ++last_ino;
+	s->owner.mode = S_IFSOCK | 0777;
 	s->domain = domain;
 	s->type = type;
 	s->protocol = protocol;

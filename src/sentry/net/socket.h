@@ -88,6 +88,7 @@ struct socket {
 	struct wait_queue queue;
 	unsigned holds; /* of memory; one for file.refs > 0 */
 	uint64_t ino;	/* socket:[N] */
+	struct owner owner;
 	int domain, type, protocol;
 	int error;			       /* SO_ERROR, positive */
 	int64_t receive_timeout, send_timeout; /* ns; -1 = never */

@@ -64,6 +64,7 @@ static void release_data(struct task *t)
 		c->release(t, c->data);
 	c->release = NULL;
 	c->data = NULL;
+	call_let_go(t);
 }
 
 void call_abandon(struct task *t)
@@ -115,6 +116,7 @@ static void settle_call(struct task *t, long result)
 	struct platform_task *pt = t->platform;
 	if (result == CALL_PARK && !pt->dead) {
 		t->state = CALL_PARKED;
+		call_hold(t);
 		if (t->call.deadline != INT64_MAX && timer_arm(&pt->deadline, t->call.deadline) < 0)
 			end_call(t, -ENOMEM);
 	} else {
