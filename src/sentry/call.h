@@ -54,7 +54,7 @@ struct call {
 
 /*
  * A call that parks keeps the files of its descriptors, as Linux' do: fd_get() of them gives the same ones
- * when it is resumed, whatever has become of the numbers.  Until call_let_go().  (fd_table.c)
+ * when it is resumed, whatever has become of the numbers.  Until call_let_go().
  */
 void call_hold(struct task *t);
 void call_let_go(struct task *t);

@@ -11,8 +11,6 @@
 #include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
-#include <sys/syscall.h>
-
 enum { FD_CHUNK = 64, ASKED_HOT = 3, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
 enum { SLOT_CLOEXEC = 1, SLOT_INJECTED = 2 };
 
@@ -170,29 +168,6 @@ void fd_close_on_exec(struct task *t)
 struct file *fd_table_get(const struct fd_table *x, int fd)
 {
 	return in_use(x, fd) ? x->slots[fd].file : NULL;
-}
-
-/* POSIX locks end with a descriptor: who waits for one must see that it was closed. */
-void call_hold(struct task *t)
-{
-	const struct call_row *row = call_row(t->call.nr);
-
-	for (int i = 0; row && t->call.nr != SYS_fcntl && i < CALL_FDS && row->types[i]; i++) {
-		struct file *f = row->types[i] == 'f' ? fd_get_any(t, (int)t->call.args[i]) : NULL;
-
-		if (f && !t->call.held[i])
-			t->call.held[i] = file_ref(f);
-	}
-}
-
-void call_let_go(struct task *t)
-{
-	for (int i = 0; i < CALL_FDS; i++) {
-		struct file *f = t->call.held[i];
-
-		t->call.held[i] = NULL;
-		file_unref(f);
-	}
 }
 
 struct file *fd_get_any(const struct task *t, int fd)

@@ -85,6 +85,8 @@ uint32_t file_poll(struct file *f);
 int file_stat(struct file *f, struct statx *ret);
 /* By io/epoll.c: the file is about to go, with epoll items still on it. */
 void epoll_forget(struct file *f);
+/* F_SETOWN: a process, a group (negative), or nobody (0).  0, -EINVAL, -ESRCH.  (fs/fd_calls.c) */
+int file_set_owner(struct task *t, struct file *f, int who);
 bool file_can_read(const struct file *f);
 bool file_can_write(const struct file *f);
 

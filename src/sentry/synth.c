@@ -147,6 +147,12 @@ static uint64_t node_ino(const struct synth_node *node)
 	return (fnv_bytes(FNV_START, parts, sizeof(parts)) >> 24) + 1; /* 40 bits: programs print them */
 }
 
+/* A walked node's, which knows its mount. */
+static bool is_root(const struct synth_node *node)
+{
+	return node->mount && node->type == node->mount->root.type && node->arg == node->mount->root.arg;
+}
+
 int synth_node_stat(struct task *t, const struct synth_node *node, struct statx *ret)
 {
 	int64_t now = clock_ns(CLOCK_REALTIME);
@@ -164,7 +170,7 @@ int synth_node_stat(struct task *t, const struct synth_node *node, struct statx 
 		.stx_uid = uid,
 		.stx_gid = gid,
 		.stx_mode = (uint16_t)node->type->mode,
-		.stx_ino = node_ino(node),
+		.stx_ino = is_root(node) ? 1 : node_ino(node), /* as in procfs, kernfs */
 		.stx_size = S_ISLNK(node->type->mode) && node->pid ? 64 : 0,
 		.stx_atime = at,
 		.stx_mtime = at,

@@ -3,6 +3,7 @@
  * The table of system calls, by number, put together from the families' rows,
  * and the way from a trapped call to its handler.
  */
+#include "sentry/file.h"
 #include "sentry/numbers.h"
 #include "sentry/sys/profile.h"
 #include "sentry/task.h"
@@ -91,4 +92,27 @@ long call_dispatch(struct task *t)
 	}
 	tell_refused(t, c, row);
 	return row && row->route == ROUTE_REFUSED ? -row->error : -ENOSYS;
+}
+
+/* POSIX locks end with a descriptor: who waits for one must see that it was closed. */
+void call_hold(struct task *t)
+{
+	const struct call_row *row = call_row(t->call.nr);
+
+	for (int i = 0; row && t->call.nr != SYS_fcntl && i < CALL_FDS && row->types[i]; i++) {
+		struct file *f = row->types[i] == 'f' ? fd_get_any(t, (int)t->call.args[i]) : NULL;
+
+		if (f && !t->call.held[i])
+			t->call.held[i] = file_ref(f);
+	}
+}
+
+void call_let_go(struct task *t)
+{
+	for (int i = 0; i < CALL_FDS; i++) {
+		struct file *f = t->call.held[i];
+
+		t->call.held[i] = NULL;
+		file_unref(f);
+	}
 }

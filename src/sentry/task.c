@@ -24,6 +24,7 @@ static struct {
 	struct process *by_pid[BUCKETS];
 	struct task *by_host[BUCKETS], *by_tid[BUCKETS];
 	size_t nprocesses, nthreads;
+	uint64_t images;
 } all = {.processes = {&all.processes, &all.processes}};
 
 static unsigned bucket(pid_t id)
@@ -134,6 +135,11 @@ void process_set_ids(struct process *p, pid_t host_pid, pid_t pid)
 
 /* ---- making ---- */
 
+void process_new_image(struct process *p)
+{
+	p->image = ++all.images;
+}
+
 static struct process *process_new(pid_t host_pid, pid_t pid)
 {
 	struct process *p = calloc(1, sizeof(*p));
@@ -145,6 +151,7 @@ static struct process *process_new(pid_t host_pid, pid_t pid)
 	list_init(&p->signalfds);
 	list_append(&all.processes, &p->all);
 	p->dumpable = true;
+	process_new_image(p);
 	process_set_ids(p, host_pid, pid);
 	all.nprocesses++;
 	return p;

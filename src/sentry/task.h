@@ -94,10 +94,10 @@ struct process {
 	struct process *hash_next;
 	struct list_node threads; /* of tasks */
 	pid_t pid, host_pid;
-	bool exec_done;		 /* it has executed something since fork (setpgid's rule is the host's own) */
-	char *exe;		 /* path of the program, as the guest would name it */
-	struct place *exe_place; /* for /proc/PID/exe */
-	struct busy *exe_busy;	 /* which nobody can write to (fs/busy.h) */
+	uint64_t image;			    /* the program's number: which memory an open PID/mem is of */
+	char *exe;			    /* path of the program, as the guest would name it */
+	struct place *exe_place;	    /* for /proc/PID/exe */
+	struct busy *exe_busy;		    /* which nobody can write to (fs/busy.h) */
 	struct rlimit limits[RLIM_NLIMITS]; /* what the guest is told; those that the host must enforce are
 					       set there as well */
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
@@ -118,6 +118,8 @@ struct task *task_find(pid_t tid);
 struct process *process_find(pid_t pid);
 /* Every process / task, in order of birth; return non-zero to stop. */
 int process_each(int (*visit)(struct process *p, void *data), void *data);
+/* Its memory is another from now on. */
+void process_new_image(struct process *p);
 /* The leader, or any living thread. */
 struct task *process_task(const struct process *p);
 /* Called by task.c as a process's last thread has ended, before its parent can know: the families release

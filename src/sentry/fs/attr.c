@@ -36,14 +36,16 @@ static long host_utimes(int dirfd, const char *path, const struct attr *a, int n
 	return syscall(SYS_utimensat, dirfd, path, a->times, nofollow);
 }
 
-/* Who owns a file may give it to a group of theirs; with the owner's change set-id bits go. */
+/* Who owns a file may give it to a group of theirs; set-id bits go with the asking alone. */
 static long change_owner(const struct creds *by, struct owner *o, const struct attr *a)
 {
 	uid_t uid = a->uid == (uid_t)-1 ? o->uid : a->uid;
 	gid_t gid = a->gid == (gid_t)-1 ? o->gid : a->gid;
-	bool owns = by->fsuid == o->uid && uid == o->uid;
+	bool owns = by->fsuid == o->uid;
+	bool may_user = a->uid == (uid_t)-1 || (owns && uid == o->uid);
+	bool may_group = a->gid == (gid_t)-1 || (owns && (gid == o->gid || creds_in_group(by, gid)));
 
-	if (!creds_capable(by, CAP_CHOWN) && !(owns && (gid == o->gid || creds_in_group(by, gid))))
+	if (!(may_user && may_group) && !creds_capable(by, CAP_CHOWN))
 		return -EPERM;
 	*o = (struct owner){o->mode & ~(mode_t)(S_ISUID | (o->mode & S_IXGRP ? S_ISGID : 0)), uid, gid};
 	return 0;

@@ -90,6 +90,17 @@ static long get_owner_ex(struct task *t, const struct file *f, uint64_t arg)
 	return guest_put(t, arg, &x);
 }
 
+static int leads_to(struct process *p, void *group)
+{
+	return process_group(p) == *(const pid_t *)group;
+}
+
+/* A thread's id, or a group's whose leader has gone. */
+static bool is_in_use(pid_t id)
+{
+	return id > 0 && (task_find(id) || process_each(leads_to, &id));
+}
+
 static long set_owner_ex(struct task *t, struct file *f, uint64_t arg)
 {
 	struct f_owner_ex x;
@@ -98,19 +109,17 @@ static long set_owner_ex(struct task *t, struct file *f, uint64_t arg)
 		return -EFAULT;
 	if (x.type != F_OWNER_TID && x.type != F_OWNER_PID && x.type != F_OWNER_PGRP)
 		return -EINVAL;
-	if (x.pid < 0)
-		return -EINVAL;
-	if (x.pid && x.type != F_OWNER_PGRP && !task_find(x.pid))
+	if (x.pid && !is_in_use(x.pid))
 		return -ESRCH;
 	async_set_owner(f, t, x.type == F_OWNER_PGRP ? -x.pid : x.pid, x.type == F_OWNER_TID);
 	return 0;
 }
 
-static long set_owner(struct task *t, struct file *f, int who)
+int file_set_owner(struct task *t, struct file *f, int who)
 {
 	if (who == INT_MIN)
 		return -EINVAL;
-	if (who > 0 && !task_find(who))
+	if (who && !is_in_use(who < 0 ? -who : who))
 		return -ESRCH;
 	async_set_owner(f, t, who, false);
 	return 0;
@@ -167,7 +176,7 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 	case F_GETOWN:
 		return f->owner;
 	case F_SETOWN:
-		return set_owner(t, f, (int)arg);
+		return file_set_owner(t, f, (int)arg);
 	case F_GETOWN_EX:
 		return get_owner_ex(t, f, arg);
 	case F_SETOWN_EX:

@@ -202,8 +202,8 @@ static int host_rename(const struct pair *p)
 	return renameat2(p->from.dirfd, p->from.path, p->to.dirfd, p->to.path, (unsigned)p->flags);
 }
 
-/* Whether the last component is no name: ".", ".." or the root's nothing. */
-static bool ends_in_dots(const char *path)
+/* 0: the last component is a name.  Else it is ".." (2), "." (1), or nothing, as the root's (1). */
+static int ends_in_dots(const char *path)
 {
 	size_t end = strlen(path), begin;
 
@@ -211,15 +211,22 @@ static bool ends_in_dots(const char *path)
 		end--;
 	for (begin = end; begin && path[begin - 1] != '/'; begin--)
 		;
-	return end - begin <= 2 && strspn(path + begin, ".") >= end - begin;
+	if (end - begin > 2 || strspn(path + begin, ".") < end - begin)
+		return 0;
+	return end - begin == 2 ? 2 : 1;
 }
 
 static long refuse_rename(const struct pair *p)
 {
-	/* Linux asks of the parents' mounts first, which a walk through the dots has left. */
-	if (ends_in_dots(p->from.given) || ends_in_dots(p->to.given))
-		return -EBUSY;
-	if (p->from.kind != p->to.kind || p->from.node.mount != p->to.node.mount)
+	int from = ends_in_dots(p->from.given), to = ends_in_dots(p->to.given);
+	bool apart = p->from.kind != p->to.kind || p->from.node.mount != p->to.node.mount;
+
+	/* Linux asks of the parents' mounts first, which a walk through two dots may have left. */
+	if (apart && from < 2 && to < 2)
+		return -EXDEV;
+	if (from || to)
+		return !from && p->flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+	if (apart)
 		return -EXDEV;
 	if (p->to.missing && p->to.node.mount && streq(p->to.node.mount->fstype, "proc"))
 		return -ENOENT;

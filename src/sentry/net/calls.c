@@ -82,13 +82,13 @@ static int socket_create(struct task *t, int domain, int type, int protocol, str
 	}
 }
 
-/* Gives the socket a descriptor; the reference passes over. */
 static void own_socket(const struct task *t, struct socket *s)
 {
 	s->owner.uid = t->creds->fsuid;
 	s->owner.gid = t->creds->fsgid;
 }
 
+/* Gives the socket a descriptor; the reference passes over. */
 static int socket_install(struct task *t, struct socket *s, unsigned flags)
 {
 	if (flags & SOCK_NONBLOCK)

@@ -2,6 +2,8 @@
 /* Sockets as files, and the life of their memory. */
 #include "sentry/net/socket.h"
 
+#include <linux/sockios.h>
+
 static struct socket *of(struct file *f)
 {
 	return container_of(f, struct socket, file);
@@ -62,7 +64,12 @@ static uint32_t socket_poll(struct file *f)
 static long socket_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	struct socket *s = of(f);
+	int who = f->owner;
 
+	if (cmd == FIOGETOWN || cmd == SIOCGPGRP)
+		return guest_put(t, arg, &who);
+	if (cmd == FIOSETOWN || cmd == SIOCSPGRP)
+		return guest_get(t, &who, arg) < 0 ? -EFAULT : file_set_owner(t, f, who);
 	return s->ops->ioctl ? s->ops->ioctl(t, s, cmd, arg) : -ENOTTY;
 }
 

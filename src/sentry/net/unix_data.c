@@ -231,7 +231,7 @@ static ssize_t take_part(struct task *t, struct unix_socket *u, struct unix_pack
 	size_t n = MIN_OF(p->len - p->offset, m->io.left);
 	ssize_t k = io_put(&m->io, p->data + p->offset, n);
 
-	if (k <= 0)
+	if (k < 0 || (k == 0 && n > 0))
 		return -EFAULT;
 	m->boundary = p->rights;
 	unix_rights_give(t, p, m);
@@ -252,11 +252,13 @@ static ssize_t receive_stream(struct task *t, struct unix_socket *u, struct mess
 	struct unix_packet *p;
 	struct unix_creds first = {0};
 	size_t done = 0;
+	bool looked = false; /* who has room for nothing gets the first one's rights all the same */
 
 	list_each(p, &u->packets, struct unix_packet, node)
 	{
-		if (m->io.left == 0 || m->boundary)
+		if ((m->io.left == 0 && looked) || m->boundary)
 			break;
+		looked = true;
 		if (done > 0 && u->pass_creds && !same_creds(&first, &p->creds)) {
 			m->boundary = true;
 			break;
@@ -290,8 +292,6 @@ static ssize_t receive_packet(struct task *t, struct unix_socket *u, struct mess
 		unix_creds_give(u, p, m);
 		unix_rights_give(t, p, m);
 	}
-	if (u->s.type == SOCK_SEQPACKET)
-		m->result |= MSG_EOR;
 	if (!(m->flags & MSG_PEEK)) {
 		u->bytes -= p->len;
 		packet_done(u, p);

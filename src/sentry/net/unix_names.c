@@ -121,7 +121,7 @@ static int bind_path(struct task *t, struct unix_socket *u, const char *path)
 		r = -EADDRINUSE;
 	else if (slashes)
 		r = -ENOENT;
-	else if (mknodat(dir->fd, name, S_IFSOCK | (0777 & ~t->fs->umask), 0) < 0)
+	else if (mknodat(dir->fd, name, u->s.owner.mode & ~t->fs->umask, 0) < 0)
 		r = errno == EEXIST ? -EADDRINUSE : -errno;
 	place_unref(dir);
 	if (r == 0)

@@ -265,7 +265,7 @@ void exec_done(struct task *t)
 	free(p->exe);
 	ssize_t n = place_path(t, p->exe_place, path, sizeof(path));
 	p->exe = n < 0 ? NULL : strdup(path);
-	p->exec_done = true;
+	process_new_image(p);
 }
 
 /*

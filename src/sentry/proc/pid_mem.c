@@ -10,14 +10,17 @@ enum { MEM_PIECE = 16384 };
 struct mem_file {
 	struct file file;
 	pid_t pid;
+	uint64_t image;
 };
 
-/* The task whose memory it is; a process that has ended has none, which reads as its end. */
+/* The task whose memory it is; a process that has ended, or executed another program, has none of it, which
+ * reads as its end. */
 static const struct task *task_of(const struct file *f)
 {
-	const struct process *p = process_find(container_of(f, struct mem_file, file)->pid);
+	const struct mem_file *x = container_of(f, struct mem_file, file);
+	const struct process *p = process_find(x->pid);
 
-	return p ? process_task(p) : NULL;
+	return p && p->image == x->image ? process_task(p) : NULL;
 }
 
 static ssize_t mem_move(struct file *f, struct io *io, bool write)
@@ -91,6 +94,7 @@ int proc_open_mem(struct task *t, const struct synth_node *node, int flags, stru
 		return -ENOMEM;
 	file_init(&x->file, &mem_ops, flags);
 	x->pid = node->pid;
+	x->image = of->process->image;
 	*ret = &x->file;
 	return 0;
 }

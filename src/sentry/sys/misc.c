@@ -141,8 +141,8 @@ HANDLER(sys_kcmp)
 		return -EPERM;
 	switch ((int)c->args[2]) {
 	case KCMP_FILE:
-		fa = fd_get_any(a, (int)c->args[3]);
-		fb = fd_get_any(b, (int)c->args[4]);
+		fa = fd_table_get(a->files, (int)c->args[3]);
+		fb = fd_table_get(b->files, (int)c->args[4]);
 		return fa && fb ? compare_addresses(fa, fb) : -EBADF;
 	case KCMP_FILES:
 		return compare_addresses(a->files, b->files);

@@ -220,7 +220,7 @@ HANDLER(sys_pidfd_getfd)
 	other = process_task(p);
 	if (!may_inspect(t, other))
 		return -EPERM;
-	f = fd_get_any(other, (int)c->args[1]);
+	f = fd_table_get(other->files, (int)c->args[1]);
 	if (!f)
 		return -EBADF;
 	return fd_install(t, file_ref(f), 0, true);

@@ -4,11 +4,13 @@
 #include "fact.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -19,6 +21,13 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+#ifndef PIDFD_NONBLOCK
+#define PIDFD_NONBLOCK O_NONBLOCK
+#endif
 
 static int ends[2];
 static char taken[8];
@@ -127,6 +136,90 @@ static void short_of_memory(void)
 	FACT("rename to a dot in sysfs", rename("/sys/devices/system/cpu/online", "/sys/."), -EBUSY);
 	FACT("rename to two dots in sysfs", rename("/sys/devices/system/cpu/online", "/sys/.."), -EBUSY);
 	FACT("rename of dots in sysfs", rename("/sys/devices/..", "/sys/x"), -EBUSY);
+	FACT("rename to a dot of another mount", rename("/tmp/edges-none", "/sys/."), -EXDEV);
+	FACT("rename to a dot that may not be there",
+	     syscall(SYS_renameat2, AT_FDCWD, "/sys/devices", AT_FDCWD, "/sys/.", 1), -EEXIST);
+}
+
+static long control_length(int fd, size_t room, int *flags)
+{
+	char control[CMSG_SPACE(sizeof(int))], data[8];
+	struct iovec v = {data, room};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	long n = RESULT(recvmsg(fd, &m, MSG_DONTWAIT));
+
+	*flags = m.msg_flags;
+	return n < 0 ? n : (long)m.msg_controllen;
+}
+
+/* Messages of Unix sockets: what comes beside no data, and flags that do not come. */
+static void messages(void)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec v = {(char[]){"data"}, 4};
+	struct msghdr m = {
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	struct f_owner_ex ex = {.type = F_OWNER_PID};
+	int fds[2], flags, one = 1;
+
+	*c = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &one, sizeof(one));
+	(void)!socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
+	FACT("a descriptor with four bytes", sendmsg(fds[0], &m, 0), 4);
+	FACT("comes to who has room for no byte", control_length(fds[1], 0, &flags), CMSG_SPACE(sizeof(int)));
+	FACT("and not again with the bytes", control_length(fds[1], 8, &flags), 0);
+	FACT("nobody told", ioctl(fds[0], SIOCGPGRP, &flags) == 0 ? flags : -1, 0);
+	flags = getpid();
+	FACT("owner by ioctl", ioctl(fds[0], FIOSETOWN, &flags), 0);
+	FACT("is fcntl's", fcntl(fds[0], F_GETOWN), getpid());
+	FACT("a group that is not there", RESULT(fcntl(fds[0], F_SETOWN, -4000000)), -ESRCH);
+	FACT("a group", RESULT(fcntl(fds[0], F_SETOWN, -getpgrp())), 0);
+	ex.pid = -2;
+	FACT("nobody's id", RESULT(fcntl(fds[0], F_SETOWN_EX, &ex)), -ESRCH);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	(void)!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds);
+	(void)!send(fds[0], "data", 4, 0);
+	FACT("a packet", control_length(fds[1], 8, &flags), 0);
+	FACT("has no flags", flags, 0);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
+/* Programs and who executes them. */
+static void programs(void)
+{
+	char path[64], byte;
+	struct stat st;
+	int fds[2], mem, fd;
+	siginfo_t info;
+	pid_t child;
+
+	(void)!pipe(fds);
+	(void)fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		(void)!read(fds[0], &byte, 1);
+		(void)execl("/proc/self/exe", "edges", "wait", NULL);
+		_exit(1);
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", child);
+	mem = open(path, O_RDONLY);
+	FACT("memory of a child", pread(mem, &byte, 1, (off_t)(uintptr_t)ends), 1);
+	fd = (int)syscall(SYS_pidfd_open, child, PIDFD_NONBLOCK);
+	if (fd >= 0)
+		FACT("waitid of a descriptor that may not wait", waitid(P_PIDFD, (id_t)fd, &info, WEXITED),
+		     -EAGAIN);
+	(void)!write(fds[1], "x", 1);
+	(void)usleep(300000);
+	FACT("is gone with the program", pread(mem, &byte, 1, (off_t)(uintptr_t)ends), 0);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	(void)close(mem);
+	(void)close(fd);
+	TRUE("the root of procfs has the first inode", stat("/proc", &st) == 0 && st.st_ino == 1);
 }
 
 static void owners(void)
@@ -147,6 +240,21 @@ static void owners(void)
 	FACT("owner of a socket", fchown(fds[0], 9, -1), 0);
 	TRUE("both show", fstat(fds[0], &st) == 0 && st.st_mode == (S_IFSOCK | 0600) && st.st_uid == 9);
 	TRUE("its peer has its own", fstat(fds[1], &st) == 0 && st.st_uid == 0);
+	(void)fflush(stdout);
+	if (fork() == 0) { /* somebody who owns nothing of it */
+		(void)!setgroups(0, NULL);
+		(void)!setresgid(5, 5, 5);
+		(void)!setresuid(5, 5, 5);
+		FACT("another's socket", fchmod(fds[0], 0777), -EPERM);
+		FACT("is not given away", fchown(fds[0], 5, -1), -EPERM);
+		FACT("not to a group", fchown(fds[0], -1, 5), -EPERM);
+		FACT("nothing is asked", fchown(fds[0], -1, -1), 0);
+		(void)!pipe(fds);
+		FACT("an own pipe to the own group", fchown(fds[0], 5, 5), 0);
+		FACT("to another group", fchown(fds[0], -1, 6), -EPERM);
+		_exit(facts_end());
+	}
+	(void)wait(NULL);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 }
@@ -175,13 +283,17 @@ static void file_size(void)
 	(void)close(fd);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "wait") == 0)
+		return (int)sleep(30);
 	(void)signal(SIGPIPE, SIG_IGN);
 	closed_under_a_wait();
 	event_counters();
 	short_of_memory();
 	owners();
+	messages();
+	programs();
 	file_size();
 	return facts_end();
 }
