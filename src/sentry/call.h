@@ -59,6 +59,9 @@ struct call {
 void call_hold(struct task *t);
 void call_let_go(struct task *t);
 
+/* Whose call this thread of the sentry answers just now; NULL = it is at something else. */
+const struct task *call_current(void);
+
 /* What a handler may return besides a result or -errno (>= -4095). */
 enum {
 	CALL_PARK = -5000, /* waits; it has put itself on queues (wait.h), or waits for its deadline only */

@@ -76,9 +76,17 @@ static void tell_refused(const struct task *t, const struct call *c, const struc
 		kernel_log("%s[%d] calls system call %d, which is unknown", t->comm, t->tid, c->nr);
 }
 
+static _Thread_local const struct task *current;
+
+const struct task *call_current(void)
+{
+	return current;
+}
+
 long call_dispatch(struct task *t)
 {
 	struct call *c = &t->call;
+	long r;
 	const struct call_row *row = call_row(c->nr);
 	long verdict = c->resumed ? 0 : profile_judge(t, c);
 
@@ -88,7 +96,10 @@ long call_dispatch(struct task *t)
 		return CALL_HOST; /* it came to be traced or judged */
 	if (row && row->handler) {
 		creds_assume(t->creds);
-		return row->handler(t, c);
+		current = t;
+		r = row->handler(t, c);
+		current = NULL;
+		return r;
 	}
 	tell_refused(t, c, row);
 	return row && row->route == ROUTE_REFUSED ? -row->error : -ENOSYS;

@@ -23,7 +23,8 @@ struct signalfd {
 	struct file file;
 	struct wait_queue queue;
 	uint64_t mask;		 /* of signals wanted; bit 0 = signal 1 */
-	struct process *process; /* whose signals poll tells of: who made it, or read it last; NULL = ended */
+	struct process *process; /* whose signals a set of epoll is told of: who made it, or read it last;
+				    NULL = ended */
 	struct list_node of_process, all;
 	struct kernel_timer look;
 	int64_t interval;
@@ -55,9 +56,31 @@ static uint64_t pending(const struct task *t)
 	return status_bits(buf, "\nSigPnd:") | status_bits(buf, "\nShdPnd:");
 }
 
+/* To who asks; else to whose it is. */
 static bool is_ready(const struct signalfd *x)
 {
-	return x->process && pending(process_task(x->process)) & x->mask;
+	const struct task *t = call_current();
+
+	if (!t && x->process)
+		t = process_task(x->process);
+	return pending(t) & x->mask;
+}
+
+/* A thread that waits is told of its own signals as well; a set of epoll does not know its thread. */
+static bool is_ready_for_waiters(const struct signalfd *x)
+{
+	const struct wait_entry *e;
+
+	list_each(e, &x->queue.entries, struct wait_entry, node)
+	{
+		const struct task *t = e->task;
+
+		if (!t && e->wake && x->process)
+			t = process_task(x->process);
+		if (pending(t) & x->mask)
+			return true;
+	}
+	return false;
 }
 
 static void look_again(struct kernel_timer *timer)
@@ -66,18 +89,18 @@ static void look_again(struct kernel_timer *timer)
 
 	if (list_empty(&x->queue.entries))
 		return;
-	if (is_ready(x)) {
-		wake(&x->queue, EPOLLIN | EPOLLRDNORM);
-		return;
-	}
 	x->interval = MIN_OF(x->interval * 2, (int64_t)LOOK_LAST);
-	(void)timer_arm(timer, now_monotonic() + x->interval); /* out of memory: senders still tell */
+	if (is_ready_for_waiters(x))
+		wake(&x->queue, EPOLLIN | EPOLLRDNORM);
+	else
+		(void)timer_arm(timer, now_monotonic() + x->interval); /* out of memory: senders still tell */
 }
 
-/* Somebody is about to wait. */
-static void begin_looking(struct signalfd *x)
+/* Somebody is about to wait; `again`, who was woken for another's signal. */
+static void begin_looking(struct signalfd *x, bool again)
 {
-	x->interval = LOOK_FIRST;
+	if (!again)
+		x->interval = LOOK_FIRST;
 	if (!x->look.armed)
 		(void)timer_arm(&x->look, now_monotonic() + x->interval); /* as above */
 }
@@ -88,7 +111,7 @@ void signalfd_recheck(const struct process *p)
 
 	list_each(x, &p->signalfds, struct signalfd, of_process)
 	{
-		if (!list_empty(&x->queue.entries) && is_ready(x))
+		if (is_ready_for_waiters(x))
 			wake(&x->queue, EPOLLIN | EPOLLRDNORM);
 	}
 }
@@ -164,8 +187,12 @@ static long give_record(struct task *t, struct call *c, long result, uint64_t at
 	struct signalfd_siginfo out;
 	siginfo_t info;
 
+	if (result == -EAGAIN) { /* another thread was faster: who may wait goes on waiting */
+		c->done = 0;
+		return CALL_PARK;
+	}
 	if (result < 0)
-		return result == -EAGAIN ? -EINTR : result; /* another thread was faster, or a handler */
+		return result;
 	if (guest_read(t, &info, at + offsetof(struct scratch, info), sizeof(info)) < 0)
 		return -EFAULT;
 	convert(&info, &out);
@@ -185,7 +212,7 @@ static ssize_t signal_read(struct file *f, struct io *io)
 		return -EINVAL;
 	belong_to(x, t->process);
 	if (!(pending(t) & x->mask)) {
-		begin_looking(x);
+		begin_looking(x, t->call.resumed);
 		return -EAGAIN;
 	}
 	while (io->niov > 0 && io->iov->iov_len == 0) {
@@ -200,9 +227,11 @@ static ssize_t signal_read(struct file *f, struct io *io)
 
 static uint32_t signal_poll(struct file *f)
 {
+	const struct task *t = call_current();
+
 	if (is_ready(signalfd_of(f)))
 		return EPOLLIN | EPOLLRDNORM;
-	begin_looking(signalfd_of(f));
+	begin_looking(signalfd_of(f), t && t->call.resumed);
 	return 0;
 }
 

@@ -612,8 +612,10 @@ int platform_loop(void)
 			on_end(info.si_pid, info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0));
 		else
 			on_stop(info.si_pid, info.si_status);
-		run_requests();
-		run_woken();
+		do { /* who was woken may ask for more, and nobody rings for it on this thread */
+			run_requests();
+			run_woken();
+		} while (tracer.requests);
 		kernel_unlock();
 	}
 	return tracer.fault && WIFSIGNALED(tracer.status) ? tracer.fault : tracer.status;

@@ -214,6 +214,53 @@ static void timers(void)
 	(void)close(fd);
 }
 
+static void *reads_signal(void *data)
+{
+	struct signalfd_siginfo info;
+	int fd = *(int *)data;
+
+	return (void *)(intptr_t)(read(fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo
+										: -errno);
+}
+
+static void *polls_signal(void *data)
+{
+	struct signalfd_siginfo info;
+	struct pollfd p = {*(int *)data, POLLIN, 0};
+
+	if (poll(&p, 1, 5000) != 1)
+		return (void *)(intptr_t)-1;
+	return (void *)(intptr_t)(read(p.fd, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo
+										  : -errno);
+}
+
+/* A thread's signal is its own: others that read the same descriptor do not get it. */
+static void signals_of_threads(int fd)
+{
+	pthread_t first, second;
+	void *got1, *got2;
+
+	(void)pthread_create(&first, NULL, reads_signal, &fd);
+	(void)usleep(100000);
+	(void)pthread_create(&second, NULL, polls_signal, &fd);
+	(void)usleep(100000);
+	(void)pthread_kill(first, SIGUSR1);
+	(void)pthread_join(first, &got1);
+	FACT("a waiting thread's own signal", (intptr_t)got1, SIGUSR1);
+	(void)pthread_kill(second, SIGUSR1);
+	(void)pthread_join(second, &got2);
+	FACT("of one that polls", (intptr_t)got2, SIGUSR1);
+	(void)pthread_create(&first, NULL, reads_signal, &fd);
+	(void)pthread_create(&second, NULL, reads_signal, &fd);
+	(void)usleep(100000);
+	(void)kill(getpid(), SIGUSR1);
+	(void)usleep(100000);
+	(void)kill(getpid(), SIGUSR1);
+	(void)pthread_join(first, &got1);
+	(void)pthread_join(second, &got2);
+	TRUE("two wait, each gets one", (intptr_t)got1 == SIGUSR1 && (intptr_t)got2 == SIGUSR1);
+}
+
 static void pending_signals(void)
 {
 	struct signalfd_siginfo info;
@@ -239,6 +286,7 @@ static void pending_signals(void)
 	FACT("whose", (int)info.ssi_pid == getpid(), 1);
 	FACT("no more", read(p.fd, &info, sizeof(info)), -EAGAIN);
 	(void)fcntl(p.fd, F_SETFL, 0);
+	signals_of_threads(p.fd);
 	pid = fork();
 	if (pid == 0) {
 		(void)usleep(50000);
