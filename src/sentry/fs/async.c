@@ -57,7 +57,7 @@ static void tell_task(const struct async *a, const struct task *to, siginfo_t *i
 
 	if (!may_tell(a, to->creds))
 		return;
-	if (!a->file->owner_signal)
+	if (!a->file->owner_signal || info->si_code != SI_SIGIO)
 		(void)process_signal(to->process, sig); /* it may have ended */
 	else
 		(void)task_queue_signal(to, a->thread, info);
@@ -73,18 +73,30 @@ static int tell_member(struct process *p, void *data)
 	return 0;
 }
 
+static void tell_all(struct async *a, siginfo_t *info)
+{
+	const struct task *to = a->owner > 0 ? task_find(a->owner) : NULL;
+
+	if (to)
+		tell_task(a, to, info);
+	else if (a->owner < 0)
+		process_each(tell_member, (void *[]){a, info});
+}
+
 static void tell_owner(struct async *a, int fd, long band)
 {
 	siginfo_t info = {.si_signo = a->file->owner_signal ? a->file->owner_signal : SIGIO,
 			  .si_code = SI_SIGIO};
-	const struct task *to = a->owner > 0 ? task_find(a->owner) : NULL;
 
 	info.si_fd = fd;
 	info.si_band = band;
-	if (to)
-		tell_task(a, to, &info);
-	else if (a->owner < 0)
-		process_each(tell_member, (void *[]){a, &info});
+	tell_all(a, &info);
+}
+
+void async_urgent(struct file *f)
+{
+	if (f->async)
+		tell_all(f->async, &(siginfo_t){.si_signo = SIGURG});
 }
 
 void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thread)
@@ -98,6 +110,8 @@ void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thr
 	a->thread = thread;
 	a->uid = t->creds->uid;
 	a->euid = t->creds->euid;
+	if (owner && f->queue)
+		ignore_result(file_poll(f)); /* it is watched from now on, for SIGURG */
 }
 
 /* ---- O_ASYNC ---- */

@@ -11,6 +11,8 @@
 
 /* F_SETOWN and its kin: who is told; a group: negative.  It is told with the rights of `t`. */
 void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thread);
+/* Urgent data is there, or is there still as something else happens: SIGURG to the owner. */
+void async_urgent(struct file *f);
 /* F_SETFL and FIOASYNC: f->flags become these; `fd` is what the receiver is told.  0 or -errno. */
 int async_set_flags(struct file *f, int fd, int flags);
 /* F_NOTIFY: events of DN_* in this directory.  0, -ENOTDIR, -errno. */

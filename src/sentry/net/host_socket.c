@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What inet and netlink sockets have in common: moving data through the host's socket. */
 #include "sentry/net/host_socket.h"
+#include "sentry/fs/async.h"
 #include "sentry/net/inet.h"
 
 #include <poll.h>
@@ -49,6 +50,8 @@ static void host_ready(struct host_watch *w, uint32_t events)
 
 	h->fresh = false;
 	s->file.idle = 0;
+	if (events & EPOLLPRI)
+		async_urgent(&s->file);
 	h->odd |= (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 	if (!known)
 		wake(w->queue, events);
@@ -93,7 +96,7 @@ uint32_t host_socket_poll(struct socket *s)
 		return EPOLLERR;
 	if (first)
 		h->seen = (uint16_t)p.revents;
-	return (uint16_t)p.revents;
+	return (uint16_t)p.revents | (h->back_len ? EPOLLIN | EPOLLRDNORM : 0U);
 }
 
 int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret)
@@ -237,12 +240,48 @@ static void drained(struct socket *s)
 		s->file.idle = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI;
 }
 
+/* The guest's memory took nothing or not all: as with Linux the stream has it all still. */
+static ssize_t keep_unread(struct socket *s, size_t n)
+{
+	struct host_socket *h = host_socket_of(s);
+
+	h->back = malloc(n);
+	if (!h->back)
+		return -ENOMEM; /* it is lost */
+	memcpy(h->back, host_buffer(), n);
+	h->back_len = n;
+	s->file.idle = 0;
+	return -EFAULT;
+}
+
+static ssize_t receive_back(struct socket *s, struct message *m)
+{
+	struct host_socket *h = host_socket_of(s);
+	size_t n = MIN_OF(m->io.left, h->back_len);
+
+	if (m->flags & MSG_TRUNC)
+		io_skip(&m->io, n); /* thrown away unread, as asked */
+	else if (n > 0 && io_put(&m->io, h->back, n) < (ssize_t)n)
+		return -EFAULT;
+	if (m->flags & MSG_PEEK)
+		return (ssize_t)n;
+	h->back_len -= n;
+	memmove(h->back, h->back + n, h->back_len);
+	if (!h->back_len) {
+		free(h->back);
+		h->back = NULL;
+	}
+	return (ssize_t)n;
+}
+
 ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct message *m)
 {
 	size_t n = MIN_OF(m->io.left, (size_t)HOST_BUFFER);
 	int flags = (int)(m->flags & RECEIVE_FLAGS) | MSG_DONTWAIT;
 	ssize_t r;
 
+	if (host_socket_of(s)->back_len && !(m->flags & (MSG_OOB | MSG_ERRQUEUE)))
+		return receive_back(s, m);
 	if (s->stream && !m->control && !(m->flags & MSG_ERRQUEUE))
 		r = recv(s->file.host_fd, host_buffer(), n, flags);
 	else
@@ -258,7 +297,8 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 		return r;
 	}
 	if (copied > 0 && io_put(&m->io, host_buffer(), copied) < (ssize_t)copied)
-		return -EFAULT;
+		return s->stream && !(flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) ? keep_unread(s, copied)
+										   : -EFAULT;
 	return r;
 }
 
@@ -272,4 +312,6 @@ void host_socket_release(struct socket *s)
 	s->file.host_fd = -1;
 	free(h->answers);
 	h->answers = NULL;
+	free(h->back);
+	h->back = NULL;
 }

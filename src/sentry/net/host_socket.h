@@ -26,6 +26,9 @@ struct host_socket {
 	bool fresh;    /* the watch has not told anything yet */
 	bool odd;      /* it has told of urgent data, an end or an error */
 	uint32_t seen; /* what poll said as it began, and nothing has been moved since */
+	/* A stream's bytes that the guest's memory did not take: they come before the host's. */
+	uint8_t *back;
+	size_t back_len;
 	/* netlink.c: answers of our own, before the host's. */
 	uint8_t *answers;
 	size_t answers_len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ioctls of inet sockets, and the old interface to network devices: to read only. */
+#include "sentry/net/host_socket.h"
 #include "sentry/net/inet.h"
 
 #include <linux/capability.h>
@@ -10,12 +11,14 @@
 enum { CONF_MAX = 64 << 10 };
 
 /* The host's answer to an int's ioctl. */
-static long int_ioctl(struct task *t, int fd, unsigned cmd, uint64_t arg)
+static long int_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t arg)
 {
 	int v = 0;
 
-	if (ioctl(fd, cmd, &v) < 0)
+	if (ioctl(s->file.host_fd, cmd, &v) < 0)
 		return -errno;
+	if (cmd == SIOCINQ)
+		v += (int)host_socket_of(s)->back_len;
 	return guest_put(t, arg, &v);
 }
 
@@ -26,7 +29,7 @@ long inet_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t arg)
 	case SIOCOUTQ:
 	case SIOCOUTQNSD:
 	case SIOCATMARK:
-		return int_ioctl(t, s->file.host_fd, cmd, arg);
+		return int_ioctl(t, s, cmd, arg);
 	default:
 		return interface_ioctl(t, cmd, arg);
 	}

@@ -17,10 +17,12 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <unistd.h>
 
 static int pipes;
@@ -89,6 +91,33 @@ static void making(void)
 	close(s);
 }
 
+static volatile sig_atomic_t urgent_told;
+static void on_urgent(int sig)
+{
+	urgent_told = sig;
+}
+
+static void urgent(int c, int n)
+{
+	int v;
+	char buf[8];
+
+	(void)signal(SIGURG, on_urgent);
+	IS("owner", fcntl(n, F_SETOWN, getpid()), 0);
+	FAILS("nothing urgent", recv(n, buf, 1, MSG_OOB), EINVAL);
+	IS("urgent", send(c, "abx", 3, MSG_OOB), 3);
+	IS("priority", events(n, POLLPRI, 1000), POLLPRI);
+	for (int i = 0; !urgent_told && i < 100; i++)
+		usleep(10000);
+	IS("told", urgent_told, SIGURG);
+	IS("peek at it", recv(n, buf, 1, MSG_OOB | MSG_PEEK), 1);
+	IS("get it", recv(n, buf, 1, MSG_OOB) == 1 && buf[0] == 'x', 1);
+	IS("not yet at the mark", ioctl(n, SIOCATMARK, &v) == 0 && v == 0, 1);
+	IS("up to the mark", recv(n, buf, 8, 0), 2);
+	IS("at the mark", ioctl(n, SIOCATMARK, &v) == 0 && v == 1, 1);
+	(void)signal(SIGURG, SIG_DFL);
+}
+
 static void tcp(void)
 {
 	struct sockaddr_in a, got;
@@ -123,6 +152,14 @@ static void tcp(void)
 	IS("readv", readv(c, in, 2), 5);
 	IS("spread", buf[0] == 'a' && !memcmp(buf + 10, "bcde", 4), 1);
 	FAILS("bad buffer", send(c, (void *)8, 10, 0), EFAULT);
+	IS("six bytes", send(c, "abcdef", 6, 0), 6);
+	IS("come", events(n, POLLIN, 1000), POLLIN);
+	FAILS("bad buffer to receive", syscall(SYS_read, n, 8L, 4L), EFAULT);
+	IS("has taken nothing", events(n, POLLIN, 0), POLLIN);
+	IS("nor does it hide bytes", ioctl(n, FIONREAD, &v) == 0 && v == 6, 1);
+	IS("peeked at", recv(n, buf, 2, MSG_PEEK), 2);
+	IS("all are there", recv(n, buf, 6, MSG_WAITALL) == 6 && !memcmp(buf, "abcdef", 6), 1);
+	urgent(c, n);
 	IS("half closed", shutdown(c, SHUT_WR), 0);
 	IS("end", read(n, buf, 1), 0);
 	IS("still talks", write(n, "z", 1), 1);
