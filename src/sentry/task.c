@@ -10,6 +10,7 @@
 #include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
 #include "sentry/platform/platform_int.h"
+#include "sentry/proc/proc.h"
 #include "sentry/sys/pidfd.h"
 
 #include <sched.h>
@@ -267,6 +268,7 @@ void process_released(struct process *p)
 	pidfd_process_released(p);
 	signalfd_released(p);
 	ipc_released(p);
+	proc_process_released(p);
 }
 
 int process_forked(struct process *p, const struct process *from)

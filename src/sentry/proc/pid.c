@@ -40,11 +40,12 @@ static int show_inspected(struct task *t, const struct synth_node *node, struct 
 static int show_comm(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	const struct task *of = proc_task(node);
+	const struct zombie *z = of ? NULL : proc_zombie(node->pid);
 
 	(void)t;
-	if (!of)
+	if (!of && !z)
 		return -ESRCH;
-	synth_printf(text, "%s\n", of->comm);
+	synth_printf(text, "%s\n", of ? of->comm : z->comm);
 	return 0;
 }
 

@@ -48,13 +48,31 @@ static size_t fd_size(const struct task *t)
 	return size;
 }
 
+static int look_at_zombie(const struct zombie *z, const char *status, struct process_view *v)
+{
+	if (!z)
+		return -ESRCH;
+	*v = (struct process_view){
+		.pid = z->pid,
+		.tid = z->pid,
+		.parent = proc_guest_pid((pid_t)status_number(status, "PPid")),
+		.pgrp = (pid_t)MAX_OF(status_last_number(status, "NSpgid"), 0LL),
+		.session = (pid_t)MAX_OF(status_last_number(status, "NSsid"), 0LL),
+		.comm = z->comm,
+		.creds = z->creds,
+		.threads = 1,
+		.filters_below = profile_is_on() ? 0 : SECCOMP_SENTRY_FILTERS,
+	};
+	return 0;
+}
+
 static int look_at_process(const struct synth_node *node, const char *status, struct process_view *v)
 {
 	const struct task *t = proc_task(node);
 	const char *state = status_line(status, "State");
 
 	if (!t)
-		return -ESRCH;
+		return look_at_zombie(proc_zombie(node->pid), status, v);
 	*v = (struct process_view){
 		.pid = t->process->pid,
 		.tid = node->tid ? t->tid : t->process->pid,

@@ -82,12 +82,14 @@ int proc_host_text(const struct synth_node *node, const char *file, char **ret, 
 	const struct task *t = proc_task(node);
 	char path[96];
 
-	if (!t)
+	const struct zombie *z = p ? NULL : proc_zombie(node->pid);
+
+	if (!t && !z)
 		return -ESRCH;
-	if (node->tid)
+	if (t && node->tid)
 		(void)snprintf(path, sizeof(path), "%d/task/%d/%s", p->host_pid, t->host_tid, file);
 	else
-		(void)snprintf(path, sizeof(path), "%d/%s", p->host_pid, file);
+		(void)snprintf(path, sizeof(path), "%d/%s", t ? p->host_pid : z->host_pid, file);
 	return file_read_at(kernel.proc_fd, path, HOST_TEXT_MAX, ret, ret_len);
 }
 
@@ -228,17 +230,42 @@ static const struct proc_entry root_entries[] = {
 
 static bool process_gone(const struct synth_node *node)
 {
-	return !proc_task(node);
+	return !proc_task(node) && (node->tid || !proc_zombie(node->pid));
+}
+
+/* Who has kept a directory open finds nothing in it. */
+static int process_lookup(struct task *t, const struct synth_node *dir, const char *name,
+			  struct synth_node *ret)
+{
+	return process_gone(dir) ? -ESRCH : proc_lookup(t, dir, name, ret);
+}
+
+/* Of the directory itself it is the process's own, whether it may be inspected or not. */
+static void pid_dir_owner(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid)
+{
+	const struct task *of = proc_task(node);
+	const struct zombie *z = of ? NULL : proc_zombie(node->pid);
+	const struct creds *c = of ? of->creds : z ? z->creds : NULL;
+
+	(void)t;
+	if (c) {
+		*uid = c->euid;
+		*gid = c->egid;
+	}
 }
 
 static const struct proc_entry pid_dir = {
 	.name = "PID",
-	.type = {.mode = S_IFDIR | 0555, .lookup = proc_lookup, .list = proc_list, .gone = process_gone},
+	.type = {.mode = S_IFDIR | 0555,
+		 .lookup = process_lookup,
+		 .list = proc_list,
+		 .owner = pid_dir_owner,
+		 .gone = process_gone},
 	.children = proc_pid_entries,
 };
 static const struct proc_entry tid_dir = {
 	.name = "TID",
-	.type = {.mode = S_IFDIR | 0555, .lookup = proc_lookup, .list = proc_list, .gone = process_gone},
+	.type = {.mode = S_IFDIR | 0555, .lookup = process_lookup, .list = proc_list, .gone = process_gone},
 	.children = proc_tid_entries,
 };
 
@@ -266,9 +293,9 @@ static int root_lookup(struct task *t, const struct synth_node *dir, const char 
 		return proc_lookup(t, dir, name, ret);
 	/* Threads are found by name, though not listed. */
 	thread = task_find(pid);
-	if (!thread)
+	if (!thread && !proc_zombie(pid))
 		return -ENOENT;
-	*ret = (struct synth_node){.type = &pid_dir.type, .pid = thread->process->pid};
+	*ret = (struct synth_node){.type = &pid_dir.type, .pid = thread ? thread->process->pid : pid};
 	return 0;
 }
 
@@ -302,6 +329,11 @@ static int add_process(struct process *p, void *data)
 {
 	add_id(data, p->pid);
 	return 0;
+}
+
+static void add_zombie(void *data, pid_t pid)
+{
+	add_id(data, pid);
 }
 
 static int compare_pids(const void *a, const void *b)
@@ -352,6 +384,7 @@ static int root_list(struct task *t, const struct synth_node *dir, uint64_t from
 			return 0;
 	}
 	process_each(add_process, &l);
+	proc_each_zombie(add_zombie, &l);
 	return list_ids(&l, (struct synth_node){.type = &pid_dir.type}, fixed, from, each, data);
 }
 

@@ -69,6 +69,20 @@ bool proc_is_pid_dir(const struct synth_node *node);
 /* The process and thread that a node is about; NULL = it has ended. */
 struct process *proc_process(const struct synth_node *node);
 struct task *proc_task(const struct synth_node *node);
+
+/* A process that has ended and has not been waited for (zombies.c). */
+struct zombie {
+	struct zombie *next;
+	pid_t host_pid, pid;
+	char comm[TASK_COMM_LEN];
+	struct creds *creds;
+};
+/* NULL = none of that number; borrowed, until somebody looks again. */
+const struct zombie *proc_zombie(pid_t pid);
+/* Its last thread ends: who waits for it finds a zombie. */
+void proc_process_released(const struct process *p);
+void proc_each_zombie(void (*visit)(void *data, pid_t pid), void *data);
+
 /* A file of the host's /proc/PID, or of /proc/PID/task/TID for a node of a thread, whole; the caller frees.
  */
 int proc_host_text(const struct synth_node *node, const char *file, char **ret, size_t *ret_len);

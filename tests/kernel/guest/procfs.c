@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -152,6 +153,85 @@ static void machine(void)
 	TRUE("limits", strstr(read_text("/proc/self/limits"), "Max open files "));
 }
 
+static int is_listed(pid_t pid)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int found = 0;
+
+	while (d && (e = readdir(d)))
+		found += atoi(e->d_name) == pid;
+	if (d)
+		(void)closedir(d);
+	return found;
+}
+
+/* Reads PID/name into text, which is of 4096 bytes. */
+static long text_of(pid_t pid, const char *name, char *text)
+{
+	char path[64];
+	int fd;
+	long n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	n = RESULT(read(fd, text, 4095));
+	text[n > 0 ? n : 0] = 0;
+	(void)close(fd);
+	return n;
+}
+
+/* Who has ended and has not been waited for is there still. */
+static void zombies(void)
+{
+	char text[4096], path[64], state = 0;
+	int parent = 0, dir;
+	struct stat st;
+	siginfo_t info;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_NAME, "was a child");
+		(void)setgid(4);
+		(void)setuid(3);
+		_exit(0);
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	FACT("a child has ended", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	TRUE("its stat", text_of(pid, "stat", text) > 0 && strrchr(text, ')') &&
+				 sscanf(strrchr(text, ')'), ") %c %d", &state, &parent) == 2);
+	FACT("its state", state, 'Z');
+	FACT("its parent", parent, getpid());
+	TRUE("its status", text_of(pid, "status", text) > 0 && strstr(text, "\nState:\tZ (zombie)\n"));
+	TRUE("its user", strstr(text, "\nUid:\t3\t3\t3\t3\n"));
+	TRUE("nothing of a mask", !strstr(text, "Umask"));
+	FACT("its arguments", text_of(pid, "cmdline", text), 0);
+	TRUE("its name", text_of(pid, "comm", text) > 0 && strcmp(text, "was a child\n") == 0);
+	FACT("is listed", is_listed(pid), 1);
+	TRUE("its directory", stat(path, &st) == 0 && st.st_uid == 3 && st.st_gid == 4);
+	FACT("as it was opened", faccessat(dir, "stat", R_OK, 0), 0);
+	FACT("can be signalled", kill(pid, SIGTERM), 0);
+	(void)waitpid(pid, NULL, 0);
+	FACT("has gone then", text_of(pid, "stat", text), -ENOENT);
+	FACT("from the list", is_listed(pid), 0);
+	FACT("and from where it was opened", openat(dir, "stat", O_RDONLY), -ESRCH);
+	(void)close(dir);
+	for (int i = 0; i < 300; i++) {
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		if (i % 100)
+			(void)waitpid(pid, NULL, 0);
+	}
+	(void)waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+	for (int i = 0; (pid = waitpid(-1, NULL, 0)) > 0; i++)
+		if (i == 2)
+			FACT("none is left", is_listed(pid), 0);
+}
+
 static void others(void)
 {
 	int status, fds[2];
@@ -187,6 +267,7 @@ int main(void)
 	maps();
 	directories();
 	machine();
+	zombies();
 	others();
 	return facts_end();
 }
