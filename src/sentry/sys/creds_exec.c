@@ -18,6 +18,16 @@ static bool root_caps(struct creds *c, uint64_t inheritable)
 	return c->euid == 0;
 }
 
+/* Somebody else could change the root directory under a program of more rights. */
+static bool shares_fs(const struct task *t)
+{
+	unsigned own = 0;
+	struct task *thread;
+
+	list_each(thread, &t->process->threads, struct task, in_process) own += thread->fs == t->fs;
+	return t->fs->refs > own;
+}
+
 int creds_exec(struct task *t, const struct stat *st, bool *secure)
 {
 	const struct creds before = *t->creds; /* its groups are not looked at */
@@ -36,10 +46,12 @@ int creds_exec(struct task *t, const struct stat *st, bool *secure)
 	set_id = c->euid != before.uid || (c->egid != before.gid && !creds_has_group(c, c->egid));
 	c->cap_permitted = 0;
 	effective = root_caps(c, before.cap_inheritable);
-	lost = c->no_new_privs && (set_id || c->cap_permitted & ~before.cap_permitted);
+	lost = (c->no_new_privs || shares_fs(t)) && (set_id || c->cap_permitted & ~before.cap_permitted);
 	if (lost) {
-		c->euid = c->uid;
-		c->egid = c->gid;
+		if (c->no_new_privs || !creds_capable(&before, CAP_SETUID)) {
+			c->euid = c->uid;
+			c->egid = c->gid;
+		}
 		c->cap_permitted &= before.cap_permitted;
 	}
 	c->suid = c->fsuid = c->euid;
