@@ -22,6 +22,21 @@ ssize_t guest_string(const struct task *t, char *to, uint64_t from, size_t size)
 /* A path for a path argument: as above, and -ENOENT where it is empty. buf of PATH_MAX. */
 ssize_t guest_path(const struct task *t, char *to, uint64_t from);
 
+/*
+ * A part of the guest's memory that is here already, for the calling thread's handler of one task: the string
+ * at path_at, and what is written to put_at, all at once, where that is not 0 and it fits.
+ */
+struct guest_window {
+	const struct task *task;
+	uint64_t path_at;
+	size_t path_size; /* with its NUL; 0 = none */
+	uint64_t put_at;
+	size_t put_size; /* what has been written; 0 = nothing */
+	char path[256];
+	unsigned char put[256];
+};
+void guest_use_window(struct guest_window *w); /* NULL = no more */
+
 #define guest_get(t, to, from) guest_read((t), (to), (from), sizeof(*(to)))
 #define guest_put(t, to, from) guest_write((t), (to), (from), sizeof(*(from)))
 

@@ -37,6 +37,11 @@ void kernel_wait(void)
 	pthread_cond_wait(&told, &lock);
 }
 
+void kernel_wait_for(pthread_cond_t *what)
+{
+	pthread_cond_wait(what, &lock);
+}
+
 void kernel_tell(void)
 {
 	pthread_cond_broadcast(&told);

@@ -38,6 +38,7 @@
 
 #include "base/base.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -71,6 +72,8 @@ void kernel_unlock(void);
 /* For threads that are no workers: lets the lock go until kernel_tell() of any other; look again then. */
 void kernel_wait(void);
 void kernel_tell(void);
+/* ... until this is signalled; likewise for threads that are no workers. */
+void kernel_wait_for(pthread_cond_t *what);
 
 /*
  * Before a host call that may take long (a disk's flush, a whole file): another

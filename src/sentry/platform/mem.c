@@ -21,9 +21,14 @@ enum { PAGE = 4096 };
 #define MADV_SOFT_OFFLINE 101
 #endif
 
+bool stub_number(int fd)
+{
+	return fd == STUB_FD || fd == AREAS_FD || shadow_number(fd);
+}
+
 int platform_inject(struct task *t, int host_fd, int as)
 {
-	if (as == STUB_FD || shadow_number(as))
+	if (stub_number(as))
 		return -EBUSY;
 	int r = notify_add_fd(t->call.id, host_fd, as, true);
 	if (r < 0)
@@ -35,6 +40,8 @@ int platform_inject(struct task *t, int host_fd, int as)
 int platform_lend(struct task *t, int host_fd)
 {
 	int number = notify_add_fd(t->call.id, host_fd, -1, true);
+	if (number == AREAS_FD) /* it stays there, for who may be about to use it */
+		number = notify_add_fd(t->call.id, host_fd, -1, true);
 	if (number < 0 || !shadow_number(number))
 		return number;
 	shadow_put_nothing(t, number); /* the guest could read it */
@@ -86,7 +93,7 @@ static long map_file(struct task *t, struct call *c)
 	int host_fd = f->ops->map(f, prot, flags);
 	if (host_fd < 0)
 		return host_fd;
-	if (fd == STUB_FD || shadow_number(fd))
+	if (stub_number(fd))
 		return map_elsewhere(t, c, host_fd);
 	r = platform_inject(t, host_fd, fd);
 	return r ? r : CALL_HOST;

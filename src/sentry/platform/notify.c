@@ -34,6 +34,10 @@
 
 enum { WORKER_STACK = 256 << 10, RECENT = 1024 };
 
+/* Who holds it receives; kernel.h says why one alone. */
+static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool receives;
+
 static struct list_node woken = {&woken, &woken};
 
 void notify_send(uint64_t id, long result, uint32_t flags)
@@ -75,6 +79,54 @@ void call_abandon(struct task *t)
 	t->platform->undelivered = false;
 }
 
+/*
+ * Who waits for it may run instead of us as soon as it is sent.  A thread that
+ * then calls through its area would wait for the lock that we hold, so that
+ * its answers are sent when the lock has gone.  Nobody else receives
+ * meanwhile, so that a restarted call is not seen before we know that the
+ * answer was not taken, and a signal is held.
+ */
+static _Thread_local struct {
+	bool full;
+	pid_t host_tid;
+	struct seccomp_notif_resp answer;
+} later;
+
+static bool answer_later(struct task *t, const struct seccomp_notif_resp *answer)
+{
+	if (!receives || later.full || !t->platform->area || mask_is_lent(t))
+		return false;
+	later.full = true;
+	later.host_tid = t->host_tid;
+	later.answer = *answer;
+	t->platform->sending = answer->id;
+	return true;
+}
+
+/* `locked`: whether the lock is held, as it is then. */
+static void send_later(bool locked)
+{
+	if (!later.full)
+		return;
+	later.full = false;
+	bool sent = ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &later.answer) == 0;
+	if (!locked)
+		kernel_lock();
+	struct task *t = task_by_host(later.host_tid);
+	if (t && t->platform->sending == later.answer.id) {
+		struct platform_task *pt = t->platform;
+		pt->sending = 0;
+		if (!sent) {
+			pt->undelivered = pt->answered; /* not of a call that the host makes */
+			pt->answered = false;
+		}
+		if (pt->held)
+			trace_call_ended(t);
+	}
+	if (!locked)
+		kernel_unlock();
+}
+
 /* Sends the answer; where the thread does not wait any more, the result is kept. */
 static void answer_call(struct task *t, long result)
 {
@@ -89,7 +141,12 @@ static void answer_call(struct task *t, long result)
 	pt->undelivered = false;
 	pt->result = result;
 	pt->answered = result != CALL_HOST;
-	if (mask_answers(t)) {
+	if (!t->call.id) {
+		pt->answered = false;
+		handoff_answer(t, result);
+	} else if (answer_later(t, &x)) {
+		return;
+	} else if (mask_answers(t)) {
 		pt->answered = false;
 		pt->undelivered = true;
 	} else if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &x) < 0) {
@@ -111,7 +168,7 @@ static void end_call(struct task *t, long result)
 }
 
 /* What the handler said. */
-static void settle_call(struct task *t, long result)
+void run_settle(struct task *t, long result)
 {
 	struct platform_task *pt = t->platform;
 	if (result == CALL_PARK && !pt->dead) {
@@ -129,7 +186,7 @@ static void settle_call(struct task *t, long result)
 static void run_call(struct task *t)
 {
 	t->state = CALL_RUNNING;
-	settle_call(t, call_dispatch(t));
+	run_settle(t, call_dispatch(t));
 }
 
 void task_wake(struct task *t)
@@ -212,8 +269,9 @@ static void notify_receive(const struct seccomp_notif *n)
 					.ip = n->data.instruction_pointer,
 					.deadline = INT64_MAX};
 		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
-		patch_trapped(t);
-		run_call(t);
+		t->platform->handed = t->platform->barred = false;
+		if (!patch_trapped(t))
+			run_call(t);
 	}
 	run_woken();
 }
@@ -267,28 +325,32 @@ enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid)
 	return count == before - after - 1 ? ALL_RECEIVED : SOME_MISSING;
 }
 
-/* Who holds it receives; kernel.h says why one alone. */
-static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local bool receives;
-
 void kernel_will_wait(void)
 {
+	send_later(true); /* before anybody else receives */
 	if (receives)
 		(void)pthread_mutex_unlock(&receiving); /* ours: cannot fail */
 	receives = false;
 }
 
-static void *work(void *data unused)
+void notify_enter_thread(void)
 {
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
 	if (unshare(CLONE_FS) < 0 || fchdir(kernel.self_fd_fd) < 0)
 		kernel_log("a worker cannot enter /proc/self/fd: %s", err_text(errno));
+}
+
+static void *work(void *data unused)
+{
+	notify_enter_thread();
 	for (;;) {
 		struct seccomp_notif n = {0};
 		if (!receives)
 			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
 		receives = true;
-		if (!events_wait_near())
+		bool called = events_wait_near();
+		send_later(false); /* to whom that has woken */
+		if (!called)
 			continue;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
@@ -302,10 +364,11 @@ static void *work(void *data unused)
 		if (!is_stale(&n, before))
 			notify_receive(&n);
 		kernel_unlock();
+		send_later(false);
 	}
 }
 
-int notify_start(struct err *err)
+int notify_start_thread(void *(*run)(void *data))
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -313,7 +376,16 @@ int notify_start(struct err *err)
 
 	if (!r)
 		r = pthread_attr_setstacksize(&attr, WORKER_STACK);
+	if (!r)
+		r = pthread_create(&thread, &attr, run, NULL);
+	return -r;
+}
+
+int notify_start(struct err *err)
+{
+	int r = 0;
+
 	for (unsigned i = sentry_workers(); !r && i > 0; i--)
-		r = pthread_create(&thread, &attr, work, NULL);
+		r = notify_start_thread(work);
 	return r ? err_num(err, r, "cannot start the sentry's workers") : 0;
 }

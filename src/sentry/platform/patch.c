@@ -16,6 +16,7 @@
  * changes one returns.  A pid is told while the memory is one process's.
  */
 #include "sentry/file.h"
+#include "sentry/platform/handoff.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
 #include "sentry/platform/stub_x86_64.h"
@@ -37,7 +38,8 @@ enum {
 	PAGE = 4096,
 	DATA_AT = STUB_IMAGE_MAX,
 	SLOTS_AT = (DATA_AT + sizeof(struct site_data) + 63) / 64 * 64,
-	SITES_MAX = (PAGE - SLOTS_AT) / SITE_SLOT,
+	SLOT_ALIGN = 16,
+	SITES_MAX = 48,
 	HEAT_SIZE = 64, /* a power of two */
 	HOT = 16	/* calls; a power of two */
 };
@@ -52,15 +54,17 @@ struct patches {
 	} heat[HEAT_SIZE];
 	struct site sites[SITES_MAX];
 	size_t nsites;
-	struct site_data data; /* as it is in the process */
-	unsigned in_vain;      /* calls that asked for answers while the threads did not agree */
+	uint64_t slots_end;	    /* where the next one goes */
+	struct handoff_page *areas; /* NULL = none yet */
+	struct site_data data;	    /* as it is in the process */
+	unsigned in_vain;	    /* calls that asked for answers while the threads did not agree */
 };
 
-static bool is_off(const char *key)
+static bool is_annotated(const char *key, const char *value)
 {
 	const pair_list *a = &kernel.boot->config->annotations;
 	for (size_t i = 0; i < a->n; i++)
-		if (streq(a->v[i].key, key) && streq(a->v[i].value, "off"))
+		if (streq(a->v[i].key, key) && streq(a->v[i].value, value))
 			return true;
 	return false;
 }
@@ -77,12 +81,23 @@ static bool profile_forbids(void)
 /* What does not trap would not be traced. */
 static bool is_patching(void)
 {
-	return kernel.boot->trace_fd < 0 && !is_off("dev.coffer.kernel.patch") && !profile_forbids();
+	return kernel.boot->trace_fd < 0 && !is_annotated("dev.coffer.kernel.patch", "off") &&
+	       !profile_forbids();
 }
 
 bool patch_wants_files(void)
 {
-	return is_patching() && !is_off("dev.coffer.kernel.files");
+	return is_patching() && !is_annotated("dev.coffer.kernel.files", "off");
+}
+
+bool patch_wants_handoff(void)
+{
+	return is_patching() && !is_annotated("dev.coffer.kernel.handoff", "off");
+}
+
+bool patch_handoff_is_eager(void)
+{
+	return is_annotated("dev.coffer.kernel.handoff", "eager");
 }
 
 bool patch_new_image(struct task *t, uint64_t page)
@@ -94,6 +109,7 @@ bool patch_new_image(struct task *t, uint64_t page)
 	if (t->platform->patches) {
 		t->platform->patches->refs = 1;
 		t->platform->patches->page = page;
+		t->platform->patches->slots_end = page + SLOTS_AT;
 	}
 	return t->platform->patches;
 }
@@ -101,9 +117,12 @@ bool patch_new_image(struct task *t, uint64_t page)
 void patch_unref(struct task *t)
 {
 	struct patches *p = t->platform->patches;
+	handoff_release(t);
 	t->platform->patches = NULL;
-	if (p && --p->refs == 0)
-		free(p);
+	if (!p || --p->refs)
+		return;
+	handoff_page_unref(p->areas);
+	free(p);
 }
 
 /* ---- the process's memory ---- */
@@ -265,13 +284,18 @@ static void patch_site(struct task *t, struct patches *p)
 	    !site_find(bytes, ip, t->call.nr, &s) || !has_page(t, p) || s.at / PAGE != (s.end - 1) / PAGE ||
 	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
 		return;
-	s.slot = old ? old->slot : p->page + SLOTS_AT + p->nsites * SITE_SLOT;
-	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || write_code(t, s.slot, code, s.size) < 0)
+	s.handed_off = s.nr >= 0 && handoff_may(s.nr);
+	s.handoff = p->page + (uint64_t)(stub_handoff - stub_image);
+	s.slot = old ? old->slot : p->slots_end;
+	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || (old && s.size > old->size) ||
+	    s.slot + s.size > p->page + PAGE || write_code(t, s.slot, code, s.size) < 0)
 		return;
-	if (old)
+	if (old) {
 		*old = s;
-	else
+	} else {
 		p->sites[p->nsites++] = s;
+		p->slots_end += (s.size + SLOT_ALIGN - 1) & ~(unsigned)(SLOT_ALIGN - 1);
+	}
 	(void)write_code(t, s.at, jump, sizeof(jump)); /* not to be written: it goes on trapping */
 }
 
@@ -299,17 +323,20 @@ static void give_answers(struct task *t, struct patches *p)
 		platform_kill(t->process, SIGKILL);
 }
 
-void patch_trapped(struct task *t)
+bool patch_trapped(struct task *t)
 {
 	struct patches *p = t->platform->patches;
 	const struct call *c = &t->call;
-	if (!p || p->off || !(site_is_answered(c->nr) || site_is_native(c->nr)))
-		return;
+	bool native = site_is_native(c->nr);
+	if (!p || p->off || !(site_is_answered(c->nr) || native || handoff_may(c->nr)))
+		return false;
 	const struct site *s = find_site(p, c->ip);
 	if (s && site_is_answered(c->nr))
 		give_answers(t, p);
-	else if (s && c->args[0] < SHADOW_MAX)
+	else if (s && native && c->args[0] < SHADOW_MAX)
 		shadow_asked(t, (int)c->args[0]);
+	if (s && s->handed_off)
+		return handoff_trapped(t);
 	size_t i = (c->ip ^ c->ip >> 8) % HEAT_SIZE;
 	if (p->heat[i].ip != c->ip) {
 		p->heat[i].ip = c->ip;
@@ -318,6 +345,7 @@ void patch_trapped(struct task *t)
 	unsigned n = ++p->heat[i].n;
 	if (n >= HOT && (n & (n - 1)) == 0)
 		patch_site(t, p);
+	return false;
 }
 
 /* A filter of the program's own sees every call. */
@@ -331,6 +359,55 @@ static void stop_patching(struct task *t)
 	p->off = true;
 	forget_answers(t, p);
 	patch_forget_native(t);
+	if (p->data.areas_size && !patch_tell_areas(t, 0, 0, 0))
+		platform_kill(t->process, SIGKILL);
+}
+
+/* ---- hand-off ---- */
+
+struct handoff_page **patch_areas(const struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	return p && !p->off && !t->platform->filtered ? &p->areas : NULL;
+}
+
+struct handoff_page **patch_areas_of(const struct task *t)
+{
+	return &t->platform->patches->areas;
+}
+
+uint64_t patch_page(const struct task *t)
+{
+	return t->platform->patches->page;
+}
+
+const struct site *patch_site_of_tail(const struct task *t, uint64_t tail)
+{
+	const struct patches *p = t->platform->patches;
+	for (size_t i = 0; i < p->nsites; i++)
+		if (p->sites[i].handed_off && p->sites[i].slot + p->sites[i].tail == tail)
+			return &p->sites[i];
+	return NULL;
+}
+
+const struct site *patch_site_at_call(const struct task *t, uint64_t pc)
+{
+	const struct patches *p = t->platform->patches;
+	for (size_t i = 0; i < p->nsites; i++)
+		if (p->sites[i].handed_off &&
+		    (p->sites[i].call == pc || p->sites[i].slot + p->sites[i].tail == pc))
+			return &p->sites[i];
+	return NULL;
+}
+
+bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins)
+{
+	struct patches *p = t->platform->patches;
+	const size_t from = offsetof(struct site_data, areas);
+	p->data.areas = at;
+	p->data.areas_size = size;
+	p->data.spins = spins;
+	return write_data(t, p, from, sizeof(p->data) - from) == 0;
 }
 
 void patch_handled(struct task *t)
@@ -369,7 +446,10 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 		return -ENOMEM;
 	*copy = *p;
 	copy->refs = 1;
+	copy->areas = NULL; /* it has not that part of the memory */
 	child->platform->patches = copy;
+	if (copy->data.areas_size && !patch_tell_areas(child, 0, 0, 0))
+		platform_kill(child->process, SIGKILL);
 	if (p->refs > 1 && p->nsites) {
 		/* What other threads' calls made of the data since the host copied it is not in the child's.
 		 */
@@ -386,11 +466,15 @@ void patch_leave(struct task *t)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
-	if (!p || !p->nsites || arch_get(t->host_tid, &regs) < 0)
+	if (!p || !p->nsites)
 		return;
-	size_t i = (arch_pc(&regs) - p->page - SLOTS_AT) / SITE_SLOT;
-	if (arch_pc(&regs) < p->page + SLOTS_AT || i >= p->nsites)
+	handoff_leave(t);
+	if (arch_get(t->host_tid, &regs) < 0)
 		return;
-	site_leave(&p->sites[i], &regs);
-	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	for (size_t i = 0; i < p->nsites; i++)
+		if (arch_pc(&regs) - p->sites[i].slot < p->sites[i].size) {
+			site_leave(&p->sites[i], &regs);
+			(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+			return;
+		}
 }

@@ -9,12 +9,17 @@
 
 #include <linux/seccomp.h>
 
-enum { STUB_FD = 63 }; /* the stub's file in each stub: the last number that needs no bigger table */
+/* Numbers in each stub that no guest's file has: the stub's file, and the areas of the hand-off while they
+ * are being mapped.  The last ones that need no bigger table. */
+enum { STUB_FD = 63, AREAS_FD = 61 };
 
 struct err;
 struct image;
 struct remote;
 struct patches;
+struct handoff_area;
+struct handoff_page;
+struct site;
 
 /* Something for the main thread to do; trace_request(). */
 struct trace_request {
@@ -49,6 +54,7 @@ struct platform_task {
 	enum task_stage stage;
 	uint64_t last_ip; /* of the stub's last call */
 	bool awaited;	  /* its first stop has not been seen */
+	uint64_t sending; /* the notification whose answer is on its way, without the lock; 0 = none */
 	bool answered; /* the last call's answer was sent, `result`: whether it arrived the next stop shows */
 	bool undelivered; /* the call is done, but the thread was interrupted before it could be told `result`
 			   */
@@ -68,7 +74,15 @@ struct platform_task {
 	struct trace_request start;	/* of a new process, once it is wholly set up */
 	struct patches *patches;	/* of its memory; NULL = nothing is patched */
 	bool filtered;			/* it has a filter of its own: nothing may pass by that */
-	struct arch_regs *regs;		/* while a handler runs for a call that traps to the tracer */
+	/* handoff.c */
+	struct handoff_area *area; /* of its own; NULL = none */
+	uint64_t gs;		   /* what we have put into its GS base, or its parent's, whose copy it is */
+	bool gs_inherited;	   /* to be cleared at its first stop */
+	bool handed;		   /* its last call came through the area */
+	bool barred;		   /* no call may: it is in one that stops in the tracer */
+	int64_t last_trap;	   /* of a call that might have come through the area; ns */
+	unsigned streak;	   /* of such calls in quick succession */
+	struct arch_regs *regs;	   /* while a handler runs for a call that traps to the tracer */
 };
 
 /* ---- task.c ---- */
@@ -99,6 +113,11 @@ void run_woken(void);
 /* Forgets the call of a task: queues, data. */
 void call_abandon(struct task *t);
 void notify_send(uint64_t id, long result, uint32_t flags);
+/* The handler of t->call has said this; t may be gone then. */
+void run_settle(struct task *t, long result);
+/* For a thread that runs handlers: 0, or -errno. */
+int notify_start_thread(void *(*run)(void *data));
+void notify_enter_thread(void);
 /* Gives a descriptor to the process of a waiting notification: the number, or -errno.  at < 0: the lowest. */
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 /* A signal stop is being dealt with: lock held. */
@@ -183,8 +202,8 @@ bool patch_new_image(struct task *t, uint64_t page);
 /* Of a child that shares or copies the parent's memory, while neither runs: 0, -ENOMEM: it must not run. */
 int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags);
 void patch_unref(struct task *t);
-/* A call has been trapped, and its handler has not run yet. */
-void patch_trapped(struct task *t);
+/* A call has been trapped, and its handler has not run yet.  true: the thread will make the call anew. */
+bool patch_trapped(struct task *t);
 /* ... and has run: what the slots answer may not be true any more. */
 void patch_handled(struct task *t);
 /* A signal is about to be delivered: its frame shall show the program where it would be without slots. */
@@ -195,8 +214,40 @@ bool patch_is_private(const struct task *t);
 bool patch_set_native(struct task *t, int fd, bool native);
 
 void patch_forget_native(struct task *t); /* of all descriptors */
-/* Whether there may be shadows. */
+/* Whether there may be shadows; hand-off. */
 bool patch_wants_files(void);
+bool patch_wants_handoff(void);
+bool patch_handoff_is_eager(void); /* for tests: also where it does not pay */
+
+/* For handoff.c: the page of the memory's areas (NULL: no slots there), the site of a slot's tail, and
+ * telling the slots of areas. */
+struct handoff_page **patch_areas(const struct task *t);
+struct handoff_page **patch_areas_of(const struct task *t); /* ... whether or not slots are used */
+uint64_t patch_page(const struct task *t);
+const struct site *patch_site_of_tail(const struct task *t, uint64_t tail);
+/* A thread stands in front of the call itself, or in the slot's tail that leads there: its site; NULL. */
+const struct site *patch_site_at_call(const struct task *t, uint64_t pc);
+bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins);
+
+/* ---- handoff.c ---- */
+
+void handoff_init(void);
+/* Whether a call of this number may come through an area. */
+bool handoff_may(int nr);
+/* Such a call has been trapped.  true: the thread is given an area, and makes the call anew. */
+bool handoff_trapped(struct task *t);
+/* The answer of a call that has no notification. */
+void handoff_answer(struct task *t, long result);
+/* It has another memory, or ends. */
+void handoff_release(struct task *t);
+void handoff_page_unref(struct handoff_page *page);
+void handoff_birth(const struct task *parent, struct task *child, uint64_t clone_flags);
+/* A thread's first stop. */
+void handoff_born(struct task *t);
+/* A signal is about to be delivered: its frame shall show the program before its call, or behind it. */
+void handoff_leave(struct task *t);
+/* ... and is the fault of a slot's copying: true = the thread has been sent on. */
+bool handoff_fault(struct task *t, int sig);
 
 /* ---- shadow.c ---- */
 
@@ -205,6 +256,8 @@ int shadow_init(struct err *err);
 void shadow_asked(struct task *t, int fd);
 /* Among the numbers of shadows: nothing else may be put there. */
 bool shadow_number(int fd);
+/* ... or another number of the stub's own. */
+bool stub_number(int fd);
 void shadow_put_nothing(struct task *t, int number);
 void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags);
 
@@ -237,3 +290,9 @@ void image_free(struct image *image);
 void remote_free(struct task *t);
 bool remote_stopped(struct task *t, int event, int sig);
 void remote_notified(struct task *t, const struct seccomp_notif *n);
+/* For a `finish`: another call before the trapped one is answered; its return value does not count then. */
+void remote_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish);
+/* ... the registers that the thread will have. */
+struct arch_regs *remote_regs(struct task *t);
+/* ... with CALL_PARK: the trapped call is made again, and is a new one. */
+void remote_begin_anew(struct task *t);

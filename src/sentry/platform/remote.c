@@ -20,6 +20,8 @@ struct remote {
 	struct task *task;
 	enum { ASKED, RUNNING } phase;
 	bool entered;
+	bool more;  /* `finish` wants one more call */
+	bool fresh; /* the trapped call begins anew, as if it had not been seen */
 	int nr;
 	uint64_t args[6];
 	size_t scratch_size;
@@ -66,6 +68,25 @@ void remote_free(struct task *t)
 	t->platform->remote = NULL;
 }
 
+void remote_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish)
+{
+	struct remote *x = t->platform->remote;
+	x->more = true;
+	x->finish = finish;
+	x->nr = nr;
+	memcpy(x->args, args, sizeof(x->args));
+}
+
+struct arch_regs *remote_regs(struct task *t)
+{
+	return &t->platform->remote->before;
+}
+
+void remote_begin_anew(struct task *t)
+{
+	t->platform->remote->fresh = true;
+}
+
 static bool begin_other(struct task *t, struct remote *x)
 {
 	if (arch_get(t->host_tid, &x->before) < 0)
@@ -90,7 +111,9 @@ static void call_again(struct task *t, struct remote *x)
 	arch_call_args(&regs, args);
 	arch_make_call(&regs, arch_call_site(&regs), t->call.nr, args);
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
-	t->platform->resume = true;
+	t->platform->resume = !x->fresh;
+	if (x->fresh)
+		call_abandon(t);
 }
 
 static void end_other(struct task *t, struct remote *x)
@@ -101,7 +124,14 @@ static void end_other(struct task *t, struct remote *x)
 		result = arch_result(&regs);
 	if (result <= RESTART_SYS && result >= -516)
 		result = -EINTR;
+	x->more = x->entered = false;
 	result = x->finish ? x->finish(t, &t->call, result, x->scratch_at) : result;
+	if (x->more) {
+		regs = x->before;
+		arch_make_call(&regs, arch_call_site(&regs), x->nr, x->args);
+		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+		return;
+	}
 	if (result == CALL_PARK) {
 		call_again(t, x);
 	} else {
@@ -134,8 +164,10 @@ bool remote_stopped(struct task *t, int event, int sig)
 		x->entered = true;
 	} else if (sig == SYSCALL_STOP) {
 		end_other(t, x);
-		(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
-		return true;
+		if (!t->platform->remote) {
+			(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
+			return true;
+		}
 	}
 	(void)trace_ptrace(PTRACE_SYSCALL, t->host_tid, 0);
 	return true;

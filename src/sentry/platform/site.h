@@ -7,6 +7,9 @@
 #pragma once
 
 #include "sentry/platform/arch.h"
+#include "sentry/platform/stub_x86_64.h"
+
+#include <stddef.h>
 
 enum {
 	SITE_BEFORE = 16,  /* bytes up to the call's end that are looked at */
@@ -25,7 +28,14 @@ enum { SHADOW_BASE = 512, SHADOW_MAX = 512 };
 struct site_data {
 	uint32_t answers[SITE_NUMBERS];	  /* by number: the result + 1; 0 = ask */
 	uint64_t native[SHADOW_MAX / 64]; /* by descriptor: it may be read natively */
+	/* Hand-off (handoff.h); no area is in a range of size 0. */
+	uint64_t areas, areas_size;
+	uint64_t spins;
 };
+_Static_assert(offsetof(struct site_data, areas) == SITE_AREAS &&
+		       offsetof(struct site_data, areas_size) == SITE_AREAS_SIZE &&
+		       offsetof(struct site_data, spins) == SITE_SPINS,
+	       "the assembly counts on it");
 
 struct site {
 	uint64_t at;	    /* of the instruction that is replaced */
@@ -35,10 +45,15 @@ struct site {
 	uint64_t other_way; /* where a branch between the two leads; 0 = there is none */
 	uint64_t slot;
 	unsigned size, answered, asked, refused; /* offsets in the slot's code */
+	bool handed_off; /* what is not answered there goes to `handoff`, the common part of the slots */
+	uint64_t handoff;
+	unsigned tail; /* where that comes back to: STUB_MODE_AT, STUB_TAIL_END */
 };
 
 bool site_is_answered(int nr); /* struct site_data.answers */
 bool site_is_native(int nr);   /* ... and .native */
+/* Which argument is a path: 1, 2, 0 = none. */
+int site_path(int nr);
 
 /* Looks at the SITE_BEFORE bytes that end at `end`, where a call was made; fills all but slot and what
  * follows. */

@@ -32,6 +32,27 @@ bool site_is_native(int nr)
 	return nr == SYS_read || nr == SYS_pread64 || nr == SYS_lseek;
 }
 
+int site_path(int nr)
+{
+	switch (nr) {
+	case SYS_stat:
+	case SYS_lstat:
+	case SYS_access:
+	case SYS_readlink:
+	case SYS_open:
+		return 1;
+	case SYS_newfstatat:
+	case SYS_statx:
+	case SYS_faccessat:
+	case SYS_faccessat2:
+	case SYS_readlinkat:
+	case SYS_openat:
+		return 2;
+	default:
+		return 0;
+	}
+}
+
 static uint64_t relative(const unsigned char *at, uint64_t next)
 {
 	int32_t x;
@@ -195,6 +216,16 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	return n;
 }
 
+static void put_handoff(struct code *c, struct site *s)
+{
+	enum { MODE = 1, JUMP = 5 };
+	PUT(c, 0x4c, 0x8d, 0x1d); /* lea tail(%rip),%r11 */
+	put_relative(c, c->at + c->n + 4 + JUMP + MODE, 0);
+	put_jump(c, s->handoff);
+	PUT(c, (unsigned char)(s->nr < 0 ? 0 : site_path(s->nr)));
+	s->tail = c->n;
+}
+
 bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsigned char code[SITE_SLOT],
 	       unsigned char jump[SITE_JUMP])
 {
@@ -211,7 +242,11 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 		n += put_native(&c, s, data + offsetof(struct site_data, native), branches + n);
 	for (unsigned i = 0; i < n; i++)
 		land(&c, branches[i]);
+	if (s->handed_off)
+		put_handoff(&c, s);
 	put_jump(&c, s->call);
+	if (s->handed_off)
+		put_jump(&c, s->end);
 	s->size = c.n;
 	put_jump(&j, s->slot);
 	return !c.far && !j.far;
@@ -227,6 +262,10 @@ void site_leave(const struct site *s, struct arch_regs *regs)
 	int nr = (int)(u->rdi >> 32 & 0xff);
 	if (marked)
 		u->rdi &= SHADOW_MAX - 1;
+	if (s->handed_off && at >= s->tail + STUB_TAIL_END) {
+		u->rip = s->end;
+		return;
+	}
 	if (s->answered && at == s->answered) {
 		u->rip = s->end;
 	} else if (!s->asked || at < s->asked) {

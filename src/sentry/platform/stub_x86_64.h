@@ -10,13 +10,45 @@
 
 #define STUB_CALL      100000 /* the number of no system call: "what shall I do?" (stack pointer, list) */
 #define STUB_CODE_MAX  0x1000 /* the list of commands is this far from the image's start */
-#define STUB_IMAGE_MAX 512    /* what is behind it in its page is for slots (patch.c) */
+#define STUB_IMAGE_MAX 1024   /* what is behind it in its page is for slots (patch.c) */
 #define STUB_LIST_MAX  0x4000 /* and has this size */
 
 #define STUB_COMMAND_SIZE 64
 #define STUB_END	  -1	     /* stack pointer, address to go to */
 #define STUB_ZERO	  -2	     /* address, length */
 #define STUB_TRY	  0x40000000 /* added to a call's number: its failure does not matter */
+
+/* Offsets in struct site_data (site.h), which begins at STUB_IMAGE_MAX, of what the hand-off looks at. */
+#define SITE_AREAS	576
+#define SITE_AREAS_SIZE 584
+#define SITE_SPINS	592
+
+/* ... and in struct handoff_area (handoff.h). */
+#define AREA_STATE     0
+#define AREA_LISTENER  4
+#define AREA_RESULT    8
+#define AREA_OUT_TO    16
+#define AREA_OUT_SIZE  24
+#define AREA_TAIL      64
+#define AREA_ARGS      72
+#define AREA_NR	       120
+#define AREA_PATH_SIZE 124
+#define AREA_PATH      128
+#define AREA_PATH_MAX  256
+#define AREA_OUT       384
+#define AREA_OUT_MAX   256
+#define AREA_SIZE      640
+
+/* AREA_STATE */
+#define AREA_FREE     0
+#define AREA_ASKED    1 /* by the slot */
+#define AREA_TAKEN    2 /* by the sentry */
+#define AREA_ANSWERED 3 /* the result is there */
+#define AREA_REFUSED  4 /* the call is to be made by its own instruction */
+
+/* What a slot may go to, by their distance from stub_image. */
+#define STUB_MODE_AT  (-1) /* in front of a slot's tail: which argument is a path, 1 or 2; 0 = none */
+#define STUB_TAIL_END 5	   /* the tail: a jump to the call itself, and one behind it */
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>
@@ -30,4 +62,10 @@ _Static_assert(sizeof(struct stub_command) == STUB_COMMAND_SIZE, "the assembly c
 
 /* The ELF image, and in it the addresses of its first and its only `syscall` instruction. */
 extern const unsigned char stub_image[], stub_image_end[], stub_start[], stub_syscall[];
+/* The slots' common part of a hand-off: its beginning, where the slot's tail has been kept, where the path is
+ * copied and that is over, where it has asked; where the result is copied and that is over, where it is in
+ * its register; where the call is to be made after all; the end. */
+extern const unsigned char stub_handoff[], stub_handoff_kept[], stub_handoff_path[], stub_handoff_ask[],
+	stub_handoff_copy[], stub_handoff_copied[], stub_handoff_done[], stub_handoff_call[],
+	stub_handoff_end[];
 #endif

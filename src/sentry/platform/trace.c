@@ -190,6 +190,13 @@ static void go_on_cloning(const struct task *t)
 	(void)trace_ptrace(t->platform->before_clone ? PTRACE_SYSCALL : PTRACE_CONT, t->host_tid, 0);
 }
 
+/* What a child does not take over of its parent's registers. */
+static void first_stop(struct task *t)
+{
+	(void)birth_restore(t); /* it need not be of a clone with other registers */
+	handoff_born(t);
+}
+
 static void on_birth(struct task *parent)
 {
 	unsigned long pid = 0;
@@ -203,11 +210,12 @@ static void on_birth(struct task *parent)
 		(void)kill(child, SIGKILL); /* no memory for it: as if it had been the OOM killer's choice */
 	if (t) {
 		shadow_birth(parent, t, clone_flags_of(&regs));
+		handoff_birth(parent, t, clone_flags_of(&regs));
 		birth_finish(parent, t);
 	}
 	if (orphan_take(child)) {
 		if (t)
-			(void)birth_restore(t);
+			first_stop(t);
 		go_on(child, 0);
 	}
 	go_on_cloning(parent);
@@ -369,6 +377,8 @@ static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct arch_regs regs;
+	if (handoff_fault(t, sig))
+		return;
 	patch_leave(t);
 	if (ends_first(t, sig)) {
 		trace_fault(t, sig);
@@ -424,7 +434,7 @@ static void on_delivery(struct task *t, int sig)
 		go_on(t->host_tid, 0);
 		return;
 	}
-	if (t->state != CALL_RUNNING) {
+	if (t->state != CALL_RUNNING && !t->platform->sending) {
 		deliver(t, sig);
 		return;
 	}
@@ -442,7 +452,7 @@ static void deliver_held(struct trace_request *q)
 {
 	struct ended_call *x = container_of(q, struct ended_call, request);
 	struct task *t = task_by_host(x->host_tid);
-	if (t && t->platform->held && t->state != CALL_RUNNING) {
+	if (t && t->platform->held && t->state != CALL_RUNNING && !t->platform->sending) {
 		t->platform->held = false;
 		deliver(t, t->platform->held_signal);
 	}
@@ -476,7 +486,15 @@ static void on_traced_call(struct task *t)
 		return;
 	}
 	if (arch_get(t->host_tid, &regs) < 0)
-		return; /* killed */
+		return;			/* killed */
+	if (t->state == CALL_RUNNING) { /* it has forged a call in its area, or another thread has */
+		platform_kill(t->process, SIGKILL);
+		return;
+	}
+	call_abandon(t);
+	pt->sending = 0; /* it has arrived */
+	pt->barred = true;
+	pt->handed = false;
 	t->call = (struct call){.nr = arch_call_nr(&regs), .ip = arch_pc(&regs), .deadline = INT64_MAX};
 	arch_call_args(&regs, t->call.args);
 	t->state = CALL_RUNNING;
@@ -541,7 +559,7 @@ static void on_stop(pid_t pid, int code)
 	int event = code >> 8, sig = code & 0xff;
 	struct task *t = task_by_host(pid);
 	if (t && event == PTRACE_EVENT_STOP)
-		(void)birth_restore(t); /* its first one, of a clone with other registers */
+		first_stop(t);
 	if (!t && pid == zygote.pid) {
 		tracer.zygote_sent = true;
 		go_on(pid, 0); /* requests are run in any case */
@@ -576,6 +594,7 @@ int platform_init(const struct boot *boot, struct err *err)
 	kernel.boot = boot;
 	spawn_limits();
 	int r = events_init(err);
+	handoff_init();
 	if (!r)
 		r = shadow_init(err);
 	return r ? r : zygote_start(err);
