@@ -23,7 +23,7 @@ static const int64_t idle_ns = 50000, late_ns = 100000, pause_least = 1000000,
 
 static struct {
 	pthread_cond_t called; /* with the lock of all state */
-	bool running, awake, failed;
+	bool awake;
 	struct {
 		struct handoff_page *page; /* a reference */
 		unsigned i;
@@ -146,12 +146,13 @@ static void fall_asleep(bool useful)
 static void *listen_for_calls(void *data unused)
 {
 	notify_enter_thread();
-	learn_ticks();
 	kernel_lock();
 	for (;;) {
 		while (!listener.n)
 			kernel_wait_for(&listener.called);
 		kernel_unlock();
+		if (!listener.idle)
+			learn_ticks();
 		bool useful = look_while_of_use();
 		kernel_lock();
 		fall_asleep(useful);
@@ -161,7 +162,7 @@ static void *listen_for_calls(void *data unused)
 
 bool listener_is_willing(int64_t now)
 {
-	return !listener.failed && now >= listener.not_before;
+	return now >= listener.not_before;
 }
 
 void listener_call(struct handoff_page *page, unsigned i)
@@ -179,15 +180,12 @@ void listener_call(struct handoff_page *page, unsigned i)
 	page->areas[i].state = AREA_FREE;     /* its thread is in a notification */
 	page->areas[i].listener = UINT32_MAX; /* on no processor yet: that will be told */
 	listener.n = n + 1;
-	if (!listener.running && notify_start_thread(listen_for_calls) < 0) {
-		listener.failed = true;
-		listener.n = 0;
-		page->areas[i].listener = 0;
-		handoff_page_unref(page);
-		return;
-	}
-	listener.running = true;
 	if (!listener.awake)
 		pthread_cond_signal(&listener.called);
 	listener.awake = true;
+}
+
+int listener_start(void)
+{
+	return notify_start_thread(listen_for_calls);
 }

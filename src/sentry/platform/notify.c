@@ -387,5 +387,7 @@ int notify_start(struct err *err)
 
 	for (unsigned i = sentry_workers(); !r && i > 0; i--)
 		r = notify_start_thread(work);
+	if (!r)
+		r = listener_start();
 	return r ? err_num(err, r, "cannot start the sentry's workers") : 0;
 }

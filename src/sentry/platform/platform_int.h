@@ -232,6 +232,9 @@ bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins
 /* ---- handoff.c ---- */
 
 void handoff_init(void);
+/* The listener's thread; also where it is never called, so that the sentry has as many as wire/sentry.h says.
+ * 0, or -errno. */
+int listener_start(void);
 /* Whether a call of this number may come through an area. */
 bool handoff_may(int nr);
 /* Such a call has been trapped.  true: the thread is given an area, and makes the call anew. */

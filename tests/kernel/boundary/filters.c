@@ -28,18 +28,21 @@ static _Noreturn void fail(const char *what)
 	exit(1);
 }
 
-static void await_stop(pid_t pid)
+/* The signal that stands for why. */
+static int await_stop(pid_t pid)
 {
 	int status;
 	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
 		fail("the process did not stop");
+	return WSTOPSIG(status);
 }
 
 static void stop(pid_t pid)
 {
-	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
+	if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD) < 0 ||
+	    ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
 		fail("cannot trace");
-	await_stop(pid);
+	(void)await_stop(pid);
 }
 
 static void print_filter(pid_t pid)
@@ -69,10 +72,10 @@ static long make_call(pid_t pid, long nr, long a, long b)
 	regs.rdx = regs.r10 = 0;
 	if (ptrace(PTRACE_SETREGS, pid, 0, &regs) < 0)
 		fail("cannot set registers");
-	for (int edge = 0; edge < 2; edge++) {
+	for (int edges = 0; edges < 2;) { /* there may be a signal between, such as the stub's stop sends */
 		if (ptrace(PTRACE_SYSCALL, pid, 0, 0) < 0)
 			fail("cannot continue");
-		await_stop(pid);
+		edges += await_stop(pid) == (SIGTRAP | 0x80);
 	}
 	if (ptrace(PTRACE_GETREGS, pid, 0, &regs) < 0 || ptrace(PTRACE_SETREGS, pid, 0, &saved) < 0)
 		fail("cannot restore registers");
