@@ -28,6 +28,13 @@ struct owner {
  * offset behind the entry. */
 typedef bool dirent_sink(void *data, const char *name, uint64_t ino, unsigned char type, int64_t next);
 
+/* What calls a guest may make by itself on a descriptor of the sentry's (platform/shadow.c). */
+enum shadow_kind {
+	SHADOW_FILE,   /* read, pread64, lseek */
+	SHADOW_SOCKET, /* read, write, readv, writev, recvfrom and sendto without addresses */
+	SHADOW_KINDS
+};
+
 struct file_ops {
 	const char *name; /* for --trace and /proc/PID/fd: "pipe", "socket", "anon_inode:[eventfd]" ... */
 	/*
@@ -52,9 +59,10 @@ struct file_ops {
 	/* A host descriptor that may be given to a stub to be mapped with this protection; borrowed.  ENODEV
 	 */
 	int (*map)(struct file *f, int prot, int flags);
-	/* A host descriptor on which the guest's own read, pread64 and lseek do the very same; borrowed.
-	 * -errno or NULL: none. */
+	/* A host descriptor on which the guest's own calls, those of this kind, do the very same; borrowed.
+	 * -errno or NULL: none.  Before it is given away `natively` is set, and set_flags called. */
 	int (*native)(struct file *f);
+	enum shadow_kind kind;
 	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
 	void (*release)(struct file *f);	       /* the last reference has gone; frees f */
@@ -70,6 +78,7 @@ struct file {
 	struct place *place;	  /* where it was opened; NULL = anonymous */
 	int host_fd;		  /* of regular files, directories, host sockets, terminals; -1 = none */
 	struct list_node epolls;  /* epoll.c's items on this file */
+	bool natively;		  /* guests may use host_fd by themselves */
 	bool locked;		  /* it may hold flock or OFD locks (fs/lock.h) */
 	pid_t owner;		  /* F_SETOWN; a group: negative */
 	int owner_signal;	  /* F_SETSIG */
@@ -131,8 +140,11 @@ bool fd_is_injected(const struct task *t, int fd);
 
 /* Descriptors by which the stub may read this table's files itself (platform/shadow.c). */
 struct shadows {
-	uint64_t may_be[512 / 64]; /* by number; may be there in the stub, at least */
-	bool off;		   /* there shall be no more */
+	uint64_t may_be[512 * SHADOW_KINDS / 64]; /* by kind and number; may be there in the stub, at least */
+	uint64_t stale[512 * SHADOW_KINDS / 64];  /* not the table's any more: to be taken from the stub */
+	uint64_t gone[512 * SHADOW_KINDS / 64];	  /* have been there some time */
+	bool any_stale;
+	bool off; /* there shall be no more */
 };
 struct shadows *fd_table_shadows(struct fd_table *x);
 bool fd_table_is_shared(const struct fd_table *x);

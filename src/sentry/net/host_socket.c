@@ -46,7 +46,7 @@ static void host_ready(struct host_watch *w, uint32_t events)
 {
 	struct host_socket *h = container_of(w, struct host_socket, watch);
 	struct socket *s = &h->s;
-	bool known = h->fresh && !(events & ~h->seen);
+	bool known = h->fresh && !s->file.natively && !(events & ~h->seen);
 
 	h->fresh = false;
 	s->file.idle = 0;
@@ -97,6 +97,15 @@ uint32_t host_socket_poll(struct socket *s)
 	if (first)
 		h->seen = (uint16_t)p.revents;
 	return (uint16_t)p.revents | (h->back_len ? EPOLLIN | EPOLLRDNORM : 0U);
+}
+
+int host_socket_set_flags(struct socket *s, int flags)
+{
+	bool waits = !s->listening && !(flags & O_NONBLOCK);
+
+	if (!s->file.natively)
+		return 0; /* it never waits */
+	return fcntl(s->file.host_fd, F_SETFL, waits ? 0 : O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret)

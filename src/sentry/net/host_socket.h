@@ -14,6 +14,12 @@
  * the first EAGAIN or poll on, so that a socket that always has data costs one
  * host call a message and nothing else.  Data goes through one buffer that the
  * kernel's lock guards.
+ *
+ * Where a guest may read and write the host's socket by itself
+ * (platform/shadow.c), it waits as the guest's does: O_NONBLOCK and timeouts
+ * are the same.  The sentry's own calls do not wait: they say so with each
+ * message (MSG_DONTWAIT), and those that cannot say it, connect and accept,
+ * find the socket non-blocking.
  */
 #pragma once
 
@@ -53,6 +59,8 @@ static inline void host_socket_moved(struct socket *s)
 	host_socket_of(s)->seen = 0;
 }
 uint32_t host_socket_poll(struct socket *s);
+/* The guest's socket has, or shall be taken to have, these flags. */
+int host_socket_set_flags(struct socket *s, int flags);
 int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret);
 int host_socket_shutdown(struct socket *s, int how);
 ssize_t host_socket_send(struct socket *s, struct message *m, const uint8_t *control, size_t control_len);

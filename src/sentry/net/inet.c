@@ -86,9 +86,11 @@ static int inet_connect(struct task *t unused, struct socket *s, const struct so
 			socklen_t len, bool may_wait unused, struct wait_queue **ret_queue unused)
 {
 	s->file.idle = 0;
-	if (connect(s->file.host_fd, (const struct sockaddr *)(const void *)a, len) == 0)
-		return 0;
-	return host_socket_error(s);
+	int r = host_socket_set_flags(s, O_NONBLOCK);
+	if (r == 0 && connect(s->file.host_fd, (const struct sockaddr *)(const void *)a, len) < 0)
+		r = host_socket_error(s);
+	int back = host_socket_set_flags(s, s->file.flags);
+	return r < 0 ? r : back;
 }
 
 static int inet_listen(struct task *t unused, struct socket *s, int backlog)
@@ -96,7 +98,7 @@ static int inet_listen(struct task *t unused, struct socket *s, int backlog)
 	if (listen(s->file.host_fd, backlog) < 0)
 		return -errno;
 	s->listening = true;
-	return 0;
+	return host_socket_set_flags(s, s->file.flags); /* it is accepted from without waiting */
 }
 
 static int inet_accept(struct task *t unused, struct socket *s, struct socket **ret)
@@ -131,7 +133,17 @@ static ssize_t inet_send(struct task *t unused, struct socket *s, struct message
 	return r < 0 ? r : host_socket_send(s, m, control, len);
 }
 
+/* Streams and datagrams, whose reads and writes the sentry does not look into. */
+static int inet_native(struct socket *s)
+{
+	bool plain = s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP;
+
+	return plain && s->type != SOCK_RAW && !s->listening ? s->file.host_fd : -EBADF;
+}
+
 static const struct socket_ops inet_ops = {
+	.native = inet_native,
+	.set_flags = host_socket_set_flags,
 	.bind = inet_bind,
 	.connect = inet_connect,
 	.listen = inet_listen,

@@ -36,6 +36,16 @@ static int timeout_set(int64_t *to, const void *value, int len)
 	return 0;
 }
 
+/* The host's socket, where there is one, is told for a guest that waits in it by itself. */
+static int timeout_option(struct socket *s, int name, int64_t *to, const void *value, int len)
+{
+	int r = timeout_set(to, value, len);
+
+	if (r < 0 || s->file.host_fd < 0)
+		return r;
+	return setsockopt(s->file.host_fd, SOL_SOCKET, name, value, sizeof(struct timeval)) < 0 ? -errno : 0;
+}
+
 static int timeout_get(int64_t ns, void *value, int *len)
 {
 	struct timeval tv = {0};
@@ -64,9 +74,9 @@ int socket_option_set(struct task *t, struct socket *s, int name, const void *va
 		memcpy(&v, value, sizeof(v));
 	switch (name) {
 	case SO_RCVTIMEO:
-		return timeout_set(&s->receive_timeout, value, len);
+		return timeout_option(s, name, &s->receive_timeout, value, len);
 	case SO_SNDTIMEO:
-		return timeout_set(&s->send_timeout, value, len);
+		return timeout_option(s, name, &s->send_timeout, value, len);
 	case SO_RCVLOWAT:
 		s->receive_low = v < 0 ? INT_MAX : MAX_OF(v, 1);
 		return 1; /* poll is the family's: it knows too */

@@ -61,6 +61,20 @@ static uint32_t socket_poll(struct file *f)
 	return s->ops->poll(s);
 }
 
+static int socket_native(struct file *f)
+{
+	struct socket *s = of(f);
+
+	return s->ops->native ? s->ops->native(s) : -EBADF;
+}
+
+static int socket_set_flags(struct file *f, int flags)
+{
+	struct socket *s = of(f);
+
+	return s->ops->set_flags ? s->ops->set_flags(s, flags) : 0;
+}
+
 static long socket_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	struct socket *s = of(f);
@@ -109,6 +123,9 @@ static const struct file_ops socket_file_ops = {
 	.read = socket_read,
 	.write = socket_write,
 	.poll = socket_poll,
+	.native = socket_native,
+	.kind = SHADOW_SOCKET,
+	.set_flags = socket_set_flags,
 	.ioctl = socket_ioctl,
 	.stat = socket_stat,
 	.owner = socket_owner,

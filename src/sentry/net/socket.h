@@ -76,6 +76,9 @@ struct socket_ops {
 	int (*get_option)(struct task *t, struct socket *s, int level, int name, void *value, int *len);
 	long (*ioctl)(struct task *t, struct socket *s, unsigned cmd, uint64_t arg);
 	uint32_t (*poll)(struct socket *s);
+	/* As of a file; NULL: none, and nothing to do. */
+	int (*native)(struct socket *s);
+	int (*set_flags)(struct socket *s, int flags);
 	/* No descriptor is left: ends connections, drops what it holds.  The memory goes with socket_put. */
 	void (*release)(struct socket *s);
 	/* What release left for peers to see; nobody holds it any more. */

@@ -24,6 +24,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -76,11 +77,11 @@ static void guard_has(struct program *p, int i, uint32_t bits)
 	put_return(p, TO_HANDLER);
 }
 
-static void guard_high_zero(struct program *p, int i)
+static void guard_half_zero(struct program *p, int i, bool high, uint32_t otherwise)
 {
-	load_arg(p, i, true);
+	load_arg(p, i, high);
 	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-	put_return(p, TO_HANDLER);
+	put_return(p, otherwise);
 }
 
 /* Passes if argument i (32 bits of it, and-ed with mask) is one of these. */
@@ -112,20 +113,41 @@ static const uint32_t clone_flags = CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES 
 				    CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | CLONE_DETACHED |
 				    CLONE_CHILD_SETTID | CLONE_IO;
 
-/* Shadows (shadow.c), which are the guest's own open files. */
+enum {
+	/* Nothing that is the sentry's to judge, and nothing that waits for more than the host's socket
+	   would. */
+	RECEIVE_FLAGS = MSG_DONTWAIT | MSG_PEEK | MSG_NOSIGNAL,
+	SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL,
+};
+
+/*
+ * Shadows (shadow.c), which are the guest's own open files: numbers of the call's kinds, and of the calls of
+ * sockets those without an address.  What a slot cannot do so, it makes as the call that the program has
+ * made.
+ */
 static void guard_shadow(struct program *p, int nr)
 {
+	const uint32_t refused = SECCOMP_RET_ERRNO | EBADF;
+	unsigned kinds = site_kinds(nr);
+	uint32_t first = SHADOW_BASE + (uint32_t)__builtin_ctz(kinds) * SHADOW_MAX;
+	uint32_t end = SHADOW_BASE + (uint32_t)(32 - __builtin_clz(kinds)) * SHADOW_MAX; /* adjacent ones */
 	load_arg(p, 0, true);
-	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, SHADOW_MARK + (uint32_t)nr, 0, 3);
-	load_arg(p, 0, false);
-	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, SHADOW_BASE + SHADOW_MAX, 1, 0);
-	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, SHADOW_BASE, 1, 0);
+	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, SHADOW_MARK + (uint32_t)nr, 1, 0);
 	put_return(p, TO_HANDLER);
+	if (nr == SYS_recvfrom || nr == SYS_sendto) {
+		guard_mask(p, 3, nr == SYS_sendto ? SEND_FLAGS : RECEIVE_FLAGS, refused);
+		guard_half_zero(p, 4, false, refused);
+		guard_half_zero(p, 4, true, refused);
+	}
+	load_arg(p, 0, false);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, end, 1, 0);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, first, 1, 0);
+	put_return(p, refused);
 }
 
 static void emit_guarded(struct program *p, int nr)
 {
-	if (site_is_native(nr)) {
+	if (site_kinds(nr)) {
 		guard_shadow(p, nr);
 		put_return(p, SECCOMP_RET_ALLOW);
 		return;
@@ -135,7 +157,7 @@ static void emit_guarded(struct program *p, int nr)
 			*/
 		guard_has(p, 3, MAP_ANONYMOUS);
 		guard_mask(p, 3, MMAP_FLAGS, TO_HANDLER);
-		guard_high_zero(p, 3);
+		guard_half_zero(p, 3, true, TO_HANDLER);
 		break;
 	case SYS_madvise: /* no poisoning, no merging (it tells of other sandboxes' pages) */
 		GUARD_VALUES(p, 2, UINT32_MAX, MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED,
@@ -189,7 +211,7 @@ static uint32_t action(const struct program *p, int nr)
 	case ROUTE_REFUSED:
 		return p->trap_all ? TO_HANDLER : SECCOMP_RET_ERRNO | (uint32_t)row->error;
 	case ROUTE_TRAP:
-		return p->native_files && site_is_native(nr) ? UINT32_MAX : TO_HANDLER;
+		return p->native_files && site_kinds(nr) ? UINT32_MAX : TO_HANDLER;
 	}
 	return TO_HANDLER;
 }

@@ -108,7 +108,7 @@ static bool is_quick(struct task *t, const struct call *c)
 		f = fd_get(t, (int)fd);
 		return f && hostfile_is_regular(f);
 	case SYS_close: /* a shadow is taken away by the notification (shadow.c) */
-		return fd >= 512 || !(fd_table_shadows(t->files)->may_be[fd / 64] >> fd % 64 & 1);
+		return !shadow_may_be(t, (int)fd);
 	default:
 		return true;
 	}

@@ -270,6 +270,7 @@ static void notify_receive(const struct seccomp_notif *n)
 					.deadline = INT64_MAX};
 		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
 		t->platform->handed = t->platform->barred = false;
+		shadow_tidy(t);
 		if (!patch_trapped(t))
 			run_call(t);
 	}

@@ -73,7 +73,7 @@ static bool is_annotated(const char *key, const char *value)
 static bool profile_forbids(void)
 {
 	for (int nr = 0; profile_is_on() && nr < call_count(); nr++)
-		if ((site_is_answered(nr) || site_is_native(nr)) && profile_restricts(nr))
+		if ((site_is_answered(nr) || site_kinds(nr)) && profile_restricts(nr))
 			return true;
 	return false;
 }
@@ -179,12 +179,12 @@ void patch_forget_native(struct task *t)
 		platform_kill(t->process, SIGKILL);
 }
 
-bool patch_set_native(struct task *t, int fd, bool native)
+bool patch_set_native(struct task *t, unsigned shadow, bool native)
 {
 	struct patches *p = t->platform->patches;
 	if (!p)
 		return false;
-	uint64_t *word = &p->data.native[fd / 64], bit = UINT64_C(1) << fd % 64;
+	uint64_t *word = &p->data.native[shadow / 64], bit = UINT64_C(1) << shadow % 64;
 	if (!!(*word & bit) == native)
 		return true;
 	*word ^= bit;
@@ -327,14 +327,14 @@ bool patch_trapped(struct task *t)
 {
 	struct patches *p = t->platform->patches;
 	const struct call *c = &t->call;
-	bool native = site_is_native(c->nr);
+	bool native = shadow_is_possible(t);
 	if (!p || p->off || !(site_is_answered(c->nr) || native || handoff_may(c->nr)))
 		return false;
 	const struct site *s = find_site(p, c->ip);
 	if (s && site_is_answered(c->nr))
 		give_answers(t, p);
-	else if (s && native && c->args[0] < SHADOW_MAX)
-		shadow_asked(t, (int)c->args[0]);
+	else if (s && native)
+		shadow_asked(t);
 	if (s && s->handed_off)
 		return handoff_trapped(t);
 	size_t i = (c->ip ^ c->ip >> 8) % HEAT_SIZE;
@@ -462,19 +462,20 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	return 0;
 }
 
-void patch_leave(struct task *t)
+bool patch_leave(struct task *t)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
 	if (!p || !p->nsites)
-		return;
+		return false;
 	handoff_leave(t);
 	if (arch_get(t->host_tid, &regs) < 0)
-		return;
+		return false;
 	for (size_t i = 0; i < p->nsites; i++)
 		if (arch_pc(&regs) - p->sites[i].slot < p->sites[i].size) {
-			site_leave(&p->sites[i], &regs);
+			bool interrupted = site_leave(&p->sites[i], &regs);
 			(void)arch_set(t->host_tid, &regs); /* killed: no matter */
-			return;
+			return interrupted;
 		}
+	return false;
 }

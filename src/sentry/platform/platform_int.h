@@ -207,11 +207,11 @@ bool patch_trapped(struct task *t);
 /* ... and has run: what the slots answer may not be true any more. */
 void patch_handled(struct task *t);
 /* A signal is about to be delivered: its frame shall show the program where it would be without slots. */
-void patch_leave(struct task *t);
+bool patch_leave(struct task *t); /* true: it has interrupted a call that waited in the host */
 /* Whether the threads that have this memory are of one process. */
 bool patch_is_private(const struct task *t);
 /* The slots are told: false = they are not. */
-bool patch_set_native(struct task *t, int fd, bool native);
+bool patch_set_native(struct task *t, unsigned shadow, bool native);
 
 void patch_forget_native(struct task *t); /* of all descriptors */
 /* Whether there may be shadows; hand-off. */
@@ -255,8 +255,14 @@ bool handoff_fault(struct task *t, int sig);
 /* ---- shadow.c ---- */
 
 int shadow_init(struct err *err);
-/* A patched site has asked for the sentry to read this descriptor. */
-void shadow_asked(struct task *t, int fd);
+/* The call that has been trapped is one that its descriptor's shadow could do. */
+bool shadow_is_possible(const struct task *t);
+/* ... and came from a patched site: there may be one from now on. */
+void shadow_asked(struct task *t);
+/* A call has been trapped: the stub loses what could not be taken from it before. */
+void shadow_tidy(struct task *t);
+/* The stub may have one of this descriptor. */
+bool shadow_may_be(const struct task *t, int fd);
 /* Among the numbers of shadows: nothing else may be put there. */
 bool shadow_number(int fd);
 /* ... or another number of the stub's own. */

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shadows: descriptors of the stub, on which the guest reads regular files by
- * itself.
+ * Shadows: descriptors of the stub, on which the guest reads regular files and
+ * uses sockets by itself.
  *
- * The shadow of descriptor N is number SHADOW_BASE + N in the stub, and is the
- * very open file description that the sentry has: position, flags, locks and
- * all are one.  The filter lets read, pread64 and lseek pass for these numbers,
- * where the first argument has SHADOW_MARK in its upper half, which the host
- * does not look at and no program has there; only slots (site.h) do.
+ * The shadow of descriptor N is number SHADOW_BASE + SHADOW_MAX * kind + N in
+ * the stub, and is the very open file description that the sentry has:
+ * position, flags, locks and all are one.  The filter lets the calls of the
+ * kind pass for these numbers, where the first argument has SHADOW_MARK in its
+ * upper half, which the host does not look at and no program has there; only
+ * slots (site.h) do.
  *
  * What is at the number decides, not what a slot believes: where nothing is,
  * the host says EBADF, and the slot makes the call that the program has made.
  * So it is enough that the shadow goes before its descriptor is another file's:
- * close and dup2 put a descriptor in its place that can do nothing.  Where that
- * fails, since the thread that closes was interrupted, the slots are told to
- * ask; the same where a child may have copied the stub's descriptors at a
- * moment that nobody knows.
+ * close and dup2 put a descriptor in its place that can do nothing, and since
+ * one can seek in that, slots are told to ask for files.  Where it fails, since
+ * the thread that closes was interrupted, they are told for all; the same where a child may have copied the
+ * stub's descriptors at a moment that nobody knows.  Such *stale* ones go with the next call that traps: they
+ * would keep a connection open.
  */
 #include "sentry/file.h"
 #include "sentry/platform/platform_int.h"
@@ -27,7 +29,12 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-static int nothing = -1; /* O_PATH: EBADF to all that the filter lets pass */
+/*
+ * A file that is open neither for reading nor for writing (an O_PATH one cannot be given to anybody): EBADF
+ * to all that the filter lets pass but lseek, and ENOTSOCK to the calls of sockets.
+ */
+static int nothing = -1;
+enum { NO_ACCESS = O_ACCMODE };
 
 int shadow_init(struct err *err)
 {
@@ -36,13 +43,13 @@ int shadow_init(struct err *err)
 		return 0;
 	autoclose int fd = memfd_create("nothing", MFD_CLOEXEC);
 	(void)snprintf(name, sizeof(name), "%d", fd);
-	nothing = fd < 0 ? -1 : openat(kernel.self_fd_fd, name, O_PATH | O_CLOEXEC);
+	nothing = fd < 0 ? -1 : openat(kernel.self_fd_fd, name, NO_ACCESS | O_CLOEXEC);
 	return nothing < 0 ? err_sys(err, "cannot make a descriptor for closed files") : 0;
 }
 
 bool shadow_number(int fd)
 {
-	return fd >= SHADOW_BASE && fd < SHADOW_BASE + SHADOW_MAX;
+	return fd >= SHADOW_BASE && fd < SHADOW_BASE + SHADOW_ALL;
 }
 
 struct table_users {
@@ -62,19 +69,48 @@ static int look_at_users(struct process *p, void *data)
 	return 0;
 }
 
-void shadow_asked(struct task *t, int fd)
+static unsigned shadow_index(const struct file *f, int fd)
 {
-	struct file *f = fd_get(t, fd);
+	return (unsigned)f->ops->kind * SHADOW_MAX + (unsigned)fd;
+}
+
+/* The file that a call's first argument names, where the call is one of its kind; or NULL. */
+static struct file *file_of_call(const struct task *t)
+{
+	const struct call *c = &t->call;
+	unsigned kinds = site_kinds(c->nr);
+	struct file *f = kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
+	return f && f->ops->native && kinds >> f->ops->kind & 1 && f->ops->native(f) >= 0 ? f : NULL;
+}
+
+bool shadow_is_possible(const struct task *t)
+{
+	return file_of_call(t);
+}
+
+static void set_bit(uint64_t *bits, unsigned i, bool on)
+{
+	bits[i / 64] = (bits[i / 64] & ~(UINT64_C(1) << i % 64)) | (uint64_t)on << i % 64;
+}
+
+void shadow_asked(struct task *t)
+{
+	int fd = (int)t->call.args[0];
+	struct file *f = file_of_call(t);
 	struct shadows *s = fd_table_shadows(t->files);
 	struct table_users x = {t, true};
-	if (nothing < 0 || s->off || !f || !f->ops->native || !fd_is_hot(t, fd) || !patch_is_private(t))
+	if (nothing < 0 || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t))
 		return;
 	(void)process_each(look_at_users, &x); /* visits all */
-	int host_fd = x.one_memory ? f->ops->native(f) : -1;
-	if (host_fd < 0 || notify_add_fd(t->call.id, host_fd, SHADOW_BASE + fd, true) < 0)
+	if (!x.one_memory)
 		return;
-	s->may_be[fd / 64] |= UINT64_C(1) << fd % 64;
-	(void)patch_set_native(t, fd, true); /* else it goes on asking */
+	unsigned i = shadow_index(f, fd);
+	f->natively = true;
+	if ((f->ops->set_flags && f->ops->set_flags(f, f->flags) < 0) ||
+	    notify_add_fd(t->call.id, f->ops->native(f), (int)(SHADOW_BASE + i), true) < 0)
+		return;
+	set_bit(s->may_be, i, true);
+	(void)patch_set_native(t, i, true); /* else it goes on asking */
 }
 
 void shadow_put_nothing(struct task *t, int number)
@@ -83,25 +119,67 @@ void shadow_put_nothing(struct task *t, int number)
 			    true); /* the thread is ours to answer yet, or ends */
 }
 
+/* The stub's descriptor goes; where it cannot be reached now, later. */
+static void shadow_take(struct task *t, struct shadows *s, unsigned i)
+{
+	bool gone = notify_add_fd(t->call.id, nothing, (int)(SHADOW_BASE + i), true) >= 0;
+	set_bit(s->may_be, i, false);
+	set_bit(s->stale, i, !gone);
+	set_bit(s->gone, i, true);
+	s->any_stale |= !gone;
+	if (!gone || i / SHADOW_MAX == SHADOW_FILE)
+		(void)patch_set_native(t, i, false); /* it cannot go wrong: it would be the process's end */
+}
+
+static bool is_set(const struct shadows *s, unsigned i)
+{
+	return (s->may_be[i / 64] | s->stale[i / 64]) >> i % 64 & 1;
+}
+
+bool shadow_may_be(const struct task *t, int fd)
+{
+	const struct shadows *s = fd_table_shadows(t->files);
+	bool any = false;
+	for (unsigned i = (unsigned)fd; fd >= 0 && fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX)
+		any |= is_set(s, i);
+	return any;
+}
+
 void platform_fd_changed(struct task *t, int fd)
 {
 	struct shadows *s = fd_table_shadows(t->files);
-	if (fd >= SHADOW_MAX || !(s->may_be[fd / 64] >> fd % 64 & 1))
+	for (unsigned i = (unsigned)fd; fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX)
+		if (is_set(s, i))
+			shadow_take(t, s, i);
+}
+
+void shadow_tidy(struct task *t)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	if (!s->any_stale)
 		return;
-	if (notify_add_fd(t->call.id, nothing, SHADOW_BASE + fd, true) >= 0)
-		s->may_be[fd / 64] &= ~(UINT64_C(1) << fd % 64);
-	else
-		(void)patch_set_native(t, fd, false); /* it cannot go wrong: it would be the process's end */
+	s->any_stale = false;
+	for (unsigned i = 0; i < SHADOW_ALL; i++)
+		if (s->stale[i / 64] >> i % 64 & 1)
+			shadow_take(t, s, i);
 }
 
 void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 {
+	struct shadows *s = fd_table_shadows(child->files);
 	if (clone_flags & CLONE_FILES && !(clone_flags & CLONE_VM))
 		fd_table_shadows(parent->files)->off = true;
 	else if (clone_flags & CLONE_FILES || !fd_table_is_shared(parent->files))
 		return;
 	/* Of what other threads did to the table meanwhile the child's copy may know nothing. */
 	patch_forget_native(child);
-	if (clone_flags & CLONE_FILES)
+	if (clone_flags & CLONE_FILES) {
 		patch_forget_native(parent);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(s->stale); i++) {
+		s->stale[i] |= s->may_be[i] | s->gone[i];
+		s->may_be[i] = 0;
+		s->any_stale |= s->stale[i] != 0;
+	}
 }

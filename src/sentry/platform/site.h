@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "sentry/file.h"
 #include "sentry/platform/arch.h"
 #include "sentry/platform/stub_x86_64.h"
 
@@ -18,16 +19,18 @@ enum {
 	SITE_NUMBERS = 128 /* calls below this may have an answer */
 };
 
-/* Natively read are descriptors of the stub from this number on, one for each of the guest's below
- * SHADOW_MAX. */
-enum { SHADOW_BASE = 512, SHADOW_MAX = 512 };
+/*
+ * Shadows (shadow.c) are descriptors of the stub from SHADOW_BASE on: for each kind of file SHADOW_MAX, one
+ * for each of the guest's numbers below that.  The filter knows of a file only its number.
+ */
+enum { SHADOW_BASE = 512, SHADOW_MAX = 512, SHADOW_ALL = SHADOW_MAX * SHADOW_KINDS };
 /* In the upper half of the first argument, which the host does not look at; plus the call's number. */
 #define SHADOW_MARK UINT32_C(0x5eedf100)
 
 /* What the slots look at; zero: nothing is known. */
 struct site_data {
 	uint32_t answers[SITE_NUMBERS];	  /* by number: the result + 1; 0 = ask */
-	uint64_t native[SHADOW_MAX / 64]; /* by descriptor: it may be read natively */
+	uint64_t native[SHADOW_ALL / 64]; /* by shadow, less SHADOW_BASE: it may be there */
 	/* Hand-off (handoff.h); no area is in a range of size 0. */
 	uint64_t areas, areas_size;
 	uint64_t spins;
@@ -51,7 +54,8 @@ struct site {
 };
 
 bool site_is_answered(int nr); /* struct site_data.answers */
-bool site_is_native(int nr);   /* ... and .native */
+/* ... and .native: the kinds of shadows that the call may be made on, a bit each; 0 = none. */
+unsigned site_kinds(int nr);
 /* Which argument is a path: 1, 2, 0 = none. */
 int site_path(int nr);
 
@@ -63,5 +67,8 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 	       unsigned char jump[SITE_JUMP]);
 /* Whether `bytes`, as of site_find, have the jump to s->slot already. */
 bool site_is_patched(const struct site *s, const unsigned char *bytes);
-/* A thread is in the slot: puts it in front of the site or behind the call, as if there were no slot. */
-void site_leave(const struct site *s, struct arch_regs *regs);
+/*
+ * A thread is in the slot: puts it in front of the site or behind the call, as if there were no slot.  True:
+ * a signal has interrupted the native call, which waited.
+ */
+bool site_leave(const struct site *s, struct arch_regs *regs);

@@ -14,6 +14,7 @@
  * It counts on flags being nobody's at a call: functions and compilers' inline
  * assembly have them so.
  */
+#include "sentry/call.h"
 #include "sentry/platform/site.h"
 
 #include <errno.h>
@@ -27,9 +28,23 @@ bool site_is_answered(int nr)
 	       nr == SYS_getegid;
 }
 
-bool site_is_native(int nr)
+unsigned site_kinds(int nr)
 {
-	return nr == SYS_read || nr == SYS_pread64 || nr == SYS_lseek;
+	switch (nr) {
+	case SYS_read:
+		return 1 << SHADOW_FILE | 1 << SHADOW_SOCKET;
+	case SYS_pread64:
+	case SYS_lseek:
+		return 1 << SHADOW_FILE;
+	case SYS_write:
+	case SYS_readv:
+	case SYS_writev:
+	case SYS_recvfrom:
+	case SYS_sendto:
+		return 1 << SHADOW_SOCKET;
+	default:
+		return 0;
+	}
 }
 
 int site_path(int nr)
@@ -146,7 +161,7 @@ static void land(const struct code *c, unsigned from)
 	memcpy(c->bytes + from, &x, sizeof(x));
 }
 
-enum { JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, MOST_BRANCHES = 4 };
+enum { JB = 0x82, JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, MOST_BRANCHES = 4 };
 
 /* What was replaced, and what follows up to the call. */
 static void put_displaced(struct code *c, const struct site *s, const unsigned char *flag)
@@ -181,10 +196,24 @@ static void put_answer(struct code *c, struct site *s, uint64_t answers)
 	put_jump(c, s->end);
 }
 
+/* What these say, rather than EBADF, where there is no shadow any more. */
+static bool says_no_socket(const struct site *s)
+{
+	return s->nr == SYS_recvfrom || s->nr == SYS_sendto;
+}
+
+/* Whether %ecx, a shadow's number less SHADOW_BASE, may be there: the place of a branch. */
+static unsigned put_look(struct code *c, uint64_t native, unsigned char condition)
+{
+	PUT(c, 0x0f, 0xa3, 0x0d); /* bt %ecx,native(%rip) */
+	put_relative(c, native, 0);
+	return put_far_branch(c, condition);
+}
+
 /* The branches to where the call itself is made go to ret. */
 static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsigned ret[MOST_BRANCHES])
 {
-	unsigned n = 0;
+	unsigned n = 0, kinds = s->nr < 0 ? site_kinds(SYS_read) : site_kinds(s->nr), found = 0;
 	if (s->nr < 0) {
 		PUT(c, 0x85, 0xc0, 0x74, 14);		/* test %eax,%eax; je behind all this */
 		PUT(c, 0x83, 0xf8, SYS_lseek, 0x74, 9); /* cmp $nr,%eax; je behind all this */
@@ -193,21 +222,35 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	}
 	PUT(c, 0x48, 0x81, 0xff, SHADOW_MAX & 0xff, SHADOW_MAX >> 8, 0, 0); /* cmp $SHADOW_MAX,%rdi */
 	ret[n++] = put_far_branch(c, JAE);
-	PUT(c, 0x0f, 0xa3, 0x3d); /* bt %edi,native(%rip) */
-	put_relative(c, native, 0);
-	ret[n++] = put_far_branch(c, JAE);
-	PUT(c, 0x89, 0xc1, 0x48, 0xc1, 0xe1, 32); /* mov %eax,%ecx; shl $32,%rcx */
-	PUT(c, 0x48, 0x01, 0xcf, 0x49, 0xbb);	  /* add %rcx,%rdi; mov $...,%r11 */
+	PUT(c, 0x89, 0xf9); /* mov %edi,%ecx */
+	if (kinds & 1 << SHADOW_FILE && kinds & 1 << SHADOW_SOCKET)
+		found = put_look(c, native, JB);
+	if (kinds & 1 << SHADOW_SOCKET) {
+		PUT(c, 0x81, 0xc1); /* add $...,%ecx */
+		put_32(c, SHADOW_SOCKET * SHADOW_MAX);
+	}
+	ret[n++] = put_look(c, native, JAE);
+	if (found)
+		land(c, found);
+	PUT(c, 0x41, 0x89, 0xc3, 0x49, 0xc1, 0xe3, 32); /* mov %eax,%r11d; shl $32,%r11 */
+	PUT(c, 0x4c, 0x01, 0xd9, 0x49, 0xbb);		/* add %r11,%rcx; mov $...,%r11 */
 	put_32(c, SHADOW_BASE);
 	put_32(c, SHADOW_MARK);
-	PUT(c, 0x4c, 0x01, 0xdf, 0x0f, 0x05); /* add %r11,%rdi; syscall */
+	/* add %r11,%rcx; mov %rcx,%rdi; syscall: the program's own is there up to the last moment */
+	PUT(c, 0x4c, 0x01, 0xd9, 0x48, 0x89, 0xcf, 0x0f, 0x05);
 	s->asked = c->n;
 	PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-EBADF); /* cmp $-EBADF,%rax */
-	unsigned refused = put_far_branch(c, JE);
+	unsigned refused = put_far_branch(c, JE), no_socket = 0;
+	if (says_no_socket(s)) {
+		PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-ENOTSOCK); /* cmp $-ENOTSOCK,%rax */
+		no_socket = put_far_branch(c, JE);
+	}
 	PUT(c, 0x81, 0xe7); /* and $SHADOW_MAX-1,%edi */
 	put_32(c, SHADOW_MAX - 1);
 	put_jump(c, s->end);
 	land(c, refused);
+	if (no_socket)
+		land(c, no_socket);
 	s->refused = c->n;
 	PUT(c, 0x48, 0x89, 0xf8, 0x48, 0xc1, 0xe8, 32, 0x0f, 0xb6, 0xc0); /* mov %rdi,%rax; shr $32,%rax;
 									    movzbl %al,%eax */
@@ -238,7 +281,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 	}
 	if (s->nr < 0 || site_is_answered(s->nr))
 		put_answer(&c, s, data + offsetof(struct site_data, answers));
-	if (s->nr < 0 || site_is_native(s->nr))
+	if (s->nr < 0 || site_kinds(s->nr))
 		n += put_native(&c, s, data + offsetof(struct site_data, native), branches + n);
 	for (unsigned i = 0; i < n; i++)
 		land(&c, branches[i]);
@@ -254,7 +297,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 
 /* ---- a thread in a slot ---- */
 
-void site_leave(const struct site *s, struct arch_regs *regs)
+bool site_leave(const struct site *s, struct arch_regs *regs)
 {
 	struct user_regs_struct *u = &regs->user;
 	unsigned at = (unsigned)(u->rip - s->slot);
@@ -264,17 +307,20 @@ void site_leave(const struct site *s, struct arch_regs *regs)
 		u->rdi &= SHADOW_MAX - 1;
 	if (s->handed_off && at >= s->tail + STUB_TAIL_END) {
 		u->rip = s->end;
-		return;
+		return false;
 	}
 	if (s->answered && at == s->answered) {
 		u->rip = s->end;
 	} else if (!s->asked || at < s->asked) {
 		u->rip = s->at;
-	} else if (at < s->refused && (long)u->rax != -EBADF) {
+	} else if (at < s->refused && (long)u->rax != -EBADF &&
+		   !(says_no_socket(s) && (long)u->rax == -ENOTSOCK)) {
 		u->rip = s->end; /* also where the host is to restart it: then the call itself does */
+		return at == s->asked && (long)u->rax <= RESTART_SYS && (long)u->rax >= RESTART_NOHAND;
 	} else {
 		if (marked)
 			u->rax = (uint64_t)nr;
 		u->rip = s->call;
 	}
+	return false;
 }

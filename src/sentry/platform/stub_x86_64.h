@@ -19,9 +19,9 @@
 #define STUB_TRY	  0x40000000 /* added to a call's number: its failure does not matter */
 
 /* Offsets in struct site_data (site.h), which begins at STUB_IMAGE_MAX, of what the hand-off looks at. */
-#define SITE_AREAS	576
-#define SITE_AREAS_SIZE 584
-#define SITE_SPINS	592
+#define SITE_AREAS	640
+#define SITE_AREAS_SIZE 648
+#define SITE_SPINS	656
 
 /* ... and in struct handoff_area (handoff.h). */
 #define AREA_STATE     0

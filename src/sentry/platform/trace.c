@@ -379,12 +379,14 @@ static void deliver(struct task *t, int sig)
 	struct arch_regs regs;
 	if (handoff_fault(t, sig))
 		return;
-	patch_leave(t);
+	bool in_host = patch_leave(t);
 	if (ends_first(t, sig)) {
 		trace_fault(t, sig);
 		return;
 	}
-	if (t->state == CALL_IDLE && !pt->undelivered) {
+	if (in_host) {
+		pt->answered = false; /* its last answer came before that */
+	} else if (t->state == CALL_IDLE && !pt->undelivered) {
 		if (is_doubtful(t, sig))
 			return;
 		begin_again(t);

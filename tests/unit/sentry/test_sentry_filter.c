@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 /* A table of one row of each kind and the guarded ones. */
@@ -25,6 +26,13 @@ bool profile_restricts(int nr)
 
 static const struct call_row rows[512] = {
 	[SYS_read] = {.name = "read", .route = ROUTE_TRAP},
+	[SYS_pread64] = {.name = "pread64", .route = ROUTE_TRAP},
+	[SYS_lseek] = {.name = "lseek", .route = ROUTE_TRAP},
+	[SYS_write] = {.name = "write", .route = ROUTE_TRAP},
+	[SYS_readv] = {.name = "readv", .route = ROUTE_TRAP},
+	[SYS_writev] = {.name = "writev", .route = ROUTE_TRAP},
+	[SYS_recvfrom] = {.name = "recvfrom", .route = ROUTE_TRAP},
+	[SYS_sendto] = {.name = "sendto", .route = ROUTE_TRAP},
 	[SYS_getpid] = {.name = "getpid", .route = ROUTE_NATIVE},
 	[SYS_mount] = {.name = "mount", .route = ROUTE_REFUSED, .error = EPERM},
 	[SYS_execve] = {.name = "execve", .route = ROUTE_TRAP},
@@ -153,17 +161,52 @@ static void test_others(void)
 	CHECK(VERDICT(SYS_waitid, 0) == pass && VERDICT(SYS_waitid, 3) == ask);
 }
 
+static uint64_t shadow_of(int nr, unsigned kind)
+{
+	return (uint64_t)(SHADOW_MARK + (uint32_t)nr) << 32 | (SHADOW_BASE + kind * SHADOW_MAX + 3);
+}
+
+/* Files are never written, sockets never reached with an address or another flag. */
+static void test_kinds(uint32_t none)
+{
+	static const int writers[] = {SYS_write, SYS_writev, SYS_readv, SYS_recvfrom, SYS_sendto};
+	static const int never[] = {SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_ioctl,	  SYS_setsockopt,
+				    SYS_connect, SYS_accept4, SYS_dup,	    SYS_pwrite64, SYS_splice,
+				    SYS_fcntl,	 SYS_bind,    SYS_shutdown, SYS_sendfile, SYS_preadv};
+	CHECK(VERDICT(SYS_pread64, shadow_of(SYS_pread64, SHADOW_FILE)) == pass);
+	CHECK(VERDICT(SYS_lseek, shadow_of(SYS_lseek, SHADOW_SOCKET)) == none);
+	for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
+		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_FILE)) == none);
+		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_SOCKET)) == pass);
+		CHECK(VERDICT(writers[i], SHADOW_BASE + SHADOW_MAX) == ask);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(never); i++)
+		CHECK(VERDICT(never[i], shadow_of(never[i], SHADOW_SOCKET)) == ask);
+	const uint64_t from = shadow_of(SYS_recvfrom, SHADOW_SOCKET),
+		       to = shadow_of(SYS_sendto, SHADOW_SOCKET);
+	CHECK(VERDICT(SYS_recvfrom, from, 0, 0, MSG_PEEK | MSG_DONTWAIT) == pass);
+	CHECK(VERDICT(SYS_recvfrom, from, 0, 0, MSG_ERRQUEUE) == none);
+	CHECK(VERDICT(SYS_recvfrom, from, 0, 0, 0, 1) == none);
+	CHECK(VERDICT(SYS_recvfrom, from, 0, 0, 0, UINT64_C(1) << 32) == none);
+	CHECK(VERDICT(SYS_sendto, to, 0, 0, MSG_NOSIGNAL) == pass);
+	CHECK(VERDICT(SYS_sendto, to, 0, 0, MSG_OOB) == none &&
+	      VERDICT(SYS_sendto, to, 0, 0, MSG_FASTOPEN) == none);
+	CHECK(VERDICT(SYS_sendto, to, 0, 0, 0, 1) == none);
+}
+
 /* What only slots say, of descriptors that the sentry has put there. */
 static void test_shadows(void)
 {
 	const uint64_t mark = (uint64_t)(SHADOW_MARK + SYS_read) << 32;
+	const uint32_t none = SECCOMP_RET_ERRNO | EBADF;
 	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_MAX - 1)) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_MAX)) == ask);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE - 1)) == ask && VERDICT(SYS_read, mark) == ask);
-	CHECK(VERDICT(SYS_read, mark | UINT32_MAX) == ask && VERDICT(SYS_read, SHADOW_BASE) == ask);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_ALL - 1)) == pass);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_ALL)) == none);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE - 1)) == none && VERDICT(SYS_read, mark) == none);
+	CHECK(VERDICT(SYS_read, mark | UINT32_MAX) == none && VERDICT(SYS_read, SHADOW_BASE) == ask);
 	CHECK(VERDICT(SYS_read, (mark + (UINT64_C(1) << 32)) | SHADOW_BASE) == ask);
 	CHECK(VERDICT(SYS_write, mark | SHADOW_BASE) == ask);
+	test_kinds(none);
 	free(filter.filter);
 	struct err err = {0};
 	CHECK(filter_build(false, false, &filter, &err) == 0);

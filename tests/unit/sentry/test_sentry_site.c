@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -167,6 +168,68 @@ static void test_read(void)
 	(void)close(one);
 }
 
+enum { SOCKET_SHADOW = SHADOW_BASE + SHADOW_MAX * SHADOW_SOCKET + NUMBER };
+
+/* Number 5 is a socket of which nothing comes, its shadow one that takes and gives. */
+static void test_sockets(void)
+{
+	struct site s;
+	int ends[2], quiet[2], kept = dup(NUMBER), nothing = open("/dev/null", O_ACCMODE);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, quiet) == 0);
+	(void)dup2(quiet[0], NUMBER);
+	(void)dup2(ends[0], SOCKET_SHADOW);
+	/* mov $SYS_write,%eax; syscall; ret */
+	CHECK(PATCH(&s, 7, SYS_write, 0xb8, SYS_write, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	data()->native[0] = 1 << NUMBER; /* of a file, which is not written */
+	CHECK_INT(run(NUMBER, (uint64_t) "ab", 2, 0), 2);
+	CHECK_INT(read(quiet[1], buf, 8), 2);
+	data()->native[SHADOW_SOCKET * SHADOW_MAX / 64] = 1 << NUMBER;
+	CHECK_INT(run(NUMBER, (uint64_t) "abc", 3, 0), 3);
+	CHECK_INT(read(ends[1], buf, 8), 3);
+	leave_everywhere(&s, NUMBER, (uint64_t) "", 0, 0);
+	/* xor %r9d,%r9d; xor %r8d,%r8d; xor %r10d,%r10d; mov $SYS_recvfrom,%eax; syscall; ret */
+	CHECK(PATCH(&s, 16, SYS_recvfrom, 0x45, 0x31, 0xc9, 0x45, 0x31, 0xc0, 0x45, 0x31, 0xd2, 0xb8,
+		    SYS_recvfrom, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	data()->native[SHADOW_SOCKET * SHADOW_MAX / 64] = 1 << NUMBER;
+	CHECK_INT(write(ends[1], "xyz", 3), 3);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 2, 0), 2);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 0, 0);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 8, 0), 1);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 8, 0), -EAGAIN);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 8, -EAGAIN);
+	/* The shadow has gone: the call itself. */
+	CHECK_INT(write(quiet[1], "q", 1), 1);
+	(void)dup2(nothing, SOCKET_SHADOW);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 0, 0);
+	CHECK_INT(run(NUMBER, (uint64_t)buf, 8, 0), 1);
+	CHECK(buf[0] == 'q');
+	(void)close(SOCKET_SHADOW);
+	leave_everywhere(&s, NUMBER, (uint64_t)buf, 8, -EAGAIN);
+	for (int i = 0; i < 2; i++) {
+		(void)close(ends[i]);
+		(void)close(quiet[i]);
+	}
+	(void)dup2(kept, NUMBER);
+	(void)close(kept);
+	(void)close(nothing);
+}
+
+/* A wait that a signal has cut off goes back to the call, and says that it waited. */
+static void test_interrupted(void)
+{
+	struct site s;
+	CHECK(PATCH(&s, 7, SYS_write, 0xb8, SYS_write, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	for (long result = -514; result <= -511; result++) {
+		struct arch_regs regs = {
+			.user = {.rip = s.slot + s.asked,
+				 .rax = (uint64_t)result,
+				 .rdi = (uint64_t)(SHADOW_MARK + SYS_write) << 32 | SOCKET_SHADOW}};
+		CHECK(site_leave(&s, &regs) == (result <= -512));
+		CHECK(arch_pc(&regs) == s.end && regs.user.rdi == NUMBER && arch_result(&regs) == result);
+	}
+}
+
 static void test_any(void)
 {
 	struct site s;
@@ -202,6 +265,8 @@ int main(void)
 	CHECK(area != MAP_FAILED);
 	test_answers();
 	test_read();
+	test_sockets();
+	test_interrupted();
 	test_any();
 	return test_end();
 }
