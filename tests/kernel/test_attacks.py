@@ -15,8 +15,8 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attack")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("attacks")
-    for name in ("storm", "ways_in"):
-        subprocess.run(["cc", "-O1", "-static", "-w", "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
+    for name in ("storm", "ways_in", "shadows"):
+        subprocess.run(["cc", "-O1", "-static", "-w", "-I", os.path.join(HERE, "..", "guest"), "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
     return str(top)
 
 
@@ -50,6 +50,13 @@ def test_every_way_in_is_watched(sandbox, built, way, rc, says):
     c.process["user"] = {"uid": 1234, "gid": 1234}
     r = c.run()
     assert r.rc == rc and r.out.strip() == says
+
+
+def test_nothing_is_at_the_stubs_numbers_but_what_is_open(sandbox, built):
+    c = container(sandbox, built, ["shadows"])
+    c.process["cwd"] = "/tmp"
+    r = c.run(timeout=env.seconds(60)).ok()
+    assert "not ok" not in r.out and r.out.count("ok ") == 18
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
