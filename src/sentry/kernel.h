@@ -25,11 +25,13 @@
  *
  * Threads of the sentry: *workers* receive notifications and run handlers;
  * the *main* thread is the tracer; the *events* thread waits for host
- * descriptors, timeouts and the control socket. One lock, kernel_lock(), guards all state of the
- * kernel; handlers run with it held.  A handler that makes a host call which
- * may sleep for long (disk) lets the lock go around it, holding references to
- * what it uses.  Nobody sleeps in a handler: a call that must wait is parked
- * (wait.h) and run again when something happened.
+ * descriptors, timeouts and the control socket; the *listener* answers calls
+ * that are handed over through shared memory (platform/handoff.h).  One lock,
+ * kernel_lock(), guards all state of the kernel; handlers run with it held.  A
+ * handler that makes a host call which may sleep for long (disk) lets the lock
+ * go around it, holding references to what it uses.  Nobody sleeps in a
+ * handler: a call that must wait is parked (wait.h) and run again when
+ * something happened.
  *
  * Errors inside the sentry are Linux': a negative errno as `long` or int,
  * since that is what a guest gets.  `struct err` is for starting up only.

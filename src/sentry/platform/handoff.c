@@ -472,7 +472,7 @@ void handoff_leave(struct task *t)
 			arch_end_call(&regs, result);
 			arch_set_pc(&regs, s->end);
 		} else {
-			arch_set_pc(&regs, s->at);
+			arch_set_pc(&regs, s->copied ? s->call : s->at);
 		}
 	}
 	pt->handed = false;

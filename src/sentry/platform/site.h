@@ -46,6 +46,8 @@ struct site {
 	uint64_t end;	    /* behind it */
 	int nr;		    /* -1 = whatever the program says */
 	uint64_t other_way; /* where a branch between the two leads; 0 = there is none */
+	unsigned copied; /* bytes of instructions up to the call that the slot begins with, as they are: they
+			    cannot be made twice; 0 = they can */
 	uint64_t slot;
 	unsigned size, answered, asked, refused; /* offsets in the slot's code */
 	bool handed_off; /* what is not answered there goes to `handoff`, the common part of the slots */

@@ -9,6 +9,7 @@
  *	mov $nr,%eax; syscall			most wrappers
  *	mov 8(%rsp),%r9; syscall		syscall(2)
  *	cmpb $0,flag(%rip); je elsewhere; xor %eax,%eax; syscall	read(2) of glibc
+ *	mov 16(%rsp),%rsi; ...; xor %eax,%eax; syscall	... with threads
  *
  * A slot has no stack and uses %rcx and %r11 only, which every call destroys.
  * It counts on flags being nobody's at a call: functions and compilers' inline
@@ -76,6 +77,9 @@ static uint64_t relative(const unsigned char *at, uint64_t next)
 }
 
 static const unsigned char xor_eax[] = {0x31, 0xc0}, load_r9[] = {0x4c, 0x8b, 0x4c, 0x24, 0x08};
+/* mov 16(%rsp),%rsi; mov %eax,%r8d; mov 8(%rsp),%edi; xor %eax,%eax */
+static const unsigned char reload[] = {0x48, 0x8b, 0x74, 0x24, 0x10, 0x41, 0x89,
+				       0xc0, 0x8b, 0x7c, 0x24, 0x08, 0x31, 0xc0};
 
 bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *ret)
 {
@@ -89,6 +93,11 @@ bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *re
 		return true;
 	if (memcmp(mov, load_r9, sizeof(load_r9)) == 0) {
 		ret->nr = -1;
+		return true;
+	}
+	if (nr == 0 && memcmp(call - sizeof(reload), reload, sizeof(reload)) == 0) {
+		ret->at = ret->call - sizeof(reload);
+		ret->copied = sizeof(reload);
 		return true;
 	}
 	if (nr == 0 && cmp[0] == 0x80 && cmp[1] == 0x3d && cmp[6] == 0 && cmp[7] == 0x74 &&
@@ -168,6 +177,8 @@ static void put_displaced(struct code *c, const struct site *s, const unsigned c
 {
 	if (s->nr < 0) {
 		put_code(c, load_r9, sizeof(load_r9));
+	} else if (s->copied) {
+		put_code(c, reload, sizeof(reload));
 	} else if (s->other_way) {
 		PUT(c, 0x80, 0x3d); /* cmpb $0,flag(%rip) */
 		put_relative(c, relative(flag, s->at + 7), 1);
@@ -301,6 +312,10 @@ bool site_leave(const struct site *s, struct arch_regs *regs)
 {
 	struct user_regs_struct *u = &regs->user;
 	unsigned at = (unsigned)(u->rip - s->slot);
+	if (at < s->copied) {
+		u->rip = s->at + at;
+		return false;
+	}
 	bool marked = (u->rdi >> 40) == SHADOW_MARK >> 8;
 	int nr = (int)(u->rdi >> 32 & 0xff);
 	if (marked)
@@ -312,7 +327,7 @@ bool site_leave(const struct site *s, struct arch_regs *regs)
 	if (s->answered && at == s->answered) {
 		u->rip = s->end;
 	} else if (!s->asked || at < s->asked) {
-		u->rip = s->at;
+		u->rip = s->copied ? s->call : s->at;
 	} else if (at < s->refused && (long)u->rax != -EBADF &&
 		   !(says_no_socket(s) && (long)u->rax == -ENOTSOCK)) {
 		u->rip = s->end; /* also where the host is to restart it: then the call itself does */
