@@ -149,6 +149,23 @@ static void keep_console(void *data)
 	engine_console_keep(now->s->e, now->s->c->id);
 }
 
+/*
+ * What the monitor of a --rm container holds until its end has been told: its mount namespace, or else the
+ * first process waits in its own end until the kernel has taken that down.  Where file systems of the host's
+ * may be among the mounts it is the root alone: who has waited for the container may want to unmount those.
+ */
+static int kept_root(const struct engine_starting *s, pid_t pid, int *root)
+{
+	const struct engine_record *rec = &s->c->record;
+	char path[64];
+	int all = -1;
+
+	if (rec->mounts.n == 0 && !rec->q.privileged &&
+	    snprintf(path, sizeof(path), "/proc/%d/ns/mnt", (int)pid) > 0)
+		all = open(path, O_RDONLY | O_CLOEXEC);
+	return all >= 0 ? all : take_fd(root); /* it has ended already */
+}
+
 static int make_container(struct making_now *now, struct err *err)
 {
 	struct engine_starting *s = now->s;
@@ -183,7 +200,7 @@ static int make_container(struct making_now *now, struct err *err)
 	if (r == 0 && proc_stat(made->pid, &stat) == 0)
 		made->start_time = stat.start_time;
 	if (r == 0 && (s->c->flags & ENGINE_AUTO_REMOVE) && !s->e->o.rootless)
-		made->root = take_fd(&root);
+		made->root = kept_root(s, made->pid, &root);
 	return r;
 }
 

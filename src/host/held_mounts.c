@@ -27,6 +27,14 @@ void held_mounts_keep(struct held_mounts *h, int file, int mount)
 	cleanup_close(&mount);
 }
 
+void held_mounts_close_later(struct held_mounts *h, int mount)
+{
+	if (h->n_spent < ARRAY_LEN(h->spent))
+		h->spent[h->n_spent++] = mount;
+	else
+		cleanup_close(&mount);
+}
+
 int held_mounts_offer(const struct held_mounts *h)
 {
 	for (size_t i = 0; i + 1 < h->n; i += 2) {
@@ -42,6 +50,8 @@ void held_mounts_drop(struct held_mounts *h)
 {
 	while (h->n > 0)
 		fd_drop(&h->fd[--h->n]);
+	while (h->n_spent > 0)
+		fd_drop(&h->spent[--h->n_spent]);
 }
 
 static bool find_holder(int file, pid_t *ret_pid, int *ret_fd)

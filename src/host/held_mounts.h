@@ -4,15 +4,24 @@
 
 #include "base/fd.h"
 
-enum { HELD_MOUNTS_MAX = 100 };
+enum {
+	HELD_MOUNTS_MAX = 100,
+	HELD_SPENT_MAX = 50, /* with the others not more than a message takes */
+};
 
-/* Of each mount the file that it was made of (open for reading), then the mount. */
 struct held_mounts {
-	int fd[2 * HELD_MOUNTS_MAX];
+	int fd[2 * HELD_MOUNTS_MAX]; /* of each mount the file that it was made of (open for reading), then
+					the mount */
 	size_t n;
+	/* Mounts that are done with: the last close of one waits for an RCU grace period, and the holder has
+	 * time. */
+	int spent[HELD_SPENT_MAX];
+	size_t n_spent;
 };
 /* Takes both over: kept where there is room, else closed. */
 void held_mounts_keep(struct held_mounts *h, int file, int mount);
+/* The same for one that nobody shall find. */
+void held_mounts_close_later(struct held_mounts *h, int mount);
 /* Others find them from now on, for as long as this process has them open.  0 or -errno. */
 must_use int held_mounts_offer(const struct held_mounts *h);
 void held_mounts_drop(struct held_mounts *h);

@@ -317,16 +317,9 @@ static int adopt_root(int upper, int lower, const struct snapshot *q, struct err
 	return 0;
 }
 
-int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
-		       struct err *err)
+static int mount_writable(const struct snapshot *q, const struct lowers *l, enum snapshot_how how,
+			  struct err *err)
 {
-	struct lowers l __attribute__((cleanup(cleanup_lowers))) = {0};
-	int r = mount_lowers(s, q, true, &l, err);
-
-	if (r < 0)
-		return r;
-	if (q->read_only)
-		return mount_read_only(q, &l, how, err);
 	autoclose int dir = snapshot_open(q, NULL, err);
 	autoclose int upper = dir < 0 ? -1 : openat(dir, SNAPSHOT_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	autoclose int work = upper < 0 ? -1 : openat(dir, SNAPSHOT_WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -335,17 +328,39 @@ int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum sna
 	if (work < 0)
 		return err_sys(err, "cannot open upper and work in %s", q->dir);
 	forget_volatile(work);
-	r = adopt_root(upper, l.fd[0], q, err);
+	int r = adopt_root(upper, l->fd[0], q, err);
 	if (r < 0)
 		return r;
-	struct snapshot_parts p = {.lowers = l.fd,
-				   .n = l.n,
+	struct snapshot_parts p = {.lowers = l->fd,
+				   .n = l->n,
 				   .upper = upper,
 				   .work = work,
 				   .is_volatile = q->is_volatile,
 				   .userxattr = q->rootless,
 				   .devices = !has_maps(q) && !q->rootless};
 	return mount_overlay(q, &p, how, err);
+}
+
+/* The overlay has clones of its own by now. */
+static void close_lowers_later(struct lowers *l, struct held_mounts *held)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (l->fd[i] >= 0)
+			held_mounts_close_later(held, take_fd(&l->fd[i]));
+}
+
+int snapshot_mount_how(struct image_store *s, const struct snapshot *q, enum snapshot_how how,
+		       struct err *err)
+{
+	struct lowers l __attribute__((cleanup(cleanup_lowers))) = {0};
+	int r = mount_lowers(s, q, true, &l, err);
+
+	if (r < 0)
+		return r;
+	int mount = q->read_only ? mount_read_only(q, &l, how, err) : mount_writable(q, &l, how, err);
+	if (mount >= 0 && q->held)
+		close_lowers_later(&l, q->held);
+	return mount;
 }
 
 int snapshot_mount(struct image_store *s, const struct snapshot *q, struct err *err)

@@ -85,8 +85,8 @@ enum { MONITOR_HELD_MAX = 200 };
 struct monitor_made {
 	pid_t pid;
 	uint64_t start_time;
-	int root; /* the mount that is the container's root, of one that goes with --rm: what is behind it is
-		     taken down when the monitor ends, and nobody waits; -1 */
+	int root; /* of a container that goes with --rm: its root's mount, or the namespace that it is in, so
+		     that what is behind it is taken down when the monitor ends, and nobody waits; -1 */
 	int master;	      /* of the terminal; -1 */
 	int dns_udp, dns_tcp; /* -1 */
 	/* Sockets that hold the published ports against other programs; the monitor keeps copies until the

@@ -15,7 +15,17 @@ struct report_wire {
 	int32_t error, exit_status;
 	char message[ERR_MSG_MAX];
 };
-enum { REPORT_VERSION = 3, REPORT_FDS = 4, REPORT_FDS_MAX = REPORT_FDS + MONITOR_HELD_MAX };
+/* Of the mounts, which come as a message of their own: those with their files, then those to be closed. */
+struct report_mounts {
+	uint32_t version, offered, spent;
+};
+enum {
+	REPORT_VERSION = 3,
+	REPORT_MOUNTS_VERSION = 4,
+	REPORT_FDS = 4,
+	REPORT_FDS_MAX = REPORT_FDS + MONITOR_HELD_MAX,
+	REPORT_MOUNTS_MAX = 2 * HELD_MOUNTS_MAX + HELD_SPENT_MAX,
+};
 
 int report_send(int sock, const struct monitor_made *m, struct err *err)
 {
@@ -91,24 +101,36 @@ int report_recv(int sock, struct monitor_made *ret, struct err *err)
 
 void monitor_report_layers(const struct held_mounts *held)
 {
-	const uint32_t version = REPORT_VERSION;
+	const struct report_mounts w = {REPORT_MOUNTS_VERSION, (uint32_t)held->n, (uint32_t)held->n_spent};
+	int fds[REPORT_MOUNTS_MAX];
 
+	memcpy(fds, held->fd, held->n * sizeof(*fds));
+	memcpy(fds + held->n, held->spent, held->n_spent * sizeof(*fds));
 	/* Lost: others do not share this container's mounts. */
-	if (held->n > 0)
-		ignore_result(fd_send(MONITOR_REPORT_FD, &version, sizeof(version), held->fd, held->n) < 0);
+	if (held->n + held->n_spent > 0)
+		ignore_result(fd_send(MONITOR_REPORT_FD, &w, sizeof(w), fds, held->n + held->n_spent) < 0);
 }
 
 int report_recv_layers(int sock, struct held_mounts *ret)
 {
-	uint32_t version;
+	struct report_mounts w;
+	int fds[REPORT_MOUNTS_MAX];
+	size_t nfds = 0;
 
-	ret->n = 0;
-	ssize_t n = fd_recv(sock, &version, sizeof(version), ret->fd, ARRAY_LEN(ret->fd), &ret->n);
+	ret->n = ret->n_spent = 0;
+	ssize_t n = fd_recv(sock, &w, sizeof(w), fds, ARRAY_LEN(fds), &nfds);
 	if (n == -EAGAIN)
 		return -EAGAIN;
-	if (n == sizeof(version) && version == REPORT_VERSION && ret->n > 0)
+	if (n == sizeof(w) && w.version == REPORT_MOUNTS_VERSION && nfds > 0 &&
+	    w.offered <= ARRAY_LEN(ret->fd) && w.spent <= ARRAY_LEN(ret->spent) &&
+	    w.offered + w.spent == nfds) {
+		ret->n = w.offered;
+		ret->n_spent = w.spent;
+		memcpy(ret->fd, fds, ret->n * sizeof(*fds));
+		memcpy(ret->spent, fds + ret->n, ret->n_spent * sizeof(*fds));
 		return 1;
-	if (n > 0)
-		held_mounts_drop(ret);
+	}
+	for (size_t i = 0; i < nfds; i++)
+		(void)close(fds[i]); /* of a message that is none */
 	return 0;
 }

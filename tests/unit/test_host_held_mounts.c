@@ -33,7 +33,10 @@ static pid_t hold(const int *files, const int *mounts, size_t n, bool flood)
 			held_mounts_keep(&h, dup(files[i]), dup(mounts[i]));
 		for (int i = 0; flood && i < HELD_MOUNTS_MAX; i++)
 			held_mounts_keep(&h, dup(files[0]), dup(mounts[0]));
-		byte = (char)(held_mounts_offer(&h) == 0 && h.n == (flood ? ARRAY_LEN(h.fd) : 2 * n));
+		for (int i = 0; flood && i <= HELD_SPENT_MAX; i++)
+			held_mounts_close_later(&h, dup(files[1]));
+		byte = (char)(held_mounts_offer(&h) == 0 && h.n == (flood ? ARRAY_LEN(h.fd) : 2 * n) &&
+			      h.n_spent == (flood ? ARRAY_LEN(h.spent) : 0));
 		if (fd_write_all(ready[1], &byte, 1) < 0)
 			_exit(1);
 		(void)pause();

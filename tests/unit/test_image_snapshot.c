@@ -402,7 +402,7 @@ static pid_t hold(struct snap_case *c, bool wrong, dev_t *ret_device)
 		struct stat st = {0};
 		q.held = &h;
 		int root = snapshot_mount(c->s, &q, &err);
-		if (root < 0 || h.n != 4 || fstat(h.fd[3], &st) < 0)
+		if (root < 0 || h.n != 4 || h.n_spent != 2 || fstat(h.fd[3], &st) < 0)
 			_exit(1);
 		int mount = h.fd[3]; /* the topmost layer is the first */
 		if (wrong) {
