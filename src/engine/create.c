@@ -149,8 +149,7 @@ static int settle_users(struct engine_making *m, struct err *err)
 	const char *joined[] = {rec->net_container, rec->pid_container, rec->ipc_container};
 	/* An ordinary user has the host's for no container: what owns a namespace must be joined first. */
 	bool user = m->e->o.rootless;
-	bool host = !user && (engine_mode_is(q->userns_mode, "host") || q->privileged ||
-			      (m->e->o.userns_host && (!q->userns_mode || !*q->userns_mode)));
+	bool host = engine_users_host(m->e, q);
 
 	for (size_t i = 0; i < ARRAY_LEN(joined); i++) {
 		struct engine_container other autocontainer_row = {.lock = -1};

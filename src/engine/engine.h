@@ -24,8 +24,9 @@ struct engine_options {
 	enum image_layers layers;
 	bool sync; /* see image_store_options */
 	bool systemd_cgroup, rootless;
-	const char *isolation;		 /* default level; NULL = ns */
-	bool userns_host;		 /* containers.userns = "host" */
+	const char *isolation; /* default level; NULL = ns */
+	bool userns_host;      /* containers.userns = "host" */
+	char **main_argv;      /* for sealed_exe_ensure(): the program may start itself again with it */
 	const char *const *argv_globals; /* how this program was called, for plan.maker and plan.finish:
 					    program, then global flags; NULL-terminated */
 	str_list cni_config_dirs, cni_plugin_dirs, address_pools;
@@ -120,6 +121,11 @@ struct engine_create {
 	bool quiet;
 };
 /* *ret_id (64 digits) is owned by the caller; `ret_warnings` may be NULL. */
+/*
+ * Called before the container is made that this program will start: puts the program out of its reach
+ * (guard.c), and may start it again for that, with o.main_argv.  The others below do so by themselves.
+ */
+must_use int engine_guard(struct engine *e, const struct engine_create *q, struct err *err);
 must_use int engine_create(struct engine *e, const struct engine_create *q, char **ret_id, struct err *err);
 
 struct engine_start {

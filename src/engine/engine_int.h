@@ -188,6 +188,10 @@ struct engine_maps {
 };
 /* `ret` must stay where it is. */
 void engine_maps_of(const struct engine *e, const struct engine_container *c, struct engine_maps *ret);
+/* guard.c: of one that is there already. */
+must_use int engine_guard_container(struct engine *e, const struct engine_container *c, struct err *err);
+/* Its ids are the host's: asked for, implied or configured. */
+bool engine_users_host(const struct engine *e, const struct engine_create *q);
 /* The host's id of a container's; UINT32_MAX where it has none. */
 uint32_t engine_maps_host(const idmap_list *map, uint32_t id);
 /* Borrows from all of them; -> engine_snapshot_free(). */

@@ -185,6 +185,9 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 		return err_set(err, EINVAL, "Container %s is not running", c.id);
 	if (q->command.n == 0)
 		return err_set(err, EINVAL, "No exec command specified");
+	r = engine_guard_container(e, &c, err);
+	if (r < 0)
+		return r;
 	autoclose int process = process_file(e, &c, &st, q, err);
 	if (process < 0)
 		return process;

@@ -309,6 +309,9 @@ int engine_start(struct engine *e, const char *id, const struct engine_start *q,
 		return MIN_OF(r, 0); /* it runs already, which is what was wanted */
 	}
 	c.restarts = 0;
+	r = engine_guard_container(e, &c, err);
+	if (r < 0)
+		return r;
 	r = start_start_locked(&s, q, &conn, err);
 	if (r < 0) {
 		if (!err->exit_status)
@@ -344,6 +347,8 @@ int engine_make_again(struct engine *e, const char *id, struct err *err)
 		r = engine_load(e, id, &c, err);
 		c.lock = lock;
 	}
+	if (r == 0)
+		r = engine_guard_container(e, &c, err);
 	if (r == 0)
 		r = engine_release(e, &c, err);
 	if (r == 0)

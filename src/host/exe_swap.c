@@ -264,6 +264,8 @@ int exe_swap(char **argv)
 
 	if (!SWAP_POSSIBLE)
 		return -EOPNOTSUPP;
+	if (dissolving)
+		return 0; /* done a moment ago */
 	int r = image_find(&im);
 	if (r < 0)
 		return r;

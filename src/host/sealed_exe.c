@@ -52,9 +52,22 @@ static bool is_nowhere(void)
 	return readlink("/proc/self/exe", link, sizeof(link)) == 1 && link[0] == '/';
 }
 
+/* The group's bits bound those of an ACL. */
+static bool only_root_writes(const struct stat *st)
+{
+	return st->st_uid == 0 && !(st->st_mode & 022);
+}
+
+bool sealed_exe_is_roots(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/exe", &st) == 0 && only_root_writes(&st);
+}
+
 static bool is_roots_alone(const struct stat *st)
 {
-	if (geteuid() == 0 || st->st_uid != 0 || (st->st_mode & 022) || caps_permitted() != 0)
+	if (geteuid() == 0 || !only_root_writes(st) || caps_permitted() != 0)
 		return false;
 	/* A file system may have its own ideas about modes. */
 	return access("/proc/self/exe", W_OK) < 0 && (errno == EACCES || errno == EROFS);

@@ -27,5 +27,12 @@ must_use int sealed_exe_ensure(char **argv, struct err *err);
 /* Waits for what sealed_exe_ensure() left going on beside us: before a process is cloned that enters a
  * container, and before a fork of ours that will do so.  Cheap when there is nothing to wait for. */
 must_use int sealed_exe_settle(struct err *err);
+/*
+ * This program is root's, and nobody else may write it: then no process of a user namespace without root of
+ * ours can, whatever its capabilities (they do not reach files of who has no id there), and nothing has to be
+ * done where all who may see this process are of such namespaces.  Opens fail before the file counts as being
+ * written.
+ */
+bool sealed_exe_is_roots(void);
 /* What protects this process now. */
 enum sealed_exe sealed_exe_state(void);

@@ -26,6 +26,7 @@ struct cli {
 	struct config config;
 	bool config_loaded;
 	struct engine *engine;	      /* NULL until cli_engine() */
+	char **main_argv;	      /* main's */
 	const char *program;	      /* absolute path of this program, for the engine to start again */
 	const char *argv_globals[16]; /* program, global flags, NULL */
 	int settings_fd;	      /* what coffer-fetch is told; -1 = nothing */
@@ -63,7 +64,8 @@ struct command {
 	const void *defaults;	/* of options_size; NULL: zeros */
 	int min_args, max_args; /* -1: any number */
 	bool stop_first;
-	bool enters_container; /* the program itself must be out of the container's reach */
+	bool enters_container; /* the program itself must be out of the container's reach, whoever's; `run`
+				  and `exec` know better (engine_guard()) */
 	bool writes_images;    /* what it reports done must survive a power failure */
 	enum command_users users;
 	int error_status;  /* 0: 1 */

@@ -98,7 +98,6 @@ const struct command command_exec = {
 	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
-	.enters_container = true,
 	.words = "@running",
 	.run = run_exec,
 };

@@ -130,6 +130,8 @@ static int run_run(struct call *call, struct err *err)
 	if (r == 0)
 		r = cli_engine(call, &e, err);
 	if (r == 0)
+		r = engine_guard(e, q, err);
+	if (r == 0)
 		r = engine_create(e, q, &id, err);
 	if (r < 0)
 		return r;
@@ -313,7 +315,6 @@ const struct command command_run = {
 	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
-	.enters_container = true,
 	.error_status = 125,
 	.words = "@image",
 	.run = run_run,

@@ -224,6 +224,7 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 		.rootless = cli->rootless,
 		.isolation = c->containers.isolation,
 		.userns_host = c->containers.userns && streq(c->containers.userns, "host"),
+		.main_argv = cli->main_argv,
 		.argv_globals = cli->argv_globals,
 		.cni_config_dirs = c->network.cni_config_dirs,
 		.cni_plugin_dirs = c->network.cni_plugin_dirs,
@@ -341,9 +342,8 @@ static int command_status(const struct call *call, const struct err *err)
 	return call->command->error_status ? call->command->error_status : 1;
 }
 
-/* `argv` behind the command's name; `all` is main's. */
-static int call_command(struct cli *cli, const struct command *c, const char *path, int argc, char **argv,
-			char **all)
+/* `argv` behind the command's name. */
+static int call_command(struct cli *cli, const struct command *c, const char *path, int argc, char **argv)
 {
 	struct err err = {0};
 	autofree void *options = calloc(1, c->options_size + 1);
@@ -377,7 +377,7 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 	r = count_args(&call, &err);
 	cli->program = r == 0 ? program_path(cli) : NULL;
 	if (r == 0 && c->enters_container)
-		r = sealed_exe_ensure(all, &err);
+		r = sealed_exe_ensure(cli->main_argv, &err);
 	if (r == 0 && cli->rootless && c->users != USERS_NONE)
 		r = enter_users(&call, &err);
 	if (r == 0)
@@ -407,7 +407,7 @@ static int group_help(const struct command_group *g)
 	return 0;
 }
 
-static int dispatch_group(struct cli *cli, const struct command_group *g, int argc, char **argv, char **all)
+static int dispatch_group(struct cli *cli, const struct command_group *g, int argc, char **argv)
 {
 	char path[80];
 
@@ -419,7 +419,7 @@ static int dispatch_group(struct cli *cli, const struct command_group *g, int ar
 	if (!c)
 		return not_a_command(g, argv[0]);
 	(void)snprintf(path, sizeof(path), "%s %s", g->name, argv[0]); /* fits: names are ours */
-	return call_command(cli, c, path, argc - 1, argv + 1, all);
+	return call_command(cli, c, path, argc - 1, argv + 1);
 }
 
 /* `coffer help [GROUP] [COMMAND]` */
@@ -450,7 +450,7 @@ static int dispatch_help(int argc, char **argv)
 	return 0;
 }
 
-static int dispatch_cli(struct cli *cli, int argc, char **argv, char **all)
+static int dispatch_cli(struct cli *cli, int argc, char **argv)
 {
 	if (cli->globals.version) {
 		printf("coffer version %s\n", COFFER_VERSION);
@@ -460,16 +460,16 @@ static int dispatch_cli(struct cli *cli, int argc, char **argv, char **all)
 		return dispatch_help(argc ? argc - 1 : 0, argv + 1);
 	const struct command_group *g = command_find_group(argv[0]);
 	if (g)
-		return dispatch_group(cli, g, argc - 1, argv + 1, all);
+		return dispatch_group(cli, g, argc - 1, argv + 1);
 	const struct command *c = command_find_top(argv[0]);
 	if (!c)
 		return not_a_command(NULL, argv[0]);
-	return call_command(cli, c, argv[0], argc - 1, argv + 1, all);
+	return call_command(cli, c, argv[0], argc - 1, argv + 1);
 }
 
 int cli_main(int argc, char **argv)
 {
-	struct cli cli = {.settings_fd = -1, .rootless = geteuid() != 0, .uid = geteuid()};
+	struct cli cli = {.settings_fd = -1, .rootless = geteuid() != 0, .uid = geteuid(), .main_argv = argv};
 	struct err err = {0};
 
 	if (fd_fill_standard() < 0)
@@ -491,7 +491,7 @@ int cli_main(int argc, char **argv)
 		cli_error(err.msg, "");
 		status = 125;
 	} else {
-		status = dispatch_cli(&cli, in.nrest, rest, argv);
+		status = dispatch_cli(&cli, in.nrest, rest);
 	}
 	if (fflush(stdout) != 0 && status == 0)
 		status = 1;
