@@ -12,7 +12,6 @@
 #include "engine/spec.h"
 
 #include "base/file.h"
-#include "host/caps.h"
 #include "host/copy_tree.h"
 #include "host/mount.h"
 #include "host/procfs.h"
@@ -21,7 +20,6 @@
 #include "host/userns_self.h"
 
 #include <dirent.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 
 struct binder {
@@ -88,30 +86,15 @@ static bool is_empty_directory(int fd)
 	return n == 0;
 }
 
-/*
- * A file that is made through a mapped mount belongs to somebody who is mapped: for the
- * time of the copy that is the container's root, without the loss of
- * capabilities over files which the kernel couples with that.
- */
-static int copy_as(const struct binder *b, int from, int to, struct err *err)
-{
-	uint32_t uid = engine_maps_host(&b->maps->uids, 0), gid = engine_maps_host(&b->maps->gids, 0);
-	struct caps mine;
-	int r = caps_mine(&mine, err);
+struct copied {
+	int from, to;
+};
 
-	if (r < 0)
-		return r;
-	mode_t old = umask(0);
-	(void)setfsgid(gid); /* these two tell nothing; what they fail to do the copy does */
-	(void)setfsuid(uid);
-	mine.set = true;
-	r = caps_apply(&mine, 0, err);
-	if (r == 0)
-		r = copy_tree(from, to, err);
-	(void)setfsuid(geteuid());
-	(void)setfsgid(getegid());
-	(void)umask(old); /* cannot fail */
-	return r;
+static int copy_all(void *data, struct err *err)
+{
+	const struct copied *q = data;
+
+	return copy_tree(q->from, q->to, err);
 }
 
 /*
@@ -135,7 +118,8 @@ static int populate(struct binder *b, const struct engine_record_mount *m, int t
 		return err_num(err, from, "cannot find \"%s\" in the image", m->target);
 	if (fstat(from, &st) < 0 || !S_ISDIR(st.st_mode))
 		return 0;
-	int r = copy_as(b, from, to, err);
+	struct copied copied = {from, to};
+	int r = engine_as_root_of(b->maps, copy_all, &copied, err);
 	if (r < 0)
 		return err_prefix(err, "cannot fill the volume \"%s\"", m->name);
 	struct fd_path path = fd_path(to);

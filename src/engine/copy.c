@@ -214,6 +214,18 @@ static int copy_to_stream(struct engine *e, const struct copy_end *from, int sou
 	return r;
 }
 
+struct extracted {
+	int dir;
+	const struct engine_maps *maps;
+};
+
+static int extract_input(void *data, struct err *err)
+{
+	const struct extracted *q = data;
+
+	return layer_extract(0, q->dir, &q->maps->uids, &q->maps->gids, true, NULL, err);
+}
+
 static int copy_from_stream(const struct engine_copy *q, const struct copy_end *to,
 			    const struct engine_maps *maps, struct err *err)
 {
@@ -226,7 +238,8 @@ static int copy_from_stream(const struct engine_copy *q, const struct copy_end *
 	autoclose int dir = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(err, "cannot open \"%s\"", to->path);
-	return layer_extract(0, dir, &maps->uids, &maps->gids, true, NULL, err);
+	struct extracted extracted = {dir, maps};
+	return engine_as_root_of(maps, extract_input, &extracted, err);
 }
 
 static void settle_owners(const struct engine_copy *q, const struct engine_maps *maps,
@@ -246,12 +259,30 @@ static void settle_owners(const struct engine_copy *q, const struct engine_maps 
 	}
 }
 
+struct entries {
+	struct engine_copier copier;
+	int from;
+	bool is_dir, contents;
+	const char *base, *container;
+	const struct copy_end *to;
+};
+
+static int copy_entries(void *data, struct err *err)
+{
+	struct copy_target target __attribute__((cleanup(copy_target_free))) = {.dir = -1};
+	struct entries *q = data;
+	int r = find_target(q->to, q->is_dir, q->is_dir && q->contents, q->base, q->container, &target, err);
+
+	if (r < 0)
+		return r;
+	return target.name ? engine_copy_entry(&q->copier, q->from, target.dir, target.name, err)
+			   : engine_copy_contents(&q->copier, q->from, target.dir, err);
+}
+
 static int copy_between(struct engine *e, const struct engine_copy *q, int root,
 			const struct engine_maps *maps, const char *id, struct err *err)
 {
 	struct copy_end inside = {0}, outside = {0};
-	struct copy_target target __attribute__((cleanup(copy_target_free))) = {.dir = -1};
-	struct engine_copier copier;
 	bool stream = streq(q->host_path, "-");
 	int r = copy_end_parse(&inside, q->container_path, true, root, err);
 
@@ -274,17 +305,18 @@ static int copy_between(struct engine *e, const struct engine_copy *q, int root,
 		return err_set(err, ENOTDIR, "not a directory: \"%s\"", from->path);
 	if (stream)
 		return copy_to_stream(e, from, source, base, maps, id, err);
-	r = find_target(to, is_dir, is_dir && contents, base, q->container, &target, err);
-	if (r < 0)
-		return r;
-	settle_owners(q, maps, &copier);
-	mode_t old = umask(0);
-	r = target.name ? engine_copy_entry(&copier, source, target.dir, target.name, err)
-			: engine_copy_contents(&copier, source, target.dir, err);
-	(void)umask(old); /* cannot fail */
-	if (r == 0 && copier.skipped)
+	struct entries entries = {.from = source,
+				  .is_dir = is_dir,
+				  .contents = contents,
+				  .base = base,
+				  .container = q->container,
+				  .to = to};
+	static const struct engine_maps own; /* on the host files are ours */
+	settle_owners(q, maps, &entries.copier);
+	r = engine_as_root_of(q->to_container ? maps : &own, copy_entries, &entries, err);
+	if (r == 0 && entries.copier.skipped)
 		engine_warn(e, "%u device nodes, sockets or kernel file systems were not copied",
-			    copier.skipped);
+			    entries.copier.skipped);
 	return r;
 }
 

@@ -194,6 +194,12 @@ must_use int engine_guard_container(struct engine *e, const struct engine_contai
 bool engine_users_host(const struct engine *e, const struct engine_create *q);
 /* The host's id of a container's; UINT32_MAX where it has none. */
 uint32_t engine_maps_host(const idmap_list *map, uint32_t id);
+/*
+ * Calls `fn` while the files that it makes are the container's root's, with the modes that it gives (no
+ * umask): through a mapped mount nobody who is not mapped makes any (EOVERFLOW).
+ */
+must_use int engine_as_root_of(const struct engine_maps *maps, int (*fn)(void *data, struct err *err),
+			       void *data, struct err *err);
 /* Borrows from all of them; -> engine_snapshot_free(). */
 must_use int engine_snapshot_of(struct engine *e, const struct engine_container *c,
 				const struct engine_maps *maps, struct snapshot *ret, struct err *err);

@@ -2,8 +2,12 @@
 /* Whose ids a container's are, and what its root file system is made of. */
 #include "engine/engine_int.h"
 
+#include "host/caps.h"
 #include "host/userns.h"
 #include "host/userns_self.h"
+
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 
 void engine_maps_of(const struct engine *e, const struct engine_container *c, struct engine_maps *ret)
 {
@@ -33,6 +37,29 @@ uint32_t engine_maps_host(const idmap_list *map, uint32_t id)
 	if (map->n == 0)
 		return id;
 	return userns_host_id(map, id, &host) == 0 ? host : UINT32_MAX;
+}
+
+int engine_as_root_of(const struct engine_maps *maps, int (*fn)(void *data, struct err *err), void *data,
+		      struct err *err)
+{
+	struct caps mine;
+	int r = caps_mine(&mine, err);
+
+	if (r < 0)
+		return r;
+	mode_t old = umask(0);
+	/* These two tell nothing; what they fail to do `fn` does. */
+	(void)setfsgid(engine_maps_host(&maps->gids, 0));
+	(void)setfsuid(engine_maps_host(&maps->uids, 0));
+	/* With that the kernel took the capabilities over files. */
+	mine.set = true;
+	r = caps_apply(&mine, 0, err);
+	if (r == 0)
+		r = fn(data, err);
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+	(void)umask(old); /* cannot fail */
+	return r;
 }
 
 /* What the engine mounts something on in every container, and the directories of that. */

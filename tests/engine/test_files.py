@@ -75,6 +75,26 @@ def test_copy(coffer, tmp_path, running):
     assert coffer("cp", str(tmp_path / "d/f"), cid + ":/no/dir/", rc=1).stderr
 
 
+@pytest.mark.parametrize("options", [[], ["--userns", "host"]])
+def test_copy_into_a_volume(coffer, tmp_path, options):
+    """A volume is a mapped mount: what is made in it has to be somebody's of the container."""
+    cid = coffer.start(*options, "-v", "vol:/v", "box", "sh", "-c", "mkdir /v/theirs; chown 5:6 /v/theirs; chmod 700 /v/theirs; exec sleep 600")
+    wait_for("the directory", lambda: coffer.out("exec", cid, "stat", "-c", "%u %a", "/v/theirs", rc=None) == "5 700")
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").write_text("deep")
+    os.chown(tmp_path / "d/f", 7, 8)
+    os.symlink("f", tmp_path / "d/l")
+    os.mkfifo(tmp_path / "d/p")
+    os.chmod(tmp_path / "d", 0o2775)
+    coffer("cp", str(tmp_path / "d"), cid + ":/v/theirs/")
+    coffer("cp", "-a", str(tmp_path / "d"), cid + ":/v/kept")
+    seen = coffer.out("exec", cid, "stat", "-c", "%u:%g %a %F", "/v/theirs/d", "/v/theirs/d/f", "/v/theirs/d/l", "/v/theirs/d/p", "/v/kept/f")
+    assert seen.split("\n") == ["0:0 2775 directory", "0:0 644 regular file", "0:0 777 symbolic link", "0:0 644 fifo", "7:8 644 regular file"]
+    raw = subprocess.run(coffer.base + ["cp", cid + ":/v/kept", "-"], capture_output=True, env=coffer.environ, check=True)
+    subprocess.run(coffer.base + ["cp", "-", cid + ":/v/theirs"], input=raw.stdout, env=coffer.environ, check=True)
+    assert coffer.out("exec", cid, "stat", "-c", "%u:%g", "/v/theirs/kept/f") == "7:8"
+
+
 def test_copy_as_tar(coffer, tmp_path):
     cid = coffer.start("box", "sleep", "600")
     raw = subprocess.run(coffer.base + ["cp", cid + ":/etc/passwd", "-"], capture_output=True, env=coffer.environ, check=True)
