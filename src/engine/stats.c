@@ -80,7 +80,7 @@ int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, str
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	autocontainer struct container rc = {.dirfd = -1};
-	struct cgroup_stats st = {0};
+	struct cgroup_stats st __attribute__((cleanup(cgroup_stats_free))) = {0};
 	struct monitor_status status;
 	struct engine_stats s = {0};
 	int r = engine_load(e, id, &c, err);
@@ -109,7 +109,6 @@ int engine_stats(struct engine *e, const char *id, struct engine_stats *ret, str
 	s.pids = st.pids.current;
 	s.block_read = sum_ops(&st.blkio.service_bytes, "read");
 	s.block_write = sum_ops(&st.blkio.service_bytes, "write");
-	cgroup_stats_free(&st);
 	if (e->o.rootless && s.pids == 0)
 		engine_rootless_stats(status.pid, &s);
 	read_net(status.pid, &s);

@@ -47,27 +47,46 @@ def is_sound(engine):
     assert engine.out("run", "--rm", *engine.run_options(), "box", "echo", "fine") == "fine"
 
 
+class Moments:
+    """Of one command: how long it takes when nobody kills it, and a moment of that time, or shortly after."""
+
+    def __init__(self, engine, *args):
+        begin = time.monotonic()
+        engine(*args)
+        self.whole = time.monotonic() - begin
+
+    def any(self):
+        return seed.uniform(0, 1.2 * self.whole)
+
+
 @pytest.mark.limit(240 + 60 * env.STRESS)
 @pytest.mark.parametrize("what", ["run", "run-network", "detached", "rm", "prune"])
 def test_killed_at_any_moment(fresh, what):
     engine = fresh()
     options = engine.run_options()
-    for _ in range(TRIES):
-        after = seed.uniform(0, 0.04)
-        if what == "run":
-            killed(engine, "run", "--rm", *options, "--network", "none", "box", "true", after=after)
-        elif what == "run-network":
-            killed(engine, "run", "--rm", *options, "-p", "80", "-v", "/anonymous", "box", "sleep", "0.01", after=after)
-        elif what == "detached":
-            killed(engine, "run", "-d", *options, "box", "sleep", "600", after=after)
-        elif what == "rm":
-            cid = engine.start("-v", "/anonymous", "box", "sleep", "600")
-            killed(engine, "rm", "-f", "-v", cid, after=after)
-        else:
-            engine("create", *options, "-v", "/anonymous", "box", "true")
-            killed(engine, "system", "prune", "-af", "--volumes", after=after)
+    victim = ["-v", "/anonymous", "box", "sleep", "600"]
+    command = {"run": ["run", "--rm", *options, "--network", "none", "box", "true"],
+               "run-network": ["run", "--rm", *options, "-p", "80", "-v", "/anonymous", "box", "sleep", "0.01"],
+               "detached": ["run", "-d", *options, "box", "sleep", "600"],
+               "rm": ["rm", "-f", "-v", "victim"],
+               "prune": ["system", "prune", "-af", "--volumes"]}[what]
+
+    def prepare():
+        if what == "rm":
+            engine("rm", "-f", "victim", rc=None)
+            engine.start("--name", "victim", *victim)
+        elif what == "prune":
             if "box" not in engine.out("images"):
                 engine.load_image()
+            engine("create", *options, "-v", "/anonymous", "box", "true")
+
+    prepare()
+    moments = Moments(engine, *command)
+    for _ in range(TRIES):
+        prepare()
+        killed(engine, *command, after=moments.any())
+    if "box" not in engine.out("images"):
+        engine.load_image()
     is_sound(engine)
 
 
@@ -78,9 +97,10 @@ def test_load_killed_at_any_moment(fresh, tmp_path):
     path = str(tmp_path / "box.tar")
     engine("save", "-o", path, "box")
     engine("tag", "box", "keep")
+    moments = Moments(engine, "load", "-i", path)
     for n in range(TRIES):
         engine("rmi", "box", rc=None)
-        killed(engine, "load", "-i", path, after=seed.uniform(0, 0.1))
+        killed(engine, "load", "-i", path, after=moments.any())
         assert engine.out("run", "--rm", *engine.run_options(), "--network", "none", "keep", "echo", "kept") == "kept"
     engine("load", "-i", path)
     is_sound(engine)
