@@ -108,3 +108,12 @@ def test_completion(typing, shell, line, wanted):
     t = typing(*shell, line)
     begun = next((n for n in range(len(line), 0, -1) if wanted.startswith(line[-n:])), 0)
     t.expect(wanted[begun:])
+
+
+@pytest.mark.parametrize("name, says", [("build", "load, import"), ("compose", "coffer network create"), ("swarm", "one machine"),
+                                        ("context", "no daemon"), ("plugin", "CNI"), ("checkpoint", "coffer-oci"),
+                                        ("strat", "did you mean 'coffer start'")])
+def test_a_command_of_dockers_that_is_not_here_says_what_is(name, says):
+    done = run([env.COFFER, name, "."], rc=1)
+    assert "'%s' is not a coffer command" % name in done.stderr and says in done.stderr
+    assert name == "strat" or "did you mean" not in done.stderr

@@ -99,6 +99,8 @@ extern const struct opt_table cli_global_options;
 const struct command *command_find(const struct command_entry *entries, const char *name);
 const struct command *command_find_top(const char *name);
 const struct command_group *command_find_group(const char *name);
+/* What to do instead of a command of Docker's that is not here; NULL: it is none of these. */
+const char *command_absent(const char *name);
 /* What was meant, or NULL: of the top and of the groups' names, or of one group. */
 const char *command_nearest(const struct command_group *group, const char *name);
 

@@ -105,8 +105,6 @@ static int run_login(struct call *call, struct err *err)
 		return cli_misused(call, err, "--password and --password-stdin are mutually exclusive");
 	if (f->password_stdin && !f->user)
 		return cli_misused(call, err, "must provide --username with --password-stdin");
-	if (f->password)
-		cli_warn("Using --password via the CLI is insecure. Use --password-stdin.");
 	if (f->user) {
 		fetch_arg(&a, "-u");
 		fetch_arg(&a, f->user);

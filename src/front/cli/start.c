@@ -392,9 +392,12 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 static int not_a_command(const struct command_group *g, const char *name)
 {
 	struct str text autostr = {0};
-	const char *near = command_nearest(g, name);
+	const char *absent = g ? NULL : command_absent(name);
+	const char *near = absent ? NULL : command_nearest(g, name);
 
 	str_putf(&text, "'%s%s%s' is not a coffer command", g ? g->name : "", g ? " " : "", name);
+	if (absent)
+		str_putf(&text, ": %s", absent);
 	if (near)
 		str_putf(&text, "; did you mean 'coffer %s%s%s'?", g ? g->name : "", g ? " " : "", near);
 	cli_error(text.failed ? "not a command" : text.s, g ? g->name : "");
