@@ -108,6 +108,16 @@ static int make_file(const struct db *db, int dirfd, const char *name, struct er
 	return st.st_size == 0;
 }
 
+/*
+ * A command looks at a dozen pages and ends: none are made in advance (20 faults of an `exec`), nobody asks
+ * how much memory they take.  Once; refused when a database is open already.
+ */
+static void settle_memory(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, struct db **ret,
 	    struct err *err)
 {
@@ -117,6 +127,7 @@ int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, 
 		free(db);
 		return err_oom(err);
 	}
+	settle_memory();
 	int fresh = make_file(db, dirfd, name, err);
 	int r = MIN_OF(fresh, 0);
 	db->index = r == 0 ? db_index_hold(db->path) : -1;
