@@ -78,7 +78,7 @@ static void ipc_mounts(struct json_out *out, const struct engine_spec *s)
 		return;
 	}
 	put_mount(out, "/dev/mqueue", "mqueue", "mqueue", OPTIONS("nosuid", "noexec", "nodev"));
-	if (replaced(s, "/dev/shm"))
+	if (replaced(s, "/dev/shm") || engine_mode_is(q->ipc_mode, "none"))
 		return;
 	if (s->shm) {
 		put_mount(out, "/dev/shm", "bind", s->shm,
