@@ -189,8 +189,10 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 	if (r < 0)
 		return r;
 	autoclose int process = process_file(e, &c, &st, q, err);
-	if (process < 0)
+	if (process < 0) {
+		err->exit_status = 126;
 		return process;
+	}
 	struct fd_path path = fd_path(process);
 	char *no_args[] = {NULL};
 	struct exec_options o = {.id = id,

@@ -53,6 +53,13 @@ def test_exec_cannot_execute(engine, path, codes):
     assert engine("exec", cid, "true").stdout == ""
 
 
+def test_exec_as_nobody_known(engine):
+    cid = engine.start(*SLEEP)
+    done = engine("exec", "-u", "nosuch", cid, "true", rc=None)
+    assert "unable to find user nosuch" in done.stdout + done.stderr
+    assert done.returncode == 126 or not engine.like_docker
+
+
 def test_exec_stdin_and_large_output(engine):
     cid = engine.start(*SLEEP)
     text = "x" * 99 + "\n"

@@ -44,6 +44,7 @@ CASES = [
     ("ipc-private", ["--ipc=private"], "readlink /proc/self/ns/ipc",
      lambda o: o.strip() != os.readlink("/proc/self/ns/ipc")),
     ("ipc-none", ["--ipc=none"], "grep ' /dev/shm ' /proc/mounts || echo none", "none\n", "docker"),
+    ("isolation-default", ["--isolation=default"], "echo ok", "ok\n", "docker"),
     ("net-none", ["--network=none"], "ls /sys/class/net", "lo\n"),
     ("cgroupns", ["--cgroupns=private"], "cut -d: -f3 /proc/self/cgroup | sort -u", "/\n"),
     ("user-ids", ["--user", "1234:2345"], "id -u; id -g", "1234\n2345\n"),

@@ -100,7 +100,7 @@ const struct opt create_flags_options[] = {
 	O_STR(ST, q.cgroup_parent, "cgroup-parent", 0, "Parent cgroup"),
 	/* isolation */
 	O_STR(ST, q.isolation, "isolation", 0,
-	      "Isolation level; 'coffer info' lists what this machine can do", .words = "ns kernel"),
+	      "Isolation level; 'coffer info' lists what this machine can do", .words = "ns kernel vm"),
 	O_STR(ST, q.userns_mode, "userns", 0, "User namespace: a fresh one (default) or \"host\"",
 	      .words = "host"),
 	O_STR(ST, q.pid_mode, "pid", 0, "PID namespace: \"host\", container:NAME", .words = "host"),

@@ -332,6 +332,8 @@ int create_settle(const struct create_settle *s, struct err *err)
 		r = settle_defaults(s, err);
 	if (r < 0)
 		return r;
+	if (f->q.isolation && streq(f->q.isolation, "default")) /* Docker's word for: as configured */
+		f->q.isolation = NULL;
 	f->q.blkio_weight = (uint16_t)f->blkio_weight;
 	f->q.image = config_image_name(s->config, s->memory, s->words[0]);
 	for (char **word = s->words + 1; *word; word++) {
