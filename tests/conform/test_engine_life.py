@@ -53,6 +53,19 @@ def test_exec_cannot_execute(engine, path, codes):
     assert engine("exec", cid, "true").stdout == ""
 
 
+@pytest.mark.parametrize("template,expected", [
+    ("{{json .Config.ExposedPorts}} {{json .Config.Healthcheck}} {{json .Config.MacAddress}}|{{.Config.StopSignal}}|", 'null null ""||'),
+    ("{{json .HostConfig.Sysctls}} {{json .HostConfig.Tmpfs}} {{json .HostConfig.Mounts}}", "null null null"),
+    ("{{if .State.Health}}has{{else}}none{{end}}", "none"), ("{{.State.Health.Status}}", None), ("{{.Nope}}", None)])
+def test_inspect_of_what_the_json_leaves_out(engine, template, expected):
+    if not engine.like_docker:
+        return  # its documents are others
+    cid = engine.start(*SLEEP)
+    done = engine("inspect", "-f", template, cid, rc=0 if expected else 1)
+    assert not expected or done.stdout == expected + "\n"
+    assert "ExposedPorts" not in engine("inspect", cid).stdout
+
+
 def test_exec_as_nobody_known(engine):
     cid = engine.start(*SLEEP)
     done = engine("exec", "-u", "nosuch", cid, "true", rc=None)

@@ -83,14 +83,51 @@ static int find_any(struct call *call, struct engine *e, const char *type, const
 	return err_set(err, ENOENT, "No such object: %s", name);
 }
 
+/* What Docker leaves out of the JSON where it is empty, and has for templates all the same. */
+static void put_left_out(struct call *call, struct value *document)
+{
+	static const struct {
+		const char *object, *key;
+		enum value_kind kind;
+	} left_out[] = {
+		{"Config", "ExposedPorts", VALUE_NULL}, {"Config", "Healthcheck", VALUE_NULL},
+		{"Config", "MacAddress", VALUE_STRING}, {"Config", "Shell", VALUE_NULL},
+		{"Config", "StopSignal", VALUE_STRING}, {"Config", "StopTimeout", VALUE_NULL},
+		{"HostConfig", "Mounts", VALUE_NULL},	{"HostConfig", "StorageOpt", VALUE_NULL},
+		{"HostConfig", "Sysctls", VALUE_NULL},	{"HostConfig", "Tmpfs", VALUE_NULL},
+		{"State", "Health", VALUE_NULL},
+	};
+
+	for (struct value *object = document->first; object; object = object->next)
+		for (size_t i = 0; i < ARRAY_LEN(left_out); i++)
+			if (object->kind == VALUE_OBJECT && streq(object->key, left_out[i].object) &&
+			    !value_member(object, left_out[i].key))
+				value_add(object, left_out[i].key,
+					  left_out[i].kind == VALUE_STRING
+						  ? value_string(&call->memory, "")
+						  : value_new(&call->memory, VALUE_NULL));
+}
+
+/* The document as it is printed first; where that has not what the template names, with what was left out. */
+static int print_templated(struct call *call, const char *format, struct value *v, struct err *err)
+{
+	struct err again = {0};
+	int r = cli_print_document(call, v, format, err);
+
+	if (r == 0)
+		return 0;
+	put_left_out(call, v);
+	return cli_print_document(call, v, format, &again) == 0 ? 0 : r;
+}
+
 static int inspect_print(struct call *call, const char *format, struct value *list, struct err *err)
 {
 	int r = 0;
 
 	if (!format || !*format || streq(format, "json"))
 		return cli_print_document(call, list, format, err);
-	for (const struct value *v = list->first; r == 0 && v; v = v->next)
-		r = cli_print_document(call, v, format, err);
+	for (struct value *v = list->first; r == 0 && v; v = v->next)
+		r = print_templated(call, format, v, err);
 	return r;
 }
 
