@@ -120,12 +120,12 @@ struct engine_create {
 		pull; /* "missing" (default), "always", "never": engine_create() pulls through coffer-fetch */
 	bool quiet;
 };
-/* *ret_id (64 digits) is owned by the caller; `ret_warnings` may be NULL. */
 /*
  * Called before the container is made that this program will start: puts the program out of its reach
  * (guard.c), and may start it again for that, with o.main_argv.  The others below do so by themselves.
  */
 must_use int engine_guard(struct engine *e, const struct engine_create *q, struct err *err);
+/* *ret_id (64 digits) is owned by the caller. */
 must_use int engine_create(struct engine *e, const struct engine_create *q, char **ret_id, struct err *err);
 
 struct engine_start {
