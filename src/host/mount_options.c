@@ -110,6 +110,13 @@ const char *const *mount_option_names(size_t *ret_n)
 	return names;
 }
 
+unsigned long mount_flag_named(const char *name)
+{
+	const struct option *o = find(name);
+
+	return o && (o->kind == OPTION_SET || o->kind == OPTION_CLEAR) ? o->value : 0;
+}
+
 unsigned long mount_propagation_named(const char *name)
 {
 	const struct option *o = find(name);

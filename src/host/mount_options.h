@@ -22,6 +22,8 @@ struct mount_options {
 must_use int mount_options_parse(const str_list *options, struct mount_options *ret, struct err *err);
 void mount_options_free(struct mount_options *o);
 
+/* MS_* that a name turns on or off ("ro" and "rw": MS_RDONLY); 0 = there is no such name. */
+unsigned long mount_flag_named(const char *name);
 /* MS_* of a propagation's name ("rslave"); 0 = there is no such name. */
 unsigned long mount_propagation_named(const char *name);
 

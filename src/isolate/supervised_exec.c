@@ -9,9 +9,11 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "host/procattr.h"
 #include "isolate/carrier.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static void put_words(struct json_out *out, const char *key, const str_list *list)
 {
@@ -68,6 +70,41 @@ static void put_scheduling(struct json_out *out, const struct oci_process *p)
 		json_put_i64(out, "oomScoreAdj", p->oom_score_adj.v);
 }
 
+static void put_rlimit(struct json_out *out, const char *type, uint64_t soft, uint64_t hard)
+{
+	json_begin_object(out, NULL);
+	json_put_str(out, "type", type);
+	json_put_u64(out, "hard", hard);
+	json_put_u64(out, "soft", soft);
+	json_end(out);
+}
+
+/* What is not named is the caller's, as where his process becomes the container's; but for what each kernel
+ * sets by its own memory (processes, pending signals). */
+static void put_inherited_rlimits(struct json_out *out, const struct oci_process *p)
+{
+	static const char *const names[] = {"RLIMIT_AS",     "RLIMIT_CORE",  "RLIMIT_CPU",
+					    "RLIMIT_DATA",   "RLIMIT_FSIZE", "RLIMIT_MEMLOCK",
+					    "RLIMIT_NOFILE", "RLIMIT_RSS",   "RLIMIT_STACK"};
+	const rlim_t files_max =
+		1 << 20; /* fs.nr_open of a kernel that nobody told more: beyond is refused */
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		int nr = procattr_rlimit_number(names[i]);
+		struct rlimit l;
+		bool named = false;
+		for (size_t k = 0; k < p->rlimits.n && !named; k++)
+			named = p->rlimits.v[k].type && procattr_rlimit_number(p->rlimits.v[k].type) == nr;
+		if (named || getrlimit((__rlimit_resource_t)nr, &l) < 0)
+			continue;
+		if (nr == RLIMIT_NOFILE) {
+			l.rlim_cur = MIN_OF(l.rlim_cur, files_max);
+			l.rlim_max = MIN_OF(l.rlim_max, files_max);
+		}
+		put_rlimit(out, names[i], l.rlim_cur, l.rlim_max);
+	}
+}
+
 void supervised_put_process(struct json_out *out, const char *key, const struct oci_process *p, bool whole)
 {
 	static const char *const none[] = {"-"};
@@ -85,13 +122,10 @@ void supervised_put_process(struct json_out *out, const char *key, const struct 
 	if (p->caps.set)
 		put_caps(out, &p->caps);
 	json_begin_list(out, "rlimits");
-	for (size_t i = 0; i < p->rlimits.n; i++) {
-		json_begin_object(out, NULL);
-		json_put_str(out, "type", p->rlimits.v[i].type);
-		json_put_u64(out, "hard", p->rlimits.v[i].hard);
-		json_put_u64(out, "soft", p->rlimits.v[i].soft);
-		json_end(out);
-	}
+	for (size_t i = 0; i < p->rlimits.n; i++)
+		put_rlimit(out, p->rlimits.v[i].type, p->rlimits.v[i].soft, p->rlimits.v[i].hard);
+	if (whole)
+		put_inherited_rlimits(out, p);
 	json_end(out);
 	json_put_bool(out, "noNewPrivileges", p->no_new_privileges);
 	if (whole)

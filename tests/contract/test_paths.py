@@ -192,6 +192,7 @@ def test_sysctl_that_is_not_namespaced_is_refused(ct, key):
     c.run().failed()
 
 
+@pytest.mark.levels("ns", "kernel")  # a machine has a network of its own, or is refused for that
 def test_sysctl_of_a_shared_namespace_is_refused(ct):
     c = ct(["true"])
     bundle.without_namespace(c.config, "network")

@@ -3,7 +3,10 @@
 #include "isolate/vm/vm.h"
 
 #include "base/str.h"
+#include "base/sys.h"
+#include "host/mount_options.h"
 
+#include <sys/mount.h>
 #include <sys/utsname.h>
 
 static void put_opt_u64(struct json_out *out, const char *key, const struct opt_u64 *n)
@@ -27,13 +30,13 @@ static void put_opt_u32(struct json_out *out, const char *key, const struct opt_
 /* Who shares with whom, and whose ids, was the carrier's to set. */
 static bool is_carriers_option(const char *option)
 {
-	static const char *const names[] = {"shared",	   "rshared", "slave",	"rslave", "unbindable",
-					    "runbindable", "idmap",   "ridmap", "copy",	  "tmpcopyup"};
+	static const char *const names[] = {"idmap", "ridmap", "copy", "tmpcopyup"};
+	unsigned long propagation = mount_propagation_named(option);
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (streq(option, names[i]))
 			return true;
-	return false;
+	return propagation && !(propagation & MS_PRIVATE);
 }
 
 /* What is of no place of the host's. */
@@ -50,15 +53,10 @@ static bool is_of_guest(const struct oci_mount *m)
 /* Of any file system: the others of an overlay, say, are words of its own. */
 static bool is_any_mounts_option(const char *option)
 {
-	static const char *const names[] = {"ro",	"rw",	      "suid",	     "nosuid",
-					    "dev",	"nodev",      "exec",	     "noexec",
-					    "atime",	"noatime",    "diratime",    "nodiratime",
-					    "relatime", "norelatime", "strictatime", "nosymfollow"};
+	const unsigned long of_mounts = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME |
+					MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME | MS_NOSYMFOLLOW;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (streq(option, names[i]))
-			return true;
-	return false;
+	return (mount_flag_named(option) & of_mounts) != 0;
 }
 
 /* A file system with something of the host's in it has been mounted by the carrier, and comes by the share.
@@ -169,6 +167,8 @@ static void put_guest_devices(struct json_out *out, const struct oci_linux *linu
 	for (size_t i = 0; i < linux->devices.n; i++) {
 		const struct oci_device *d = &linux->devices.v[i];
 		const char type[2] = {d->type};
+		if (!vm_knows_device(d)) /* of a privileged container: vm_plan_check() refuses others */
+			continue;
 		json_begin_object(out, NULL);
 		json_put_str(out, "path", d->path);
 		json_put_str(out, "type", type);
@@ -241,8 +241,10 @@ int vm_guest_config(const struct oci_config *config, const char *text, size_t le
 		if (!seccomp)
 			return err_oom(err);
 	}
-	/* Without a UTS namespace the container has the host's name. */
-	bool shared = !config->linux.ns[OCI_NS_UTS].wanted && uname(&host) == 0;
+	/* A new UTS namespace begins with the host's name, and keeps it where no other is given. */
+	bool named = config->linux.ns[OCI_NS_UTS].wanted && config->hostname && *config->hostname;
+	if (!named && uname(&host) < 0)
+		return err_sys(err, "cannot read the host's name");
 	json_begin_object(&out, NULL);
 	json_put_str(&out, "ociVersion", config->oci_version ? config->oci_version : "1.2.0");
 	if (config->process)
@@ -251,7 +253,7 @@ int vm_guest_config(const struct oci_config *config, const char *text, size_t le
 	json_put_str(&out, "path", VM_GUEST_ROOT);
 	json_put_bool(&out, "readonly", config->root_readonly);
 	json_end(&out);
-	json_put_opt_str(&out, "hostname", shared ? host.nodename : config->hostname);
+	json_put_opt_str(&out, "hostname", named ? config->hostname : host.nodename);
 	json_put_opt_str(&out, "domainname", config->domainname);
 	json_begin_list(&out, "mounts");
 	for (size_t i = 0; i < config->mounts.n; i++)

@@ -157,8 +157,7 @@ static int vm_check_namespaces(const struct oci_linux *linux, struct err *err)
 	return 0;
 }
 
-/* The guest's kernel makes these itself; anything else is a piece of the host's. */
-static bool is_of_any_kernel(const struct oci_device *d)
+bool vm_knows_device(const struct oci_device *d)
 {
 	static const struct {
 		int64_t major, minor;
@@ -170,6 +169,23 @@ static bool is_of_any_kernel(const struct oci_device *d)
 		if (d->major == known[i].major && d->minor == known[i].minor)
 			return true;
 	return false;
+}
+
+/*
+ * Whoever may use each device there is ("privileged") has been given all nodes of the host's /dev, wanted or
+ * not: what the guest's kernel lacks is left out.
+ */
+static bool may_use_all_devices(const struct oci_resources *r)
+{
+	bool all = false;
+
+	for (size_t i = 0; i < r->devices.n; i++) {
+		const struct oci_device_rule *d = &r->devices.v[i];
+		if ((!d->major.set || d->major.v < 0) && (!d->minor.set || d->minor.v < 0) &&
+		    (!d->type || d->type == 'a'))
+			all = d->allow;
+	}
+	return all;
 }
 
 bool vm_is_bind(const struct oci_mount *m)
@@ -194,8 +210,8 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 			err, ENOTSUP,
 			"isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
 			"they are of another kernel");
-	for (size_t i = 0; i < linux->devices.n; i++)
-		if (!is_of_any_kernel(&linux->devices.v[i]))
+	for (size_t i = 0; i < linux->devices.n && !may_use_all_devices(&linux->resources); i++)
+		if (!vm_knows_device(&linux->devices.v[i]))
 			return err_set(err, ENOTSUP,
 				       "isolation level \"vm\" cannot pass on the device %s (%c %lld:%lld)",
 				       linux->devices.v[i].path, linux->devices.v[i].type,

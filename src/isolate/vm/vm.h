@@ -38,6 +38,8 @@ void vm_plan_size(const struct oci_resources *r, const struct vm_size *usual, st
 void vm_plan_limits(const struct oci_resources *r, uint64_t machine_memory, struct oci_resources *ret,
 		    pair_list *ret_unified_owned);
 bool vm_is_bind(const struct oci_mount *m);
+/* The guest's kernel makes it itself; anything else is a piece of the host's. */
+bool vm_knows_device(const struct oci_device *d);
 /* What nobody could do for a guest, said before anything is made. */
 must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
 
