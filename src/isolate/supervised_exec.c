@@ -70,7 +70,7 @@ static void put_scheduling(struct json_out *out, const struct oci_process *p)
 		json_put_i64(out, "oomScoreAdj", p->oom_score_adj.v);
 }
 
-static void put_rlimit(struct json_out *out, const char *type, uint64_t soft, uint64_t hard)
+static void put_process_rlimit(struct json_out *out, const char *type, uint64_t soft, uint64_t hard)
 {
 	json_begin_object(out, NULL);
 	json_put_str(out, "type", type);
@@ -101,7 +101,7 @@ static void put_inherited_rlimits(struct json_out *out, const struct oci_process
 			l.rlim_cur = MIN_OF(l.rlim_cur, files_max);
 			l.rlim_max = MIN_OF(l.rlim_max, files_max);
 		}
-		put_rlimit(out, names[i], l.rlim_cur, l.rlim_max);
+		put_process_rlimit(out, names[i], l.rlim_cur, l.rlim_max);
 	}
 }
 
@@ -123,7 +123,7 @@ void supervised_put_process(struct json_out *out, const char *key, const struct 
 		put_caps(out, &p->caps);
 	json_begin_list(out, "rlimits");
 	for (size_t i = 0; i < p->rlimits.n; i++)
-		put_rlimit(out, p->rlimits.v[i].type, p->rlimits.v[i].soft, p->rlimits.v[i].hard);
+		put_process_rlimit(out, p->rlimits.v[i].type, p->rlimits.v[i].soft, p->rlimits.v[i].hard);
 	if (whole)
 		put_inherited_rlimits(out, p);
 	json_end(out);

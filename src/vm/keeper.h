@@ -131,6 +131,12 @@ struct question {
 	size_t nrows;
 };
 
+/*
+ * HELLO to a restored machine, and its answer, which also proves that its timer wakes it.  -ETIMEDOUT where
+ * none comes within so many ms, else why not; then nothing is left of the session, and another machine can be
+ * begun.
+ */
+must_use int session_greet(struct keeper *k, int64_t within_ms, struct err *err);
 /* The agent is there: sends it all that the start takes. */
 void session_begin(struct keeper *k);
 void session_poll(struct keeper *k, struct poll_set *p);
@@ -188,7 +194,8 @@ struct keeper {
 	struct vm vm;
 	struct vm_spec spec;
 	struct vm_template template; /* until the program runs */
-	bool restored;		     /* from it, so that it says no READY */
+	bool restored;		     /* from it, so that it says no READY, and was greeted already */
+	bool greeted;		     /* of session_greet() */
 	bool machine;		     /* vm is a machine that runs, as far as is known */
 	pid_t share;
 	int64_t share_ended_ns; /* 0 = it runs */

@@ -28,7 +28,8 @@
 
 enum {
 	SHARE_ALONE_MS = 1000,
-	LEAVE_MS = 5000, /* for the guest to write what it holds, and power off */
+	GREET_MS = 10000, /* for a restored machine's first answer, which takes some 10 ms */
+	LEAVE_MS = 5000,  /* for the guest to write what it holds, and power off */
 	CONSOLE_IN_MESSAGE = 600,
 };
 
@@ -250,8 +251,21 @@ static int open_network(struct keeper *k, int log, struct vm_net *net, struct er
 	return 0;
 }
 
-/* From a template where there is one, and it is good. */
-static int start_hypervisor(struct keeper *k, struct err *err)
+/* A restored machine counts when it has answered.  The one that has not has its end of the port still. */
+static int start_restored(struct keeper *k, const struct hypervisor *driver, struct err *err)
+{
+	int r = driver->start(&k->spec, &k->vm, err);
+
+	if (r < 0)
+		return r;
+	r = session_greet(k, MIN_OF((int64_t)GREET_MS, (int64_t)k->seconds * 500), err);
+	if (r < 0)
+		driver->stop(&k->vm);
+	return r;
+}
+
+/* From a template where there is one, and it is good.  *agent: the guest's end of the port. */
+static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 {
 	const struct hypervisor *driver = k->monitor >= 0 ? &hypervisor_vmm : &hypervisor_qemu;
 	struct err why = {0};
@@ -259,15 +273,21 @@ static int start_hypervisor(struct keeper *k, struct err *err)
 	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
 	if (why.code)
 		keeper_log(k, "no template: %s", why.msg);
-	int r = driver->start(&k->spec, &k->vm, err);
-	if (r == 0 || !k->restored)
+	if (!k->restored)
+		return driver->start(&k->spec, &k->vm, err);
+	int r = start_restored(k, driver, err);
+	if (r == 0 || k->over)
 		return r;
 	keeper_log(k, "the template is of no use: %s", err->msg);
 	*err = (struct err){0};
 	vm_template_refuse(&k->template, &k->spec);
 	k->spec.usr_tree = k->usr2;
 	k->restored = false;
-	return driver->start(&k->spec, &k->vm, err);
+	fd_drop(agent);
+	fd_drop(&k->agent);
+	r = open_agent_port(k, agent, err);
+	k->spec.agent_fd = *agent;
+	return r < 0 ? r : driver->start(&k->spec, &k->vm, err);
 }
 
 int keeper_save_template(struct keeper *k, struct err *err)
@@ -315,7 +335,7 @@ static int start_machine(struct keeper *k, struct err *err)
 		k->spec.share_fd = share;
 		k->spec.console_fd = console;
 		k->spec.log_fd = log;
-		r = start_hypervisor(k, err);
+		r = start_hypervisor(k, &agent, err);
 	}
 	k->machine = r == 0;
 	if (r < 0)

@@ -35,6 +35,7 @@ enum {
 	QUESTIONS_MAX = 4096,
 	ROWS_MAX = 1 << 16,
 	KILLS_MAX = 4096,
+	TIMER_PERCENT_MAX = 200,
 };
 
 /* ---- frames out ---- */
@@ -378,10 +379,11 @@ static void mounted(struct keeper *k, const struct question *q, const struct gue
 		k->stage = STAGE_EXEC;
 }
 
+typedef void answer_fn(struct keeper *k, const struct question *q, const struct guest_reply *reply,
+		       const void *rest, size_t len);
+
 static bool ask_step(struct keeper *k, enum guest_frame_type type, const void *payload, size_t len,
-		     const void *more, size_t nmore,
-		     void (*answered)(struct keeper *, const struct question *, const struct guest_reply *,
-				      const void *, size_t))
+		     const void *more, size_t nmore, answer_fn *answered)
 {
 	struct question *q = session_ask(k, type, 0, payload, len, more, nmore);
 
@@ -390,12 +392,18 @@ static bool ask_step(struct keeper *k, enum guest_frame_type type, const void *p
 	return q;
 }
 
+static bool ask_hello(struct keeper *k, answer_fn *answered)
+{
+	const struct guest_hello h = make_hello();
+
+	return ask_step(k, GUEST_HELLO, &h, sizeof(h), NULL, 0, answered);
+}
+
 static int prepare_guest(struct keeper *k, struct err *err)
 {
 	static const char words[] = "coffer-share\0coffer\0" SHARE_TARGET "\0"; /* and no data */
 	static const char again[] = "none\0" SHARE_TARGET "\0" SHARE_AGAIN "\0";
 	static const struct guest_mount mount = {0}, bind = {.flags = MS_BIND};
-	const struct guest_hello h = make_hello();
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};
 	size_t len = 0;
@@ -404,7 +412,7 @@ static int prepare_guest(struct keeper *k, struct err *err)
 
 	if (r < 0)
 		return err_num(err, r, "cannot read the guest's configuration");
-	if (!ask_step(k, GUEST_HELLO, &h, sizeof(h), NULL, 0, step_done) ||
+	if ((!k->restored && !ask_hello(k, step_done)) ||
 	    (k->network && !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)) ||
 	    !ask_step(k, GUEST_MOUNT, &mount, sizeof(mount), words, sizeof(words), step_done) ||
 	    !ask_step(k, GUEST_MOUNT, &bind, sizeof(bind), again, sizeof(again), mounted))
@@ -428,6 +436,19 @@ void session_begin(struct keeper *k)
 		keeper_fail(k, &err);
 }
 
+static void note_timer(struct keeper *k, unsigned percent)
+{
+	char text[160];
+	int n = snprintf(
+		text, sizeof(text),
+		"coffer: the guest's kernel has taken its timer for too fast: a sleep takes %u %% of its "
+		"time; no template is made of this machine\n",
+		percent);
+
+	if (n > 0)
+		console_note(&k->console, text, strlen(text));
+}
+
 static int agent_reported(struct keeper *k, const void *payload, size_t len, struct err *err)
 {
 	struct guest_ready ready;
@@ -440,11 +461,16 @@ static int agent_reported(struct keeper *k, const void *payload, size_t len, str
 			       "the agent of the initramfs speaks protocol %u, this keeper %d: make the "
 			       "initramfs anew (coffer vm build-initramfs)",
 			       ready.protocol, GUEST_PROTOCOL);
-	keeper_log(k, "READY: %llu bytes, %llu us from the kernel's start", (unsigned long long)ready.memory,
-		   (unsigned long long)ready.boot_ns / 1000);
+	keeper_log(k, "READY: %llu bytes, %llu us from the kernel's start, a sleep takes %u %% of its time",
+		   (unsigned long long)ready.memory, (unsigned long long)ready.boot_ns / 1000,
+		   ready.timer_percent);
 	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(ready.boot_ns & INT64_MAX);
 	k->template.boot_ns = ready.boot_ns;
 	struct err why = {0};
+	if (ready.timer_percent > TIMER_PERCENT_MAX) {
+		note_timer(k, ready.timer_percent);
+		vm_template_close(&k->template); /* each machine of it would have such a timer */
+	}
 	if (keeper_save_template(k, &why) < 0)
 		keeper_fail(k, &why);
 	else
@@ -588,4 +614,48 @@ void session_poll(struct keeper *k, struct poll_set *p)
 {
 	if (k->agent >= 0)
 		poll_want(p, k->agent, (short)(POLLIN | (k->out_len ? POLLOUT : 0)), agent_ready, NULL);
+}
+
+/* ---- a restored machine ---- */
+
+static void greeted(struct keeper *k, const struct question *q unused, const struct guest_reply *reply,
+		    const void *rest, size_t len)
+{
+	k->greeted = reply->code == 0;
+	if (!k->greeted)
+		keeper_log(k, "the restored machine's agent says: %.*s", (int)len, (const char *)rest);
+}
+
+static void forget_session(struct keeper *k)
+{
+	while (k->questions) {
+		struct question *next = k->questions->next;
+		free(k->questions);
+		k->questions = next;
+	}
+	guest_reader_free(&k->reader);
+	k->reader = (struct guest_reader){0};
+	k->out_at = k->out_len = 0;
+	fd_drop(&k->agent);
+}
+
+int session_greet(struct keeper *k, int64_t within_ms, struct err *err)
+{
+	int64_t until = clock_ns(CLOCK_MONOTONIC) / 1000000 + within_ms, left = within_ms;
+	int r = ask_hello(k, greeted) ? 0 : err_oom(err);
+
+	k->greeted = false;
+	while (r == 0 && k->questions && k->agent >= 0 && !k->over && left > 0) {
+		struct pollfd p = {.fd = k->agent, .events = (short)(POLLIN | (k->out_len ? POLLOUT : 0))};
+		if (poll(&p, 1, (int)MIN_OF(left, (int64_t)INT_MAX)) < 0 && errno != EINTR)
+			r = err_sys(err, "cannot wait for the agent");
+		session_flush(k);
+		agent_ready(k, NULL, 0);
+		left = until - clock_ns(CLOCK_MONOTONIC) / 1000000;
+	}
+	if (r == 0 && !k->greeted)
+		r = err_set(err, ETIMEDOUT, "the restored machine does not answer");
+	if (r < 0)
+		forget_session(k);
+	return r;
 }

@@ -85,11 +85,11 @@ struct guest_frame {
 
 struct guest_ready {
 	uint32_t protocol;
-	uint32_t restored; /* 0.  A guest that comes from a snapshot says no READY: whoever restored it
-			    * begins with HELLO */
-	uint64_t memory;   /* bytes, MemTotal */
-	uint64_t boot_ns;  /* from the kernel's start to READY */
+	uint32_t timer_percent; /* how long a sleep takes of what was asked for; 0 = not measured */
+	uint64_t memory;	/* bytes, MemTotal */
+	uint64_t boot_ns;	/* from the kernel's start to READY */
 };
+/* A guest that comes from a snapshot says no READY: whoever restored it begins with HELLO. */
 
 struct guest_hello {
 	uint32_t protocol;

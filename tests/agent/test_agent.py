@@ -42,8 +42,8 @@ def test_statistics_are_the_containers(busy):
 # ---- the container ----
 
 def test_ready_says_the_protocol(agent):
-    version, restored, memory, boot = agent.ready
-    assert (version, restored) == (protocol.PROTOCOL, 0) and memory > 1 << 20 and boot > 0
+    version, timer, memory, boot = agent.ready
+    assert (version, timer) == (protocol.PROTOCOL, 0) and memory > 1 << 20 and boot > 0
 
 
 def test_run_output_and_status(agent):

@@ -33,10 +33,20 @@ def polite():
     threading.Thread(target=obey, daemon=True).start()
 
 def obey():
-    for line in qmp.makefile("rb"):
-        qmp.sendall(b'{"return": {}}\\r\\n')
-        if b'"migrate"' in line:
+    rest, files = b"", []
+    while True:
+        data, fds, *_ = socket.recv_fds(qmp, 65536, 8)
+        files += fds
+        *lines, rest = (rest + data).split(b"\\n")
+        for line in lines:
+            qmp.sendall(b'{"return": {}}\\r\\n')
+            if b'"migrate' not in line or b"capabilities" in line:
+                continue
+            if b'"migrate"' in line and files:
+                os.write(files[-1], b"the devices")
             qmp.sendall(b'{"event": "MIGRATION", "data": {"status": "completed"}}\\r\\n')
+        if not data:
+            return
 
 def console(text):
     data = text.encode()
@@ -59,8 +69,8 @@ def hear():
     size, kind, stream, process, id = HEAD.unpack(whole(HEAD.size))
     return kind, process, id, whole(size)
 
-def ready(protocol=1):
-    say(READY, struct.pack("<IIQQ", protocol, 0, 1 << 28, 10 ** 9))
+def ready(protocol=1, timer_percent=100):
+    say(READY, struct.pack("<IIQQ", protocol, timer_percent, 1 << 28, 10 ** 9))
 
 def answer(id, code=0, status=0, text=b""):
     say(REPLY, struct.pack("<ii", code, status) + text, id=id)
@@ -73,8 +83,8 @@ def up_to(kind):
             return process, id
         answer(id)
 
-def running():
-    ready()
+def running(**said):
+    ready(**said)
     process, id = up_to(RUN)
     answer(id)
     return process

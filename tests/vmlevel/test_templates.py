@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+import machines
+
 OCI = os.environ.get("COFFER_OCI")
 KERNELS = pathlib.Path(os.environ.get("COFFER_VM_DIR", "/var/lib/coffer/vm"))
 
@@ -30,7 +32,7 @@ def machine(tmp_path):
     for name in ("bin", "proc", "sys", "dev", "tmp"):
         (root / name).mkdir(parents=True)
     shutil.copy(busybox, root / "bin" / "busybox")
-    config = default_config(["/bin/busybox", "echo", "hello"])
+    config = default_config(["/bin/busybox", "sh", "-c", "busybox sleep 1; echo hello"])
     config["process"]["terminal"] = False
     (tmp_path / "bundle" / "config.json").write_text(json.dumps(config))
 
@@ -66,3 +68,39 @@ def test_second_start_begins_with_the_first_ones_template(machine):
         f.write(b"\xff" * (size - at))
     log = machine("four")
     assert "of no use" in log and "from a template" not in log
+
+
+# ---- a script in the hypervisor's place ----
+
+@pytest.fixture
+def place(tmp_path):
+    if not OCI or os.geteuid() != 0 or not os.path.exists(machines.QEMU):
+        pytest.skip("level vm needs root and QEMU")
+    p = machines.Place(tmp_path)
+    yield p
+    assert p.left() == []
+
+
+def test_a_restored_machine_that_does_not_wake_boots(place):
+    """It is the template's fault, which goes."""
+    place.play("""
+        polite()
+        if "-incoming" in argv:
+            hang()
+        ended(running())
+        hear()
+    """)
+    assert place.run("true").returncode == 0
+    kept = list((place.top / "vm" / "templates").iterdir())
+    assert len(kept) == 1, place.log.read_text()
+    done = place.run("true", seconds=4)
+    log = place.log.read_text()
+    assert done.returncode == 0 and "of no use: the restored machine does not answer" in log, (done, log)
+    assert not kept[0].exists()
+
+
+def test_a_machine_whose_timer_is_slow_becomes_no_template(place):
+    place.play("polite()\nended(running(timer_percent=900))\nhear()")
+    assert place.run("true").returncode == 0
+    assert list((place.top / "vm" / "templates").iterdir()) == []
+    assert "past the template" in place.log.read_text()
