@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "host/creds.h"
+#include "host/resolve.h"
 #include "host/tty.h"
 #include "runtime/making.h"
 
@@ -48,10 +49,40 @@ static void put_size(struct oci_process *p, const struct guest_process *size)
 	p->console_width = size->columns;
 }
 
+/*
+ * The carrier has followed symbolic links of a destination within the container's root, and so must we; what
+ * a link says would mean another place here.  A path that is not there is told by who mounts it.  The strings
+ * end with the job.
+ */
+static int follow_sources(struct oci_config *config, struct err *err)
+{
+	static const char share[] = GUEST_SHARE_AT "/";
+	autoclose int root = open(GUEST_SHARE_AT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < config->mounts.n && root >= 0; i++) {
+		struct oci_mount *m = &config->mounts.v[i];
+		autofree char *real = NULL, *path = NULL;
+		if (!m->source || !str_starts(m->source, share))
+			continue;
+		path = resolve_clean(m->source + sizeof(share) - 2);
+		if (!path)
+			return err_oom(err);
+		autoclose int fd = resolve_in_root(root, path, RESOLVE_EXISTING, &real);
+		if (fd < 0 || !real)
+			continue;
+		m->source = str_format("%s%s", GUEST_SHARE_AT, real);
+		if (!m->source)
+			return err_oom(err);
+	}
+	return 0;
+}
+
 static int build_container(struct making *m, const struct job_order *o, struct err *err)
 {
 	int r = making_prepare(m, err);
 
+	if (r == 0)
+		r = follow_sources(&m->config, err);
 	if (r == 0 && m->config.process)
 		put_size(m->config.process, &o->process);
 	if (r == 0 && m->config.process &&

@@ -26,7 +26,6 @@
 
 /* As isolate/vm says in the guest's configuration. */
 #define SHARE_TARGET "/run/coffer/root"
-#define SHARE_AGAIN  "/run/coffer/share"
 
 enum {
 	OUT_FULL = 1 << 20,  /* bytes for the agent from which on no input is read */
@@ -402,7 +401,7 @@ static bool ask_hello(struct keeper *k, answer_fn *answered)
 static int prepare_guest(struct keeper *k, struct err *err)
 {
 	static const char words[] = "coffer-share\0coffer\0" SHARE_TARGET "\0"; /* and no data */
-	static const char again[] = "none\0" SHARE_TARGET "\0" SHARE_AGAIN "\0";
+	static const char again[] = "none\0" SHARE_TARGET "\0" GUEST_SHARE_AT "\0";
 	static const struct guest_mount mount = {0}, bind = {.flags = MS_BIND};
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};

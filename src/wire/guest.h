@@ -108,6 +108,9 @@ struct guest_exited {
 	int32_t status; /* as waitpid */
 };
 
+/* Where the guest has the file share once more, beside the container's root: sources of its bind mounts. */
+#define GUEST_SHARE_AT "/run/coffer/share"
+
 struct guest_mount {
 	uint64_t flags; /* MS_* */
 	/* type, source, target, data follow, each with its NUL.  Type "coffer-share": the tree behind the

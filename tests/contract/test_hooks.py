@@ -98,12 +98,15 @@ def test_host_hooks_run_in_the_runtimes_namespaces(ct, log, kind):
     assert read(log + "/ns").split() == [ns["mnt"], ns["net"]]
 
 
-def test_create_container_hook_runs_in_the_containers_mount_namespace(ct, log):
+def test_create_container_hook_runs_in_the_containers_mount_namespace(ct, runtime, log):
     """config.md: path resolves in the runtime's root, execution is in the container's namespace."""
     c = ct("readlink /proc/self/ns/mnt; ls /made-by-hook")
     logged(c, log, "createContainer", "readlink /proc/self/ns/mnt >$L/ns; mkdir %s/made-by-hook" % c.rootfs)
     r = c.run().ok()
-    assert read(log + "/ns").strip() == r.lines[0]
+    if runtime.level == "vm":  # its hooks are the host's programs; they see the container's root from outside
+        assert read(log + "/ns").strip() not in (r.lines[0], leaks.namespace_ids()["mnt"])
+    else:
+        assert read(log + "/ns").strip() == r.lines[0]
 
 
 def test_start_container_hook_runs_in_the_containers_root(ct, log):

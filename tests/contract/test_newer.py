@@ -84,12 +84,14 @@ def network():
 LINKS = "ip -o link | cut -d: -f2 | cut -d@ -f1"
 
 
+@pytest.mark.levels("ns", "kernel")  # a machine's cards are its own: said in one line
 def test_net_device_moves_in(ct, network):
     c = ct(LINKS)
     c.linux["netDevices"] = {NAME: {}}
     assert NAME in c.run(preexec_fn=network.enter).ok().out.split()
 
 
+@pytest.mark.levels("ns", "kernel")  # a machine's cards are its own: said in one line
 def test_net_device_with_a_new_name(ct, network):
     c = ct(LINKS)
     c.linux["netDevices"] = {NAME: {"name": "inside0"}}
@@ -97,6 +99,7 @@ def test_net_device_with_a_new_name(ct, network):
     assert "inside0" in names and NAME not in names
 
 
+@pytest.mark.levels("ns", "kernel")  # a machine's cards are its own: said in one line
 def test_net_device_that_is_not_there(ct, runtime, network):
     c = ct()
     c.linux["netDevices"] = {"nosuchdev0": {}}

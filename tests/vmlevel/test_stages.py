@@ -103,7 +103,10 @@ def test_an_agent_that_never_reports(place):
     kernel = machines.kernel() / "kernel"
     initramfs = machines.archive(place.top / "initramfs", {"busybox": busybox, "init": init})
     place.configure('kernel = "%s"\ninitramfs = "%s"' % (kernel, initramfs))
-    failed(place.run("true", seconds=90), 'stage "agent"', "nothing for ", "nobody is home")
+    done = place.run("true", seconds=15)
+    if "nobody is home" not in done.stderr:  # a busy host: the kernel was on its way
+        done = place.run("true", seconds=90)
+    failed(done, 'stage "agent"', "nothing for ", "nobody is home")
 
 
 @pytest.mark.parametrize("scene, text", [
@@ -120,7 +123,7 @@ def test_an_agent_that_speaks_nonsense(place, scene, text):
 
 
 def test_an_agent_that_dribbles(place):
-    place.play('polite()\nconsole("slow\\n")\nwhile True:\n    agent.sendall(b"\\0")\n    time.sleep(0.5)')
+    place.play('polite()\nconsole("slow\\n")\nwhile True:\n    agent.sendall(b"\\0")\n    time.sleep(%g)' % env.seconds(0.5))
     failed(place.run("true", seconds=4), 'stage "agent"', "nothing for ", "slow")
 
 

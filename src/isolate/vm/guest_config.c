@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/mount_options.h"
+#include "wire/guest.h"
 
 #include <sys/mount.h>
 #include <sys/utsname.h>
@@ -65,7 +66,7 @@ static void put_guest_mount(struct json_out *out, const struct oci_mount *m)
 {
 	bool bind = vm_is_bind(m), carried = !bind && !is_of_guest(m);
 	autofree char *source =
-		str_format("%s%s%s", VM_GUEST_SHARE, m->destination[0] == '/' ? "" : "/", m->destination);
+		str_format("%s%s%s", GUEST_SHARE_AT, m->destination[0] == '/' ? "" : "/", m->destination);
 
 	if (!source)
 		out->text.failed = true;
@@ -190,6 +191,16 @@ static void put_guest_pairs(struct json_out *out, const char *key, const pair_li
 	json_end(out);
 }
 
+/* The level is the machine's; within it the container is of level `ns`. */
+static void put_guest_annotations(struct json_out *out, const pair_list *l)
+{
+	json_begin_object(out, "annotations");
+	for (size_t i = 0; i < l->n; i++)
+		if (!streq(l->v[i].key, "dev.coffer.isolation"))
+			json_put_str(out, l->v[i].key, l->v[i].value ? l->v[i].value : "");
+	json_end(out);
+}
+
 static void put_clocks(struct json_out *out, const struct oci_linux *linux)
 {
 	json_begin_object(out, "timeOffsets");
@@ -259,7 +270,7 @@ int vm_guest_config(const struct oci_config *config, const char *text, size_t le
 	for (size_t i = 0; i < config->mounts.n; i++)
 		put_guest_mount(&out, &config->mounts.v[i]);
 	json_end(&out);
-	put_guest_pairs(&out, "annotations", &config->annotations);
+	put_guest_annotations(&out, &config->annotations);
 	put_linux(&out, config, seccomp);
 	json_end(&out);
 	return supervised_memory_file("guest-config", &out, err);

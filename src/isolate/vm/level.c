@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "host/cgroup_stats.h"
@@ -12,6 +13,8 @@
 #include "isolate/vm/settings.h"
 #include "wire/guest.h"
 
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 char vm_keeper_program[] = "coffer-vm";
@@ -64,20 +67,56 @@ static int add_files(const struct vm_settings *settings, struct supervised *l, e
 	return r;
 }
 
-/* QEMU's jail is made in the container's namespaces, where the host's /usr is not to be found. */
+static int usr_tree(void)
+{
+	return sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+}
+
+/* Ordinary users may clone mounts in user namespaces alone: a child goes into one, and hands the clone over.
+ */
+static int usr_tree_of_user(struct err *err)
+{
+	int pair[2], fd = -1, why = 0;
+	size_t n = 0;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, "cannot make a socket pair");
+	autoclose int ours = pair[0], theirs = pair[1];
+	pid_t pid = fork();
+	if (pid == 0) {
+		fd = unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ? -1 : usr_tree();
+		why = fd < 0 ? errno : 0;
+		_exit(fd_send(theirs, &why, sizeof(why), &fd, fd >= 0) < 0);
+	}
+	fd_drop(&theirs);
+	if (pid < 0)
+		return err_sys(err, "cannot fork");
+	ssize_t got = fd_recv(ours, &why, sizeof(why), &fd, 1, &n);
+	ignore_result(proc_wait(pid)); /* what it sent tells */
+	if (got == (ssize_t)sizeof(why) && n == 1)
+		return fd;
+	return err_num(err, got == (ssize_t)sizeof(why) && why > 0 ? -why : -EIO,
+		       "cannot clone the mount of /usr for the hypervisor in a user namespace");
+}
+
+/*
+ * QEMU's jail is made in the container's namespaces, where the host's /usr is not to be found.  What was
+ * attached once cannot be again: after a template that was no good there is a second start.
+ */
 static int add_usr(struct supervised *l, struct err *err)
 {
-	int usr = sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	static const char *const names[] = {"usr", "usr2"};
+	int r = 0;
 
-	if (usr < 0)
-		return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
-	int r = supervised_add_fd(l, "usr", usr, err);
-	/* What was attached once cannot be again; after a template that was no good there is a second start.
-	 */
-	int again =
-		r < 0 ? -1
-		      : sys_open_tree(AT_FDCWD, "/usr", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	return r < 0 ? r : supervised_add_fd(l, "usr2", again, err);
+	for (size_t i = 0; i < ARRAY_LEN(names) && r == 0; i++) {
+		int usr = usr_tree();
+		if (usr < 0 && errno != EPERM)
+			return err_sys(err, "cannot clone the mount of /usr for the hypervisor");
+		if (usr < 0)
+			usr = usr_tree_of_user(err);
+		r = usr < 0 ? usr : supervised_add_fd(l, names[i], usr, err);
+	}
+	return r;
 }
 
 static int add_hypervisor(const struct vm_settings *settings, enum guest_devices devices, unsigned vcpus,

@@ -7,8 +7,6 @@
 
 /* Where the agent mounts the share (vm/share/share.h): what the carrier made the container's root of. */
 #define VM_GUEST_ROOT "/run/coffer/root"
-/* The same once more: where the sources of mounts are, which the container's own mounts do not cover. */
-#define VM_GUEST_SHARE "/run/coffer/share"
 
 extern char vm_keeper_program[];  /* "coffer-vm" */
 extern char vm_monitor_program[]; /* "coffer-vmm" */

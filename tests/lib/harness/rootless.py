@@ -15,10 +15,11 @@ def rootless(runtime):
     """A factory of containers that belong to an ordinary user, and how to run them as that user."""
     os.chmod(runtime.scratch, 0o777)
     # The checkout may lie where ordinary users cannot go (/root).
-    sentry = os.path.join(os.path.dirname(runtime.binary), "coffer-sentry")
+    helpers = [os.path.join(os.path.dirname(runtime.binary), "coffer-" + x) for x in ("sentry", "vm", "agent")]
     runtime.binary = shutil.copy(runtime.binary, runtime.scratch)
-    if os.path.exists(sentry):
-        shutil.copy(sentry, runtime.scratch)
+    for helper in helpers:
+        if os.path.exists(helper):
+            shutil.copy(helper, runtime.scratch)
     os.mkdir(runtime.root)
     os.chown(runtime.root, UID, UID)
 
@@ -29,7 +30,8 @@ def rootless(runtime):
         os.setresuid(UID, UID, UID)
 
     runtime.as_user = {"preexec_fn": drop, "env": {"PATH": os.environ["PATH"], "HOME": "/nonexistent",
-                                                   "XDG_RUNTIME_DIR": runtime.scratch}}
+                                                   "XDG_RUNTIME_DIR": runtime.scratch,
+                                                   **{k: v for k, v in os.environ.items() if k.startswith("COFFER_VM_")}}}
     spawn = runtime.spawn
     runtime.spawn = lambda *args, **kw: spawn(*args, **dict(runtime.as_user, **kw))
 
@@ -37,7 +39,8 @@ def rootless(runtime):
         c = runtime.container(args)
         # a rootless config: one id mapped, no groups, nothing that needs the host's root
         bundle.set_namespace(c.config, "user")
-        bundle.without_namespace(c.config, "network")
+        if runtime.level != "vm":  # a machine has a network of its own
+            bundle.without_namespace(c.config, "network")
         c.linux["uidMappings"] = [{"containerID": 0, "hostID": UID, "size": 1}]
         c.linux["gidMappings"] = [{"containerID": 0, "hostID": UID, "size": 1}]
         del c.linux["resources"], c.linux["cgroupsPath"], c.process["oomScoreAdj"]
