@@ -92,6 +92,9 @@ struct kvm_answer {
 	uint32_t ns_per_instruction; /* of the loop; 0 with KVM_NONE */
 	char why[160];		     /* one line, for people */
 };
+/* The processor can run guests, so that /dev/kvm, where there is one, has them run there: by what it says of
+ * itself, in no time. */
+bool kvm_is_hardware(void);
 /*
  * A guest of a few bytes counts down in kernel mode, and is timed: about a
  * millisecond in all where KVM is real, 20 and more where not: keep the answer.  *ret_fd (may be NULL):

@@ -27,7 +27,7 @@ def test_twenty_at_once(vm, coffer):
     ids = [vm("-m", "64m", "box", "sh", "-c", "mkdir /tmp/w; hostname >/tmp/w/index.html; exec httpd -f -p 80 -h /tmp/w") for _ in range(20)]
     for cid in ids:
         address = coffer.inspect(cid, "{{.NetworkSettings.IPAddress}}")
-        page = ["busybox", "wget", "-T", "10", "-qO-", "http://%s/" % address]
+        page = ["timeout", "10", "busybox", "wget", "-qO-", "http://%s/" % address]
         wait_for("an answer of %s" % cid, lambda: coffer.here(*page, rc=None).stdout.strip() == cid[:12], limit=60)
     coffer("rm", "-f", *ids, limit=120)
     assert not coffer.leftovers()

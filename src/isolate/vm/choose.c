@@ -13,7 +13,6 @@
 #include <sys/ioctl.h>
 
 #ifdef __x86_64__
-#include <cpuid.h>
 #include <linux/kvm.h>
 #endif
 
@@ -22,21 +21,6 @@ char vm_monitor_program[] = "coffer-vmm";
 static bool finds_qemu(void)
 {
 	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
-}
-
-/* Some hosts emulate what they call KVM, many times slower than QEMU emulates the whole machine. */
-static bool is_virtualizing(void)
-{
-#ifdef __x86_64__
-	const unsigned vmx = 1U << 5, svm = 1U << 2; /* both in ECX */
-	unsigned a, b, c, d;
-
-	if (__get_cpuid(1, &a, &b, &c, &d) && (c & vmx))
-		return true;
-	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & svm);
-#else
-	return false;
-#endif
 }
 
 /* What is there but does not work, or is not for us, is as good as not there: -1. */
@@ -78,7 +62,7 @@ static const char *why_qemu(const struct vm_settings *s, bool kvm, bool hardware
 int vm_choose(const struct vm_settings *s, enum guest_devices devices, unsigned vcpus, struct vm_choice *ret,
 	      int *ret_kvm_fd, struct err *err)
 {
-	bool insist = streq(s->accelerator, "kvm"), hardware = is_virtualizing();
+	bool insist = streq(s->accelerator, "kvm"), hardware = kvm_is_hardware();
 	bool named = !streq(s->hypervisor, "auto"), monitor = streq(s->hypervisor, "vmm");
 	autoclose int kvm = streq(s->accelerator, "tcg") ? -1 : open_kvm();
 	const char *why;

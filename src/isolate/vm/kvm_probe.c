@@ -8,13 +8,24 @@
 #include <time.h>
 
 #ifdef __x86_64__
+#include <cpuid.h>
 #include <linux/kvm.h>
 
 enum {
 	CODE_AT = 0x1000,
 	ROUNDS = 4000, /* of two instructions: some 10 us; 3-20 ms where they are interpreted */
-	REAL_NS = 50,  /* for an instruction; what is slower is no processor */
+	REAL_NS = 50,  /* for an instruction; what is slower is measured again */
 };
+
+bool kvm_is_hardware(void)
+{
+	const unsigned vmx = 1U << 5, svm = 1U << 2; /* both in ECX */
+	unsigned a, b, c, d;
+
+	if (__get_cpuid(1, &a, &b, &c, &d) && (c & vmx))
+		return true;
+	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & svm);
+}
 
 /* `step`: what is tried, for `why`. */
 struct trial {
@@ -123,7 +134,7 @@ void kvm_probe(struct kvm_answer *ret, int *ret_fd)
 		return;
 	}
 	ret->ns_per_instruction = (uint32_t)(ns / ((uint64_t)2 * ROUNDS));
-	ret->kind = ret->ns_per_instruction < REAL_NS ? KVM_REAL : KVM_EMULATED;
+	ret->kind = kvm_is_hardware() ? KVM_REAL : KVM_EMULATED;
 	(void)snprintf(ret->why, sizeof(ret->why),
 		       ret->kind == KVM_REAL
 			       ? "/dev/kvm runs guests on the processor (%u ns an instruction)"
@@ -134,6 +145,11 @@ void kvm_probe(struct kvm_answer *ret, int *ret_fd)
 }
 #else
 /* Of other processors no machine is known whose KVM interprets. */
+bool kvm_is_hardware(void)
+{
+	return true;
+}
+
 void kvm_probe(struct kvm_answer *ret, int *ret_fd)
 {
 	autoclose int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
