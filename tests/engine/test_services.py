@@ -50,6 +50,7 @@ def test_redis(coffer, debian, isolation):
     assert "SET" in out and "GET" in out
 
 
+@pytest.mark.limit(900)  # initdb in an emulated machine
 def test_postgresql(coffer, debian, isolation):
     """A named volume keeps the data of a database across containers, with its owner."""
     script = ("set -e; install -d -o postgres /var/run/postgresql; v=$(ls /usr/lib/postgresql); d=/data/db; chown postgres /data; "
@@ -58,7 +59,7 @@ def test_postgresql(coffer, debian, isolation):
     query = ["su", "postgres", "-c"]
     for step, want in (("create table t (a int); insert into t values (41); update t set a = a + 1", ""), ("", "42")):
         cid = coffer.start(isolation, "-v", "pg:/data", "--shm-size", "128m", debian, "bash", "-c", script)
-        wait_for("postgresql", lambda: coffer("exec", cid, *query, "psql -Atc 'select 1'", rc=None).stdout == "1\n", 60)
+        wait_for("postgresql", lambda: coffer("exec", cid, *query, "psql -Atc 'select 1'", rc=None).stdout == "1\n", 400)
         if step:
             coffer("exec", cid, *query, "psql -c '%s'" % step.replace("; ", "' -c '"))
         else:
