@@ -69,6 +69,7 @@ enum { LIVE_BUCKETS = 64 };
 struct agent {
 	bool guest; /* pid 1 of a machine; else a test's */
 	int share_port;
+	pid_t relay;  /* of the file share; 0 = none.  Without it nothing in the machine has files */
 	char *shared; /* where the file share is mounted: the container's root; NULL = not yet; owned */
 	int log;      /* where warnings go */
 	int epoll, readers;

@@ -147,7 +147,7 @@ int fuse_relay_mount(int port_fd, const char *target, unsigned long flags, struc
 	if (pid == 0)
 		relay_main(fuse, port_fd);
 	if (pid > 0)
-		return 0;
+		return pid;
 	r = err_sys(err, "cannot start the file share's relay");
 	(void)umount2(target, MNT_DETACH); /* it would hang */
 	return r;

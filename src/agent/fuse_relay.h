@@ -10,6 +10,6 @@
  * starts the process that carries its requests.  That one ends, and the mount
  * with it (ENOTCONN), when the port does; unmounting ends it too.  It is a
  * child of the caller, to be reaped like any other.  Only from a process
- * without threads.  0 or -errno.
+ * without threads.  Its pid or -errno.
  */
 must_use int fuse_relay_mount(int port_fd, const char *target, unsigned long flags, struct err *err);

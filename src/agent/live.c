@@ -109,6 +109,8 @@ void live_reap(struct agent *a)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct live *l = find_pid(a, pid);
+		if (pid == a->relay && a->guest)
+			agent_leave(a, "the file share's relay has ended (wait status %d)", status);
 		/* Made and ended already: its job has told of it before it ended itself (job.h). */
 		while (!l && job_collect(a))
 			l = find_pid(a, pid);

@@ -100,6 +100,7 @@ static int order_mount(struct agent *a, const struct guest_frame *f, const void 
 		r = fuse_relay_mount(a->share_port, m.target, m.flags, err);
 		if (r < 0)
 			return r;
+		a->relay = r;
 		fd_drop(&a->share_port); /* the relay has its own */
 		a->shared = strdup(m.target);
 		return a->shared ? 0 : err_oom(err);
