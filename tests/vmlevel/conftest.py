@@ -20,7 +20,13 @@ def kernels():
     return KERNELS
 
 
+@pytest.fixture(scope="session")
+def template(kernels, session):
+    """Containers in user namespaces, the engine's usual ones, only read templates: without this each machine boots."""
+    session("run", "--rm", "--isolation=vm", "--userns", "host", *session.run_options(), "box", "true", limit=120)
+
+
 @pytest.fixture
-def vm(kernels, coffer):
+def vm(template, coffer):
     """vm(*options_and_argv): a container in a machine, started detached; its id."""
     return lambda *words, **kw: coffer.start("--isolation=vm", *words, limit=120, **kw)

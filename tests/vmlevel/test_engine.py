@@ -86,7 +86,7 @@ def test_names_of_a_network(vm, coffer):
         coffer("network", "rm", "meadow", rc=None)
 
 
-def test_a_terminal(coffer, kernels):
+def test_a_terminal(coffer, template):
     t = coffer.tty("run", "-it", "--rm", "--isolation=vm", *coffer.run_options(), "box", "sh", "-c",
                    "stty size; read x; stty size; exit 5", rows=30, cols=90)
     t.expect("30 90", limit=120)
