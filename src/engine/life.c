@@ -3,6 +3,7 @@
 #include "engine/engine_int.h"
 #include "engine/rootless.h"
 
+#include "base/clock.h"
 #include "base/proc.h"
 #include "base/sys.h"
 #include "engine/spec.h"
@@ -69,10 +70,9 @@ static int end_watch_open(struct engine *e, const char *id, bool finishes, struc
 static int end_watch_wait(struct end_watch *w, int timeout_ms, int *ret_status, struct err *err)
 {
 	struct pollfd p = {.fd = w->conn.fd >= 0 ? w->conn.fd : w->pidfd, .events = POLLIN};
-	struct timespec begin, now;
+	int64_t begin = clock_ms();
 	int left = timeout_ms;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &begin); /* cannot fail */
 	for (;;) {
 		int n = poll(&p, 1, left);
 		if (n > 0)
@@ -81,8 +81,7 @@ static int end_watch_wait(struct end_watch *w, int timeout_ms, int *ret_status, 
 			return err_sys(err, "cannot wait for the container");
 		if (n == 0)
 			return 0;
-		(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail */
-		int64_t gone = (now.tv_sec - begin.tv_sec) * 1000LL + (now.tv_nsec - begin.tv_nsec) / 1000000;
+		int64_t gone = clock_ms() - begin;
 		if (timeout_ms >= 0)
 			left = gone >= timeout_ms ? 0 : (int)(timeout_ms - gone);
 	}

@@ -171,11 +171,6 @@ struct name_relay {
 	unsigned char message[MESSAGE];
 };
 
-static int64_t relay_ms(void)
-{
-	return clock_ns(CLOCK_MONOTONIC) / 1000000;
-}
-
 static int towards_resolver(const struct name_relay *r, int type)
 {
 	/* Who does not take what is sent holds up the guest's questions, and nobody else's. */
@@ -204,7 +199,7 @@ static void take_question(struct name_relay *r)
 		return;
 	fd_drop(&q->fd);
 	*q = (struct name_question){
-		.fd = towards_resolver(r, SOCK_DGRAM), .asker = from, .since = relay_ms()};
+		.fd = towards_resolver(r, SOCK_DGRAM), .asker = from, .since = clock_ms()};
 	if (q->fd >= 0)
 		(void)send(q->fd, r->message, (size_t)n, MSG_NOSIGNAL); /* lost: it is asked again */
 }
@@ -238,7 +233,7 @@ static void take_connection(struct name_relay *r)
 		return;
 	hang_up(c);
 	*c = (struct name_connection){
-		.guest = fd, .server = towards_resolver(r, SOCK_STREAM), .since = relay_ms()};
+		.guest = fd, .server = towards_resolver(r, SOCK_STREAM), .since = clock_ms()};
 	if (c->server < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		hang_up(c);
 }
@@ -256,7 +251,7 @@ static bool carry_bytes(struct name_relay *r, int from, int to)
 static void names_turn(struct name_relay *r)
 {
 	struct pollfd p[2 + QUESTIONS + 2 * CONNECTIONS];
-	int64_t old = relay_ms() - SILENT_MS;
+	int64_t old = clock_ms() - SILENT_MS;
 	size_t n = 0;
 
 	p[n++] = (struct pollfd){.fd = r->sockets->udp, .events = POLLIN};
@@ -282,7 +277,7 @@ static void names_turn(struct name_relay *r)
 		const struct pollfd *at = &p[2 + QUESTIONS + 2 * i];
 		bool asked = at[0].revents != 0, answered = at[1].revents != 0;
 		if (asked || answered)
-			c->since = relay_ms();
+			c->since = clock_ms();
 		if ((asked && !carry_bytes(r, c->guest, c->server)) ||
 		    (answered && !carry_bytes(r, c->server, c->guest)))
 			hang_up(c);

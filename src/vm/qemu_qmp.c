@@ -13,11 +13,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-static int64_t qmp_now_ms(void)
-{
-	return clock_ns(CLOCK_MONOTONIC) / 1000000;
-}
-
 static int qmp_patience(const struct qmp *q)
 {
 	return q->wait_ms > 0 ? MIN_OF(q->wait_ms, (int)QMP_WAIT_MS) : QMP_WAIT_MS;
@@ -56,7 +51,7 @@ static int qmp_fill(struct qmp *q, int64_t until, const char *what, struct err *
 	q->used = 0;
 	if (q->len == QMP_LINE_MAX)
 		return err_set(err, EBADMSG, "cannot %s: QEMU's answer is too long", what);
-	int64_t left = until - qmp_now_ms();
+	int64_t left = until - clock_ms();
 	int r = left <= 0 ? 0 : poll(&p, 1, (int)left);
 	if (r < 0 && errno == EINTR)
 		return 0;
@@ -107,7 +102,7 @@ static int qmp_next(struct qmp *q, int64_t until, const char *what, struct json_
 int qmp_command(struct qmp *q, const char *command, const char *arguments, int fd, const char *what,
 		struct err *err)
 {
-	int64_t until = qmp_now_ms() + qmp_patience(q);
+	int64_t until = clock_ms() + qmp_patience(q);
 	autofree char *line = str_format("{\"execute\":\"%s\"%s%s}\n", command,
 					 arguments ? ",\"arguments\":" : "", arguments ? arguments : "");
 
@@ -132,7 +127,7 @@ int qmp_command(struct qmp *q, const char *command, const char *arguments, int f
 
 int qmp_wait_migration(struct qmp *q, const char *what, struct err *err)
 {
-	int64_t until = qmp_now_ms() + qmp_patience(q);
+	int64_t until = clock_ms() + qmp_patience(q);
 
 	while (!streq(q->migration, "completed")) {
 		struct json_doc doc autojson = {0};
@@ -154,7 +149,7 @@ int qmp_open(struct qmp *q, int fd, struct err *err)
 	*q = (struct qmp){.fd = fd, .wait_ms = q->wait_ms, .buf = malloc(QMP_LINE_MAX)};
 	if (!q->buf)
 		return err_oom(err);
-	int r = qmp_next(q, qmp_now_ms() + qmp_patience(q), "start the machine", &doc, &m, err);
+	int r = qmp_next(q, clock_ms() + qmp_patience(q), "start the machine", &doc, &m, err);
 	if (r == 0 && !m.is_greeting)
 		r = err_set(err, EBADMSG, "cannot start the machine: QEMU's monitor does not greet");
 	if (r == 0)

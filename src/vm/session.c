@@ -640,7 +640,7 @@ static void forget_session(struct keeper *k)
 
 int session_greet(struct keeper *k, int64_t within_ms, struct err *err)
 {
-	int64_t until = clock_ns(CLOCK_MONOTONIC) / 1000000 + within_ms, left = within_ms;
+	int64_t until = clock_ms() + within_ms, left = within_ms;
 	int r = ask_hello(k, greeted) ? 0 : err_oom(err);
 
 	k->greeted = false;
@@ -650,7 +650,7 @@ int session_greet(struct keeper *k, int64_t within_ms, struct err *err)
 			r = err_sys(err, "cannot wait for the agent");
 		session_flush(k);
 		agent_ready(k, NULL, 0);
-		left = until - clock_ns(CLOCK_MONOTONIC) / 1000000;
+		left = until - clock_ms();
 	}
 	if (r == 0 && !k->greeted)
 		r = err_set(err, ETIMEDOUT, "the restored machine does not answer");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "isolate/machine.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
 
 #include <sys/ioctl.h>
@@ -35,14 +36,6 @@ struct trial {
 	size_t run_len;
 	const char *step;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
 
 static bool make_machine(struct trial *t)
 {
@@ -93,14 +86,14 @@ static void end_machine(struct trial *t)
 
 static bool count_down(struct trial *t, uint64_t *ret_ns)
 {
-	uint64_t start = now_ns();
+	uint64_t start = (uint64_t)clock_ns(CLOCK_MONOTONIC);
 
 	t->step = "KVM_RUN";
 	/* A signal interrupts, and costs the measure little. */
 	while (ioctl(t->vcpu, KVM_RUN, 0) < 0)
 		if (errno != EINTR)
 			return false;
-	*ret_ns = now_ns() - start;
+	*ret_ns = (uint64_t)clock_ns(CLOCK_MONOTONIC) - start;
 	if (t->run->exit_reason == KVM_EXIT_HLT)
 		return true;
 	errno = EIO;
