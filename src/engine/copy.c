@@ -130,17 +130,6 @@ static int find_target(const struct copy_end *to, bool source_is_dir, bool conte
 		return missing(to, container, t->dir, err);
 	if (!fd_is_dir(t->dir))
 		return err_set(err, ENOTDIR, "not a directory: \"%s\"", parent);
-	/* A directory takes the new name and its contents go in. */
-	if (source_is_dir) {
-		if (mkdirat(t->dir, name, 0755) < 0 && errno != EEXIST)
-			return err_sys(err, "cannot make \"%s\"", to->path);
-		int made = openat(t->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (made < 0)
-			return err_sys(err, "cannot open \"%s\"", to->path);
-		fd_drop(&t->dir);
-		t->dir = made;
-		return 0;
-	}
 	t->name = strdup(name);
 	return t->name ? 0 : err_oom(err);
 }

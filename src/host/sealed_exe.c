@@ -20,11 +20,13 @@
 #include "host/caps.h"
 #include "host/exe_swap.h"
 
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 
@@ -52,6 +54,21 @@ static bool is_nowhere(void)
 	return readlink("/proc/self/exe", link, sizeof(link)) == 1 && link[0] == '/';
 }
 
+/* Whether modes are what the kernel judges by: these file systems may have their own ideas. */
+static bool has_ideas_of_its_own(void)
+{
+	static const unsigned long types[] = {0x65735546 /* FUSE */, 0xff534d42 /* CIFS */,
+					      0xfe534d42 /* SMB2 */, NFS_SUPER_MAGIC, V9FS_MAGIC};
+	struct statfs fs;
+
+	if (statfs("/proc/self/exe", &fs) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(types); i++)
+		if ((unsigned long)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
 /* The group's bits bound those of an ACL. */
 static bool only_root_writes(const struct stat *st)
 {
@@ -62,7 +79,7 @@ bool sealed_exe_is_roots(void)
 {
 	struct stat st;
 
-	return stat("/proc/self/exe", &st) == 0 && only_root_writes(&st);
+	return stat("/proc/self/exe", &st) == 0 && only_root_writes(&st) && !has_ideas_of_its_own();
 }
 
 static bool is_roots_alone(const struct stat *st)

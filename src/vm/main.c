@@ -251,13 +251,14 @@ static int open_network(struct keeper *k, int log, struct vm_net *net, struct er
 	return 0;
 }
 
-/* A restored machine counts when it has answered.  The one that has not has its end of the port still. */
-static int start_restored(struct keeper *k, const struct hypervisor *driver, struct err *err)
+/* A restored machine counts when it has answered. */
+static int start_restored(struct keeper *k, const struct hypervisor *driver, int *agent, struct err *err)
 {
 	int r = driver->start(&k->spec, &k->vm, err);
 
 	if (r < 0)
 		return r;
+	fd_drop(agent); /* or the port outlives the hypervisor */
 	r = session_greet(k, MIN_OF((int64_t)GREET_MS, (int64_t)k->seconds * 500), err);
 	if (r < 0)
 		driver->stop(&k->vm);
@@ -275,7 +276,7 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 		keeper_log(k, "no template: %s", why.msg);
 	if (!k->restored)
 		return driver->start(&k->spec, &k->vm, err);
-	int r = start_restored(k, driver, err);
+	int r = start_restored(k, driver, agent, err);
 	if (r == 0 || k->over)
 		return r;
 	keeper_log(k, "the template is of no use: %s", err->msg);

@@ -62,6 +62,7 @@ def test_copy(coffer, tmp_path, running):
     (tmp_path / "d").mkdir()
     (tmp_path / "d/f").write_text("deep")
     os.chmod(tmp_path / "d/f", 0o741)
+    os.chmod(tmp_path / "d", 0o710)
     coffer("cp", str(tmp_path / "d"), cid + ":/tmp/")
     coffer("cp", str(tmp_path / "d") + "/.", cid + ":/tmp/e")
     coffer("cp", "%s/d/f" % tmp_path, cid + ":/tmp/renamed")
@@ -71,6 +72,7 @@ def test_copy(coffer, tmp_path, running):
         assert os.stat(tmp_path / "back").st_mode & 0o777 == 0o741
     coffer("cp", cid + ":/tmp/d", str(tmp_path / "whole"))
     assert (tmp_path / "whole/f").read_text() == "deep"
+    assert os.stat(tmp_path / "whole").st_mode & 0o777 == 0o710
     assert "Could not find the file /nosuch in container" in coffer("cp", cid + ":/nosuch", str(tmp_path), rc=1).stderr
     assert coffer("cp", str(tmp_path / "d/f"), cid + ":/no/dir/", rc=1).stderr
 

@@ -64,9 +64,10 @@ struct command {
 	const void *defaults;	/* of options_size; NULL: zeros */
 	int min_args, max_args; /* -1: any number */
 	bool stop_first;
-	bool enters_container; /* the program itself must be out of the container's reach, whoever's; `run`
-				  and `exec` know better (engine_guard()) */
-	bool writes_images;    /* what it reports done must survive a power failure */
+	bool enters_container; /* the program itself must be out of the container's reach, whoever's */
+	bool guards_itself; /* the same by engine_guard(), but where that may start the program again: before
+			       anything is read */
+	bool writes_images; /* what it reports done must survive a power failure */
 	enum command_users users;
 	int error_status;  /* 0: 1 */
 	const char *words; /* what completion offers behind the options: "@container", "@image", … */

@@ -98,6 +98,7 @@ const struct command command_exec = {
 	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
+	.guards_itself = true,
 	.words = "@running",
 	.run = run_exec,
 };

@@ -315,6 +315,7 @@ const struct command command_run = {
 	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
+	.guards_itself = true,
 	.error_status = 125,
 	.words = "@image",
 	.run = run_run,

@@ -376,7 +376,8 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 	call.nargs = in.nrest;
 	r = count_args(&call, &err);
 	cli->program = r == 0 ? program_path(cli) : NULL;
-	if (r == 0 && c->enters_container)
+	if (r == 0 &&
+	    (c->enters_container || (c->guards_itself && (cli->rootless || !sealed_exe_is_roots()))))
 		r = sealed_exe_ensure(cli->main_argv, &err);
 	if (r == 0 && cli->rootless && c->users != USERS_NONE)
 		r = enter_users(&call, &err);
