@@ -86,7 +86,7 @@ static int inet_connect(struct task *t unused, struct socket *s, const struct so
 			socklen_t len, bool may_wait unused, struct wait_queue **ret_queue unused)
 {
 	s->file.idle = 0;
-	int r = host_socket_set_flags(s, O_NONBLOCK);
+	int r = s->stream ? host_socket_set_flags(s, O_NONBLOCK) : 0; /* others do not wait there */
 	if (r == 0 && connect(s->file.host_fd, (const struct sockaddr *)(const void *)a, len) < 0)
 		r = host_socket_error(s);
 	int back = host_socket_set_flags(s, s->file.flags);

@@ -107,8 +107,8 @@ static bool is_quick(struct task *t, const struct call *c)
 	case SYS_pwrite64:
 		f = fd_get(t, (int)fd);
 		return f && hostfile_is_regular(f);
-	case SYS_close: /* a shadow is taken away by the notification (shadow.c) */
-		return !shadow_may_be(t, (int)fd);
+	case SYS_close: /* what the stub has is taken away by the notification (shadow.c, mem.c) */
+		return !shadow_may_be(t, (int)fd) && !fd_is_injected(t, (int)fd);
 	default:
 		return true;
 	}
@@ -121,7 +121,8 @@ static bool may_serve(const struct task *t)
 	const struct platform_task *pt = t->platform;
 	struct handoff_page **page = pt->patches ? patch_areas(t) : NULL;
 	return page && *page && !(*page)->broken && t->state == CALL_IDLE && pt->stage == STAGE_GUEST &&
-	       !pt->remote && !pt->held && !pt->dead && !pt->barred && !pt->undelivered && !pt->before_clone;
+	       !pt->remote && !pt->held && !pt->dead && !pt->barred && !pt->undelivered &&
+	       !pt->before_clone && !pt->resume;
 }
 
 /* A copy of the call, which the guest may change at any time: false = it is none that is made here. */
@@ -316,7 +317,7 @@ static long areas_closed(struct task *t, struct call *c unused, long result unus
 {
 	struct handoff_page **page = patch_areas(t);
 	remote_begin_anew(t);
-	if (!page || !*page || !(*page)->at || !seal_page(*page))
+	if (!page || !*page || !(*page)->at || (*page)->forked || !seal_page(*page))
 		return CALL_PARK;
 	if (!patch_tell_areas(t, (*page)->at, HANDOFF_SIZE, eager ? EAGER_SPINS : SPINS))
 		return CALL_PARK;
@@ -355,6 +356,8 @@ static long area_given(struct task *t, struct call *c unused, long result unused
 
 static bool map_areas(struct task *t, struct handoff_page **page)
 {
+	if (fd_table_shadows(t->files)->off)
+		return false; /* number AREAS_FD may be another memory's at the same time */
 	*page = make_page();
 	if (!*page)
 		return false;

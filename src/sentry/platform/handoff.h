@@ -87,6 +87,7 @@ struct task;
 struct handoff_page {
 	unsigned refs; /* of its memory, and of the listener */
 	bool broken;   /* not (yet) to be used */
+	bool forked;   /* ... and a child may have it, too */
 	int fd;	       /* until both sides have mapped it */
 	struct handoff_area *areas;
 	uint64_t at; /* in the guest */

@@ -239,6 +239,8 @@ static bool restarted(struct task *t, const struct seccomp_notif *n)
 		run_call(t);
 		return true;
 	}
+	if (pt->resume)
+		release_data(t); /* of the call that was to go on */
 	pt->resume = false;
 	if (pt->undelivered && same) {
 		c->id = n->id;
@@ -350,8 +352,8 @@ static void *work(void *data unused)
 			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
 		receives = true;
 		bool called = events_wait_near();
-		send_later(false); /* to whom that has woken */
-		if (!called)
+		send_later(false);	  /* to whom that has woken */
+		if (!called || !receives) /* a handler that was woken there may have let its turn go */
 			continue;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {

@@ -441,6 +441,8 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 			forget_answers(parent, p);
 		return 0;
 	}
+	if (p->areas && p->areas->broken)
+		p->areas->forked = true;
 	copy = malloc(sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;

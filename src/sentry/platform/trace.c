@@ -514,6 +514,18 @@ static void on_traced_call(struct task *t)
 
 /* ---- exec and exit ---- */
 
+/* A worker may be using it: nobody finds it by its number any more, which may soon be another's. */
+static void end_task(struct task *t, int status)
+{
+	if (t->state != CALL_RUNNING) {
+		task_end(t, status);
+		return;
+	}
+	t->platform->dead = true;
+	t->platform->status = status;
+	task_hash(t, -t->host_tid, -t->tid);
+}
+
 static void on_exec(pid_t pid)
 {
 	unsigned long former = 0;
@@ -525,7 +537,7 @@ static void on_exec(pid_t pid)
 	if (t && (pid_t)former != pid) { /* a thread that has become its process */
 		struct task *leader = task_by_host(pid);
 		if (leader)
-			task_end(leader, 0);
+			end_task(leader, 0);
 		task_hash(t, pid, t->process->pid);
 	}
 	if (t)
@@ -544,14 +556,8 @@ static void on_end(pid_t pid, int status)
 		tracer.ended = true;
 		tracer.status = t->process->forbidden ? SIGSYS : status;
 	}
-	if (t && t->state == CALL_RUNNING) {
-		/* A worker is using it; nobody may find it by its number, which may soon be another's. */
-		t->platform->dead = true;
-		t->platform->status = status;
-		task_hash(t, -t->host_tid, -t->tid);
-	} else if (t) {
-		task_end(t, status);
-	}
+	if (t)
+		end_task(t, status);
 	(void)orphan_take(pid);
 	(void)waitpid(pid, &status, __WALL | WNOHANG);
 }

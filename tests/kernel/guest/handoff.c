@@ -63,6 +63,27 @@ static long work(const char *name, int n)
 	return wrong;
 }
 
+/* What has been mapped has a descriptor in the stub, which goes with its own: once. */
+static long mapped(void)
+{
+	long wrong = 0;
+	int file = open("mapped", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (file < 0 || ftruncate(file, PAGE) < 0)
+		return -1;
+	for (int i = 0; i < CALLS / 10; i++) {
+		int fd = open("mapped", O_RDONLY);
+		void *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+		wrong += p == MAP_FAILED;
+		wrong += lseek(fd, 0, SEEK_END) != PAGE;
+		wrong += close(fd) != 0;
+		wrong += close(fd) != -1;
+		wrong += munmap(p, PAGE) != 0;
+	}
+	close(file);
+	unlink("mapped");
+	return wrong;
+}
+
 static void *work_apart(void *name)
 {
 	return (void *)work(name, CALLS);
@@ -197,6 +218,7 @@ int main(void)
 	void *one;
 	FACT("calls in quick succession", work("plain", CALLS), 0);
 	FACT("bad addresses", bad_addresses(), 0);
+	FACT("close of what was mapped", mapped(), 0);
 	every(300);
 	FACT("... while signals come", work("signalled", CALLS), 0);
 	every(0);
