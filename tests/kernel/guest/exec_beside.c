@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread puts another program in the place of its process while the first thread is in the midst of a call. */
+/* A thread puts another program in the place of its process while the first thread is in the midst of a call.
+ */
 #define _GNU_SOURCE
 #include "fact.h"
 
