@@ -181,6 +181,9 @@ must_use int engine_run_dir(struct engine *e, const char *id, const char **ret, 
 
 must_use int engine_stop(struct engine *e, const char *id, const char *signal,
 			 int timeout_s /* -1 = the container's */, struct err *err);
+/* A container that removes itself at its end is not removed by this one. */
+must_use int engine_restart(struct engine *e, const char *id, const char *signal, int timeout_s,
+			    struct err *err);
 must_use int engine_kill(struct engine *e, const char *id, const char *signal, struct err *err);
 must_use int engine_pause(struct engine *e, const char *id, struct err *err);
 must_use int engine_unpause(struct engine *e, const char *id, struct err *err);

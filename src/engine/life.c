@@ -187,6 +187,40 @@ int engine_stop(struct engine *e, const char *id, const char *signal, int timeou
 	return r;
 }
 
+static int set_auto_remove(struct engine *e, const char *id, bool on, struct err *err)
+{
+	return MIN_OF(db_exec(e->db, err,
+			      on ? "UPDATE container SET flags = flags | ? WHERE id = ?"
+				 : "UPDATE container SET flags = flags & ~? WHERE id = ?",
+			      "is", (int64_t)ENGINE_AUTO_REMOVE, id),
+		      0);
+}
+
+int engine_restart(struct engine *e, const char *id, const char *signal, int timeout_s, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	const struct engine_start start = {0};
+	int r = load_settled(e, id, &c, err);
+
+	if (r < 0)
+		return r;
+	/* Its end is none for `--rm`, or there would be nothing to start, and no anonymous volume. */
+	bool keep = (c.flags & ENGINE_AUTO_REMOVE) && engine_is_live(&c);
+	if (keep)
+		r = set_auto_remove(e, id, false, err);
+	if (r == 0)
+		r = engine_stop(e, id, signal, timeout_s, err);
+	if (keep) {
+		struct err why = {0};
+		int back = set_auto_remove(e, id, true, &why);
+		if (back < 0 && r == 0) {
+			*err = why;
+			r = back;
+		}
+	}
+	return r < 0 ? r : engine_start(e, id, &start, NULL, err);
+}
+
 int engine_kill(struct engine *e, const char *id, const char *signal, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};

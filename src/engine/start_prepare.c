@@ -348,16 +348,22 @@ static void plan_log(const struct engine_starting *s, struct monitor_plan *p)
 	p->log_labels = s->log_labels;
 }
 
+/* An image may say anything: no end that clocks cannot be added to, and not one check after the other. */
+static int64_t health_ns(int64_t ns, int64_t usual)
+{
+	return MIN_OF(MAX_OF(ns ? ns : usual, ENGINE_NS_SECOND / 1000), INT64_MAX / 4);
+}
+
 static void plan_health(const struct oci_healthcheck *h, struct monitor_plan *p)
 {
 	if (!h || h->test.n == 0 || streq(h->test.v[0], "NONE"))
 		return;
 	p->health_test = h->test;
-	p->health_interval = h->interval ? h->interval : 30 * ENGINE_NS_SECOND;
-	p->health_timeout = h->timeout ? h->timeout : 30 * ENGINE_NS_SECOND;
+	p->health_interval = health_ns(h->interval, 30 * ENGINE_NS_SECOND);
+	p->health_timeout = health_ns(h->timeout, 30 * ENGINE_NS_SECOND);
 	p->health_start_period = h->start_period;
-	p->health_start_interval = h->start_interval ? h->start_interval : 5 * ENGINE_NS_SECOND;
-	p->health_retries = h->retries > 0 ? (uint32_t)h->retries : 3;
+	p->health_start_interval = health_ns(h->start_interval, 5 * ENGINE_NS_SECOND);
+	p->health_retries = h->retries > 0 ? (uint32_t)MIN_OF(h->retries, (int64_t)INT32_MAX) : 3;
 }
 
 static int plan_dns(struct engine_starting *s, struct monitor_plan *p, struct err *err)

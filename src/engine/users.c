@@ -95,6 +95,13 @@ static bool is_member(const struct user_line *l, size_t i, const char *name)
 	return false;
 }
 
+/* Digits are an id and never a name: a line "1000:x:0:0" of an image would make root of `--user 1000`
+ * (CVE-2016-3697). */
+static bool is_digits(const char *text)
+{
+	return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
 static void add_group(struct engine_user *u, uint32_t gid)
 {
 	for (size_t i = 0; i < u->n_groups; i++) {
@@ -111,6 +118,7 @@ static int find_passwd(const char *passwd, const char *user, struct engine_user 
 {
 	uint32_t number = 0, uid, gid;
 	bool numeric = !*user || text_number(user, strlen(user), &number);
+	bool named = *user && !is_digits(user);
 	struct user_line l;
 
 	name[0] = '\0';
@@ -118,7 +126,7 @@ static int find_passwd(const char *passwd, const char *user, struct engine_user 
 		p = users_next_line(p, &l);
 		if (!field_number(&l, 2, &uid) || !field_number(&l, 3, &gid))
 			continue;
-		if (!field_is(&l, 0, user) && !(numeric && uid == number))
+		if (!(named && field_is(&l, 0, user)) && !(numeric && uid == number))
 			continue;
 		ret->uid = uid;
 		ret->gid = gid;
@@ -142,7 +150,7 @@ static int find_group(const char *group_file, const char *name, uint32_t *ret)
 	struct user_line l;
 	uint32_t gid;
 
-	for (const char *p = group_file ? group_file : ""; *p;) {
+	for (const char *p = group_file && !is_digits(name) ? group_file : ""; *p;) {
 		p = users_next_line(p, &l);
 		if (field_is(&l, 0, name) && field_number(&l, 2, &gid)) {
 			*ret = gid;

@@ -252,25 +252,79 @@ void engine_volume_list_free(volume_list *l)
 	*l = (volume_list){0};
 }
 
-/* The row and the directory.  -ENOENT where there is no such volume. */
+#define ASIDE ".removed-" /* no volume is called so */
+
+/* Its own, and what a removal that was killed left. */
+static int sweep_aside(const struct engine *e, int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		r = -errno;
+		if (fd >= 0)
+			(void)close(fd); /* read only */
+		return r;
+	}
+	for (const struct dirent *x; (x = readdir(d));) {
+		int one = str_starts(x->d_name, ASIDE) ? engine_remove_tree(e, dir, x->d_name) : 0;
+		if (one < 0 && one != -ENOENT) /* another removal is at it */
+			r = one;
+	}
+	(void)closedir(d); /* read only */
+	return r;
+}
+
+static int refuse_used(struct engine *e, const char *name, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(e->db, &q, err, "SELECT container FROM volume_use WHERE volume = ?", "s", name);
+
+	if (r == 0)
+		r = db_next(&q, err);
+	return r > 0 ? err_set(err, EBUSY, "remove %s: volume is in use - [%s]", name, db_text(&q, 0)) : r;
+}
+
+/* Under the database's lock, which who makes a container takes too.  1: the row went. */
+static int put_aside(struct engine *e, int dir, const char *name, const char *aside, struct err *err)
+{
+	int r = refuse_used(e, name, err);
+	bool moved = false;
+
+	if (r == 0 && dir >= 0) {
+		moved = renameat(dir, name, dir, aside) == 0;
+		if (!moved && errno != ENOENT)
+			r = err_sys(err, "cannot remove the volume \"%s\"", name);
+	}
+	int gone = r < 0 ? r : db_exec(e->db, err, "DELETE FROM volume WHERE name = ?", "s", name);
+	r = gone < 0 ? gone : db_commit(e->db, err);
+	if (r < 0 && moved)
+		ignore_result(renameat(dir, aside, dir, name) < 0); /* the first error is told */
+	return r < 0 ? r : gone;
+}
+
+/* The row and the directory, which is not to be another's by the time that it is emptied. */
 static int drop_volume(struct engine *e, const char *name, struct err *err)
 {
 	autofree char *volumes = str_format("%s/volumes", e->data_root);
-	int r;
+	char id[ENGINE_ID_LEN + 1], aside[sizeof(ASIDE) + ENGINE_ID_LEN];
 
 	if (!volumes)
 		return err_oom(err);
-	/* The row last: who is killed on the way leaves one to remove again. */
 	autoclose int dir = open(volumes, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0) {
-		r = engine_remove_tree(e, dir, name);
-		if (r < 0)
-			return err_num(err, r, "cannot remove the volume \"%s\"", name);
-	}
-	r = db_exec(e->db, err, "DELETE FROM volume WHERE name = ?", "s", name);
-	if (r > 0)
+	engine_random_id(id);
+	(void)snprintf(aside, sizeof(aside), ASIDE "%s", id); /* fits */
+	int r = db_begin(e->db, err);
+	if (r < 0)
+		return r;
+	int gone = put_aside(e, dir, name, aside, err);
+	db_rollback(e->db);
+	if (gone < 0)
+		return gone;
+	if (gone > 0)
 		tell_volume(e, name, "destroy");
-	return MIN_OF(r, 0);
+	r = dir >= 0 ? sweep_aside(e, dir) : 0;
+	return r < 0 ? err_num(err, r, "cannot remove the volume \"%s\"", name) : 0;
 }
 
 int engine_volume_remove(struct engine *e, const char *name, bool force, struct err *err)

@@ -231,6 +231,12 @@ int supervised_signal(const struct sandbox *s, int sig, bool all, struct err *er
 
 	if (all || sig == SIGKILL || sig == 0 || supervised_waits(s))
 		return isolate_carrier->signal(s, sig, all, err);
+	struct err ignored = {0};
+	/* Frozen, it hears of it when it runs again, as any process does. */
+	if (isolate_carrier->paused(s, &ignored) > 0) {
+		autoclose int sock = supervisor_connect(s->state_dirfd, err);
+		return sock < 0 ? sock : supervisor_send(sock, &q, NULL, 0, err);
+	}
 	int r = supervised_ask(s, &q, -1, NULL, -1, err);
 	return r < 0 && err->code == 0 ? err_num(err, r, "cannot send signal %d to the container's init", sig)
 				       : r;

@@ -98,6 +98,11 @@ static int remove_claim(const struct runtime *rt, const char *id, bool force, st
 	autoclose int fd = store_open(rt->root, id, &none);
 
 	if (fd >= 0 && store_lock(fd, &none) == 0) {
+		/* Its maker was there, and is done: it is a container by now. */
+		if (faccessat(fd, "state.json", F_OK, 0) == 0) {
+			fd_drop(&fd); /* and with it the lock */
+			return runtime_delete(rt, id, force, err);
+		}
 		int r = store_remove(rt->root, id, fd, err);
 		if (r < 0)
 			return r;

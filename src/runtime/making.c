@@ -495,6 +495,13 @@ void making_undo(struct making *m)
 
 	if (m->state_dirfd < 0)
 		return;
+	/* Since making_settle() another command may have deleted it, and the name, its group and its
+	 * directory be another container's by now. */
+	if (store_lock(m->state_dirfd, &err) == -ENOENT) {
+		fd_drop(&m->state_dirfd);
+		return;
+	}
+	err = (struct err){0};
 	if (undo_processes(m, &err) < 0)
 		runtime_warn(m->rt, "%s", err.msg);
 	if (intelrdt_remove(&m->intel_rdt, &err) < 0)

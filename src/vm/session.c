@@ -102,7 +102,10 @@ struct question *session_ask(struct keeper *k, enum guest_frame_type type, uint3
 				      .process = process,
 				      .id = ++k->last_id};
 
-	if (!q || !send_frame(k, &f, payload, len, more, nmore)) {
+	size_t n = 0; /* a guest that answers nothing is asked no more */
+	for (const struct question *p = k->questions; p; p = p->next)
+		n++;
+	if (!q || n >= QUESTIONS_MAX || !send_frame(k, &f, payload, len, more, nmore)) {
 		free(q);
 		return NULL;
 	}
@@ -524,7 +527,8 @@ static int take_of_process(struct keeper *k, const struct guest_frame *f, const 
 	default:
 		break;
 	}
-	if (f->len != sizeof(exited) || i->exited)
+	/* Before its start is answered, that question still names it. */
+	if (f->len != sizeof(exited) || i->exited || !i->started)
 		return err_set(err, EBADMSG, "EXITED of %u bytes out of place", f->len);
 	memcpy(&exited, payload, sizeof(exited));
 	i->exited = true;

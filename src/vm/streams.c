@@ -203,8 +203,8 @@ static void inmate_output_ready(struct keeper *k, struct inmate *i, unsigned n, 
 
 	if (o->fd < 0 || i->dead)
 		return;
-	if (o->len == 0) { /* watched for the reader's going alone */
-		if (revents & (POLLERR | POLLNVAL))
+	if (o->len == 0) {				      /* watched for the reader's going alone */
+		if (revents & (POLLERR | POLLHUP | POLLNVAL)) /* HUP alone: a socket's */
 			inmate_output_close(k, i, n);
 		return;
 	}

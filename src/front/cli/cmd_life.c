@@ -5,7 +5,7 @@
 struct life_flags {
 	const char *signal, *condition;
 	int timeout;
-	bool force, volumes;
+	bool timeout_given, force, volumes;
 };
 #define LIFE struct life_flags
 static const struct life_flags life_defaults = {.timeout = -1};
@@ -14,8 +14,9 @@ static const struct opt stop_options[] = {
 	O_STR(LIFE, signal, "signal", 's', "Signal to send instead of the container's stop signal",
 	      .words = "@signal"),
 	O_INT(LIFE, timeout, "time", 't',
-	      "Seconds to wait before killing the container (default 10, -1 = for ever)"),
-	O_INT(LIFE, timeout, "timeout", 0, NULL),
+	      "Seconds to wait before killing the container (default 10, -1 = for ever)",
+	      .given = OPT_GIVEN(LIFE, timeout_given)),
+	O_INT(LIFE, timeout, "timeout", 0, NULL, .given = OPT_GIVEN(LIFE, timeout_given)),
 };
 static const struct opt kill_options[] = {
 	O_STR(LIFE, signal, "signal", 's', "Signal to send (default KILL)", .words = "@signal"),
@@ -29,11 +30,17 @@ static const struct opt wait_options[] = {
 	      .words = "not-running next-exit removed"),
 };
 
+/* To the engine a negative one is the container's own, and INT_MAX has no end. */
+static int stop_timeout(const struct life_flags *f)
+{
+	return f->timeout_given && f->timeout < 0 ? INT_MAX : f->timeout;
+}
+
 static int stop_one(struct call *call, struct engine *e, const char *id, struct err *err)
 {
 	const struct life_flags *f = call->options;
 
-	return engine_stop(e, id, f->signal, f->timeout, err);
+	return engine_stop(e, id, f->signal, stop_timeout(f), err);
 }
 
 static int run_stop(struct call *call, struct err *err)
@@ -56,10 +63,8 @@ static int run_kill(struct call *call, struct err *err)
 static int restart_one(struct call *call, struct engine *e, const char *id, struct err *err)
 {
 	const struct life_flags *f = call->options;
-	const struct engine_start start = {0};
-	int r = engine_stop(e, id, f->signal, f->timeout, err);
 
-	return r < 0 ? r : engine_start(e, id, &start, NULL, err);
+	return engine_restart(e, id, f->signal, stop_timeout(f), err);
 }
 
 static int run_restart(struct call *call, struct err *err)

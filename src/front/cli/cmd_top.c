@@ -67,6 +67,16 @@ static const char *read_proc(struct json_doc *m, pid_t pid, const char *name, si
 	return memory_text_n(m, text, len);
 }
 
+/* What a container's process calls itself must not reach the terminal as commands. */
+static const char *plain_name(struct json_doc *m, const char *text, size_t len)
+{
+	struct str name autostr = {0};
+
+	for (size_t i = 0; i < len; i++)
+		str_put_n(&name, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? "?" : &text[i], 1);
+	return memory_take(m, &name);
+}
+
 /* The arguments with blanks between them, or [name] of who has none. */
 static const char *process_line(struct json_doc *m, pid_t pid, const char *name)
 {
@@ -99,7 +109,7 @@ static bool read_process(struct json_doc *m, pid_t pid, struct top_process *ret)
 	if (!text || stat(path, &st) < 0 || !stat_fields(text, v, ARRAY_LEN(v), &p.state))
 		return false;
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
-	p.name = memory_text_n(m, open + 1, (size_t)(close - open - 1));
+	p.name = plain_name(m, open + 1, (size_t)(close - open - 1));
 	p.ppid = (pid_t)v[0];
 	p.uid = st.st_uid;
 	p.tty = (int)v[3];
@@ -379,8 +389,8 @@ static void take_inner(struct json_doc *m, const struct top_machine *machine,
 				    .ticks = from->cpu_ns / (1000000000U / (uint64_t)machine->hz),
 				    .start = (uint64_t)since * (uint64_t)machine->hz,
 				    .rss_pages = from->resident / (uint64_t)sysconf(_SC_PAGESIZE),
-				    .name = memory_text_n(m, from->command, (size_t)(end - from->command)),
-				    .command = memory_text(m, from->command),
+				    .name = plain_name(m, from->command, (size_t)(end - from->command)),
+				    .command = plain_name(m, from->command, strlen(from->command)),
 				    .terminal = from->terminal[0] ? memory_text(m, from->terminal) : "?"};
 }
 

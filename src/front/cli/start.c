@@ -26,6 +26,14 @@ static const struct opt global_options[] = {
 };
 const struct opt_table cli_global_options = OPT_TABLE(global_options);
 
+/* Names of files, images and programs are in it: nothing of them may drive a terminal. */
+static void make_plain(struct str *s)
+{
+	for (size_t i = 0; i < s->len; i++)
+		if (((unsigned char)s->s[i] < ' ' && s->s[i] != '\n' && s->s[i] != '\t') || s->s[i] == 0x7f)
+			s->s[i] = '?';
+}
+
 void cli_warn(const char *fmt, ...)
 {
 	struct str line autostr = {0};
@@ -37,6 +45,7 @@ void cli_warn(const char *fmt, ...)
 		text[0] = '\0';
 	va_end(ap);
 	str_putf(&line, "WARNING: %s\n", text);
+	make_plain(&line);
 	if (!line.failed)
 		ignore_result(fd_write_all(STDERR_FILENO, line.s, line.len)); /* nobody there to be told */
 }
@@ -46,6 +55,7 @@ static void cli_error(const char *text, const char *see)
 	struct str line autostr = {0};
 
 	str_putf(&line, "coffer: %s\n", text);
+	make_plain(&line);
 	if (see)
 		str_putf(&line, "See 'coffer%s%s --help'.\n", *see ? " " : "", see);
 	if (!line.failed)

@@ -497,6 +497,11 @@ static void follow_redirect(struct call *c)
 				&c->err, EPERM,
 				"%s: a redirect from https to %s://%s is refused: it would be unprotected",
 				from ? from : "", p.scheme, p.host);
+		else if (c->bare && c->body && !url_same_origin(c->x.url, url)) /* a refresh token is in it */
+			r = err_set(
+				&c->err, EPERM,
+				"%s: a redirect to %s://%s is refused: credentials would go to another host",
+				from ? from : "", p.scheme, p.host);
 	}
 	if (r < 0) {
 		free(url);

@@ -60,6 +60,7 @@ struct fetch {
 	const char *root;
 	struct settings *settings;
 	struct image_store *store; /* NULL until fetch_open_store() */
+	bool store_in_use;	   /* by a thread that waits for another process: it is not closed */
 };
 must_use int fetch_open_store(struct fetch *f, struct err *err);
 

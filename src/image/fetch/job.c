@@ -19,7 +19,8 @@ void job_init(struct layer_job *j)
 static void told(struct layer_job *j)
 {
 	(void)pthread_cond_broadcast(&j->moved);
-	session_wake(j->session);
+	if (!j->abandoned)
+		session_wake(j->session);
 }
 
 static void lock_job(struct layer_job *j)
@@ -182,6 +183,13 @@ static int open_source(struct layer_job *j, struct err *err)
 	if (fd < 0)
 		return fd;
 	lock_job(j);
+	if (j->abandoned) {
+		unlock_job(j);
+		if (in.exists)
+			(void)close(fd); /* read only */
+		ingest_close(&in);
+		return -ECANCELED;
+	}
 	j->in = in;
 	j->fd = fd;
 	j->opened = true;
@@ -328,12 +336,13 @@ int job_start(struct layer_job *j, struct err *err)
 
 void job_stop(struct layer_job *j)
 {
-	if (!j->started)
+	if (!j->started || j->abandoned) /* twice would join what is joined already */
 		return;
 	lock_job(j);
 	j->cancel = true;
 	told(j);
 	bool waits = !j->opened && !j->feeder_ended;
+	j->abandoned = waits;
 	unlock_job(j);
 	(void)pthread_join(j->builder, NULL);
 	/* It may wait for another process's lock: the process's end is its end. */

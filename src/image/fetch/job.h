@@ -57,7 +57,9 @@ struct layer_job {
 	/* Set once. */
 	struct image_store *store;
 	struct session *session;
-	const struct oci_descriptor *d;
+	const struct oci_descriptor *d; /* `own`, which lives as long as the job */
+	struct oci_descriptor own;
+	char digest[DIGEST_MAX];
 	const struct layer_inflate *inflate;
 	bool rootless;
 	bool mirrored;	       /* bytes may come from a mirror */
@@ -69,6 +71,7 @@ struct layer_job {
 	pthread_cond_t moved; /* anything below has changed */
 	struct ingest in;
 	bool opened, cancel, exists;
+	bool abandoned;	  /* the feeder waits for another process still: all but the job itself may be gone */
 	int fd;		  /* to read from */
 	uint64_t resumed; /* bytes of an earlier try */
 	uint64_t frontier;

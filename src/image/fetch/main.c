@@ -333,11 +333,16 @@ static int run_fetch(const struct options *o, char **words, int n)
 	struct words w = {.fetch = &f, .o = o, .v = words + 1, .n = n - 1};
 	if (r == 0)
 		r = c->run(&w, &err);
-	image_store_close(f.store);
+	if (!f.store_in_use)
+		image_store_close(f.store);
 	settings_free(&settings);
 	if (r == 0)
 		return 0;
 	(void)fflush(stdout); /* what was said comes before the error */
+	/* Registries and archives have their words in it: nothing of them may drive a terminal. */
+	for (char *p = err.msg; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 	fprintf(stderr, "coffer: %s\n", err.msg);
 	return fetch_interrupted ? EXIT_INTERRUPTED : 1;
 }

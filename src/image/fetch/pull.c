@@ -176,7 +176,9 @@ static int make_jobs(struct pull *p, struct err *err)
 		j->remote = p->remote;
 		j->repository = p->ref->path;
 		j->scope = p->scope;
-		j->d = d;
+		memcpy(j->digest, d->digest, strlen(d->digest) + 1); /* checked by registry_check_image() */
+		j->own = (struct oci_descriptor){.digest = j->digest, .size = d->size};
+		j->d = &j->own;
 		j->inflate = &layer_inflate_isal;
 		j->rootless = geteuid() != 0 || !userns_is_first();
 		j->mirrored = p->remote->n > 1;
@@ -427,6 +429,7 @@ static void pull_end(struct pull *p)
 		busy |= p->jobs[i].started;
 	if (!busy)
 		free(p->jobs);
+	p->fetch->store_in_use |= busy;
 	free(p->job_of);
 	free(p->scope);
 	free(p->config_text);

@@ -18,6 +18,8 @@
 
 #include <signal.h>
 
+enum { READS_MAX = 64 }; /* a turn: who never stops writing must not hold the monitor */
+
 static bool has_test(const struct mon *m)
 {
 	const str_list *t = &m->plan.health_test;
@@ -121,7 +123,8 @@ void probe_start(struct mon *m)
 static void read_output(struct mon *m)
 {
 	struct probe *p = &m->probe;
-	char rest[512];
+	char rest[4096];
+	unsigned reads = 0;
 	ssize_t n;
 
 	if (!p->text && !(p->text = malloc(HEALTH_OUTPUT_MAX + 1)))
@@ -134,7 +137,7 @@ static void read_output(struct mon *m)
 				p->text[p->len + (size_t)i] = '\xff';
 		if (room && n > 0)
 			p->len += (size_t)n;
-	} while (n > 0);
+	} while (n > 0 && ++reads < READS_MAX);
 	if (n == 0)
 		fd_drop(&p->output);
 }

@@ -76,6 +76,17 @@ int verb_fsync(struct share_server *s, struct node *n, struct request *q, struct
 	return e < 0 ? -errno : 0;
 }
 
+/* Neither request says whether set-id bits are to fall, and the guest's kernel leaves them to us. */
+static void set_kill(struct share_server *s, const struct request *q, bool on)
+{
+	if (q->head.uid == 0)
+		return;
+	if (on)
+		fsetid_off(s);
+	else
+		fsetid_on(s);
+}
+
 int verb_fallocate(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	struct fuse_fallocate_in in;
@@ -88,7 +99,10 @@ int verb_fallocate(struct share_server *s, struct node *n, struct request *q, st
 	int fd = node_data_fd(s, n, true);
 	if (fd < 0)
 		return fd;
-	return fallocate(fd, (int)in.mode, (off_t)in.offset, (off_t)in.length) < 0 ? -errno : 0;
+	set_kill(s, q, true);
+	e = fallocate(fd, (int)in.mode, (off_t)in.offset, (off_t)in.length) < 0 ? -errno : 0;
+	set_kill(s, q, false);
+	return e;
 }
 
 int verb_lseek(struct share_server *s, struct node *n, struct request *q, struct reply *r)
@@ -130,7 +144,10 @@ int verb_copy_file_range(struct share_server *s, struct node *n, struct request 
 		return fd;
 	out_fd = to->data_fd; /* of the same node, it may have been opened again */
 	loff_t from = (loff_t)in.off_in, at = (loff_t)in.off_out;
+	set_kill(s, q, true);
 	ssize_t done = copy_file_range(fd, &from, out_fd, &at, MIN_OF(in.len, (uint64_t)COPY_MAX), 0);
+	e = done < 0 ? -errno : 0;
+	set_kill(s, q, false);
 	struct fuse_write_out out = {.size = (uint32_t)done};
-	return done < 0 ? -errno : reply_put(r, &out, sizeof(out));
+	return e < 0 ? e : reply_put(r, &out, sizeof(out));
 }

@@ -136,23 +136,17 @@ int verb_mkdir(struct share_server *s, struct node *n, struct request *q, struct
 	return reply_seen(s, n, name, fd, r);
 }
 
-/* Makes it, or opens what is there: no flag but those of access is the guest's. */
-static int create_or_open(struct share_server *s, int dirfd, const char *name,
-			  const struct fuse_create_in *in)
+/*
+ * Makes it.  What came there since the guest looked it has to look at again (ESTALE), and open as any other
+ * file: of one that CREATE gave it asks nobody whether the user may have it.
+ */
+static int create_file(int dirfd, const char *name, const struct fuse_create_in *in)
 {
 	enum { RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-	struct statx x;
-	(void)s; /* whose rights were set */
 	int fd = sys_openat2(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 			     in->mode & 07777, RESOLVE);
-	if (fd >= 0 || errno != EEXIST || in->flags & O_EXCL)
-		return fd < 0 ? -errno : fd;
-	autoclose int at = sys_openat2(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, RESOLVE);
-	if (at < 0 || share_statx(at, "", &x) < 0)
-		return -errno;
-	if (!S_ISREG(x.stx_mode))
-		return -ESTALE; /* something else came in between: the guest looks again */
-	fd = open(fd_digits(at).s, O_RDWR | O_CLOEXEC | O_NOCTTY | (in->flags & O_TRUNC));
+	if (fd < 0 && errno == EEXIST && !(in->flags & O_EXCL))
+		return -ESTALE;
 	return fd < 0 ? -errno : fd;
 }
 
@@ -180,7 +174,7 @@ int verb_create(struct share_server *s, struct node *n, struct request *q, struc
 	int dirfd = node_fd(s, n);
 	if (dirfd < 0)
 		return dirfd;
-	autoclose int fd = create_or_open(s, dirfd, name, &in);
+	autoclose int fd = create_file(dirfd, name, &in);
 	e = fd < 0 ? fd : share_statx(fd, "", &x);
 	if (e == 0)
 		e = node_seen(s, n, name, &x, &child);
@@ -307,11 +301,21 @@ static int move_name(struct share_server *s, struct node *from, uint64_t newdir,
 		return e;
 	if (renameat2(a, old_name, b, new_name, flags) < 0)
 		return -errno;
+	/* A guest may have forgotten what lives by its children alone. */
+	from->refs++;
+	if (target)
+		target->refs++;
 	/* Two names of one file: both stay. */
 	if (moved && moved != target)
 		node_moved(s, moved, to, new_name);
 	if (target && target != moved && flags & RENAME_EXCHANGE)
 		node_moved(s, target, from, old_name);
+	if (target) {
+		target->refs--;
+		node_forget(s, target, 0);
+	}
+	from->refs--;
+	node_forget(s, from, 0);
 	return 0;
 }
 
