@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from libengine import wait_for
+
 
 def maps(coffer, *options):
     return coffer.sh("cat /proc/self/uid_map", *options).split()
@@ -37,6 +39,23 @@ def test_a_restart_keeps_the_files(coffer):
     cid = coffer.start("--name", "again", "box", "sh", "-c", "touch /mine; chown 7:8 /mine; sleep 600")
     coffer("restart", "-t", "0", cid)
     assert coffer.out("exec", cid, "stat", "-c", "%u:%g", "/mine") == "7:8"
+
+
+def test_a_restart_is_no_end_of_one_that_removes_itself(coffer):
+    cid = coffer.start("--rm", "-v", "/data", "box", "sh", "-c", "echo x >> /data/starts; sleep 600")
+    coffer("restart", "-t", "0", cid)
+    wait_for("the second start", lambda: coffer("exec", cid, "wc", "-l", "/data/starts", rc=None).stdout.startswith("2"))
+    coffer("stop", "-t", "0", cid)
+    wait_for("its removal", lambda: coffer("inspect", cid, rc=None).returncode == 1)
+
+
+def test_digits_are_no_name_of_a_user(coffer):
+    """CVE-2016-3697: an image may call its root 1000."""
+    lines = "printf '1000:x:0:0::/:/bin/sh\\n' > /etc/passwd; printf '1001:x:0:\\n' > /etc/group; sleep 600"
+    cid = coffer.start("box", "sh", "-c", lines)
+    wait_for("its files", lambda: coffer("exec", cid, "grep", "-q", "1001", "/etc/group", rc=None).returncode == 0)
+    assert coffer.out("exec", "-u", "1000", cid, "id", "-u") == "1000"
+    assert coffer.out("exec", "-u", "1000:1001", cid, "sh", "-c", "id -u; id -g") == "1000\n1001"
 
 
 def test_bind_mounts_show_the_hosts_owners(coffer, tmp_path):

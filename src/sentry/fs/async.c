@@ -129,7 +129,8 @@ static void async_wake(struct wait_entry *e, uint32_t events)
 
 int async_set_flags(struct file *f, int fd, int flags)
 {
-	bool on = flags & O_ASYNC && f->queue;
+	/* Linux' eventfd, signalfd and their kin signal nobody; a signalfd's signal would wake itself. */
+	bool on = flags & O_ASYNC && f->queue && !str_starts(f->ops->name, "anon_inode:[");
 	struct async *a = on ? async_of(f) : f->async;
 	int r;
 

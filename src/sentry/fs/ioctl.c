@@ -62,6 +62,10 @@ HANDLER(sys_ioctl)
 	default:
 		break;
 	}
+	file_ref(f); /* another thread may close it where the host is asked */
 	long r = f->ops->ioctl ? f->ops->ioctl(f, t, cmd, c->args[2]) : -ENOTTY;
-	return r == -ENOTTY && cmd == FIONREAD ? regular(t, f, cmd, c->args[2]) : r;
+	if (r == -ENOTTY && cmd == FIONREAD)
+		r = regular(t, f, cmd, c->args[2]);
+	file_unref(f);
+	return r;
 }

@@ -13,7 +13,7 @@
 
 #include <sys/sysmacros.h>
 
-enum { BUCKETS = 64, DEADLOCK_STEPS = 1000 };
+enum { BUCKETS = 4096, DEADLOCK_STEPS = 1000 };
 
 static struct list_node table[BUCKETS], waits;
 static size_t posix_locks; /* all of them: none, and close() has nothing to look for */

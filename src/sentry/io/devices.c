@@ -34,13 +34,26 @@ static ssize_t null_write(struct file *f, struct io *io)
 	return (ssize_t)n;
 }
 
+/* What takes long lets the lock go: nothing but the io is used then.  The caller holds the file. */
+static bool begin_large(const struct io *io)
+{
+	if (io->left < sizeof(zeros))
+		return false;
+	kernel_will_wait();
+	kernel_unlock();
+	return true;
+}
+
 static ssize_t zero_read(struct file *f, struct io *io)
 {
 	ssize_t done = 0, n = 0;
+	bool large = begin_large(io);
 
 	(void)f;
 	while (io->left > 0 && (n = io_put(io, zeros, sizeof(zeros))) > 0)
 		done += n;
+	if (large)
+		kernel_lock();
 	return done > 0 ? done : n;
 }
 
@@ -54,6 +67,7 @@ static ssize_t random_read(struct file *f, struct io *io)
 {
 	unsigned char buf[1024];
 	ssize_t done = 0, n = 0;
+	bool large = begin_large(io);
 
 	(void)f;
 	while (io->left > 0) {
@@ -64,6 +78,8 @@ static ssize_t random_read(struct file *f, struct io *io)
 		done += n;
 	}
 	explicit_bzero(buf, sizeof(buf));
+	if (large)
+		kernel_lock();
 	return done > 0 ? done : n;
 }
 
@@ -72,10 +88,13 @@ static ssize_t random_write(struct file *f, struct io *io)
 {
 	unsigned char buf[1024];
 	ssize_t done = 0, n = 0;
+	bool large = begin_large(io);
 
 	(void)f;
 	while (io->left > 0 && (n = io_get(io, buf, sizeof(buf))) > 0)
 		done += n;
+	if (large)
+		kernel_lock();
 	return done > 0 ? done : n;
 }
 

@@ -15,6 +15,7 @@
 
 enum {
 	MAX_DEPTH = 4, /* sets in sets, below the outermost: EP_MAX_NESTS */
+	MAX_WAYS = 64, /* from a set to those around it: each wake takes them all */
 	PRIVATE_BITS = (int)(EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE),
 	EXCLUSIVE_OK =
 		(int)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE),
@@ -28,14 +29,18 @@ static struct epoll *set_of_file(const struct file *f)
 
 /* ---- items, by descriptor number ---- */
 
-static struct epoll_item **item_bucket(const struct epoll *ep, int fd)
+/* By the file as well: any number of files may have been added under one number. */
+static struct epoll_item **item_bucket(const struct epoll *ep, const struct file *f, int fd)
 {
-	return &ep->buckets[(unsigned)fd & (ep->nbuckets - 1)];
+	unsigned hash =
+		(unsigned)((uint64_t)(uintptr_t)f * UINT64_C(0x9e3779b97f4a7c15) >> 32) + (unsigned)fd;
+
+	return &ep->buckets[hash & (ep->nbuckets - 1)];
 }
 
 static struct epoll_item *find_item(const struct epoll *ep, const struct file *f, int fd)
 {
-	struct epoll_item *i = ep->nbuckets ? *item_bucket(ep, fd) : NULL;
+	struct epoll_item *i = ep->nbuckets ? *item_bucket(ep, f, fd) : NULL;
 
 	while (i && (i->fd != fd || i->target != f))
 		i = i->next;
@@ -59,8 +64,8 @@ static int grow_buckets(struct epoll *ep)
 			struct epoll_item *i = was[b];
 
 			was[b] = i->next;
-			i->next = *item_bucket(ep, i->fd);
-			*item_bucket(ep, i->fd) = i;
+			i->next = *item_bucket(ep, i->target, i->fd);
+			*item_bucket(ep, i->target, i->fd) = i;
 		}
 	}
 	free(was);
@@ -70,12 +75,13 @@ static int grow_buckets(struct epoll *ep)
 static void free_item(struct epoll_item *i)
 {
 	struct epoll *ep = i->ep;
-	struct epoll_item **at = item_bucket(ep, i->fd);
+	struct epoll_item **at = item_bucket(ep, i->target, i->fd);
 
 	while (*at != i)
 		at = &(*at)->next;
 	*at = i->next;
 	ep->nitems--;
+	ep->nsets -= epoll_of(i->target) != NULL;
 	if (i->queued)
 		wait_remove(&i->entry);
 	list_remove(&i->of_target);
@@ -183,7 +189,7 @@ static int depth_below(const struct epoll *ep, const struct epoll *seek, int lev
 
 	if (ep == seek || level > MAX_DEPTH)
 		return MAX_DEPTH + 1;
-	for (unsigned b = 0; b < ep->nbuckets; b++) {
+	for (unsigned b = 0; ep->nsets && b < ep->nbuckets; b++) {
 		for (const struct epoll_item *i = ep->buckets[b]; i; i = i->next) {
 			const struct epoll *inner = epoll_of(i->target);
 			int n = inner ? depth_below(inner, seek, level + 1) : level;
@@ -216,6 +222,29 @@ static bool would_loop(const struct epoll *outer, const struct epoll *inner)
 	return below > MAX_DEPTH || below + depth_above(outer, 0) > MAX_DEPTH;
 }
 
+/* How many ways lead from the set to sets around it, counted to a few more than MAX_WAYS, from n. */
+static unsigned ways_above(const struct epoll *ep, unsigned n)
+{
+	for (const struct list_node *at = ep->file.epolls.next; at != &ep->file.epolls && n <= MAX_WAYS;
+	     at = at->next)
+		n = ways_above(container_of(at, const struct epoll_item, of_target)->ep, n + 1);
+	return n;
+}
+
+/* Whether there are too many of this set, or of one within it. */
+static bool is_crowded(const struct epoll *ep)
+{
+	if (ways_above(ep, 0) > MAX_WAYS)
+		return true;
+	for (unsigned b = 0; ep->nsets && b < ep->nbuckets; b++) {
+		for (const struct epoll_item *i = ep->buckets[b]; i; i = i->next) {
+			if (epoll_of(i->target) && is_crowded(epoll_of(i->target)))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* ---- calls ---- */
 
 static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
@@ -237,9 +266,14 @@ static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll
 	i->entry = (struct wait_entry){.wake = item_wake, .exclusive = event->events & EPOLLEXCLUSIVE};
 	list_init(&i->ready);
 	list_append(&f->epolls, &i->of_target);
-	i->next = *item_bucket(ep, fd);
-	*item_bucket(ep, fd) = i;
+	i->next = *item_bucket(ep, f, fd);
+	*item_bucket(ep, f, fd) = i;
 	ep->nitems++;
+	ep->nsets += epoll_of(f) != NULL;
+	if (epoll_of(f) && is_crowded(epoll_of(f))) {
+		free_item(i);
+		return -EINVAL; /* as Linux' reverse_path_check() */
+	}
 	if (f->queue) {
 		wait_add(f->queue, &i->entry);
 		i->queued = true;

@@ -21,7 +21,7 @@ struct epoll {
 	struct wait_queue queue; /* of those who wait */
 	struct list_node ready;	 /* items that may be ready, in the order in which they became it */
 	struct epoll_item **buckets;
-	unsigned nbuckets, nitems;
+	unsigned nbuckets, nitems, nsets; /* nsets: items that are sets */
 	uint64_t ino;
 };
 

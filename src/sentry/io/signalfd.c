@@ -70,6 +70,8 @@ static bool is_ready(const struct signalfd *x)
 static bool is_ready_for_waiters(const struct signalfd *x)
 {
 	const struct wait_entry *e;
+	const struct task *asked = NULL;
+	uint64_t there = 0;
 
 	list_each(e, &x->queue.entries, struct wait_entry, node)
 	{
@@ -77,7 +79,10 @@ static bool is_ready_for_waiters(const struct signalfd *x)
 
 		if (!t && e->wake && x->process)
 			t = process_task(x->process);
-		if (pending(t) & x->mask)
+		if (t != asked) /* to ask costs a file of /proc, and there may be many sets */
+			there = pending(t);
+		asked = t;
+		if (there & x->mask)
 			return true;
 	}
 	return false;

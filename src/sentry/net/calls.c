@@ -46,6 +46,12 @@ int address_to_guest(const struct task *t, const struct sockaddr_storage *a, soc
 	return guest_put(t, len_at, &whole);
 }
 
+void socket_keep(struct call *c, struct socket *s)
+{
+	if (!c->held[0])
+		c->held[0] = file_ref(&s->file);
+}
+
 long socket_wait(struct task *t, struct call *c, struct socket *s, unsigned flags, struct wait_queue *q,
 		 uint32_t events, int64_t timeout)
 {
@@ -155,6 +161,7 @@ HANDLER(sys_bind)
 	if (!s)
 		return r;
 	r = address_from_guest(t, c->args[1], c->args[2], &a, &len);
+	socket_keep(c, s);
 	return r < 0 ? r : s->ops->bind(t, s, &a, len);
 }
 
@@ -184,6 +191,7 @@ HANDLER(sys_connect)
 	r = address_from_guest(t, c->args[1], c->args[2], &a, &len);
 	if (r < 0)
 		return r;
+	socket_keep(c, s);
 	bool may_wait = !(s->file.flags & O_NONBLOCK) && s->send_timeout != 0 && !c->timed_out;
 	r = s->ops->connect(t, s, &a, len, may_wait, &q);
 	if ((r == -EAGAIN || r == -EINPROGRESS || r == -EALREADY) && may_wait) {

@@ -15,3 +15,6 @@ int address_to_guest(const struct task *t, const struct sockaddr_storage *a, soc
 /* Parks on the queue, or says why not: -EAGAIN where the call may not wait (any more). */
 long socket_wait(struct task *t, struct call *c, struct socket *s, unsigned flags, struct wait_queue *q,
 		 uint32_t events, int64_t timeout);
+/* A path may be looked up with the lock let go: the call keeps its socket, the first argument's, to its end.
+ */
+void socket_keep(struct call *c, struct socket *s);

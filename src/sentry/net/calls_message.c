@@ -40,6 +40,7 @@ static void message_end(struct message *m)
 static long send_message(struct task *t, struct call *c, struct socket *s, struct message *m,
 			 uint64_t *progress)
 {
+	socket_keep(c, s);
 	io_skip(&m->io, *progress);
 	m->continued = *progress > 0;
 	for (;;) {

@@ -49,6 +49,8 @@ static void peer_is_current(struct task *t, struct unix_socket *u)
 	peer_is(u, &creds, t->creds->groups, t->creds->ngroups);
 }
 
+static size_t sockets, released; /* now; since the last collection */
+
 static struct unix_socket *unix_new(int type)
 {
 	struct unix_socket *u = (struct unix_socket *)socket_new(sizeof(*u), &unix_ops, AF_UNIX, type, 0);
@@ -61,6 +63,7 @@ static struct unix_socket *unix_new(int type)
 	list_init(&u->clients);
 	list_init(&u->client_node);
 	list_append(unix_all(), &u->all);
+	sockets++;
 	wait_queue_init(&u->space);
 	return u;
 }
@@ -189,7 +192,7 @@ void unix_disconnect(struct unix_socket *u)
 static int connect_datagram(struct task *t, struct unix_socket *u, const struct sockaddr_storage *a,
 			    socklen_t len)
 {
-	struct unix_socket *to = NULL, *old = u->peer;
+	struct unix_socket *to = NULL, *old;
 	int r = 0;
 
 	if (len < sizeof(a->ss_family))
@@ -204,7 +207,9 @@ static int connect_datagram(struct task *t, struct unix_socket *u, const struct 
 			r = -EPERM;
 		if (r < 0)
 			return r;
+		socket_hold(&to->s); /* its last descriptor may lie in the messages that are dropped */
 	}
+	old = u->peer; /* only now: to look for a path lets the lock go */
 	if (old && old != to) {
 		unix_drop_packets(u);
 		if (old->peer == u) {
@@ -213,8 +218,10 @@ static int connect_datagram(struct task *t, struct unix_socket *u, const struct 
 		}
 	}
 	unix_disconnect(u);
-	if (to)
+	if (to) {
 		connect_to(u, to);
+		socket_put(&to->s);
+	}
 	return 0;
 }
 
@@ -313,6 +320,7 @@ static void unix_release(struct socket *s)
 	struct unix_socket *u = unix_of(s), *peer = u->peer;
 
 	list_remove(&u->all);
+	sockets--;
 	u->ended = true;
 	u->state = UNIX_IDLE;
 	u->shutdown = SHUT_BOTH;
@@ -333,8 +341,11 @@ static void unix_release(struct socket *s)
 	u->peer = NULL;
 	if (peer)
 		socket_put(&peer->s);
-	if (unix_inflight_sockets > 0)
+	/* It costs all sockets: where there are many, not at each of their ends. */
+	if (unix_inflight_sockets > 0 && ++released >= sockets / 256) {
+		released = 0;
 		unix_collect();
+	}
 }
 
 static int unix_set_option(struct task *t, struct socket *s, int level, int name, const void *value,

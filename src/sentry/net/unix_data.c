@@ -229,6 +229,7 @@ static bool same_creds(const struct unix_creds *a, const struct unix_creds *b)
 static ssize_t take_part(struct task *t, struct unix_socket *u, struct unix_packet *p, struct message *m)
 {
 	size_t n = MIN_OF(p->len - p->offset, m->io.left);
+	struct unix_rights *rights;
 	ssize_t k = io_put(&m->io, p->data + p->offset, n);
 
 	if (k < 0 || (k == 0 && n > 0))
@@ -237,8 +238,8 @@ static ssize_t take_part(struct task *t, struct unix_socket *u, struct unix_pack
 	unix_rights_give(t, p, m);
 	if (m->flags & MSG_PEEK)
 		return k;
-	unix_rights_free(p->rights);
-	p->rights = NULL;
+	rights = take_ptr(&p->rights); /* the collector looks at the packet when they go */
+	unix_rights_free(rights);
 	p->offset += (size_t)k;
 	u->bytes -= (size_t)k;
 	if (p->offset == p->len)

@@ -49,7 +49,7 @@ static void scan_all(void)
 void unix_collect(void)
 {
 	static bool at_work;
-	struct unix_socket *u;
+	struct unix_socket *u, *n, *doomed = NULL;
 
 	if (at_work)
 		return; /* a release within; what it leaves is found at the next one */
@@ -58,22 +58,22 @@ void unix_collect(void)
 		u->inflight > 0 && u->s.file.refs == u->inflight;
 	list_each(u, unix_all(), struct unix_socket, all) if (!u->candidate && !u->embryo_of) alive(u);
 	scan_all();
-	for (;;) {
-		bool any = false;
-		/* From the start each time: what is dropped may release any other. */
-		list_each(u, unix_all(), struct unix_socket, all)
-		{
-			if (!u->candidate)
-				continue;
-			u->candidate = false;
-			any = true;
-			struct socket *s = socket_hold(&u->s);
-			unix_drop_packets(u);
-			socket_put(s);
-			break;
-		}
-		if (!any)
-			break;
+	/* Held, since what is dropped may release any other. */
+	list_each(u, unix_all(), struct unix_socket, all)
+	{
+		if (!u->candidate)
+			continue;
+		u->candidate = false;
+		ignore_result(file_ref(&u->s.file)); /* until it is ended below */
+		u->next_scan = doomed;
+		doomed = u;
+	}
+	while (doomed) {
+		u = doomed;
+		doomed = u->next_scan;
+		unix_drop_packets(u);
+		list_each(n, &u->embryos, struct unix_socket, embryo_node) unix_drop_packets(n);
+		file_unref(&u->s.file);
 	}
 	at_work = false;
 }

@@ -111,11 +111,13 @@ static int bind_path(struct task *t, struct unix_socket *u, const char *path)
 	struct place *dir, *node;
 	struct statx st;
 	bool slashes;
-	int r = path_parent(t, AT_FDCWD, path, &dir, name, &slashes);
+	int r = path_parent(t, AT_FDCWD, path, &dir, name, &slashes), fd = -1;
 
 	if (r < 0)
 		return r;
-	if (place_is_synth(dir))
+	if (u->address)
+		r = -EINVAL; /* bound by another thread while the lock was let go */
+	else if (place_is_synth(dir))
 		r = -EROFS;
 	else if (!name[0] || streq(name, ".") || streq(name, ".."))
 		r = -EADDRINUSE;
@@ -123,12 +125,18 @@ static int bind_path(struct task *t, struct unix_socket *u, const char *path)
 		r = -ENOENT;
 	else if (mknodat(dir->fd, name, u->s.owner.mode & ~t->fs->umask, 0) < 0)
 		r = errno == EEXIST ? -EADDRINUSE : -errno;
+	/* Not by the path again, which may lead to another's socket by now. */
+	else if ((fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		r = -errno;
 	place_unref(dir);
-	if (r == 0)
-		r = path_find(t, AT_FDCWD, path, 0, &node);
 	if (r < 0)
 		return r;
+	node = place_new_host(fd);
+	if (!node)
+		return -ENOMEM;
 	r = place_stat(node, &st);
+	if (r == 0 && (!S_ISSOCK(st.stx_mode) || find_bound(device_of(&st), st.stx_ino)))
+		r = -EADDRINUSE; /* it has been replaced */
 	if (r < 0) {
 		place_unref(node);
 		return r;

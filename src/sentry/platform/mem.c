@@ -57,6 +57,19 @@ static int may_map(const struct file *f, int prot, int type)
 	return f->ops->map ? 0 : -ENODEV;
 }
 
+static long elsewhere_closed(struct task *t unused, struct call *c, long result unused,
+			     uint64_t scratch unused)
+{
+	return (long)c->done;
+}
+
+static long elsewhere_mapped(struct task *t, struct call *c, long result, uint64_t scratch unused)
+{
+	c->done = (uint64_t)result;
+	remote_next(t, SYS_close, (const uint64_t[6]){(uint64_t)(uintptr_t)c->data}, elsewhere_closed);
+	return result;
+}
+
 /* The number is the stub's own program's: another one is taken, and closed again by the mapping's end. */
 static long map_elsewhere(struct task *t, struct call *c, int host_fd)
 {
@@ -66,7 +79,8 @@ static long map_elsewhere(struct task *t, struct call *c, int host_fd)
 	uint64_t args[6];
 	memcpy(args, c->args, sizeof(args));
 	args[4] = (uint64_t)number;
-	return platform_call(t, c, SYS_mmap, args, NULL, 0, NULL);
+	c->data = (void *)(uintptr_t)number; // NOLINT: a number, with nothing to release
+	return platform_call(t, c, SYS_mmap, args, NULL, 0, elsewhere_mapped);
 }
 
 static long map_file(struct task *t, struct call *c)

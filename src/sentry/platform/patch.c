@@ -90,14 +90,14 @@ bool patch_wants_files(void)
 	return is_patching() && !is_annotated("dev.coffer.kernel.files", "off");
 }
 
-bool patch_wants_handoff(void)
-{
-	return is_patching() && !is_annotated("dev.coffer.kernel.handoff", "off");
-}
-
 bool patch_handoff_is_eager(void)
 {
 	return is_annotated("dev.coffer.kernel.handoff", "eager");
+}
+
+bool patch_wants_handoff(void)
+{
+	return is_patching() && (is_annotated("dev.coffer.kernel.handoff", "on") || patch_handoff_is_eager());
 }
 
 bool patch_new_image(struct task *t, uint64_t page)
@@ -285,7 +285,7 @@ static void patch_site(struct task *t, struct patches *p)
 	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
 		return;
 	s.handed_off = s.nr >= 0 && handoff_may(s.nr);
-	s.handoff = p->page + (uint64_t)(stub_handoff - stub_image);
+	s.handoff = p->page + (uint64_t)((uintptr_t)stub_handoff - (uintptr_t)stub_image);
 	s.slot = old ? old->slot : p->slots_end;
 	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || (old && s.size > old->size) ||
 	    s.slot + s.size > p->page + PAGE || write_code(t, s.slot, code, s.size) < 0)

@@ -83,7 +83,7 @@ static const unsigned char reload[] = {0x48, 0x8b, 0x74, 0x24, 0x10, 0x41, 0x89,
 
 bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *ret)
 {
-	const unsigned char *call = bytes + SITE_BEFORE - 2, *mov = call - 5, *cmp = call - 11;
+	const unsigned char *call = bytes + (SITE_BEFORE - 2), *mov = call - 5, *cmp = call - 11;
 	int32_t number;
 	*ret = (struct site){.at = end - 7, .call = end - 2, .end = end, .nr = nr};
 	if (call[0] != 0x0f || call[1] != 0x05)
@@ -111,7 +111,7 @@ bool site_find(const unsigned char *bytes, uint64_t end, int nr, struct site *re
 
 bool site_is_patched(const struct site *s, const unsigned char *bytes)
 {
-	const unsigned char *at = bytes + SITE_BEFORE - (s->end - s->at);
+	const unsigned char *at = bytes + (SITE_BEFORE - (s->end - s->at));
 	return at[0] == 0xe9 && relative(at + 1, s->at + SITE_JUMP) == s->slot;
 }
 

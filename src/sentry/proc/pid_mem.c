@@ -69,6 +69,7 @@ static int64_t mem_seek(struct file *f, int64_t offset, int whence)
 
 static void mem_release(struct file *f)
 {
+	place_unref(f->place); /* synth_open's */
 	free(container_of(f, struct mem_file, file));
 }
 

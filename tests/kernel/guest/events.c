@@ -396,8 +396,28 @@ static void selects(void)
 	(void)close(p[1]);
 }
 
+/* A signal that tells of a signalfd what the signalfd tells of it. */
+static void round_and_round(void)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGIO);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	fcntl(fd, F_SETOWN, getpid());
+	fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
+	FACT("a signal to who is told of signals by signal", kill(getpid(), SIGIO), 0);
+	FACT("comes", read(fd, &info, sizeof(info)), sizeof(info));
+	FACT("once", read(fd, &info, sizeof(info)), -EAGAIN);
+	close(fd);
+}
+
 int main(void)
 {
+	round_and_round();
 	sets();
 	edges();
 	counters();

@@ -111,8 +111,29 @@ static void apart(void (*run)(void))
 	TRUE("the child came to its end", WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Mappings hold no descriptor when it is closed, whatever its number was. */
+static void mapped_often(void)
+{
+	int file = open("mapped-often", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), wrong = 0;
+	struct rlimit l;
+
+	getrlimit(RLIMIT_NOFILE, &l);
+	if (file < 0 || ftruncate(file, 4096) < 0 || l.rlim_cur <= 700)
+		return;
+	for (int i = 0; i < 1200; i++) {
+		int fd = dup2(file, 700);
+		void *p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+		wrong += p == MAP_FAILED || munmap(p, 4096) < 0 || close(fd) < 0;
+	}
+	fact("a file mapped often by a large number", wrong, 0);
+	close(file);
+	unlink("mapped-often");
+}
+
 int main(void)
 {
+	apart(mapped_often);
 	apart(told);
 	apart(memory);
 	apart(inherited);
