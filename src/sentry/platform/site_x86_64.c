@@ -285,7 +285,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 {
 	struct code c = {.bytes = code, .at = s->slot}, j = {.bytes = jump, .at = s->at};
 	unsigned branches[MOST_BRANCHES + 1], n = 0;
-	put_displaced(&c, s, bytes + SITE_BEFORE - (s->end - s->at) + 2);
+	put_displaced(&c, s, bytes + (SITE_BEFORE + 2 - (s->end - s->at)));
 	if (s->nr < 0) {
 		PUT(&c, 0x83, 0xf8, SITE_NUMBERS - 1); /* cmp $SITE_NUMBERS-1,%eax */
 		branches[n++] = put_far_branch(&c, JA);
