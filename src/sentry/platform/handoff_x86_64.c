@@ -65,7 +65,7 @@ enum handoff_at handoff_where(const struct arch_regs *regs, uint64_t page)
 uint64_t handoff_tail(const struct arch_regs *regs, uint64_t page, const struct handoff_area *a)
 {
 	uint64_t pc = arch_pc(regs);
-	bool kept = within(pc, page, stub_handoff_kept, stub_handoff_end);
+	bool kept = within(pc, page, stub_handoff_kept, stub_handoff_jump);
 	return kept ? a->tail : regs->user.r11;
 }
 

@@ -16,8 +16,8 @@
 	.hidden	stub_image, stub_image_end, stub_start, stub_syscall
 	.globl	stub_handoff, stub_handoff_kept, stub_handoff_path, stub_handoff_ask, stub_handoff_copy
 	.hidden	stub_handoff, stub_handoff_kept, stub_handoff_path, stub_handoff_ask, stub_handoff_copy
-	.globl	stub_handoff_copied, stub_handoff_done, stub_handoff_call, stub_handoff_end
-	.hidden	stub_handoff_copied, stub_handoff_done, stub_handoff_call, stub_handoff_end
+	.globl	stub_handoff_copied, stub_handoff_done, stub_handoff_call, stub_handoff_jump, stub_handoff_end
+	.hidden	stub_handoff_copied, stub_handoff_done, stub_handoff_call, stub_handoff_jump, stub_handoff_end
 stub_image:
 	.byte	0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
 	.short	3, 62				/* ET_DYN, EM_X86_64 */
@@ -175,6 +175,7 @@ stub_handoff_done:
 stub_handoff_call:
 .Lcall_kept:
 	mov	%gs:AREA_TAIL, %r11
+stub_handoff_jump:	/* who comes here from above has not written its tail */
 .Lcall:	jmp	*%r11
 stub_handoff_end:
 stub_image_end:

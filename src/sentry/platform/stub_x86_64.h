@@ -67,5 +67,5 @@ extern const unsigned char stub_image[], stub_image_end[], stub_start[], stub_sy
  * its register; where the call is to be made after all; the end. */
 extern const unsigned char stub_handoff[], stub_handoff_kept[], stub_handoff_path[], stub_handoff_ask[],
 	stub_handoff_copy[], stub_handoff_copied[], stub_handoff_done[], stub_handoff_call[],
-	stub_handoff_end[];
+	stub_handoff_jump[], stub_handoff_end[];
 #endif
