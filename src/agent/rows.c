@@ -60,7 +60,7 @@ static void put_command(pid_t pid, const char *stat, struct guest_process_row *r
 	while (n > 0 && row->command[n - 1] == '\0')
 		n--;
 	for (size_t i = 0; i < n; i++) /* no control characters: it goes to a terminal */
-		if ((unsigned char)row->command[i] < ' ' || row->command[i] == 0x7f)
+		if (char_is_control(row->command[i]))
 			row->command[i] = ' ';
 	const char *name = strchr(stat, '('), *end = strrchr(stat, ')');
 	if (n == 0 && name && end && end > name)

@@ -20,6 +20,13 @@ void str_putf(struct str *b, const char *fmt, ...) printf_like(2, 3);
 /* The text, owned by the caller; NULL where an append failed.  The builder is empty after. */
 must_use char *str_take(struct str *b);
 void str_free(struct str *b);
+
+/* A byte that may drive a terminal: "?" takes its place in what others have written. */
+static inline bool char_is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
 #define autostr __attribute__((cleanup(str_free)))
 
 /* Whole string as a number, nothing before or behind it.  0 or -EINVAL/-ERANGE. */

@@ -275,20 +275,33 @@ static int sweep_aside(const struct engine *e, int dir)
 	return r;
 }
 
-static int refuse_used(struct engine *e, const char *name, struct err *err)
+/* 0: it is there, and nobody has it.  -ENOENT, -EBUSY, another -errno. */
+static int check_unused(struct engine *e, const char *name, struct err *err)
 {
+	struct str users autostr = {0};
 	struct db_row q autodbrow;
-	int r = db_query(e->db, &q, err, "SELECT container FROM volume_use WHERE volume = ?", "s", name);
+	bool found = false;
+	int r = db_query(e->db, &q, err,
+			 "SELECT container FROM volume LEFT JOIN volume_use ON volume = name WHERE name = ?",
+			 "s", name);
 
-	if (r == 0)
-		r = db_next(&q, err);
-	return r > 0 ? err_set(err, EBUSY, "remove %s: volume is in use - [%s]", name, db_text(&q, 0)) : r;
+	while (r == 0 && (r = db_next(&q, err)) > 0) {
+		found = true;
+		if (!db_is_null(&q, 0))
+			str_putf(&users, "%s%s", users.len ? ", " : "", db_text(&q, 0));
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	if (!found)
+		return err_set(err, ENOENT, "get %s: no such volume", name);
+	return users.len ? err_set(err, EBUSY, "remove %s: volume is in use - [%s]", name, users.s) : 0;
 }
 
-/* Under the database's lock, which who makes a container takes too.  1: the row went. */
+/* Under the database's lock, which who makes a container takes too. */
 static int put_aside(struct engine *e, int dir, const char *name, const char *aside, struct err *err)
 {
-	int r = refuse_used(e, name, err);
+	int r = check_unused(e, name, err);
 	bool moved = false;
 
 	if (r == 0 && dir >= 0) {
@@ -296,14 +309,17 @@ static int put_aside(struct engine *e, int dir, const char *name, const char *as
 		if (!moved && errno != ENOENT)
 			r = err_sys(err, "cannot remove the volume \"%s\"", name);
 	}
-	int gone = r < 0 ? r : db_exec(e->db, err, "DELETE FROM volume WHERE name = ?", "s", name);
-	r = gone < 0 ? gone : db_commit(e->db, err);
+	if (r == 0)
+		r = MIN_OF(db_exec(e->db, err, "DELETE FROM volume WHERE name = ?", "s", name), 0);
+	if (r == 0)
+		r = db_commit(e->db, err);
 	if (r < 0 && moved)
 		ignore_result(renameat(dir, aside, dir, name) < 0); /* the first error is told */
-	return r < 0 ? r : gone;
+	return r;
 }
 
-/* The row and the directory, which is not to be another's by the time that it is emptied. */
+/* The row and the directory, which is not to be another's by the time that it is emptied.  As check_unused().
+ */
 static int drop_volume(struct engine *e, const char *name, struct err *err)
 {
 	autofree char *volumes = str_format("%s/volumes", e->data_root);
@@ -317,41 +333,23 @@ static int drop_volume(struct engine *e, const char *name, struct err *err)
 	int r = db_begin(e->db, err);
 	if (r < 0)
 		return r;
-	int gone = put_aside(e, dir, name, aside, err);
+	r = put_aside(e, dir, name, aside, err);
 	db_rollback(e->db);
-	if (gone < 0)
-		return gone;
-	if (gone > 0)
-		tell_volume(e, name, "destroy");
+	if (r < 0)
+		return r;
+	tell_volume(e, name, "destroy");
 	r = dir >= 0 ? sweep_aside(e, dir) : 0;
 	return r < 0 ? err_num(err, r, "cannot remove the volume \"%s\"", name) : 0;
 }
 
 int engine_volume_remove(struct engine *e, const char *name, bool force, struct err *err)
 {
-	struct str users autostr = {0};
-	bool found = false;
-	int r;
-	{
-		struct db_row q autodbrow;
-		r = db_query(
-			e->db, &q, err,
-			"SELECT container FROM volume LEFT JOIN volume_use ON volume = name WHERE name = ?",
-			"s", name);
-		while (r == 0 && (r = db_next(&q, err)) > 0) {
-			found = true;
-			if (!db_is_null(&q, 0))
-				str_putf(&users, "%s%s", users.len ? ", " : "", db_text(&q, 0));
-			r = 0;
-		}
-	}
-	if (r < 0)
+	int r = drop_volume(e, name, err);
+
+	if (r != -ENOENT || !force)
 		return r;
-	if (!found)
-		return force ? 0 : err_set(err, ENOENT, "get %s: no such volume", name);
-	if (users.len)
-		return err_set(err, EBUSY, "remove %s: volume is in use - [%s]", name, users.s);
-	return drop_volume(e, name, err);
+	*err = (struct err){0};
+	return 0;
 }
 
 int engine_volume_release(struct engine *e, const struct engine_container *c, bool remove, struct err *err)

@@ -73,7 +73,7 @@ static const char *plain_name(struct json_doc *m, const char *text, size_t len)
 	struct str name autostr = {0};
 
 	for (size_t i = 0; i < len; i++)
-		str_put_n(&name, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? "?" : &text[i], 1);
+		str_put_n(&name, char_is_control(text[i]) ? "?" : &text[i], 1);
 	return memory_take(m, &name);
 }
 
@@ -89,7 +89,7 @@ static const char *process_line(struct json_doc *m, pid_t pid, const char *name)
 		bool last = i + 1 == len;
 		/* What a container's process calls itself must not reach the terminal as commands. */
 		if (!(last && c == ' '))
-			str_put_n(&line, (unsigned char)c < ' ' || c == 0x7f ? "?" : &c, 1);
+			str_put_n(&line, char_is_control(c) ? "?" : &c, 1);
 	}
 	if (!line.len)
 		str_putf(&line, "[%s]", name);

@@ -30,7 +30,7 @@ const struct opt_table cli_global_options = OPT_TABLE(global_options);
 static void make_plain(struct str *s)
 {
 	for (size_t i = 0; i < s->len; i++)
-		if (((unsigned char)s->s[i] < ' ' && s->s[i] != '\n' && s->s[i] != '\t') || s->s[i] == 0x7f)
+		if (char_is_control(s->s[i]) && s->s[i] != '\n' && s->s[i] != '\t')
 			s->s[i] = '?';
 }
 

@@ -44,7 +44,7 @@ static int take_value(const char **p, char **ret)
 		for (s++; *s && *s != '"'; s++) {
 			if (*s == '\\' && s[1])
 				s++;
-			if ((unsigned char)*s < ' ' || *s == 0x7f)
+			if (char_is_control(*s))
 				return -EINVAL;
 			str_put_n(&v, s, 1);
 		}

@@ -341,7 +341,7 @@ static int run_fetch(const struct options *o, char **words, int n)
 	(void)fflush(stdout); /* what was said comes before the error */
 	/* Registries and archives have their words in it: nothing of them may drive a terminal. */
 	for (char *p = err.msg; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
+		if (char_is_control(*p))
 			*p = '?';
 	fprintf(stderr, "coffer: %s\n", err.msg);
 	return fetch_interrupted ? EXIT_INTERRUPTED : 1;

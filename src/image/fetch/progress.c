@@ -68,8 +68,7 @@ bool progress_is_json(const struct progress *p)
 static void put_plain_text(struct str *out, const char *text)
 {
 	for (; *text; text++) {
-		char c = (unsigned char)*text < ' ' || *text == 0x7f || (unsigned char)*text == 0xc2 ? '?'
-												     : *text;
+		char c = char_is_control(*text) || (unsigned char)*text == 0xc2 ? '?' : *text;
 		str_put_n(out, &c, 1);
 	}
 }

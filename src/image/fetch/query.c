@@ -39,9 +39,7 @@ static int print_name(void *data, const char *name, struct err *err)
 	} else {
 		/* A registry may write what it likes; a terminal need not obey it. */
 		for (const char *p = name; *p; p++)
-			(void)putchar((unsigned char)*p < ' ' || *p == 0x7f || (unsigned char)*p == 0xc2
-					      ? '?'
-					      : *p);
+			(void)putchar(char_is_control(*p) || (unsigned char)*p == 0xc2 ? '?' : *p);
 		(void)putchar('\n');
 	}
 	return ++l->n == l->limit ? 1 : 0;

@@ -210,8 +210,9 @@ int vm_plan_check(const struct isolate_create *c, struct err *err)
 			err, ENOTSUP,
 			"isolation level \"vm\" cannot hand on descriptors beyond the standard streams: "
 			"they are of another kernel");
-	for (size_t i = 0; i < linux->devices.n && !may_use_all_devices(&linux->resources); i++)
-		if (!vm_knows_device(&linux->devices.v[i]))
+	bool all = may_use_all_devices(&linux->resources);
+	for (size_t i = 0; i < linux->devices.n; i++)
+		if (!all && !vm_knows_device(&linux->devices.v[i]))
 			return err_set(err, ENOTSUP,
 				       "isolation level \"vm\" cannot pass on the device %s (%c %lld:%lld)",
 				       linux->devices.v[i].path, linux->devices.v[i].type,
