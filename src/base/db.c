@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/db.h"
 
+#include "base/clock.h"
 #include "base/db_index.h"
 #include "base/fd.h"
 #include "base/str.h"
@@ -118,6 +119,21 @@ static void settle_memory(void)
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* Who finds another at it is told so at once: SQLite asks no busy handler here. */
+static int enter_wal(struct db *db, struct err *err)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+	int64_t until = clock_ms() + BUSY_MS;
+	int r;
+
+	while ((r = simple(db, "PRAGMA journal_mode=WAL", "open", err)) < 0 &&
+	       (sqlite3_errcode(db->handle) & 0xff) == SQLITE_BUSY && clock_ms() < until) {
+		*err = (struct err){0};
+		(void)nanosleep(&nap, NULL); /* a short nap is a short nap */
+	}
+	return r;
+}
+
 int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, struct db **ret,
 	    struct err *err)
 {
@@ -138,7 +154,7 @@ int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, 
 		r = keep_log(db, d, err);
 	/* The mode stands in the file. */
 	if (r == 0 && fresh)
-		r = simple(db, "PRAGMA journal_mode=WAL", "open", err);
+		r = enter_wal(db, err);
 	if (r == 0)
 		r = simple(db,
 			   d == DB_SYNC ? "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
