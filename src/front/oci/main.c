@@ -60,8 +60,8 @@ static int fail_with(const struct front *f, const struct command *c, const struc
 		str_putf(&text, "%s: ", c->error_prefix);
 	str_put(&text, err->msg);
 	log_fatal(&f->log, text.failed ? err->msg : text.s);
-	if (err->exit_status)
-		return err->exit_status;
+	/* Not err->exit_status: that is what engines answer, and runc's clients take 126 and 127 for the
+	 * program's own. */
 	return c && c->error_status ? c->error_status : 1;
 }
 
