@@ -65,19 +65,27 @@ static struct tcmsg redirect_head(int from)
 	return filter_head(from, PREFERENCE, ETH_P_ALL);
 }
 
+/* A selector of u32 and the one key that follows it. */
+static void put_selector(struct nl_request *q, const struct tc_u32_key *key)
+{
+	const struct tc_u32_sel head = {.flags = TC_U32_TERMINAL, .nkeys = 1};
+	unsigned char both[sizeof(head) + sizeof(*key)];
+
+	memcpy(both, &head, sizeof(head));
+	memcpy(both + sizeof(head), key, sizeof(*key));
+	nl_put(q, TCA_U32_SEL, both, sizeof(both));
+}
+
 static int add_u32(struct nl_channel *c, int from, int to)
 {
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} all = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+	const struct tc_u32_key any = {0};
 	struct tcmsg head = redirect_head(from);
 	struct nl_request q;
 
 	nl_begin(&q, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head));
 	nl_put(&q, TCA_KIND, "u32", sizeof("u32"));
 	size_t options = nest(&q, TCA_OPTIONS);
-	nl_put(&q, TCA_U32_SEL, &all, sizeof(all));
+	put_selector(&q, &any);
 	put_mirred(&q, TCA_U32_ACT, to);
 	nest_end(&q, options);
 	return nl_ask(c, &q, NULL, NULL);
@@ -120,20 +128,17 @@ int net_redirect(struct nl_channel *c, int from, int to)
 static int keep_one(struct nl_channel *c, int from, unsigned preference, uint16_t protocol, int offset,
 		    const unsigned char ip[static 4])
 {
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} one = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}, .key = {.mask = UINT32_MAX, .off = offset}};
+	struct tc_u32_key key = {.mask = UINT32_MAX, .off = offset};
 	struct tcmsg head = filter_head(from, preference, protocol);
 	const uint32_t class = TC_H_MAKE(1 << 16, 1);
 	struct nl_request q;
 
-	memcpy(&one.key.val, ip, sizeof(one.key.val));
+	memcpy(&key.val, ip, sizeof(key.val));
 	nl_begin(&q, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &head, sizeof(head));
 	nl_put(&q, TCA_KIND, "u32", sizeof("u32"));
 	size_t options = nest(&q, TCA_OPTIONS);
 	nl_put(&q, TCA_U32_CLASSID, &class, sizeof(class));
-	nl_put(&q, TCA_U32_SEL, &one, sizeof(one));
+	put_selector(&q, &key);
 	nest_end(&q, options);
 	return nl_ask(c, &q, NULL, NULL);
 }
