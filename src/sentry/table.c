@@ -4,6 +4,7 @@
  * and the way from a trapped call to its handler.
  */
 #include "sentry/file.h"
+#include "sentry/fs/tree.h"
 #include "sentry/numbers.h"
 #include "sentry/sys/profile.h"
 #include "sentry/task.h"
@@ -97,7 +98,12 @@ long call_dispatch(struct task *t)
 	if (row && row->handler) {
 		creds_assume(t->creds);
 		current = t;
+		bool changes = tree_call_changes(c);
+		if (changes)
+			tree_change_begin();
 		r = row->handler(t, c);
+		if (changes)
+			tree_change_end();
 		current = NULL;
 		return r;
 	}

@@ -10,11 +10,13 @@
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/busy.h"
 #include "sentry/fs/host.h"
+#include "sentry/fs/tree.h"
 #include "sentry/task.h"
 
 #include <linux/fs.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -52,7 +54,7 @@ static ssize_t write_part(struct file *f, const char *buf, size_t n, int64_t pos
 	return pos < 0 ? host_call(write(f->host_fd, buf, n)) : host_call(pwrite(f->host_fd, buf, n, pos));
 }
 
-static ssize_t hostfile_read(struct file *f, struct io *io)
+static ssize_t read_parts(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
 	ssize_t total = 0;
@@ -83,6 +85,16 @@ static ssize_t hostfile_read(struct file *f, struct io *io)
 	if (total)
 		return total;
 	return got < 0 ? got : put;
+}
+
+static ssize_t hostfile_read(struct file *f, struct io *io)
+{
+	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
+
+	tree_read_begin(id);
+	ssize_t n = read_parts(f, io);
+	tree_read_end(id);
+	return n;
 }
 
 ssize_t file_size_limit(struct task *t, int64_t pos, size_t n)
@@ -116,7 +128,7 @@ static ssize_t may_write(struct file *f, struct io *io)
 	return file_size_limit(t, pos, io->left);
 }
 
-static ssize_t hostfile_write(struct file *f, struct io *io)
+static ssize_t write_parts(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
 	ssize_t total = 0, left = may_write(f, io), n = 0;
@@ -143,6 +155,16 @@ static ssize_t hostfile_write(struct file *f, struct io *io)
 			break;
 	}
 	return total ? total : n;
+}
+
+static ssize_t hostfile_write(struct file *f, struct io *io)
+{
+	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
+
+	tree_write_begin(id);
+	ssize_t n = write_parts(f, io);
+	tree_write_end(id);
+	return n;
 }
 
 static int64_t hostfile_seek(struct file *f, int64_t offset, int whence)
@@ -197,8 +219,13 @@ static int hostfile_sync(struct file *f, bool data_only)
  */
 static int hostfile_map(struct file *f, int prot, int flags)
 {
+	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
+
 	(void)prot;
-	(void)flags;
+	tree_read_natively(id);
+	/* mprotect does not ask us. */
+	if ((flags & MAP_TYPE) != MAP_PRIVATE && file_can_write(f))
+		tree_mapped_shared(id);
 	return f->host_fd;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stat and its kin, access, readlink, statfs. */
+#include "sentry/fs/tree.h"
 #include "sentry/fs/way.h"
+#include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
 #include <linux/capability.h>
@@ -57,8 +59,19 @@ static long stat_way(struct way *w, uint64_t to)
 	return r < 0 ? r : guest_put(w->t, to, &st);
 }
 
+/* The same question may come again. */
+static void tell_answer(const struct way *w, int dirfd, int nr, int mode, long r, uint64_t generation)
+{
+	bool plain = w->kind == WAY_HOST && !w->walked && !w->at_hand &&
+		     (dirfd == AT_FDCWD || w->given[0] == '/');
+
+	if (plain && (r == 0 || r == -ENOENT))
+		platform_path_answered(w->t, w->given, nr, mode, r, generation);
+}
+
 static long stat_call(struct task *t, int dirfd, uint64_t path, uint64_t to, unsigned flags)
 {
+	uint64_t generation = tree_generation();
 	struct way w;
 	long r;
 
@@ -68,6 +81,7 @@ static long stat_call(struct task *t, int dirfd, uint64_t path, uint64_t to, uns
 	if (r < 0)
 		return r;
 	r = stat_way(&w, to);
+	tell_answer(&w, dirfd, flags & PATH_FOLLOW ? SYS_stat : SYS_lstat, 0, r, generation);
 	way_end(&w);
 	return r;
 }
@@ -194,6 +208,7 @@ static long access_call(struct task *t, int dirfd, uint64_t path, int mode, int 
 {
 	const struct creds *mine = t->creds;
 	bool real = !(flags & AT_EACCESS) && (mine->uid != mine->fsuid || mine->gid != mine->fsgid);
+	uint64_t generation = tree_generation();
 	struct creds as;
 	struct way w;
 	long r;
@@ -210,6 +225,8 @@ static long access_call(struct task *t, int dirfd, uint64_t path, int mode, int 
 		      0);
 	if (r == 0) {
 		r = access_way(&w, mode);
+		if (!flags)
+			tell_answer(&w, dirfd, SYS_access, mode, r, generation);
 		way_end(&w);
 	}
 	if (real)

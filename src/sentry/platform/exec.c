@@ -17,6 +17,7 @@
 #include "oci/config.h"
 #include "sentry/file.h"
 #include "sentry/fs/busy.h"
+#include "sentry/fs/tree.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/path.h"
 #include "sentry/platform/stub_x86_64.h"
@@ -108,6 +109,7 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 		return r;
 	if (fstat(x->fd, &x->st) < 0)
 		return -errno;
+	tree_read_natively(&(struct file_id){x->st.st_dev, x->st.st_ino});
 	return busy_execute(&(struct file_id){x->st.st_dev, x->st.st_ino}, &x->busy);
 }
 

@@ -56,6 +56,7 @@ struct patches {
 	size_t nsites;
 	uint64_t slots_end;	    /* where the next one goes */
 	struct handoff_page *areas; /* NULL = none yet */
+	struct known *known;	    /* NULL = none yet */
 	struct site_data data;	    /* as it is in the process */
 	unsigned in_vain;	    /* calls that asked for answers while the threads did not agree */
 };
@@ -90,6 +91,11 @@ bool patch_wants_files(void)
 	return is_patching() && !is_annotated("dev.coffer.kernel.files", "off");
 }
 
+bool patch_wants_paths(void)
+{
+	return is_patching() && !is_annotated("dev.coffer.kernel.paths", "off");
+}
+
 bool patch_handoff_is_eager(void)
 {
 	return is_annotated("dev.coffer.kernel.handoff", "eager");
@@ -122,6 +128,7 @@ void patch_unref(struct task *t)
 	if (!p || --p->refs)
 		return;
 	handoff_page_unref(p->areas);
+	free(p->known);
 	free(p);
 }
 
@@ -200,7 +207,7 @@ bool patch_set_native(struct task *t, unsigned shadow, bool native)
 
 struct sharers {
 	const struct task *of;
-	bool one_process, same_ids, all_wait;
+	bool one_process, same_ids, same_view, all_wait;
 };
 
 static int compare_threads(struct process *p, void *data)
@@ -215,6 +222,7 @@ static int compare_threads(struct process *p, void *data)
 		x->one_process &= t->process == x->of->process;
 		x->same_ids &= a == b || (a->uid == b->uid && a->euid == b->euid && a->gid == b->gid &&
 					  a->egid == b->egid);
+		x->same_view &= t->fs == x->of->fs && a == b;
 		x->all_wait &= t->state != CALL_IDLE;
 	}
 	return 0;
@@ -222,7 +230,7 @@ static int compare_threads(struct process *p, void *data)
 
 static struct sharers sharers_of(const struct task *t)
 {
-	struct sharers x = {t, true, true, true};
+	struct sharers x = {t, true, true, true, true};
 	(void)process_each(compare_threads, &x); /* visits all */
 	return x;
 }
@@ -275,6 +283,16 @@ static bool has_page(const struct task *t, const struct patches *p)
 	return guest_read(t, head, p->page, sizeof(head)) == 0 && memcmp(head, stub_image, sizeof(head)) == 0;
 }
 
+/* Their slots are large, and a program has few such sites. */
+static bool may_know(const struct patches *p, int nr)
+{
+	enum { MOST = 4 };
+	unsigned n = 0;
+	for (size_t i = 0; i < p->nsites; i++)
+		n += p->sites[i].knows;
+	return n < MOST && known_is_on() && site_may_know(nr) && !(profile_is_on() && profile_restricts(nr));
+}
+
 static void patch_site(struct task *t, struct patches *p)
 {
 	unsigned char bytes[SITE_BEFORE], code[SITE_SLOT], jump[SITE_JUMP];
@@ -285,6 +303,7 @@ static void patch_site(struct task *t, struct patches *p)
 	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
 		return;
 	s.handed_off = s.nr >= 0 && handoff_may(s.nr);
+	s.knows = s.nr >= 0 && may_know(p, s.nr);
 	s.handoff = p->page + (uint64_t)((uintptr_t)stub_handoff - (uintptr_t)stub_image);
 	s.slot = old ? old->slot : p->slots_end;
 	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || (old && s.size > old->size) ||
@@ -328,13 +347,16 @@ bool patch_trapped(struct task *t)
 	struct patches *p = t->platform->patches;
 	const struct call *c = &t->call;
 	bool native = shadow_is_possible(t);
-	if (!p || p->off || !(site_is_answered(c->nr) || native || handoff_may(c->nr)))
+	if (!p || p->off || !(site_is_answered(c->nr) || native || handoff_may(c->nr) ||
+			    (site_may_know(c->nr) && known_is_on())))
 		return false;
 	const struct site *s = find_site(p, c->ip);
 	if (s && site_is_answered(c->nr))
 		give_answers(t, p);
 	else if (s && native)
 		shadow_asked(t);
+	if (s && s->knows && known_trapped(t))
+		return true;
 	if (s && s->handed_off)
 		return handoff_trapped(t);
 	size_t i = (c->ip ^ c->ip >> 8) % HEAT_SIZE;
@@ -361,6 +383,47 @@ static void stop_patching(struct task *t)
 	patch_forget_native(t);
 	if (p->data.areas_size && !patch_tell_areas(t, 0, 0, 0))
 		platform_kill(t->process, SIGKILL);
+	if (p->data.known && !patch_tell_known(t, 0, 0))
+		platform_kill(t->process, SIGKILL);
+}
+
+/* ---- answers to paths ---- */
+
+struct known **patch_known(const struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	return p && !p->off && !t->platform->filtered ? &p->known : NULL;
+}
+
+bool patch_call_may_know(const struct task *t)
+{
+	struct patches *p = t->platform->patches;
+	const struct site *s = p ? find_site(p, t->call.ip) : NULL;
+	return s && s->knows;
+}
+
+bool patch_sees_alike(const struct task *t)
+{
+	return t->platform->patches->refs == 1 || sharers_of(t).same_view;
+}
+
+bool patch_tell_known(struct task *t, uint64_t known, uint64_t tree)
+{
+	struct patches *p = t->platform->patches;
+	const size_t from = offsetof(struct site_data, known);
+	p->data.known = known;
+	p->data.tree = tree;
+	return write_data(t, p, from, sizeof(p->data) - from) == 0;
+}
+
+const struct site *patch_site_looking(const struct task *t, uint64_t pc)
+{
+	const struct patches *p = t->platform->patches;
+	for (size_t i = 0; p && i < p->nsites; i++)
+		if (p->sites[i].knows && pc - p->sites[i].slot >= p->sites[i].known &&
+		    pc - p->sites[i].slot < p->sites[i].known_end)
+			return &p->sites[i];
+	return NULL;
 }
 
 /* ---- hand-off ---- */
@@ -449,18 +512,21 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	*copy = *p;
 	copy->refs = 1;
 	copy->areas = NULL; /* it has not that part of the memory */
+	copy->known = known_copy(p->known);
 	child->platform->patches = copy;
 	if (copy->data.areas_size && !patch_tell_areas(child, 0, 0, 0))
 		platform_kill(child->process, SIGKILL);
 	if (p->refs > 1 && p->nsites) {
 		/* What other threads' calls made of the data since the host copied it is not in the child's.
 		 */
-		memset(&copy->data, 0, sizeof(copy->data));
+		memset(&copy->data, 0, offsetof(struct site_data, known));
 		if (write_data(child, copy, 0, sizeof(copy->data)) < 0)
 			platform_kill(child->process, SIGKILL);
 	} else if (copy->data.answers[SYS_getpid]) {
 		forget_answers(child, copy);
 	}
+	if (copy->data.known && !copy->known && !patch_tell_known(child, 0, 0))
+		platform_kill(child->process, SIGKILL);
 	return 0;
 }
 

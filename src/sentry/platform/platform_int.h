@@ -216,6 +216,7 @@ bool patch_set_native(struct task *t, unsigned shadow, bool native);
 void patch_forget_native(struct task *t); /* of all descriptors */
 /* Whether there may be shadows; hand-off. */
 bool patch_wants_files(void);
+bool patch_wants_paths(void);
 bool patch_wants_handoff(void);
 bool patch_handoff_is_eager(void); /* for tests: also where it does not pay */
 
@@ -228,6 +229,14 @@ const struct site *patch_site_of_tail(const struct task *t, uint64_t tail);
 /* A thread stands in front of the call itself, or in the slot's tail that leads there: its site; NULL. */
 const struct site *patch_site_at_call(const struct task *t, uint64_t pc);
 bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins);
+/* For known.c: where the memory's table is noted (NULL: slots are not used); whether the call that a task makes
+ * comes from a slot that would look there; whether all who have the memory see the same tree with the same
+ * rights; telling the slots.  The site where a thread looks for an answer; NULL. */
+struct known **patch_known(const struct task *t);
+bool patch_call_may_know(const struct task *t);
+bool patch_sees_alike(const struct task *t);
+bool patch_tell_known(struct task *t, uint64_t known, uint64_t tree);
+const struct site *patch_site_looking(const struct task *t, uint64_t pc);
 
 /* ---- handoff.c ---- */
 
@@ -251,6 +260,18 @@ void handoff_born(struct task *t);
 void handoff_leave(struct task *t);
 /* ... and is the fault of a slot's copying: true = the thread has been sent on. */
 bool handoff_fault(struct task *t, int sig);
+
+/* ---- known.c ---- */
+
+struct known; /* what the slots of one memory are told of paths */
+void known_init(void);
+bool known_is_on(void);
+/* Such a call has come from a patched site.  true: the table is being mapped, and the thread makes it anew. */
+bool known_trapped(struct task *t);
+/* Of a memory that was copied; NULL: there is none, or no room for it. */
+struct known *known_copy(const struct known *k);
+/* A signal is about to be delivered, the fault of a slot's looking: true = the thread has been sent on. */
+bool known_fault(struct task *t, int sig);
 
 /* ---- shadow.c ---- */
 

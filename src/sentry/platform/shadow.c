@@ -20,6 +20,7 @@
  * would keep a connection open.
  */
 #include "sentry/file.h"
+#include "sentry/fs/tree.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
 
@@ -99,6 +100,7 @@ void shadow_asked(struct task *t)
 	struct file *f = file_of_call(t);
 	struct shadows *s = fd_table_shadows(t->files);
 	struct table_users x = {t, true};
+	struct file_id id;
 	if (nothing < 0 || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t))
 		return;
 	(void)process_each(look_at_users, &x); /* visits all */
@@ -106,6 +108,8 @@ void shadow_asked(struct task *t)
 		return;
 	unsigned i = shadow_index(f, fd);
 	f->natively = true;
+	if (hostfile_id(f, &id))
+		tree_read_natively(&id);
 	if ((f->ops->set_flags && f->ops->set_flags(f, f->flags) < 0) ||
 	    notify_add_fd(t->call.id, f->ops->native(f), (int)(SHADOW_BASE + i), true) < 0)
 		return;

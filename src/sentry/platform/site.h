@@ -14,7 +14,7 @@
 
 enum {
 	SITE_BEFORE = 16,  /* bytes up to the call's end that are looked at */
-	SITE_SLOT = 192,   /* at most, of code for one site */
+	SITE_SLOT = 512,   /* at most, of code for one site */
 	SITE_JUMP = 5,	   /* bytes replaced */
 	SITE_NUMBERS = 128 /* calls below this may have an answer */
 };
@@ -34,10 +34,14 @@ struct site_data {
 	/* Hand-off (handoff.h); no area is in a range of size 0. */
 	uint64_t areas, areas_size;
 	uint64_t spins;
+	/* Answers to paths (known.c): the middle of the table's first entry, 0 = none; where the generation is. */
+	uint64_t known, tree;
 };
 _Static_assert(offsetof(struct site_data, areas) == SITE_AREAS &&
 		       offsetof(struct site_data, areas_size) == SITE_AREAS_SIZE &&
-		       offsetof(struct site_data, spins) == SITE_SPINS,
+		       offsetof(struct site_data, spins) == SITE_SPINS &&
+		       offsetof(struct site_data, known) == SITE_KNOWN &&
+		       offsetof(struct site_data, tree) == SITE_TREE,
 	       "the assembly counts on it");
 
 struct site {
@@ -52,12 +56,16 @@ struct site {
 	unsigned size, answered, asked, refused; /* offsets in the slot's code */
 	bool handed_off; /* what is not answered there goes to `handoff`, the common part of the slots */
 	uint64_t handoff;
+	bool knows;		   /* it looks for the path's answer in the table, */
+	unsigned known, known_end; /* ... between these offsets, where it may fault */
 	unsigned tail; /* where that comes back to: STUB_MODE_AT, STUB_TAIL_END */
 };
 
 bool site_is_answered(int nr); /* struct site_data.answers */
 /* ... and .native: the kinds of shadows that the call may be made on, a bit each; 0 = none. */
 unsigned site_kinds(int nr);
+/* Whether a slot can look for the answer: stat, lstat, newfstatat, access. */
+bool site_may_know(int nr);
 /* Which argument is a path: 1, 2, 0 = none. */
 int site_path(int nr);
 

@@ -48,6 +48,33 @@ unsigned site_kinds(int nr)
 	}
 }
 
+/* A template of known_x86_64.S. */
+struct known_code {
+	const unsigned char *from, *end;
+	const uint16_t *fix;
+};
+
+static struct known_code known_code_of(int nr)
+{
+	switch (nr) {
+	case SYS_stat:
+		return (struct known_code){known_stat, known_stat_end, known_stat_fix};
+	case SYS_lstat:
+		return (struct known_code){known_lstat, known_lstat_end, known_lstat_fix};
+	case SYS_newfstatat:
+		return (struct known_code){known_newfstatat, known_newfstatat_end, known_newfstatat_fix};
+	case SYS_access:
+		return (struct known_code){known_access, known_access_end, known_access_fix};
+	default:
+		return (struct known_code){0};
+	}
+}
+
+bool site_may_know(int nr)
+{
+	return known_code_of(nr).from;
+}
+
 int site_path(int nr)
 {
 	switch (nr) {
@@ -270,6 +297,25 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	return n;
 }
 
+static void put_known(struct code *c, struct site *s, uint64_t data)
+{
+	struct known_code k = known_code_of(s->nr);
+	unsigned n = (unsigned)(k.end - k.from);
+	s->known = c->n;
+	put_code(c, k.from, n);
+	s->known_end = c->n;
+	for (const uint16_t *fix = k.fix; *fix && !c->far; fix++) {
+		unsigned behind = s->known + *fix;
+		uint32_t x;
+		memcpy(&x, c->bytes + behind - sizeof(x), sizeof(x));
+		int64_t distance = (int64_t)((fix[1] ? data + x : s->end) - (c->at + behind));
+		if (distance != (int32_t)distance)
+			c->far = true;
+		x = (uint32_t)distance;
+		memcpy(c->bytes + behind - sizeof(x), &x, sizeof(x));
+	}
+}
+
 static void put_handoff(struct code *c, struct site *s)
 {
 	enum { MODE = 1, JUMP = 5 };
@@ -296,6 +342,8 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 		n += put_native(&c, s, data + offsetof(struct site_data, native), branches + n);
 	for (unsigned i = 0; i < n; i++)
 		land(&c, branches[i]);
+	if (s->knows)
+		put_known(&c, s, data);
 	if (s->handed_off)
 		put_handoff(&c, s);
 	put_jump(&c, s->call);

@@ -14,6 +14,7 @@
  * a poll matters: the host wakes the waiter on the processor of the stopping
  * thread, which is cheap.
  */
+#include "sentry/fs/tree.h"
 #include "sentry/platform/platform_int.h"
 
 #include "base/err.h"
@@ -377,7 +378,7 @@ static void deliver(struct task *t, int sig)
 {
 	struct platform_task *pt = t->platform;
 	struct arch_regs regs;
-	if (handoff_fault(t, sig))
+	if (handoff_fault(t, sig) || known_fault(t, sig))
 		return;
 	bool in_host = patch_leave(t);
 	if (ends_first(t, sig)) {
@@ -603,6 +604,9 @@ int platform_init(const struct boot *boot, struct err *err)
 	spawn_limits();
 	int r = events_init(err);
 	handoff_init();
+	if (!r)
+		r = tree_init(err);
+	known_init();
 	if (!r)
 		r = shadow_init(err);
 	return r ? r : zygote_start(err);
