@@ -222,7 +222,7 @@ static int hostfile_map(struct file *f, int prot, int flags)
 	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
 
 	(void)prot;
-	tree_read_natively(id);
+	tree_read_natively(id, NULL);
 	/* mprotect does not ask us. */
 	if ((flags & MAP_TYPE) != MAP_PRIVATE && file_can_write(f))
 		tree_mapped_shared(id);

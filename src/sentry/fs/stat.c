@@ -62,8 +62,8 @@ static long stat_way(struct way *w, uint64_t to)
 /* The same question may come again. */
 static void tell_answer(const struct way *w, int dirfd, int nr, int mode, long r, uint64_t generation)
 {
-	bool plain = w->kind == WAY_HOST && !w->walked && !w->at_hand &&
-		     (dirfd == AT_FDCWD || w->given[0] == '/');
+	bool plain =
+		w->kind == WAY_HOST && !w->walked && !w->at_hand && (dirfd == AT_FDCWD || w->given[0] == '/');
 
 	if (plain && (r == 0 || r == -ENOENT))
 		platform_path_answered(w->t, w->given, nr, mode, r, generation);

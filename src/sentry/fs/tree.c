@@ -3,6 +3,7 @@
 #include "sentry/fs/tree.h"
 #include "sentry/fs/host.h"
 #include "sentry/numbers.h"
+#include "sentry/platform/platform.h"
 #include "sentry/wait.h"
 
 #include "base/err.h"
@@ -16,19 +17,23 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-enum { TREE_FILES = 1024 /* a power of two: files are told apart by a hash, which is enough to be careful */ };
+enum {
+	TREE_FILES = 1024 /* a power of two: files are told apart by a hash, which is enough to be careful */
+};
 
 static struct {
 	_Atomic uint64_t *generation; /* NULL = nothing is known */
 	int fd;
-	uint64_t mount;	 /* STATX_MNT_ID of the root */
-	bool ever_reads; /* noatime, read-only: reading changes nothing; else relatime */
+	uint64_t mount;	  /* STATX_MNT_ID of the root */
+	bool ever_reads;  /* noatime, read-only: reading changes nothing; else relatime */
 	unsigned changes; /* under way */
+	bool any_shadows;
 	struct kernel_timer stale;
 	struct {
 		uint64_t known, unread; /* generation of an answer about it; ... that a read would change */
 		unsigned writes, reads; /* under way */
 		bool natively, shared;
+		const struct fd_table *shadows; /* whose; with `natively`: others read it, too */
 	} files[TREE_FILES];
 } tree = {.fd = -1};
 
@@ -238,12 +243,31 @@ void tree_read_end(const struct file_id *id)
 	tree.files[tree_hash(id)].reads--;
 }
 
-void tree_read_natively(const struct file_id *id)
+void tree_read_natively(const struct file_id *id, const struct fd_table *by)
 {
 	unsigned i = tree_hash(id);
 
-	tree.files[i].natively = true;
+	tree.files[i].natively |= !by || (tree.files[i].shadows && tree.files[i].shadows != by);
+	if (by)
+		tree.files[i].shadows = by;
+	tree.any_shadows |= by != NULL;
 	forget_if(tree.files[i].unread);
+}
+
+void tree_shadows_copied(const struct fd_table *by)
+{
+	for (unsigned i = 0; tree.any_shadows && i < TREE_FILES; i++)
+		tree.files[i].natively |= tree.files[i].shadows == by;
+}
+
+/* Whether nobody can read it without us, from now on. */
+static bool is_read_by_us(struct task *t, unsigned i)
+{
+	if (tree.files[i].natively)
+		return false;
+	if (tree.files[i].shadows == t->files && platform_take_shadows(t))
+		tree.files[i].shadows = NULL;
+	return !tree.files[i].shadows;
 }
 
 void tree_mapped_shared(const struct file_id *id)
@@ -268,12 +292,11 @@ static bool is_read_already(const struct statx *x)
 	if (tree.ever_reads)
 		return true;
 	return is_before(x->stx_mtime, x->stx_atime) && is_before(x->stx_ctime, x->stx_atime) &&
-	       clock_gettime(CLOCK_REALTIME, &now) == 0 &&
-	       now.tv_sec - x->stx_atime.tv_sec < DAY - HOUR;
+	       clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec - x->stx_atime.tv_sec < DAY - HOUR;
 }
 
 /* Whether what is known of the file is told of by one of the calls above. */
-static bool may_know(const struct statx *x, uint64_t generation)
+static bool may_know(struct task *t, const struct statx *x, uint64_t generation)
 {
 	struct file_id id = {makedev(x->stx_dev_major, x->stx_dev_minor), x->stx_ino};
 	unsigned i = tree_hash(&id);
@@ -282,7 +305,7 @@ static bool may_know(const struct statx *x, uint64_t generation)
 		return false;
 	if (!is_read_already(x)) {
 		/* Links are read by every look-up, directories by calls that are not counted. */
-		if (!S_ISREG(x->stx_mode) || tree.files[i].reads || tree.files[i].natively)
+		if (!S_ISREG(x->stx_mode) || tree.files[i].reads || !is_read_by_us(t, i))
 			return false;
 		tree.files[i].unread = generation;
 	}
@@ -290,7 +313,7 @@ static bool may_know(const struct statx *x, uint64_t generation)
 	return true;
 }
 
-int tree_look(int dirfd, const char *path, bool follow, uint64_t generation, struct stat *ret)
+int tree_look(struct task *t, int dirfd, const char *path, bool follow, uint64_t generation, struct stat *ret)
 {
 	const unsigned mask = STATX_BASIC_STATS | STATX_MNT_ID;
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC | (follow ? 0 : (uint64_t)O_NOFOLLOW),
@@ -311,7 +334,7 @@ int tree_look(int dirfd, const char *path, bool follow, uint64_t generation, str
 	if (fd < 0)
 		return -ENOENT;
 	if (statx(fd, "", AT_EMPTY_PATH, mask, &x) < 0 || (x.stx_mask & mask) != mask ||
-	    x.stx_mnt_id != tree.mount || !may_know(&x, generation))
+	    x.stx_mnt_id != tree.mount || !may_know(t, &x, generation))
 		return -EAGAIN;
 	stat_from_statx(&x, ret);
 	return 0;

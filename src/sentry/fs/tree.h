@@ -14,7 +14,8 @@
  * only if an answer about that very file may be known.  What the host does
  * without the sentry, reading by shadows and through mappings, is found by
  * marks that stay: of a file that is mapped to be written nothing is known,
- * and of one that is read so, only what reading cannot change.
+ * and of one that is read so, only what reading cannot change.  (Shadows that
+ * none but the asking thread can use are taken back instead.)
  *
  * Changes from outside the sandbox are noticed late, by TREE_FRESH at most.
  * So only the root's own mount counts, which is the container's.
@@ -37,7 +38,8 @@ int tree_init(struct err *err);
 /* A descriptor of the page that begins with the generation, for reading; -1. */
 int tree_fd(void);
 
-/* The generation, or 0: something is being changed.  For one that was asked before: whether it still holds. */
+/* The generation, or 0: something is being changed.  For one that was asked before: whether it still holds.
+ */
 uint64_t tree_generation(void);
 bool tree_is_still(uint64_t generation);
 void tree_change_begin(void);
@@ -50,13 +52,17 @@ void tree_write_begin(const struct file_id *id);
 void tree_write_end(const struct file_id *id);
 void tree_read_begin(const struct file_id *id);
 void tree_read_end(const struct file_id *id);
-/* It may be read, or written through memory, without us from now on. */
-void tree_read_natively(const struct file_id *id);
+/* It may be read, or written through memory, without us from now on; `by` whose shadows: NULL = by others. */
+struct fd_table;
+void tree_read_natively(const struct file_id *id, const struct fd_table *by);
+/* Others have copies of these shadows. */
+void tree_shadows_copied(const struct fd_table *by);
 void tree_mapped_shared(const struct file_id *id);
 
 /*
- * Looks at what a path leads to, on the root's mount and by a way that never leaves it, and whose rights are
- * the calling thread's: 0 and what it is, or -ENOENT; then this may be kept for as long as `generation`
- * holds.  -EAGAIN: it may not.  Other errors: whatever the look came to.
+ * Looks for a task at what a path leads to, on the root's mount and by a way that never leaves it, and whose
+ * rights are the calling thread's: 0 and what it is, or -ENOENT; then this may be kept for as long as
+ * `generation` holds.  -EAGAIN: it may not.  Other errors: whatever the look came to.
  */
-int tree_look(int dirfd, const char *path, bool follow, uint64_t generation, struct stat *ret);
+int tree_look(struct task *t, int dirfd, const char *path, bool follow, uint64_t generation,
+	      struct stat *ret);

@@ -109,7 +109,7 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 		return r;
 	if (fstat(x->fd, &x->st) < 0)
 		return -errno;
-	tree_read_natively(&(struct file_id){x->st.st_dev, x->st.st_ino});
+	tree_read_natively(&(struct file_id){x->st.st_dev, x->st.st_ino}, NULL);
 	return busy_execute(&(struct file_id){x->st.st_dev, x->st.st_ino}, &x->busy);
 }
 

@@ -123,7 +123,7 @@ void platform_path_answered(struct task *t, const char *path, int nr, int mode, 
 	if (!again || !k->at || k->entries[i].filled == generation || !patch_sees_alike(t))
 		return;
 	const struct place *cwd = t->fs->cwd;
-	if (tree_look(cwd->fd, path, nr != SYS_lstat, generation, &st) != result)
+	if (tree_look(t, cwd->fd, path, nr != SYS_lstat, generation, &st) != result)
 		return;
 	memcpy(e.stat, &st, sizeof(e.stat));
 	memcpy(e.path, path, n);

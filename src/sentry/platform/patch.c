@@ -240,6 +240,11 @@ bool patch_is_private(const struct task *t)
 	return sharers_of(t).one_process;
 }
 
+bool patch_is_alone(const struct task *t)
+{
+	return t->platform->patches && t->platform->patches->refs == 1;
+}
+
 /* ---- sites ---- */
 
 /* Code of a private file that is not writable. */
@@ -347,8 +352,9 @@ bool patch_trapped(struct task *t)
 	struct patches *p = t->platform->patches;
 	const struct call *c = &t->call;
 	bool native = shadow_is_possible(t);
-	if (!p || p->off || !(site_is_answered(c->nr) || native || handoff_may(c->nr) ||
-			    (site_may_know(c->nr) && known_is_on())))
+	if (!p || p->off ||
+	    !(site_is_answered(c->nr) || native || handoff_may(c->nr) ||
+	      (site_may_know(c->nr) && known_is_on())))
 		return false;
 	const struct site *s = find_site(p, c->ip);
 	if (s && site_is_answered(c->nr))

@@ -52,12 +52,16 @@ int platform_inject(struct task *t, int host_fd, int as);
 int platform_lend(struct task *t, int host_fd);
 
 /*
- * A call that slots can answer (known.c) has found this for a path from the working directory, on the host and
- * without a walk of ours.  nr: SYS_stat, SYS_lstat or SYS_access, whatever the call was; mode: of access.
+ * A call that slots can answer (known.c) has found this for a path from the working directory, on the host
+ * and without a walk of ours.  nr: SYS_stat, SYS_lstat or SYS_access, whatever the call was; mode: of access.
  * generation: of before it looked.
  */
 void platform_path_answered(struct task *t, const char *path, int nr, int mode, long result,
 			    uint64_t generation);
+
+/* The stub of a trapped task reads no file any more by itself, until it asks again.  false: its own threads
+ * or others that share its descriptors may be reading. */
+bool platform_take_shadows(struct task *t);
 
 /* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
 void platform_fd_changed(struct task *t, int fd);

@@ -210,6 +210,7 @@ void patch_handled(struct task *t);
 bool patch_leave(struct task *t); /* true: it has interrupted a call that waited in the host */
 /* Whether the threads that have this memory are of one process. */
 bool patch_is_private(const struct task *t);
+bool patch_is_alone(const struct task *t); /* no other thread has it */
 /* The slots are told: false = they are not. */
 bool patch_set_native(struct task *t, unsigned shadow, bool native);
 
@@ -229,9 +230,9 @@ const struct site *patch_site_of_tail(const struct task *t, uint64_t tail);
 /* A thread stands in front of the call itself, or in the slot's tail that leads there: its site; NULL. */
 const struct site *patch_site_at_call(const struct task *t, uint64_t pc);
 bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins);
-/* For known.c: where the memory's table is noted (NULL: slots are not used); whether the call that a task makes
- * comes from a slot that would look there; whether all who have the memory see the same tree with the same
- * rights; telling the slots.  The site where a thread looks for an answer; NULL. */
+/* For known.c: where the memory's table is noted (NULL: slots are not used); whether the call that a task
+ * makes comes from a slot that would look there; whether all who have the memory see the same tree with the
+ * same rights; telling the slots.  The site where a thread looks for an answer; NULL. */
 struct known **patch_known(const struct task *t);
 bool patch_call_may_know(const struct task *t);
 bool patch_sees_alike(const struct task *t);
@@ -266,7 +267,8 @@ bool handoff_fault(struct task *t, int sig);
 struct known; /* what the slots of one memory are told of paths */
 void known_init(void);
 bool known_is_on(void);
-/* Such a call has come from a patched site.  true: the table is being mapped, and the thread makes it anew. */
+/* Such a call has come from a patched site.  true: the table is being mapped, and the thread makes it anew.
+ */
 bool known_trapped(struct task *t);
 /* Of a memory that was copied; NULL: there is none, or no room for it. */
 struct known *known_copy(const struct known *k);

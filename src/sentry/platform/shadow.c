@@ -109,7 +109,7 @@ void shadow_asked(struct task *t)
 	unsigned i = shadow_index(f, fd);
 	f->natively = true;
 	if (hostfile_id(f, &id))
-		tree_read_natively(&id);
+		tree_read_natively(&id, t->files);
 	if ((f->ops->set_flags && f->ops->set_flags(f, f->flags) < 0) ||
 	    notify_add_fd(t->call.id, f->ops->native(f), (int)(SHADOW_BASE + i), true) < 0)
 		return;
@@ -157,6 +157,17 @@ void platform_fd_changed(struct task *t, int fd)
 			shadow_take(t, s, i);
 }
 
+bool platform_take_shadows(struct task *t)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	if (s->off || fd_table_is_shared(t->files) || !patch_is_alone(t))
+		return false;
+	for (unsigned i = 0; i < SHADOW_MAX; i++)
+		if (is_set(s, i))
+			shadow_take(t, s, i);
+	return !s->any_stale;
+}
+
 void shadow_tidy(struct task *t)
 {
 	struct shadows *s = fd_table_shadows(t->files);
@@ -171,6 +182,8 @@ void shadow_tidy(struct task *t)
 void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 {
 	struct shadows *s = fd_table_shadows(child->files);
+	if (child->files != parent->files)
+		tree_shadows_copied(parent->files);
 	if (clone_flags & CLONE_FILES && !(clone_flags & CLONE_VM))
 		fd_table_shadows(parent->files)->off = true;
 	else if (clone_flags & CLONE_FILES || !fd_table_is_shared(parent->files))

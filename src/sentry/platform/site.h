@@ -34,7 +34,8 @@ struct site_data {
 	/* Hand-off (handoff.h); no area is in a range of size 0. */
 	uint64_t areas, areas_size;
 	uint64_t spins;
-	/* Answers to paths (known.c): the middle of the table's first entry, 0 = none; where the generation is. */
+	/* Answers to paths (known.c): the middle of the table's first entry, 0 = none; where the generation
+	 * is. */
 	uint64_t known, tree;
 };
 _Static_assert(offsetof(struct site_data, areas) == SITE_AREAS &&
@@ -58,7 +59,7 @@ struct site {
 	uint64_t handoff;
 	bool knows;		   /* it looks for the path's answer in the table, */
 	unsigned known, known_end; /* ... between these offsets, where it may fault */
-	unsigned tail; /* where that comes back to: STUB_MODE_AT, STUB_TAIL_END */
+	unsigned tail;		   /* where that comes back to: STUB_MODE_AT, STUB_TAIL_END */
 };
 
 bool site_is_answered(int nr); /* struct site_data.answers */

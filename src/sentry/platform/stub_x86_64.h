@@ -22,23 +22,24 @@
 #define SITE_AREAS	640
 #define SITE_AREAS_SIZE 648
 #define SITE_SPINS	656
-/* ... of what slots know of paths (known.c): the middle of the table's first entry, and where the generation is. */
-#define SITE_KNOWN	664
-#define SITE_TREE	672
+/* ... of what slots know of paths (known.c): the middle of the table's first entry, and where the generation
+ * is. */
+#define SITE_KNOWN 664
+#define SITE_TREE  672
 
 /* The table's entries, from their middle on. */
-#define KNOWN_MIDDLE	128
+#define KNOWN_MIDDLE	 128
 #define KNOWN_GENERATION (-128)
-#define KNOWN_RESULT	(-120)
-#define KNOWN_KEY	(-116)
-#define KNOWN_STAT	(-112)
-#define KNOWN_STAT_SIZE 120 /* the rest of struct stat is zero */
-#define KNOWN_PATH	8
-#define KNOWN_PATH_MAX	184 /* with its NUL */
-#define KNOWN_SIZE	320
-#define KNOWN_BITS	7
-#define KNOWN_ROTATE	5
-#define KNOWN_MULTIPLY	0x1e3779b1
+#define KNOWN_RESULT	 (-120)
+#define KNOWN_KEY	 (-116)
+#define KNOWN_STAT	 (-112)
+#define KNOWN_STAT_SIZE	 120 /* the rest of struct stat is zero */
+#define KNOWN_PATH	 8
+#define KNOWN_PATH_MAX	 184 /* with its NUL */
+#define KNOWN_SIZE	 320
+#define KNOWN_BITS	 7
+#define KNOWN_ROTATE	 5
+#define KNOWN_MULTIPLY	 0x1e3779b1
 
 /* ... and in struct handoff_area (handoff.h). */
 #define AREA_STATE     0
@@ -86,7 +87,7 @@ extern const unsigned char stub_handoff[], stub_handoff_kept[], stub_handoff_pat
 	stub_handoff_copy[], stub_handoff_copied[], stub_handoff_done[], stub_handoff_call[],
 	stub_handoff_jump[], stub_handoff_end[];
 /* Code for slots, and where it ends; offsets of what is behind a distance that is to be made right, and 0. */
-extern const unsigned char known_stat[], known_stat_end[], known_lstat[], known_lstat_end[], known_newfstatat[],
-	known_newfstatat_end[], known_access[], known_access_end[];
+extern const unsigned char known_stat[], known_stat_end[], known_lstat[], known_lstat_end[],
+	known_newfstatat[], known_newfstatat_end[], known_access[], known_access_end[];
 extern const uint16_t known_stat_fix[], known_lstat_fix[], known_newfstatat_fix[], known_access_fix[];
 #endif

@@ -3,6 +3,7 @@
  * Paths that are asked again and again, while all that their answers depend on changes.  What stat says must
  * at any time be what a descriptor of the same object says.
  */
+#define _GNU_SOURCE
 #include "fact.h"
 
 #include <fcntl.h>
@@ -96,15 +97,19 @@ static void names(void)
 	AFTER("created and removed", "a", n++ % 2 ? unlink("a") : (put("a", "1"), 0));
 	(void)unlink("a");
 	AFTER("renamed", "b", n++ % 2 ? rename("b", "c") : (put("b", "12"), 0));
-	AFTER("made and removed", "d/e", n++ % 2 ? rmdir("d/e") + rmdir("d") : mkdir("d", 0755) + mkdir("d/e", 0700));
+	AFTER("made and removed", "d/e",
+	      n++ % 2 ? rmdir("d/e") + rmdir("d") : mkdir("d", 0755) + mkdir("d/e", 0700));
 	(void)rmdir("d/e");
 	(void)rmdir("d");
 	put("one", "1");
 	put("two", "22");
-	AFTER("a link turns", "turns", (void)unlink("turns"); n++ % 2 ? symlink("one", "turns") : symlink("two", "turns"));
-	AFTER("a link turns at once", "turns", (void)symlink(n++ % 2 ? "one" : "two", "new"); rename("new", "turns"));
-	AFTER("its target goes", "turns", n++ % 2 ? rename("two", "three") + rename("one", "four")
-						  : rename("three", "two") + rename("four", "one"));
+	AFTER("a link turns", "turns", (void)unlink("turns");
+	      n++ % 2 ? symlink("one", "turns") : symlink("two", "turns"));
+	AFTER("a link turns at once", "turns", (void)symlink(n++ % 2 ? "one" : "two", "new");
+	      rename("new", "turns"));
+	AFTER("its target goes", "turns",
+	      n++ % 2 ? rename("two", "three") + rename("one", "four")
+		      : rename("three", "two") + rename("four", "one"));
 	(void)unlink("turns");
 	AFTER("linked", "one", n++ % 2 ? unlink("hard") : link("one", "hard"));
 	mkdir("p", 0755);
@@ -134,7 +139,8 @@ static void data(void)
 	AFTER("cut by name", "data", if (truncate("data", rand() % 5000)) exit(2));
 	AFTER("emptied by opening", "data", put("data", "12345"));
 	AFTER("room is made", "data", (void)!fallocate(fd, 0, 0, 8192 + rand() % 8192));
-	AFTER("written and read", "data", if (pwrite(fd, "r", 1, 0) != 1 || pread(again, &c, 1, 0) != 1) exit(2));
+	AFTER("written and read", "data",
+	      if (pwrite(fd, "r", 1, 0) != 1 || pread(again, &c, 1, 0) != 1) exit(2));
 	AFTER("read", "data", if (pread(again, &c, 1, 0) != 1) exit(2));
 	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	AFTER("written through memory", "data", p[0]++; msync(p, 4096, MS_SYNC));
@@ -158,7 +164,8 @@ static void what_it_is(void)
 	int n = 0;
 	put("file", "x");
 	AFTER("modes", "file", chmod("file", n++ % 2 ? 0600 : 0644));
-	AFTER("modes by descriptor", "file", int fd = open("file", O_RDONLY); fchmod(fd, n++ % 2 ? 0600 : 0644); close(fd));
+	AFTER("modes by descriptor", "file", int fd = open("file", O_RDONLY);
+	      fchmod(fd, n++ % 2 ? 0600 : 0644); close(fd));
 	AFTER("times", "file", struct timespec t[2] = {{n++, 5}, {n, 6}}; utimensat(AT_FDCWD, "file", t, 0));
 	AFTER("attributes", "file", (void)setxattr("file", "user.x", &n, sizeof(n), 0); n++);
 	if (geteuid() == 0)
@@ -185,8 +192,8 @@ static void from_where(void)
 	struct stat a, b;
 	int ok = 1;
 	for (int i = 0; i < OFTEN * 2; i++)
-		ok &= fstatat(fd, "name", &a, 0) == 0 && a.st_size == 1 && fstatat(AT_FDCWD, "there/name", &b, 0) == 0 &&
-		      b.st_size == 2;
+		ok &= fstatat(fd, "name", &a, 0) == 0 && a.st_size == 1 &&
+		      fstatat(AT_FDCWD, "there/name", &b, 0) == 0 && b.st_size == 2;
 	close(fd);
 	fact("a directory by its descriptor is not the working one", ok, 1);
 	if (geteuid())
@@ -397,7 +404,8 @@ static void addresses(void)
 		strcat(longer, "./");
 	strcat(longer, "at");
 	for (int i = 0; i < OFTEN; i++)
-		ok &= ask(0, longer, &st) == 0 && ask(0, longer + 400, &st) == 0 && ask(0, "", &st) == -ENOENT;
+		ok &= ask(0, longer, &st) == 0 && ask(0, longer + 400, &st) == 0 &&
+		      ask(0, "", &st) == -ENOENT;
 	fact("long and empty ones", ok, 1);
 }
 

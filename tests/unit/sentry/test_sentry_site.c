@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -300,6 +301,48 @@ static void test_any(void)
 	CHECK_INT(run(SYS_lseek, NUMBER, 7, SEEK_SET), 0); /* /dev/zero's */
 }
 
+/* The table's only entry that is asked for here, wherever its hash leads. */
+static void know(char *table, const char *path, uint64_t generation, int result, const struct stat *st)
+{
+	uint32_t key = SYS_stat;
+	for (char *e = table + KNOWN_MIDDLE; e < table + ((size_t)KNOWN_SIZE << KNOWN_BITS);
+	     e += KNOWN_SIZE) {
+		memcpy(e + KNOWN_GENERATION, &generation, sizeof(generation));
+		memcpy(e + KNOWN_RESULT, &result, sizeof(result));
+		memcpy(e + KNOWN_KEY, &key, sizeof(key));
+		memcpy(e + KNOWN_STAT, st, KNOWN_STAT_SIZE);
+		(void)snprintf(e + KNOWN_PATH, KNOWN_PATH_MAX, "%s", path);
+	}
+}
+
+static void test_known(void)
+{
+	static char table[KNOWN_SIZE << KNOWN_BITS], unused_code[SITE_SLOT];
+	static uint64_t generation = 7;
+	unsigned char jump[SITE_JUMP];
+	struct stat st = {.st_size = 4711, .st_mode = 1}, got;
+	struct site s;
+	/* mov $SYS_stat,%eax; syscall; ret */
+	CHECK(PATCH(&s, 7, SYS_stat, 0xb8, SYS_stat, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	s.knows = true;
+	CHECK(site_code(&s, (uint64_t)data(), (unsigned char *)unused_code, area + PAGE + 1024, jump));
+	CHECK_INT(run((uint64_t) "/", (uint64_t)&got, 0, 0), 0);
+	CHECK(got.st_size != 4711); /* there is no table */
+	data()->known = (uint64_t)table + KNOWN_MIDDLE;
+	data()->tree = (uint64_t)&generation;
+	leave_everywhere(&s, (uint64_t) "/", (uint64_t)&got, 0, 0);
+	know(table, "/", 7, 0, &st);
+	memset(&got, 1, sizeof(got));
+	CHECK_INT(run((uint64_t) "/", (uint64_t)&got, 0, 0), 0);
+	CHECK(memcmp(&got, &st, sizeof(st)) == 0);
+	CHECK_INT(run((uint64_t) "/.", (uint64_t)&got, 0, 0), 0);
+	CHECK(S_ISDIR(got.st_mode));
+	know(table, "/", 7, -ENOTTY, &st);
+	leave_everywhere(&s, (uint64_t) "/", (uint64_t)&got, 0, -ENOTTY);
+	generation++;
+	CHECK_INT(run((uint64_t) "/", (uint64_t)&got, 0, 0), 0);
+}
+
 int main(void)
 {
 	area = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -310,5 +353,6 @@ int main(void)
 	test_sockets();
 	test_interrupted();
 	test_any();
+	test_known();
 	return test_end();
 }
