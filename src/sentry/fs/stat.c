@@ -60,7 +60,7 @@ static long stat_way(struct way *w, uint64_t to)
 }
 
 /* The same question may come again. */
-static void tell_answer(const struct way *w, int dirfd, int nr, int mode, long r, uint64_t generation)
+static void tell_slots(const struct way *w, int dirfd, int nr, int mode, long r, uint64_t generation)
 {
 	bool plain =
 		w->kind == WAY_HOST && !w->walked && !w->at_hand && (dirfd == AT_FDCWD || w->given[0] == '/');
@@ -81,7 +81,7 @@ static long stat_call(struct task *t, int dirfd, uint64_t path, uint64_t to, uns
 	if (r < 0)
 		return r;
 	r = stat_way(&w, to);
-	tell_answer(&w, dirfd, flags & PATH_FOLLOW ? SYS_stat : SYS_lstat, 0, r, generation);
+	tell_slots(&w, dirfd, flags & PATH_FOLLOW ? SYS_stat : SYS_lstat, 0, r, generation);
 	way_end(&w);
 	return r;
 }
@@ -226,7 +226,7 @@ static long access_call(struct task *t, int dirfd, uint64_t path, int mode, int 
 	if (r == 0) {
 		r = access_way(&w, mode);
 		if (!flags)
-			tell_answer(&w, dirfd, SYS_access, mode, r, generation);
+			tell_slots(&w, dirfd, SYS_access, mode, r, generation);
 		way_end(&w);
 	}
 	if (real)

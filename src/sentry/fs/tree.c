@@ -42,7 +42,7 @@ static void forget_all(struct kernel_timer *timer unused)
 	(*tree.generation)++;
 }
 
-static bool mount_of(int dirfd, const char *path, uint64_t *ret)
+static bool mount_number(int dirfd, const char *path, uint64_t *ret)
 {
 	struct statx x;
 
@@ -59,7 +59,7 @@ int tree_init(struct err *err)
 
 	/* With strict access times every look-up of a link or a directory changes something. */
 	if (fstatvfs(kernel.root_fd, &v) < 0 || !(v.f_flag & (ST_NOATIME | ST_RELATIME | ST_RDONLY)) ||
-	    !mount_of(kernel.root_fd, "", &tree.mount))
+	    !mount_number(kernel.root_fd, "", &tree.mount))
 		return 0;
 	tree.ever_reads = v.f_flag & (ST_NOATIME | ST_RDONLY);
 	/* /proc/PID/maps does not show what has this name. */
@@ -118,7 +118,7 @@ static bool open_changes(uint64_t flags)
 	return flags & (O_ACCMODE | O_CREAT | O_TRUNC);
 }
 
-bool tree_call_changes(const struct call *c)
+static bool call_changes_files(const struct call *c)
 {
 	switch (c->nr) {
 	case SYS_open:
@@ -172,7 +172,18 @@ bool tree_call_changes(const struct call *c)
 	case SYS_sendfile:
 	case SYS_splice:
 	case SYS_copy_file_range:
-	/* Who asks, and from where. */
+		return true;
+	case SYS_ioctl:
+		return (unsigned)c->args[1] == FS_IOC_SETFLAGS;
+	default:
+		return false;
+	}
+}
+
+/* Who asks, and from where. */
+static bool call_changes_asker(int nr)
+{
+	switch (nr) {
 	case SYS_chdir:
 	case SYS_fchdir:
 	case SYS_chroot:
@@ -195,11 +206,14 @@ bool tree_call_changes(const struct call *c)
 	case SYS_execve:
 	case SYS_execveat:
 		return true;
-	case SYS_ioctl:
-		return (unsigned)c->args[1] == FS_IOC_SETFLAGS;
 	default:
 		return false;
 	}
+}
+
+bool tree_call_changes(const struct call *c)
+{
+	return call_changes_files(c) || call_changes_asker(c->nr);
 }
 
 /* ---- single files ---- */
@@ -296,7 +310,7 @@ static bool is_read_already(const struct statx *x)
 }
 
 /* Whether what is known of the file is told of by one of the calls above. */
-static bool may_know(struct task *t, const struct statx *x, uint64_t generation)
+static bool tells_when_changed(struct task *t, const struct statx *x, uint64_t generation)
 {
 	struct file_id id = {makedev(x->stx_dev_major, x->stx_dev_minor), x->stx_ino};
 	unsigned i = tree_hash(&id);
@@ -323,7 +337,7 @@ int tree_look(struct task *t, int dirfd, const char *path, bool follow, uint64_t
 
 	if (!tree_is_still(generation))
 		return -EAGAIN;
-	if (path[0] != '/' && (!mount_of(dirfd, "", &from) || from != tree.mount))
+	if (path[0] != '/' && (!mount_number(dirfd, "", &from) || from != tree.mount))
 		return -EAGAIN;
 	autoclose int fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
@@ -334,7 +348,7 @@ int tree_look(struct task *t, int dirfd, const char *path, bool follow, uint64_t
 	if (fd < 0)
 		return -ENOENT;
 	if (statx(fd, "", AT_EMPTY_PATH, mask, &x) < 0 || (x.stx_mask & mask) != mask ||
-	    x.stx_mnt_id != tree.mount || !may_know(t, &x, generation))
+	    x.stx_mnt_id != tree.mount || !tells_when_changed(t, &x, generation))
 		return -EAGAIN;
 	stat_from_statx(&x, ret);
 	return 0;

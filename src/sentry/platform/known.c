@@ -82,7 +82,7 @@ struct known *known_copy(const struct known *k)
 }
 
 /* As the slots do it. */
-static uint32_t hash_of(uint32_t key, const char *path, size_t n)
+static uint32_t known_hash(uint32_t key, const char *path, size_t n)
 {
 	uint32_t h = key;
 	for (size_t i = 0; i < n; i++)
@@ -90,7 +90,7 @@ static uint32_t hash_of(uint32_t key, const char *path, size_t n)
 	return h * KNOWN_MULTIPLY;
 }
 
-static void fill_entry(struct task *t, struct known *k, unsigned i, struct known_entry *e)
+static void fill_known(struct task *t, struct known *k, unsigned i, struct known_entry *e)
 {
 	uint64_t at = k->at + i * sizeof(*e);
 	const size_t head = sizeof(e->generation);
@@ -115,7 +115,7 @@ void platform_path_answered(struct task *t, const char *path, int nr, int mode, 
 		return;
 	struct known_entry e = {.generation = generation, .result = (int32_t)result};
 	e.key = (uint32_t)nr | (uint32_t)mode << 8;
-	uint32_t hash = hash_of(e.key, path, n);
+	uint32_t hash = known_hash(e.key, path, n);
 	unsigned i = hash >> (32 - KNOWN_BITS);
 	bool again = k->entries[i].hash == hash;
 	k->entries[i].hash = hash;
@@ -127,7 +127,7 @@ void platform_path_answered(struct task *t, const char *path, int nr, int mode, 
 		return;
 	memcpy(e.stat, &st, sizeof(e.stat));
 	memcpy(e.path, path, n);
-	fill_entry(t, k, i, &e);
+	fill_known(t, k, i, &e);
 }
 
 /* ---- the table ---- */

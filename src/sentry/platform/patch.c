@@ -289,7 +289,7 @@ static bool has_page(const struct task *t, const struct patches *p)
 }
 
 /* Their slots are large, and a program has few such sites. */
-static bool may_know(const struct patches *p, int nr)
+static bool may_look_up(const struct patches *p, int nr)
 {
 	enum { MOST = 4 };
 	unsigned n = 0;
@@ -308,7 +308,7 @@ static void patch_site(struct task *t, struct patches *p)
 	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
 		return;
 	s.handed_off = s.nr >= 0 && handoff_may(s.nr);
-	s.knows = s.nr >= 0 && may_know(p, s.nr);
+	s.knows = s.nr >= 0 && may_look_up(p, s.nr);
 	s.handoff = p->page + (uint64_t)((uintptr_t)stub_handoff - (uintptr_t)stub_image);
 	s.slot = old ? old->slot : p->slots_end;
 	if (!site_code(&s, p->page + DATA_AT, bytes, code, jump) || (old && s.size > old->size) ||
