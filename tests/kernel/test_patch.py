@@ -3,19 +3,21 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from harness.container import Runtime
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PATCH, FILES = "dev.coffer.kernel.patch", "dev.coffer.kernel.files"
+PATCH, FILES, PATHS = "dev.coffer.kernel.patch", "dev.coffer.kernel.files", "dev.coffer.kernel.paths"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("patch")
-    for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"])):
+    for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"]),
+                                ("known_paths", "guest", ["-lpthread"]), ("known", "patch", [])):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
@@ -31,7 +33,7 @@ def sandbox():
 def container(sandbox, built, name, annotations):
     c = sandbox.container(["/bin/program"])
     c.process["cwd"] = "/tmp"
-    c.process["user"] = {"uid": 0 if name == "hot_calls" else 1234, "gid": 0}
+    c.process["user"] = {"uid": 1234 if name == "peek" else 0, "gid": 0}
     c.config["annotations"] = annotations
     shutil.copy(os.path.join(built, name), c.rootfs_file("/bin/program"))
     return c
@@ -53,3 +55,26 @@ def test_what_is_traced_is_not_patched(sandbox, built, tmp_path, monkeypatch):
 def test_the_switches_change_nothing_else(sandbox, built, annotations):
     r = container(sandbox, built, "hot_calls", annotations).run(timeout=120).ok()
     assert "ok they come where the program is" in r.out and "not ok" not in r.out
+
+
+@pytest.mark.parametrize("annotations", [{PATHS: "off"}, {PATCH: "off"}])
+def test_paths_have_the_same_answers_without_a_table(sandbox, built, annotations):
+    r = container(sandbox, built, "known_paths", annotations).run(timeout=120).ok()
+    assert "ok what others have changed is seen" in r.out and "not ok" not in r.out
+
+
+@pytest.mark.parametrize("annotations,where", [({}, "here"), ({PATHS: "off"}, "asked"), ({PATCH: "off"}, "asked")])
+def test_a_path_that_is_asked_often_is_answered_in_place(sandbox, built, annotations, where):
+    c = container(sandbox, built, "known", annotations)
+    assert c.run().ok().out == "stat: %s, access: %s, missing: %s, of a mount: asked\n" % (where, where, where)
+
+
+def test_a_change_from_outside_is_seen_after_a_while(sandbox, built):
+    c = container(sandbox, built, "known", {})
+    c.process["args"] = ["/bin/program", "/tmp/from-outside"]
+    name = c.rootfs_file("/tmp/from-outside")
+    c.up()
+    time.sleep(0.3)
+    with open(name, "w") as f:
+        f.write("seen")
+    c.wait_output("it came\n", limit=20)

@@ -82,8 +82,13 @@ static bool profile_forbids(void)
 /* What does not trap would not be traced. */
 static bool is_patching(void)
 {
-	return kernel.boot->trace_fd < 0 && !is_annotated("dev.coffer.kernel.patch", "off") &&
-	       !profile_forbids();
+	static enum { UNKNOWN, NO, YES } answer; /* it is asked for at each execve, and the profile is long */
+	if (answer == UNKNOWN)
+		answer = kernel.boot->trace_fd < 0 && !is_annotated("dev.coffer.kernel.patch", "off") &&
+					 !profile_forbids()
+				 ? YES
+				 : NO;
+	return answer == YES;
 }
 
 bool patch_wants_files(void)
