@@ -15,7 +15,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attack")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("attacks")
-    for name in ("storm", "ways_in", "shadows"):
+    for name in ("storm", "ways_in", "shadows", "generation"):
         subprocess.run(["cc", "-O1", "-static", "-w", "-I", os.path.join(HERE, "..", "guest"), "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
     return str(top)
 
@@ -57,6 +57,13 @@ def test_nothing_is_at_the_stubs_numbers_but_what_is_open(sandbox, built):
     c.process["cwd"] = "/tmp"
     r = c.run(timeout=env.seconds(60)).ok()
     assert "not ok" not in r.out and r.out.count("ok ") == 18
+
+
+def test_nobody_but_the_sentry_changes_the_trees_generation(sandbox, built):
+    c = container(sandbox, built, ["generation"])
+    os.makedirs(c.rootfs_file("/tmp"), exist_ok=True)
+    assert c.run(timeout=60).ok().out.splitlines() == [
+        "found: 1", "made writable: 0", "taken out: 0", "written: 0", "others are well: 1", "without a table: 0"]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -125,8 +125,6 @@ static bool call_changes_files(const struct call *c)
 		return open_changes(c->args[1]);
 	case SYS_openat:
 		return open_changes(c->args[2]);
-	case SYS_mmap: /* reads, and tells of the time */
-		return (int)c->args[4] >= 0;
 	/* Names. */
 	case SYS_openat2:
 	case SYS_creat:
@@ -203,8 +201,6 @@ static bool call_changes_asker(int nr)
 	case SYS_setgroups:
 	case SYS_capset:
 	case SYS_prctl:
-	case SYS_execve:
-	case SYS_execveat:
 		return true;
 	default:
 		return false;

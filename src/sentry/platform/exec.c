@@ -123,7 +123,10 @@ static int open_interp(struct task *t, struct image *x)
 	place_unref(place);
 	if (r)
 		return r;
-	if (fstat(x->interp_fd, &st) == 0 && busy_is_written(&(struct file_id){st.st_dev, st.st_ino}))
+	if (fstat(x->interp_fd, &st) < 0)
+		return -errno;
+	tree_read_natively(&(struct file_id){st.st_dev, st.st_ino}, NULL);
+	if (busy_is_written(&(struct file_id){st.st_dev, st.st_ino}))
 		return -ETXTBSY;
 	Elf64_Ehdr h;
 	if (pread(x->interp_fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
