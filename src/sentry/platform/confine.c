@@ -111,15 +111,19 @@ static int install_filter(struct err *err)
 		RETURN(SECCOMP_RET_ALLOW),
 		RETURN(SECCOMP_RET_ERRNO | EPERM),
 	};
-	struct sock_filter insns[ARRAY_LEN(head) + 2 * ARRAY_LEN(allowed) + 1];
-	size_t n = ARRAY_LEN(head);
-	memcpy(insns, head, sizeof(head));
-	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
-		insns[n++] = (struct sock_filter)IF(BPF_JEQ, allowed[i], 0, 1);
-		insns[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ALLOW);
-	}
-	insns[n++] = (struct sock_filter)RETURN(SECCOMP_RET_ERRNO | ENOSYS);
-	struct sock_fprog program = {.len = (unsigned short)n, .filter = insns};
+	enum { NUMBERS = 512 }; /* the last one stands for all above */
+	uint32_t actions[NUMBERS];
+	autofree struct filter_program *p = calloc(1, sizeof(*p));
+	if (!p)
+		return err_oom(err);
+	memcpy(p->insns, head, sizeof(head));
+	p->n = ARRAY_LEN(head);
+	for (size_t i = 0; i < NUMBERS; i++)
+		actions[i] = SECCOMP_RET_ERRNO | ENOSYS;
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
+		actions[allowed[i] % NUMBERS] = SECCOMP_RET_ALLOW; /* all are below */
+	filter_search(p, actions, 0, NUMBERS - 1);
+	struct sock_fprog program = {.len = (unsigned short)p->n, .filter = p->insns};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		return err_sys(err, "cannot install the sentry's own filter of system calls");

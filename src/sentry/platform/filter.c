@@ -28,34 +28,28 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { PROGRAM_MAX = 4096, X32_BIT = 0x40000000 };
+enum { X32_BIT = 0x40000000 };
 
 #define TO_HANDLER SECCOMP_RET_USER_NOTIF
 
-struct program {
-	struct sock_filter insns[PROGRAM_MAX];
-	size_t n;
-	bool trap_all, native_files;
-};
-
-static void put_insn(struct program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
+static void put_insn(struct filter_program *p, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
 {
-	if (p->n < PROGRAM_MAX) /* more is found out at the end */
+	if (p->n < FILTER_PROGRAM_MAX) /* more is found out at the end */
 		p->insns[p->n] = (struct sock_filter){.code = code, .jt = jt, .jf = jf, .k = k};
 	p->n++;
 }
 
-static void put_load(struct program *p, size_t offset)
+static void put_load(struct filter_program *p, size_t offset)
 {
 	put_insn(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-static void put_return(struct program *p, uint32_t action)
+static void put_return(struct filter_program *p, uint32_t action)
 {
 	put_insn(p, BPF_RET | BPF_K, action, 0, 0);
 }
 
-static void load_arg(struct program *p, int i, bool high)
+static void load_arg(struct filter_program *p, int i, bool high)
 {
 	put_load(p, offsetof(struct seccomp_data, args) + (size_t)i * 8 + (high ? 4 : 0));
 }
@@ -63,21 +57,21 @@ static void load_arg(struct program *p, int i, bool high)
 /* ---- guards ---- */
 
 /* Passes if argument i, of which the kernel reads 32 bits, has no bit but these; a = what to do otherwise. */
-static void guard_mask(struct program *p, int i, uint32_t mask, uint32_t otherwise)
+static void guard_mask(struct filter_program *p, int i, uint32_t mask, uint32_t otherwise)
 {
 	load_arg(p, i, false);
 	put_insn(p, BPF_JMP | BPF_JSET | BPF_K, ~mask, 0, 1);
 	put_return(p, otherwise);
 }
 
-static void guard_has(struct program *p, int i, uint32_t bits)
+static void guard_has(struct filter_program *p, int i, uint32_t bits)
 {
 	load_arg(p, i, false);
 	put_insn(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
 	put_return(p, TO_HANDLER);
 }
 
-static void guard_half_zero(struct program *p, int i, bool high, uint32_t otherwise)
+static void guard_half_zero(struct filter_program *p, int i, bool high, uint32_t otherwise)
 {
 	load_arg(p, i, high);
 	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
@@ -85,7 +79,7 @@ static void guard_half_zero(struct program *p, int i, bool high, uint32_t otherw
 }
 
 /* Passes if argument i (32 bits of it, and-ed with mask) is one of these. */
-static void guard_values(struct program *p, int i, uint32_t mask, const uint32_t *values, size_t n)
+static void guard_values(struct filter_program *p, int i, uint32_t mask, const uint32_t *values, size_t n)
 {
 	load_arg(p, i, false);
 	if (mask != UINT32_MAX)
@@ -125,7 +119,7 @@ enum {
  * sockets those without an address.  What a slot cannot do so, it makes as the call that the program has
  * made.
  */
-static void guard_shadow(struct program *p, int nr)
+static void guard_shadow(struct filter_program *p, int nr)
 {
 	const uint32_t refused = SECCOMP_RET_ERRNO | EBADF;
 	unsigned kinds = site_kinds(nr);
@@ -145,7 +139,7 @@ static void guard_shadow(struct program *p, int nr)
 	put_return(p, refused);
 }
 
-static void emit_guarded(struct program *p, int nr)
+static void emit_guarded(struct filter_program *p, int nr)
 {
 	if (site_kinds(nr)) {
 		guard_shadow(p, nr);
@@ -194,7 +188,7 @@ static void emit_guarded(struct program *p, int nr)
 /* ---- the search ---- */
 
 /* What is answered for a number; for GUARDED ones UINT32_MAX, which is no action. */
-static uint32_t action(const struct program *p, int nr)
+static uint32_t action(const struct filter_program *p, int nr)
 {
 	const struct call_row *row = call_row(nr);
 	if (nr == SYS_execve || nr == SYS_execveat || nr == SYS_clone3)
@@ -217,31 +211,44 @@ static uint32_t action(const struct program *p, int nr)
 }
 
 /* first .. last, the accumulator has the number. */
-static void emit_search(struct program *p, int first, int last)
+void filter_search(struct filter_program *p, const uint32_t *actions, int first, int last)
 {
 	int end = first;
-	while (end < last && action(p, end + 1) == action(p, first) && action(p, first) != UINT32_MAX)
+	while (end < last && actions[end + 1] == actions[first] && actions[first] != UINT32_MAX)
 		end++;
 	if (end == last) {
-		if (action(p, first) == UINT32_MAX)
+		if (actions[first] == UINT32_MAX)
 			emit_guarded(p, first);
 		else
-			put_return(p, action(p, first));
+			put_return(p, actions[first]);
 		return;
 	}
 	int middle = first + (last - first + 1) / 2;
 	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)middle, 0, 1);
 	size_t jump = p->n;
 	put_insn(p, BPF_JMP | BPF_JA, 0, 0, 0);
-	emit_search(p, first, middle - 1);
-	if (jump < PROGRAM_MAX)
+	filter_search(p, actions, first, middle - 1);
+	if (jump < FILTER_PROGRAM_MAX)
 		p->insns[jump].k = (uint32_t)(p->n - jump - 1);
-	emit_search(p, middle, last);
+	filter_search(p, actions, middle, last);
+}
+
+static int search_table(struct filter_program *p)
+{
+	int n = call_count();
+	uint32_t *actions = calloc((size_t)n, sizeof(*actions));
+	if (!actions)
+		return -ENOMEM;
+	for (int nr = 0; nr < n; nr++)
+		actions[nr] = action(p, nr);
+	filter_search(p, actions, 0, n - 1);
+	free(actions);
+	return 0;
 }
 
 int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err)
 {
-	autofree struct program *p = calloc(1, sizeof(*p));
+	autofree struct filter_program *p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_oom(err);
 	p->trap_all = trap_all;
@@ -257,8 +264,9 @@ int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struc
 	put_return(p, SECCOMP_RET_KILL_PROCESS);
 	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);
 	put_return(p, TO_HANDLER);
-	emit_search(p, 0, call_count() - 1);
-	if (p->n > PROGRAM_MAX)
+	if (search_table(p) < 0)
+		return err_oom(err);
+	if (p->n > FILTER_PROGRAM_MAX)
 		return err_set(
 			err, E2BIG,
 			"the filter of the guest's system calls has %zu instructions, at most 4096 fit",

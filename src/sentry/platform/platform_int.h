@@ -7,6 +7,7 @@
 #include "sentry/platform/arch.h"
 #include "sentry/platform/platform.h"
 
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 
 /* Numbers in each stub that no guest's file has: the stub's file, and the areas of the hand-off while they
@@ -159,6 +160,18 @@ int confine_self(struct err *err);
 /* ---- filter.c ---- */
 
 struct sock_fprog;
+enum { FILTER_PROGRAM_MAX = 4096 };
+struct filter_program {
+	struct sock_filter insns[FILTER_PROGRAM_MAX];
+	size_t n; /* more than there is room for: it does not fit */
+	bool trap_all, native_files;
+};
+/*
+ * Finds by number what is to be answered: a binary search over ranges.  The host runs a new filter once for
+ * each number, and translates it, so that a list would cost a start half a millisecond.  UINT32_MAX: by the
+ * stubs' guards.
+ */
+void filter_search(struct filter_program *p, const uint32_t *actions, int first, int last);
 /* The stubs' filter; the caller frees ret->filter. */
 int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err);
 
