@@ -523,14 +523,15 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	*copy = *p;
 	copy->refs = 1;
 	copy->areas = NULL; /* it has not that part of the memory */
-	copy->known = known_copy(p->known);
+	/* Where other threads are, one may have mapped it since the host copied the memory. */
+	copy->known = p->refs > 1 ? NULL : known_copy(p->known);
 	child->platform->patches = copy;
 	if (copy->data.areas_size && !patch_tell_areas(child, 0, 0, 0))
 		platform_kill(child->process, SIGKILL);
 	if (p->refs > 1 && p->nsites) {
 		/* What other threads' calls made of the data since the host copied it is not in the child's.
 		 */
-		memset(&copy->data, 0, offsetof(struct site_data, known));
+		memset(&copy->data, 0, sizeof(copy->data));
 		if (write_data(child, copy, 0, sizeof(copy->data)) < 0)
 			platform_kill(child->process, SIGKILL);
 	} else if (copy->data.answers[SYS_getpid]) {

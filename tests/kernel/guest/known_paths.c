@@ -295,6 +295,48 @@ static void threads(void)
 	fact("threads that see different trees", wrong, 0);
 }
 
+static void *asking_thread(void *data)
+{
+	struct stat st;
+	(void)data;
+	while (!stop)
+		wrong |= ask(0, "one", &st) != 0 || ask(1, "nowhere", &st) != -ENOENT;
+	return NULL;
+}
+
+/* Children have no part of what their parents learn, and none of their memory is written to for it. */
+static void children(void)
+{
+	enum { CHILDREN = 40, ROOM = 64 * 4096 };
+	pthread_t th;
+	int status;
+	stop = wrong = 0;
+	put("one", "1");
+	pthread_create(&th, NULL, asking_thread, NULL);
+	for (int i = 0; i < CHILDREN; i++) {
+		put("mine", "");
+		pid_t pid = fork();
+		if (!pid) {
+			int ok = 1;
+			unsigned char *p =
+				mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			for (int k = 0; k < 3; k++) {
+				ok &= heat("mine");
+				put("mine", k % 2 ? "a" : "ab");
+				ok &= is_true("mine");
+			}
+			for (int k = 0; k < ROOM; k++)
+				ok &= p[k] == 0;
+			_exit(!ok);
+		}
+		waitpid(pid, &status, 0);
+		wrong |= status;
+	}
+	stop = 1;
+	pthread_join(th, NULL);
+	fact("children of a process with threads", wrong, 0);
+}
+
 /* ---- others change it meanwhile ---- */
 
 struct shared {
@@ -449,6 +491,7 @@ int main(void)
 	from_where();
 	rights();
 	threads();
+	children();
 	others();
 	addresses();
 	interrupted();
