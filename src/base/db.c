@@ -10,7 +10,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
-enum { BUSY_MS = 60000, WAL_PAGES = 400 };
+enum { BUSY_MS = 60000, WAL_PAGES = 400, DB_ROOMS_MAX = 8 };
 
 struct db {
 	sqlite3 *handle;
@@ -19,6 +19,11 @@ struct db {
 	int log_pages; /* in the write-ahead log after our last commit */
 	int index;     /* keeps the log's index from being made anew; -1 = it was */
 	bool has_read; /* so that the index is there */
+	struct {
+		char *name;
+		int version;
+	} rooms[DB_ROOMS_MAX]; /* as they were at the first question */
+	size_t n_rooms;
 };
 
 static int code_of(int rc)
@@ -91,7 +96,8 @@ static int keep_log(struct db *db, enum db_durability d, struct err *err)
 
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);   /* cannot fail on an open handle */
 	(void)sqlite3_wal_hook(db->handle, on_commit, db); /* returns what was there */
-	if (sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_PERSIST_WAL, &on) != SQLITE_OK ||
+	if (sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL) != SQLITE_OK ||
+	    sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_PERSIST_WAL, &on) != SQLITE_OK ||
 	    (d == DB_FAST &&
 	     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) != SQLITE_OK))
 		return db_fail(db, err, "open");
@@ -156,10 +162,8 @@ int db_open(int dirfd, const char *dir, const char *name, enum db_durability d, 
 	if (r == 0 && fresh)
 		r = enter_wal(db, err);
 	if (r == 0)
-		r = simple(db,
-			   d == DB_SYNC ? "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON"
-					: "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
-			   "open", err);
+		r = simple(db, d == DB_SYNC ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", "open",
+			   err);
 	if (r < 0) {
 		db_close(db);
 		return r;
@@ -178,26 +182,42 @@ void db_close(struct db *db)
 	if (db->index < 0 && db->has_read)
 		db_index_mark(db->path);
 	fd_drop(&db->index);
+	for (size_t i = 0; i < db->n_rooms; i++)
+		free(db->rooms[i].name);
 	free(db->path);
 	free(db);
+}
+
+/* All at once: each room asks when it opens. */
+static int read_rooms(struct db *db, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r;
+
+	/* Fails where there is no such table yet. */
+	if (db_query(db, &q, err, "SELECT name, version FROM room", "") < 0)
+		return 0;
+	while ((r = db_next(&q, err)) > 0 && db->n_rooms < DB_ROOMS_MAX) {
+		char *name = strdup(db_text(&q, 0));
+		if (!name)
+			return err_oom(err);
+		db->rooms[db->n_rooms].name = name;
+		db->rooms[db->n_rooms++].version = (int)db_int(&q, 1);
+	}
+	db->has_read |= r >= 0;
+	return MIN_OF(r, 0);
 }
 
 int db_schema(struct db *db, const char *room, int version, const char *sql, struct err *err)
 {
 	int have = 0;
-	int r;
-	{
-		struct db_row q autodbrow;
+	int r = db->n_rooms == 0 ? read_rooms(db, err) : 0;
 
-		/* Fails where there is no such table yet. */
-		if (db_query(db, &q, err, "SELECT version FROM room WHERE name = ?", "s", room) == 0) {
-			r = db_next(&q, err);
-			if (r < 0)
-				return r;
-			have = r > 0 ? (int)db_int(&q, 0) : 0;
-			db->has_read = true;
-		}
-	}
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < db->n_rooms; i++)
+		if (streq(db->rooms[i].name, room))
+			have = db->rooms[i].version;
 	if (have == version)
 		return 0;
 	if (have > version)

@@ -104,6 +104,15 @@ struct engine_lent *engine_lend(struct engine *e)
 	return k;
 }
 
+void engine_settle_down(struct engine *e)
+{
+	net_close(e->net);
+	image_store_close(e->store);
+	e->net = NULL;
+	e->store = NULL;
+	e->db = NULL;
+}
+
 void engine_close(struct engine *e)
 {
 	if (!e)
@@ -114,8 +123,7 @@ void engine_close(struct engine *e)
 		engine_container_free(&k->c);
 		free(k);
 	}
-	net_close(e->net);
-	image_store_close(e->store);
+	engine_settle_down(e);
 	fd_drop(&e->data_fd);
 	fd_drop(&e->run_fd);
 	fd_drop(&e->events_fd);

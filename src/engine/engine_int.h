@@ -214,6 +214,8 @@ struct engine_lent {
 	struct snapshot snapshot;
 };
 struct engine_lent *engine_lend(struct engine *e);
+/* Networks, images and the database are not needed any more: only what lives without them may follow. */
+void engine_settle_down(struct engine *e);
 
 /* Every container, the oldest first, unlocked and as its row has it. */
 must_use int engine_each(struct engine *e,

@@ -168,6 +168,12 @@ static int process_file(struct engine *e, const struct engine_container *c, cons
 	return r < 0 ? err_num(err, r, "cannot write the process") : take_fd(&fd);
 }
 
+/* What is put away while the program runs is not waited for afterwards. */
+static void put_away(void *engine)
+{
+	engine_settle_down(engine);
+}
+
 int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
 		struct err *err)
 {
@@ -200,7 +206,9 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 				 .tty = q->tty && !q->detach,
 				 .detach = q->detach,
 				 .machine = q->machine,
-				 .argv = no_args};
+				 .argv = no_args,
+				 .waiting = put_away,
+				 .data = e};
 	r = q->detach ? detach_stdio(err) : q->interactive || q->tty ? 0 : no_input(err);
 	if (r < 0)
 		return r;

@@ -288,6 +288,8 @@ static int run_program(struct container *c, const struct exec_options *o, struct
 		return err_prefix(err, "unable to start container process");
 	if (o->detach)
 		return 0;
+	if (o->waiting)
+		o->waiting(o->data);
 	r = foreground_wait(pid, master, ret_status, err);
 	if (r < 0)
 		(void)kill(pid, SIGKILL); /* our child, not reaped; nobody would hear of its end */

@@ -77,6 +77,9 @@ struct exec_options {
 	struct opt_bool no_new_privs;
 	int preserve_fds;
 	char **argv; /* the command; NULL-terminated */
+	/* May be NULL: called when the program runs and only its end is waited for. */
+	void (*waiting)(void *data);
+	void *data; /* of `waiting` */
 };
 must_use int runtime_exec(const struct runtime *rt, const struct exec_options *o, int *ret_status,
 			  struct err *err);
