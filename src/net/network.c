@@ -555,13 +555,21 @@ static int refuse_in_use(struct net *n, const struct network *w, struct err *err
 		     : r;
 }
 
-static int remove_row(struct net *n, const struct network *w, struct err *err)
+/*
+ * The kernel's things first, the row last: who is killed in between leaves a network that is as if nobody had
+ * used it yet.  All in one transaction, so that no container joins it meanwhile.
+ */
+static int remove_all_of(struct net *n, const struct network *w, struct err *err)
 {
 	int r = db_begin(n->o.db, err);
 
 	if (r < 0)
 		return r;
 	r = refuse_in_use(n, w, err);
+	if (r == 0 && !n->o.rootless)
+		r = bridge_remove(n, w, err);
+	if (r == 0)
+		names_remove(n, w->q.id, NULL);
 	if (r == 0)
 		r = MIN_OF(db_exec(n->o.db, err, "DELETE FROM net_network WHERE id = ?", "s", w->q.id), 0);
 	if (r == 0)
@@ -586,12 +594,7 @@ int net_remove(struct net *n, const char *name, char **ret_name, struct err *err
 	autofree char *copy = strdup(w.q.name);
 	if (!copy)
 		return err_oom(err);
-	r = remove_row(n, &w, err);
-	/* The bridge after the row: what is left by a crash here net_check() finds. */
-	if (r == 0 && !n->o.rootless)
-		r = bridge_remove(n, &w, err);
-	if (r == 0)
-		names_remove(n, w.q.id, NULL);
+	r = remove_all_of(n, &w, err);
 	if (r == 0 && ret_name)
 		*ret_name = take_ptr(&copy);
 	return r;

@@ -206,3 +206,18 @@ def test_link(coffer):
                (["--network", "linked", "--link", "apart"], "on no network of")]
     for options, why in refused:
         assert why in coffer.run(options, ["true"], rc=None).stderr, options
+
+
+@pytest.mark.parametrize("call", ["sendmsg", "sendto", "pwrite64"])
+def test_network_rm_killed_leaves_no_bridge_without_a_network(coffer, call):
+    """Killed at the first message to the kernel or write of the database, it has happened wholly or can be done again."""
+    coffer("network", "create", "-o", "com.docker.network.bridge.name=halfway0", "halfway")
+    coffer.sh("true", "--network", "halfway")
+    assert coffer.here("ip", "link", "show", "halfway0", rc=None).returncode == 0
+    i = coffer.base.index("--") + 1
+    coffer.here("strace", "-f", "-o", "/dev/null", "-e", "inject=%s:signal=SIGKILL:when=1" % call, *coffer.base[i:],
+                "network", "rm", "halfway", rc=None)
+    coffer("network", "rm", "halfway", rc=None)
+    coffer("network", "prune", "-f")
+    assert coffer.here("ip", "link", "show", "halfway0", rc=None).returncode != 0
+    assert "halfway0" not in coffer.here("nft", "list", "table", "inet", "coffer").stdout

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may see what: login, tokens, helpers; and where credentials never go."""
 import base64
+import fcntl
 import json
 import os
 import stat
@@ -51,6 +52,39 @@ def test_login_keeps_what_else_is_in_the_file(fetcher, basic_registry):
     fetcher.run("logout", basic_registry.host)
     with open(path) as f:
         assert json.load(f) == before
+
+
+def test_logins_at_once_wait_for_each_other(fetcher, basic_registry):
+    """Whoever is between reading the file and writing it holds the directory's lock."""
+    path = fetcher.config({})
+    directory = os.open(os.path.dirname(path), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    login = fetcher.popen("login", "-u", "user", "-p", "secret", basic_registry.host)
+    try:
+        time.sleep(0.5)
+        with open(path, "w") as f:
+            json.dump({"auths": {"other.example": {"auth": "eDp5"}}}, f)
+        time.sleep(0.5)
+        assert login.poll() is None
+        os.close(directory)
+        assert login.wait(20) == 0
+    finally:
+        login.kill()
+        login.communicate()
+    with open(path) as f:
+        assert sorted(json.load(f)["auths"]) == sorted(["other.example", basic_registry.host])
+
+
+def test_a_file_that_cannot_be_read_is_not_written_anew(fetcher, basic_registry):
+    path = fetcher.config({"auths": {"other.example": {"auth": "eDp5"}}})
+    os.chmod(path, 0)
+    plain_root = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    for command in (["login", "-u", "user", "-p", "secret", basic_registry.host], ["logout", basic_registry.host]):
+        done = fetcher.run(*command, rc=None, before=plain_root)
+        assert done.returncode != 0 and "config.json" in done.stderr and "Permission denied" in done.stderr, done
+    os.chmod(path, 0o600)
+    with open(path) as f:
+        assert json.load(f) == {"auths": {"other.example": {"auth": "eDp5"}}}
 
 
 def test_docker_config_and_auth_file_variables(fetcher, basic_registry, name, tmp_path):

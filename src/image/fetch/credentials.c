@@ -6,6 +6,7 @@
 #include "base/json_write.h"
 #include "image/fetch/fields.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { AUTH_PLACES = 3 };
@@ -55,12 +56,19 @@ static int find_places(struct auth_places *p, struct err *err)
 	return r < 0 ? err_oom(err) : 0;
 }
 
+/* A file that is there and not to be read is none to be passed over, or even written anew without what is in
+ * it; where we may not even look, there is none for us. */
+static bool no_such_place(const char *path, int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || (r == -EACCES && access(path, F_OK) < 0);
+}
+
 /* 0 with *ret NULL where there is no file. */
 static int read_place(const char *path, char **ret, size_t *ret_len, struct err *err)
 {
 	int r = file_read_at(AT_FDCWD, path, AUTH_FILE_MAX, ret, ret_len);
 
-	if (r == -ENOENT || r == -ENOTDIR || r == -EACCES) {
+	if (no_such_place(path, r)) {
 		*ret = NULL;
 		*ret_len = 0;
 		return 0;
@@ -145,21 +153,56 @@ int credentials_find(const char *host, const char *repository, struct credential
 	return r;
 }
 
-/* Replaces the file that a chain of links may lead to. */
-static int write_place(const char *path, const char *text, struct err *err)
+/* The file that a chain of links may lead to, and its directory. */
+static int real_place(const char *path, char **ret_real, char **ret_dir, struct err *err)
 {
 	autofree char *real = realpath(path, NULL);
 
-	if (!real) {
-		autofree char *dir =
-			strndup(path, (size_t)(strrchr(path, '/') ? strrchr(path, '/') - path : 0));
-		if (!dir || !(real = strdup(path)))
-			return err_oom(err);
-		int r = *dir ? file_mkdir_all(dir, 0700) : 0;
-		if (r < 0)
-			return err_num(err, r, "cannot make the directory \"%s\"", dir);
-	}
-	int r = file_replace_at(AT_FDCWD, real, text, strlen(text), 0600, true);
+	if (!real)
+		real = strdup(path);
+	const char *slash = real ? strrchr(real, '/') : NULL;
+	char *dir = real ? (slash ? strndup(real, (size_t)(slash - real)) : strdup(".")) : NULL;
+	if (!dir)
+		return err_oom(err);
+	*ret_real = take_ptr(&real);
+	*ret_dir = dir;
+	return 0;
+}
+
+/*
+ * Between reading the file and writing it anew nobody else of ours does so, or one of two logins at once
+ * would be lost.  The lock is the directory's, so that nothing more lies about in it.  *ret stays as it is
+ * where there is no directory and none is to be made.
+ */
+static int lock_place(const char *path, bool make, int *ret, struct err *err)
+{
+	autofree char *real = NULL, *dir = NULL;
+	int r = real_place(path, &real, &dir, err);
+
+	if (r == 0 && make && *dir && (r = file_mkdir_all(dir, 0700)) < 0)
+		r = err_num(err, r, "cannot make the directory \"%s\"", dir);
+	if (r < 0)
+		return r;
+	autoclose int fd = open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && !make)
+		return 0;
+	if (fd < 0)
+		return err_sys(err, "cannot open the directory \"%s\"", dir);
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_sys(err, "cannot lock the directory \"%s\"", dir);
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+static int write_place(const char *path, const char *text, struct err *err)
+{
+	autofree char *real = NULL, *dir = NULL;
+	int r = real_place(path, &real, &dir, err);
+
+	if (r < 0)
+		return r;
+	r = file_replace_at(AT_FDCWD, real, text, strlen(text), 0600, true);
 	return r < 0 ? err_num(err, r, "cannot write \"%s\"", real) : 0;
 }
 
@@ -205,6 +248,9 @@ int credentials_store(const char *host, const struct credentials *c, char **ret_
 	size_t len = 0;
 
 	int r = find_places(&p, err);
+	autoclose int lock = -1;
+	if (r == 0)
+		r = lock_place(p.v[0], true, &lock, err);
 	if (r == 0)
 		r = read_place(p.v[0], &text, &len, err);
 	if (r == 0 && text)
@@ -244,7 +290,10 @@ int credentials_erase(const char *host, struct err *err)
 		autofree char *text = NULL;
 		bool changed = false;
 		size_t len = 0;
-		r = read_place(p.v[i], &text, &len, err);
+		autoclose int lock = -1;
+		r = lock_place(p.v[i], false, &lock, err);
+		if (r == 0)
+			r = read_place(p.v[i], &text, &len, err);
 		if (r < 0 || !text)
 			continue;
 		r = auth_file_decode(text, len, p.v[i], &f, err);

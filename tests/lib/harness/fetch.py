@@ -44,18 +44,19 @@ class Fetch:
         self.settings = {"certs_dir": os.path.join(scratch, "certs.d"), "stall_seconds": 2}
         self.environ = {"PATH": os.environ["PATH"], "HOME": self.home, "LC_ALL": "C.UTF-8"}
 
-    def popen(self, *args, **kw):
+    def popen(self, *args, before=(), **kw):
+        """before: the words of a program that starts it."""
         read, write = os.pipe()
         with os.fdopen(write, "w") as f:
             json.dump(self.settings, f)
-        p = subprocess.Popen([PROGRAM, "--root", self.root, "--settings", str(read), *args], pass_fds=[read],
+        p = subprocess.Popen([*before, PROGRAM, "--root", self.root, "--settings", str(read), *args], pass_fds=[read],
                              env=self.environ, stdin=kw.pop("stdin", subprocess.DEVNULL),
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
         os.close(read)
         return p
 
-    def run(self, *args, rc=0, limit=60, text=None):
-        p = self.popen(*args, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL)
+    def run(self, *args, rc=0, limit=60, text=None, before=()):
+        p = self.popen(*args, before=before, stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL)
         try:
             out, err = p.communicate(text, timeout=env.seconds(limit))
         except subprocess.TimeoutExpired:
