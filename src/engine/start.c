@@ -182,7 +182,9 @@ static int make_container(struct making_now *now, struct err *err)
 	autoclose int root = root_of(s, &snapshot, &holder, err);
 	if (root < 0)
 		return root;
-	r = write_config(s, root, err);
+	r = engine_names_bounded(s, err);
+	if (r == 0)
+		r = write_config(s, root, err);
 	if (r < 0)
 		return r;
 	struct create_host host = {.rootfs_tree = root,

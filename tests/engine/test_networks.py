@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bridges, published ports, names, isolation: with real packets, between containers and from beside them."""
 import json
+import os
 import re
 import threading
 
@@ -221,3 +222,16 @@ def test_network_rm_killed_leaves_no_bridge_without_a_network(coffer, call):
     coffer("network", "prune", "-f")
     assert coffer.here("ip", "link", "show", "halfway0", rc=None).returncode != 0
     assert "halfway0" not in coffer.here("nft", "list", "table", "inet", "coffer").stdout
+
+
+def test_what_a_container_writes_to_its_hosts_file_is_bounded(coffer):
+    """Names lie in memory: who writes gigabytes there takes them from nobody, and the others have theirs."""
+    fill = "for f in hosts hostname resolv.conf; do dd if=/dev/zero of=/etc/$f bs=1M count=64 2>/dev/null; done; " \
+        "cat /etc/hosts /etc/hostname /etc/resolv.conf | wc -c"
+    assert int(coffer.sh(fill)) < 2 << 20
+    run = coffer.volatile + "/run/containers"
+    cid = coffer.start("--add-host", "db:10.1.2.3", "box", "sh", "-c", fill + "; exec sleep 1000")
+    wait_for("the files to be full", lambda: coffer.out("logs", cid))
+    own = os.path.join(run, cid)
+    assert sum(os.path.getsize(os.path.join(own, f)) for f in os.listdir(own)) < 2 << 20
+    assert "10.1.2.3\tdb\n" in coffer.sh("cat /etc/hosts", "--network", "container:" + cid)
