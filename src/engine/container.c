@@ -239,15 +239,19 @@ int engine_store_record(struct engine *e, const struct engine_container *c, stru
 	return r;
 }
 
-/* The command as `ps` shows it. */
+/* The command as `ps` shows it: arguments with blanks in them are quoted. */
 static char *command_text(const struct oci_image_config *config)
 {
+	const str_list *lists[] = {&config->entrypoint, &config->cmd};
 	struct str s autostr = {0};
+	size_t words = 0;
 
-	for (size_t i = 0; i < config->entrypoint.n; i++)
-		str_putf(&s, "%s%s", s.len ? " " : "", config->entrypoint.v[i]);
-	for (size_t i = 0; i < config->cmd.n; i++)
-		str_putf(&s, "%s%s", s.len ? " " : "", config->cmd.v[i]);
+	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+		for (size_t i = 0; i < lists[k]->n; i++) {
+			const char *word = lists[k]->v[i], *quote = words && strchr(word, ' ') ? "'" : "";
+			str_putf(&s, "%s%s%s%s", words++ ? " " : "", quote, word, quote);
+		}
+	}
 	if (!s.s)
 		str_put(&s, "");
 	return str_take(&s);

@@ -175,24 +175,26 @@ static int parse_exposed(const char *text, unsigned *first, unsigned *last, cons
 	return 0;
 }
 
-static bool exposed_already(const str_list *l, const char *text)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		if (streq(l->v[i], text))
-			return true;
-	}
-	return false;
-}
+/* Ports that were met, of each protocol: lists of them may be as long as there are ports. */
+struct exposed_seen {
+	uint8_t bits[3][65536 / 8];
+};
 
-static int add_exposed_port(struct engine_making *m, str_list *l, const char **v, unsigned port,
-			    const char *proto, struct err *err)
+static int add_exposed_port(struct engine_making *m, struct exposed_seen *seen, str_list *l, const char **v,
+			    unsigned port, const char *proto, struct err *err)
 {
-	const char *text = engine_keep_f(m, "%u/%s", port, proto);
+	uint8_t *byte = &seen->bits[strcasecmp(proto, "udp") == 0    ? 1
+				    : strcasecmp(proto, "sctp") == 0 ? 2
+								     : 0][port / 8 % sizeof(seen->bits[0])];
+	uint8_t bit = (uint8_t)(1U << port % 8);
 
-	if (!text)
+	if (*byte & bit)
+		return 0;
+	*byte |= bit;
+	v[l->n] = engine_keep_f(m, "%u/%s", port, proto);
+	if (!v[l->n])
 		return err_oom(err);
-	if (!exposed_already(l, text))
-		v[l->n++] = text;
+	l->n++;
 	return 0;
 }
 
@@ -214,14 +216,15 @@ static int merge_exposed(struct engine_making *m, struct oci_image_config *c, st
 	for (size_t i = 0; i < q->ports.n; i++)
 		room += q->ports.v[i].count ? q->ports.v[i].count : 1;
 	const char **v = engine_keep(m, room * sizeof(*v));
-	if (!v)
+	autofree struct exposed_seen *seen = calloc(1, sizeof(*seen));
+	if (!v || !seen)
 		return err_oom(err);
 	str_list l = {.v = v};
 	for (size_t i = 0; i < base->n; i++) {
 		struct err ignored = {0};
 		/* An image's nonsense is left out. */
 		if (parse_exposed(base->v[i], &first, &last, &proto, &ignored) == 0 && first == last) {
-			r = add_exposed_port(m, &l, v, first, proto, err);
+			r = add_exposed_port(m, seen, &l, v, first, proto, err);
 			if (r < 0)
 				return r;
 		}
@@ -229,14 +232,14 @@ static int merge_exposed(struct engine_making *m, struct oci_image_config *c, st
 	for (size_t i = 0; i < q->expose.n; i++) {
 		r = parse_exposed(q->expose.v[i], &first, &last, &proto, err);
 		for (; r == 0 && first <= last; first++)
-			r = add_exposed_port(m, &l, v, first, proto, err);
+			r = add_exposed_port(m, seen, &l, v, first, proto, err);
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < q->ports.n; i++) {
 		const struct net_port *p = &q->ports.v[i];
 		for (unsigned k = 0; k < (p->count ? p->count : 1U); k++) {
-			r = add_exposed_port(m, &l, v, p->container_port + k, p->proto, err);
+			r = add_exposed_port(m, seen, &l, v, p->container_port + k, p->proto, err);
 			if (r < 0)
 				return r;
 		}
@@ -283,13 +286,33 @@ static int create_config_settle_ports(struct engine_making *m, const struct oci_
 	return 0;
 }
 
+/* Lists are compared with one another, entry by entry: no image that anybody made has thousands of these. */
+static int check_counts(const struct oci_image_config *image, struct err *err)
+{
+	enum { IMAGE_LIST_MAX = 4096 };
+	const struct {
+		const char *what;
+		size_t n;
+	} lists[] = {{"environment variables", image->env.n},
+		     {"labels", image->labels.n},
+		     {"volumes", image->volumes.n}};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		if (lists[i].n > IMAGE_LIST_MAX)
+			return err_set(err, E2BIG, "the image has %zu %s, more than %d", lists[i].n,
+				       lists[i].what, IMAGE_LIST_MAX);
+	return 0;
+}
+
 int engine_create_config(struct engine_making *m, struct err *err)
 {
 	const struct engine_create *q = m->q;
 	const struct oci_image_config *image = &m->image.config;
 	struct oci_image_config *c = &m->c.record.config;
-	int r;
+	int r = check_counts(image, err);
 
+	if (r < 0)
+		return r;
 	c->user = or_else(q->user, image->user);
 	c->working_dir = or_else(q->workdir, image->working_dir);
 	c->stop_signal = or_else(q->stop_signal, image->stop_signal);

@@ -68,6 +68,8 @@ struct engine_blkio {
 };
 
 /* What `create` and `run` can be told.  NULL, 0 and empty = Docker's default. */
+enum { ENGINE_STOP_NEVER = INT_MAX }; /* a stop that waits as long as it takes */
+
 struct engine_create {
 	const char *image, *platform;
 	str_list command;	/* behind the image's name */
@@ -110,7 +112,7 @@ struct engine_create {
 	/* life */
 	const char *restart; /* "no", "always", "unless-stopped", "on-failure[:N]" */
 	const char *stop_signal;
-	int stop_timeout;		/* seconds; -1 = default (10) */
+	int stop_timeout;		/* seconds; -1 = default (10), ENGINE_STOP_NEVER */
 	struct oci_healthcheck *health; /* NULL = the image's */
 	bool no_healthcheck;
 	const char *log_driver;

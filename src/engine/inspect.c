@@ -392,7 +392,7 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 	put_pairs(out, "Labels", &i->labels);
 	json_put_opt_str(out, "StopSignal", i->stop_signal);
 	if (q->stop_timeout >= 0)
-		json_put_i64(out, "StopTimeout", q->stop_timeout);
+		json_put_i64(out, "StopTimeout", q->stop_timeout == ENGINE_STOP_NEVER ? -1 : q->stop_timeout);
 	if (i->shell.n)
 		inspect_put_list(out, "Shell", &i->shell);
 	json_end(out);

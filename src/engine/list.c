@@ -485,7 +485,7 @@ static int filter_time(struct listing *l, const char *key, int64_t *ret, struct 
 	return r;
 }
 
-static int check_status_filters(const struct engine_filters *f, struct err *err)
+static int check_filter_values(const struct engine_filters *f, struct err *err)
 {
 	static const char *const states[] = {"created", "restarting", "running", "removing",
 					     "paused",	"exited",     "dead"};
@@ -496,6 +496,10 @@ static int check_status_filters(const struct engine_filters *f, struct err *err)
 			ok |= streq(f->v[i].value, states[k]);
 		if (!ok)
 			return err_set(err, EINVAL, "invalid filter 'status=%.64s'", f->v[i].value);
+		int64_t code;
+		if (streq(f->v[i].key, "exited") && str_to_i64(f->v[i].value, &code) < 0)
+			return err_set(err, EINVAL, "invalid filter 'exited=%.64s': write an exit code",
+				       f->v[i].value);
 	}
 	return 0;
 }
@@ -510,7 +514,7 @@ int engine_list(struct engine *e, const struct engine_list *q, struct engine_row
 	int r = l.doc ? engine_filters_parse(&q->filters, known, &l.filters, err) : err_oom(err);
 
 	if (r == 0)
-		r = check_status_filters(&l.filters, err);
+		r = check_filter_values(&l.filters, err);
 	if (r == 0)
 		r = filter_time(&l, "before", &l.before, err);
 	if (r == 0)

@@ -197,6 +197,9 @@ int engine_user_find(int root, const char *user, const str_list *group_add, stru
 	} else {
 		add_memberships(groups, name, ret);
 	}
+	/* Among the others as well, or who gives that one up passes by files that say what its group may not.
+	 */
+	add_group(ret, ret->gid);
 	for (size_t i = 0; group_add && i < group_add->n; i++) {
 		uint32_t gid;
 		if (find_group(groups, group_add->v[i], &gid) < 0)

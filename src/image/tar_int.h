@@ -58,6 +58,9 @@ must_use int tar_sparse_bytes(struct tar_sparse *s, const uint8_t *bytes, size_t
 must_use int tar_sparse_end(struct tar_sparse *s, const struct tar_events *events, struct err *err);
 
 /* What PAX records say of the next entry; strings lie in the text they were read from. */
+/* Linux lists 64 KB of names; what has so many is no file that anybody made. */
+enum { TAR_XATTRS_MAX = 256 };
+
 struct tar_pax {
 	const char *path, *linkpath; /* NULL = not said */
 	bool has_uid, has_gid, has_size, has_mtime;
@@ -65,7 +68,7 @@ struct tar_pax {
 	int64_t mtime;
 	uint32_t mtime_nsec;
 	struct tar_xattr *xattrs;
-	size_t nxattrs, xattrs_cap;
+	size_t nxattrs, xattrs_cap; /* TAR_XATTRS_MAX of them at most */
 	uint64_t xattr_bytes;
 	struct tar_sparse *sparse; /* what GNU.sparse.* records say */
 	const char *sparse_name;

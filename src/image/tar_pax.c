@@ -13,11 +13,12 @@ int tar_text_reserve(struct tar_text *t, size_t more, struct err *err)
 	size_t need = t->len + more + 1;
 
 	if (need > t->cap) {
-		char *s = realloc(t->s, need);
+		size_t cap = MAX_OF(need, 2 * t->cap);
+		char *s = realloc(t->s, cap);
 		if (!s)
 			return err_oom(err);
 		t->s = s;
-		t->cap = need;
+		t->cap = cap;
 	}
 	return 0;
 }
@@ -91,7 +92,9 @@ static int pax_xattr(struct tar_pax *x, const char *name, const char *value, siz
 		return bad_record(err, name, "is no name of an extended attribute");
 	while (i < x->nxattrs && !streq(x->xattrs[i].name, name))
 		i++;
-	/* The count is bounded by the bytes: two such loops cannot be made long. */
+	/* Each is looked for among those before it. */
+	if (i == TAR_XATTRS_MAX)
+		return err_set(err, EFBIG, "more than %d extended attributes of one file", TAR_XATTRS_MAX);
 	x->xattr_bytes += strlen(name) + len + 4;
 	if (x->xattr_bytes > limits->xattr_bytes)
 		return err_set(err, EFBIG,

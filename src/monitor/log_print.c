@@ -27,7 +27,7 @@ int log_print_flush(struct log_print *p, struct err *err)
 	return n < 0 ? err_num(err, n, "cannot write the log") : 0;
 }
 
-/* "k=v,k2=v2 " of {"k":"v","k2":"v2"}. */
+/* "k=v,k2=v2" of {"k":"v","k2":"v2"}. */
 static void put_details(struct log_print *p, const struct log_entry *e)
 {
 	struct attrs {
@@ -45,8 +45,6 @@ static void put_details(struct log_print *p, const struct log_entry *e)
 		return;
 	for (size_t i = 0; i < attrs.all.n; i++)
 		str_putf(&p->out, "%s%s=%s", i ? "," : "", attrs.all.v[i].key, attrs.all.v[i].value);
-	if (attrs.all.n)
-		str_put(&p->out, " ");
 }
 
 /* Docker prints all nine digits here. */
@@ -76,8 +74,10 @@ int log_print_entry(struct log_print *p, const struct log_entry *e, struct err *
 	if (!p->inside[e->is_err]) {
 		if (q->timestamps)
 			put_entry_time(p, e->time);
-		if (q->details)
+		if (q->details) { /* the blank is there without any, too */
 			put_details(p, e);
+			str_put(&p->out, " ");
+		}
 	}
 	str_put_n(&p->out, e->text, e->len);
 	p->inside[e->is_err] = e->len == 0 || e->text[e->len - 1] != '\n';

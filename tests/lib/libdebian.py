@@ -19,7 +19,8 @@ def archive(packages, variant="minbase"):
         os.makedirs(CACHE, exist_ok=True)
         part = "%s.%d.tar" % (path, os.getpid())
         try:
-            run(["mmdebstrap", "--mode=root", "--variant=" + variant, "--include=" + ",".join(packages),
+            # one that is killed leaves its mounts, which go with this namespace
+            run(["unshare", "--mount", "--propagation", "private", "mmdebstrap", "--mode=root", "--variant=" + variant, "--include=" + ",".join(packages),
                  "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                  "--dpkgopt=path-exclude=/usr/share/locale/*",
                  # scripts of some packages (Java's) want it for links to pages

@@ -198,6 +198,27 @@ static void test_pax(void)
 	}
 }
 
+/* So many names of one file take nobody long: there is an end to them before they are compared with each
+ * other. */
+static void test_many_xattrs(void)
+{
+	for (int n = TAR_XATTRS_MAX; n <= TAR_XATTRS_MAX + 1; n++) {
+		struct str b autostr = {0}, records autostr = {0};
+		char size[16];
+		for (int i = 0; i < n; i++)
+			str_putf(&records, "28 SCHILY.xattr.user.%05d=\n", i);
+		(void)snprintf(size, sizeof(size), "%o", (unsigned)records.len);
+		raw_header(&b, 'x', "pax", size, "0");
+		raw_body(&b, records.s);
+		raw_header(&b, '0', "x", "0", "0");
+		autofree char *got = read_back(b.s, b.len, b.len);
+		const char *want = n > TAR_XATTRS_MAX ? "more than 256 extended attributes" : "user.00255=";
+		if (!got || !strstr(got, want))
+			CHECK_STR(got, want);
+		CHECK(true);
+	}
+}
+
 static void test_headers(void)
 {
 	static const struct {
@@ -345,6 +366,7 @@ int main(void)
 {
 	test_round_trip();
 	test_pax();
+	test_many_xattrs();
 	test_headers();
 	scratch_begin();
 	test_sparse();

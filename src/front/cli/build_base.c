@@ -111,7 +111,8 @@ static int tar_link(struct tar_out *t, const char *name, const char *target)
 static int run_host(const char *path, const char *const *argv, const char *cwd, const char *what, char **ret,
 		    struct err *err)
 {
-	static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+	autofree char *tmp = cwd ? str_format("TMPDIR=%s", cwd) : NULL;
+	const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", tmp, NULL};
 	struct proc_run q = {.path = path,
 			     .argv = argv,
 			     .envp = env,
@@ -308,29 +309,38 @@ static int busybox_tar(struct call *call, int fd, struct err *err)
 
 /* ---- a whole Debian ---- */
 
+/*
+ * In a directory of ours, so that it goes whatever happens, and a mount namespace of its own: mmdebstrap
+ * mounts /proc, /sys and /dev/shm, and one that is killed leaves them where it has mounted them.
+ */
 static int suite_tar(const struct base_flags *f, int fd, struct err *err)
 {
 	struct str include autostr = {0};
-	char out[64];
+	char out[64], dir[] = "/tmp/coffer-base-XXXXXX";
 
 	if (access("/usr/bin/mmdebstrap", X_OK) < 0)
 		return err_set(err, ENOENT, "--suite needs mmdebstrap: apt install mmdebstrap");
 	for (size_t i = 0; i < f->packages.n; i++)
 		str_putf(&include, "%s%s", i ? "," : "--include=", f->packages.v[i]);
 	(void)snprintf(out, sizeof(out), "/proc/%d/fd/%d", (int)getpid(), fd); /* fits */
-	const char *argv[] = {"/usr/bin/mmdebstrap",
-			      "--variant=minbase",
-			      "--format=tar",
-			      f->suite,
-			      out,
-			      include.s ? include.s : NULL,
-			      NULL};
-	if (include.s) { /* options stand first */
-		argv[5] = argv[4];
-		argv[4] = argv[3];
-		argv[3] = include.s;
-	}
-	return run_host(NULL, argv, NULL, "mmdebstrap", NULL, err);
+	const char *const argv[] = {"/usr/bin/unshare",
+				    "--mount",
+				    "--propagation",
+				    "private",
+				    "--",
+				    "/usr/bin/mmdebstrap",
+				    "--variant=minbase",
+				    "--format=tar",
+				    include.s ? include.s : "--quiet",
+				    f->suite,
+				    out,
+				    NULL};
+	if (!mkdtemp(dir))
+		return err_sys(err, "cannot make a directory in /tmp");
+	int r = chmod(dir, 0755) < 0 ? err_sys(err, "cannot open \"%s\" to apt's user", dir)
+				     : run_host(NULL, argv, dir, "mmdebstrap", NULL, err);
+	ignore_result(file_remove_tree_at(AT_FDCWD, dir) < 0); /* /tmp is swept by the machine */
+	return r;
 }
 
 static int run_build_base(struct call *call, struct err *err)

@@ -19,7 +19,7 @@ struct create_flags {
 	const char *health_cmd;
 	int64_t health_interval, health_timeout, health_start_period, health_start_interval, health_retries;
 	int blkio_weight;
-	bool health_set, disable_content_trust, log_driver_given, shm_given, init_given;
+	bool health_set, disable_content_trust, log_driver_given, shm_given, init_given, stop_timeout_given;
 	struct oci_healthcheck health;
 };
 /* A constant expression, for the commands' tables. */

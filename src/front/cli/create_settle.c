@@ -265,6 +265,8 @@ static int settle_defaults(const struct create_settle *s, struct err *err)
 		f->q.log_opts.v = c->log_opts.v;
 		f->q.log_opts.n = c->log_opts.n;
 	}
+	if (f->stop_timeout_given && f->q.stop_timeout < 0)
+		f->q.stop_timeout = ENGINE_STOP_NEVER;
 	if (!f->init_given)
 		f->q.init = c->init;
 	if (!f->shm_given && c->shm_size && bytes_parse(c->shm_size, false, &f->q.shm_size) < 0)

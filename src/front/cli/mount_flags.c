@@ -118,9 +118,14 @@ int volume_flag_parse(struct json_doc *memory, const char *text, struct engine_m
 	const char *p = text + first + 1 + second;
 	if (r == 0 && *p && strchr(p + 1, ':'))
 		return err_set(err, EINVAL, "invalid volume specification: '%s': too many colons", text);
+	unsigned modes = 0;
 	for (p += *p == ':'; r == 0 && *p;) {
 		size_t n = strcspn(p, ",");
-		r = volume_option(memory, memory_text_n(memory, p, n), &m, text, err);
+		const char *word = memory_text_n(memory, p, n);
+		modes |= streq(word, "rw") ? 1U : streq(word, "ro") || streq(word, "rro") ? 2U : 0;
+		r = modes == 3
+			    ? err_set(err, EINVAL, "invalid volume specification: '%s': both ro and rw", text)
+			    : volume_option(memory, word, &m, text, err);
 		p += n;
 		p += *p == ',';
 	}

@@ -62,6 +62,27 @@ static void show_members(struct str *out, const struct value *v)
 	out->failed |= !sorted;
 }
 
+/* JSON's null is a list, a map or a pointer that is not there, and Go prints each in its own way: by the
+ * names that Docker's structures have for them. */
+static const char *null_text(const char *key)
+{
+	static const char *const maps[] = {"Volumes",	   "ExposedPorts", "Labels",	 "Ports",
+					   "PortBindings", "Options",	   "Sysctls",	 "Tmpfs",
+					   "StorageOpt",   "Annotations",  "DriverOpts", "Data",
+					   "Networks",	   "Containers",   "Bindings"};
+	static const char *const pointers[] = {"StopTimeout", "Healthcheck",   "Health",
+					       "Init",	      "PidsLimit",     "MemorySwappiness",
+					       "IPAMConfig",  "OomKillDisable"};
+
+	for (size_t i = 0; key && i < ARRAY_LEN(maps); i++)
+		if (streq(key, maps[i]))
+			return "map[]";
+	for (size_t i = 0; key && i < ARRAY_LEN(pointers); i++)
+		if (streq(key, pointers[i]))
+			return "<nil>";
+	return "[]";
+}
+
 void template_show(struct str *out, const struct value *v)
 {
 	if (!v) {
@@ -69,8 +90,8 @@ void template_show(struct str *out, const struct value *v)
 		return;
 	}
 	switch (v->kind) {
-	case VALUE_NULL: /* lists and maps that are not there, mostly */
-		str_put(out, "[]");
+	case VALUE_NULL:
+		str_put(out, null_text(v->key));
 		break;
 	case VALUE_BOOL:
 		str_put(out, v->truth ? "true" : "false");
