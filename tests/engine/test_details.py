@@ -59,6 +59,14 @@ def test_what_is_not_there_is_printed_as_go_does(coffer):
     cid = coffer.out("create", "box", "true")
     assert coffer.inspect(cid, "{{.Config.StopTimeout}} {{.Config.Volumes}} {{.Config.ExposedPorts}} {{.HostConfig.Binds}}") == \
         "<nil> map[] map[] []"
+    other = coffer.out("create", "--expose", "80", "box", "true")
+    assert coffer.inspect(other, "{{.Config.ExposedPorts}}") == "map[80/tcp:{}]"
+
+
+@pytest.mark.parametrize("what", ["interval", "timeout", "start-period"])
+def test_health_checks_are_a_millisecond_apart_at_least(coffer, what):
+    done = coffer("create", "--health-cmd", "true", "--health-%s" % what, "1ns", "box", "true", rc=125)
+    assert "cannot be less than 1ms" in done.stderr
 
 
 def load(coffer, name, config):

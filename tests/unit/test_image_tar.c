@@ -4,6 +4,7 @@
 
 #include "image/sha256.h"
 #include "image/tar_header.h"
+#include "image/tar_int.h"
 
 static int to_text(void *data, const void *bytes, size_t len, struct err *err)
 {

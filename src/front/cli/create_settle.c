@@ -174,6 +174,11 @@ static int settle_health(const struct create_settle *s, struct err *err)
 		return err_set(err, EINVAL,
 			       "--health-interval, -timeout, -start-period, -start-interval and -retries "
 			       "cannot be negative");
+	const int64_t times[] = {f->health_interval, f->health_timeout, f->health_start_period,
+				 f->health_start_interval};
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		if (times[i] && times[i] < 1000000)
+			return err_set(err, EINVAL, "a time of a health check cannot be less than 1ms");
 	f->health = (struct oci_healthcheck){.interval = f->health_interval,
 					     .timeout = f->health_timeout,
 					     .start_period = f->health_start_period,

@@ -53,10 +53,16 @@ static void show_members(struct str *out, const struct value *v)
 	struct json_doc memory autojson = {0};
 	const struct value **sorted = template_sorted(&memory, v);
 
+	/* Sets, that is maps of nothing to Go. */
+	bool set = v->key && (streq(v->key, "ExposedPorts") || streq(v->key, "Volumes"));
+
 	str_put(out, "map[");
 	for (size_t i = 0; sorted && sorted[i]; i++) {
 		str_putf(out, "%s%s:", i ? " " : "", sorted[i]->key);
-		template_show(out, sorted[i]);
+		if (set && sorted[i]->kind == VALUE_OBJECT && sorted[i]->n == 0)
+			str_put(out, "{}");
+		else
+			template_show(out, sorted[i]);
 	}
 	str_put(out, "]");
 	out->failed |= !sorted;
