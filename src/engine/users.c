@@ -190,16 +190,14 @@ int engine_user_find(int root, const char *user, const str_list *group_add, stru
 	r = find_passwd(passwd, who, ret, name, sizeof(name), err);
 	if (r < 0)
 		return r;
-	if (group && *group) {
-		if (find_group(groups, group, &ret->gid) < 0)
-			return err_set(err, EINVAL,
-				       "unable to find group %s: no matching entries in group file", group);
-	} else {
-		add_memberships(groups, name, ret);
-	}
+	if (group && *group && find_group(groups, group, &ret->gid) < 0)
+		return err_set(err, EINVAL, "unable to find group %s: no matching entries in group file",
+			       group);
 	/* Among the others as well, or who gives that one up passes by files that say what its group may not.
 	 */
 	add_group(ret, ret->gid);
+	if (!group || !*group)
+		add_memberships(groups, name, ret);
 	for (size_t i = 0; group_add && i < group_add->n; i++) {
 		uint32_t gid;
 		if (find_group(groups, group_add->v[i], &gid) < 0)

@@ -31,22 +31,25 @@ static void found(void)
 
 	CHECK_INT(find(NULL, NULL, &u, &err), 0);
 	CHECK_INT(u.uid, 0);
-	CHECK_INT(u.n_groups, 1);
-	CHECK_INT(u.groups[0], 10);
+	CHECK_INT(u.n_groups, 2);
+	CHECK_INT(u.groups[0], 0);
+	CHECK_INT(u.groups[1], 10);
 	CHECK_INT(find("app", NULL, &u, &err), 0);
 	CHECK_INT(u.uid, 1000);
 	CHECK_INT(u.gid, 1001);
-	CHECK_INT(u.n_groups, 2);
+	CHECK_INT(u.n_groups, 3);
 	CHECK_INT(find("1000", "wheel", &u, &err), 0);
 	CHECK_INT(u.gid, 1001);
-	CHECK_INT(u.n_groups, 2);
+	CHECK_INT(u.n_groups, 3);
 	CHECK_INT(find("app:wheel", NULL, &u, &err), 0);
 	CHECK_INT(u.gid, 10);
-	CHECK_INT(u.n_groups, 0);
+	CHECK_INT(u.n_groups, 1);
+	CHECK_INT(u.groups[0], 10);
 	CHECK_INT(find("4711:4712", "99", &u, &err), 0);
 	CHECK_INT(u.uid, 4711);
 	CHECK_INT(u.gid, 4712);
-	CHECK_INT(u.groups[0], 99);
+	CHECK_INT(u.groups[0], 4712);
+	CHECK_INT(u.groups[1], 99);
 	CHECK_INT(find("4711", NULL, &u, &err), 0);
 	CHECK_INT(u.gid, 0);
 }
