@@ -413,9 +413,11 @@ int engine_wait(struct engine *e, const char *id, const char *condition, int *re
 		/* What is asked next must know of the end: settled by us, or by who is at it already. */
 		struct engine_container ended autocontainer_row = {.lock = -1};
 		struct err ignored = {0};
-		if (!next)
-			ignore_result(engine_load_locked(e, id, &ended, &ignored) <
-				      0); /* gone: that is settled too */
+		/* One that ended just before we could listen has told its row alone.  Gone: that is settled
+		 * too. */
+		if ((!next || r == -ENOENT) && engine_load_locked(e, id, &ended, &ignored) == 0 &&
+		    r == -ENOENT)
+			status = ended.exit_code;
 	}
 	if (removed) {
 		r = wait_removed(e, id, err);
