@@ -67,9 +67,9 @@ struct engine_blkio {
 	uint64_t value;
 };
 
-/* What `create` and `run` can be told.  NULL, 0 and empty = Docker's default. */
 enum { ENGINE_STOP_NEVER = INT_MAX }; /* a stop that waits as long as it takes */
 
+/* What `create` and `run` can be told.  NULL, 0 and empty = Docker's default. */
 struct engine_create {
 	const char *image, *platform;
 	str_list command;	/* behind the image's name */

@@ -57,10 +57,10 @@ must_use int tar_sparse_bytes(struct tar_sparse *s, const uint8_t *bytes, size_t
 			      const struct tar_events *events, struct err *err);
 must_use int tar_sparse_end(struct tar_sparse *s, const struct tar_events *events, struct err *err);
 
-/* What PAX records say of the next entry; strings lie in the text they were read from. */
 /* Linux lists 64 KB of names; what has so many is no file that anybody made. */
 enum { TAR_XATTRS_MAX = 256 };
 
+/* What PAX records say of the next entry; strings lie in the text they were read from. */
 struct tar_pax {
 	const char *path, *linkpath; /* NULL = not said */
 	bool has_uid, has_gid, has_size, has_mtime;
