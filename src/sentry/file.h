@@ -32,6 +32,7 @@ typedef bool dirent_sink(void *data, const char *name, uint64_t ino, unsigned ch
 enum shadow_kind {
 	SHADOW_FILE,   /* read, pread64, lseek */
 	SHADOW_SOCKET, /* read, write, readv, writev, recvfrom and sendto without addresses */
+	SHADOW_EPOLL,  /* epoll_wait, and epoll_ctl of sockets that have a shadow */
 	SHADOW_KINDS
 };
 
@@ -63,6 +64,10 @@ struct file_ops {
 	 * -errno or NULL: none.  Before it is given away `natively` is set, and set_flags called. */
 	int (*native)(struct file *f);
 	enum shadow_kind kind;
+	/* A host descriptor whose readiness is the file's at all times; borrowed.  -errno or NULL: none. */
+	int (*pollable)(struct file *f);
+	/* No guest does any calls on it natively any more, as platform_take_back() was asked for. */
+	void (*taken_back)(struct file *f);
 	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
 	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
 	void (*release)(struct file *f);	       /* the last reference has gone; frees f */

@@ -38,7 +38,7 @@ static struct epoll_item **item_bucket(const struct epoll *ep, const struct file
 	return &ep->buckets[hash & (ep->nbuckets - 1)];
 }
 
-static struct epoll_item *find_item(const struct epoll *ep, const struct file *f, int fd)
+struct epoll_item *epoll_find_item(const struct epoll *ep, const struct file *f, int fd)
 {
 	struct epoll_item *i = ep->nbuckets ? *item_bucket(ep, f, fd) : NULL;
 
@@ -72,7 +72,7 @@ static int grow_buckets(struct epoll *ep)
 	return 0;
 }
 
-static void free_item(struct epoll_item *i)
+void epoll_free_item(struct epoll_item *i)
 {
 	struct epoll *ep = i->ep;
 	struct epoll_item **at = item_bucket(ep, i->target, i->fd);
@@ -86,6 +86,7 @@ static void free_item(struct epoll_item *i)
 		wait_remove(&i->entry);
 	list_remove(&i->of_target);
 	list_remove(&i->ready);
+	epoll_drop_proxy(i);
 	free(i);
 }
 
@@ -93,7 +94,7 @@ void epoll_forget(struct file *f)
 {
 	struct epoll_item *i;
 
-	list_each(i, &f->epolls, struct epoll_item, of_target) free_item(i);
+	list_each(i, &f->epolls, struct epoll_item, of_target) epoll_free_item(i);
 }
 
 /* ---- readiness ---- */
@@ -124,6 +125,8 @@ static uint32_t epoll_poll(struct file *f)
 	struct epoll *ep = set_of_file(f);
 	struct epoll_item *i;
 
+	if (ep->twin >= 0)
+		return epoll_poll_twin(ep);
 	list_each(i, &ep->ready, struct epoll_item, ready)
 	{
 		if (epoll_item_events(i))
@@ -145,8 +148,9 @@ static void epoll_release(struct file *f)
 
 	for (unsigned b = 0; b < ep->nbuckets; b++) {
 		while (ep->buckets[b])
-			free_item(ep->buckets[b]);
+			epoll_free_item(ep->buckets[b]);
 	}
+	epoll_release_twin(ep);
 	wait_queue_destroy(&ep->queue);
 	free(ep->buckets);
 	free(ep);
@@ -155,6 +159,9 @@ static void epoll_release(struct file *f)
 static const struct file_ops epoll_ops = {
 	.name = "anon_inode:[eventpoll]",
 	.poll = epoll_poll,
+	.native = epoll_native,
+	.kind = SHADOW_EPOLL,
+	.taken_back = epoll_taken_back,
 	.stat = epoll_stat,
 	.release = epoll_release,
 };
@@ -178,6 +185,25 @@ bool epoll_next(const struct epoll *ep, unsigned *bucket_at, const struct epoll_
 			return true;
 	}
 	return false;
+}
+
+void epoll_keep_here(struct epoll_item *i)
+{
+	epoll_drop_proxy(i);
+	i->entry.wake = item_wake;
+	if (epoll_item_events(i))
+		item_wake(&i->entry, 0);
+}
+
+void epoll_free_without_proxy(struct epoll *ep)
+{
+	for (unsigned b = 0; b < ep->nbuckets; b++) {
+		for (struct epoll_item *i = ep->buckets[b], *next; i; i = next) {
+			next = i->next;
+			if (i->proxy < 0)
+				epoll_free_item(i);
+		}
+	}
 }
 
 /* ---- sets in sets ---- */
@@ -247,7 +273,7 @@ static bool is_crowded(const struct epoll *ep)
 
 /* ---- calls ---- */
 
-static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
+int epoll_add_item(struct epoll *ep, struct file *f, int fd, const struct epoll_event *event)
 {
 	struct epoll_item *i;
 
@@ -259,6 +285,8 @@ static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll
 	if (!i)
 		return -ENOMEM;
 	i->ep = ep;
+	i->proxy = -1;
+	list_init(&i->in_shown);
 	i->target = f;
 	i->fd = fd;
 	i->events = event->events | EPOLLERR | EPOLLHUP;
@@ -271,7 +299,7 @@ static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll
 	ep->nitems++;
 	ep->nsets += epoll_of(f) != NULL;
 	if (epoll_of(f) && is_crowded(epoll_of(f))) {
-		free_item(i);
+		epoll_free_item(i);
 		return -EINVAL; /* as Linux' reverse_path_check() */
 	}
 	if (f->queue) {
@@ -283,7 +311,7 @@ static int add_item(struct epoll *ep, struct file *f, int fd, const struct epoll
 	return 0;
 }
 
-static int modify_item(struct epoll_item *i, const struct epoll_event *event)
+int epoll_modify_item(struct epoll_item *i, const struct epoll_event *event)
 {
 	if (i->events & EPOLLEXCLUSIVE)
 		return -EINVAL;
@@ -296,17 +324,20 @@ static int modify_item(struct epoll_item *i, const struct epoll_event *event)
 
 static int control_item(struct epoll *ep, struct file *f, int fd, int op, const struct epoll_event *event)
 {
-	struct epoll_item *i = find_item(ep, f, fd);
+	struct epoll_item *i;
 
+	if (ep->twin >= 0)
+		return epoll_control_twin(ep, f, fd, op, event);
+	i = epoll_find_item(ep, f, fd);
 	switch (op) {
 	case EPOLL_CTL_ADD:
-		return i ? -EEXIST : add_item(ep, f, fd, event);
+		return i ? -EEXIST : epoll_add_item(ep, f, fd, event);
 	case EPOLL_CTL_DEL:
 		if (i)
-			free_item(i);
+			epoll_free_item(i);
 		return i ? 0 : -ENOENT;
 	case EPOLL_CTL_MOD:
-		return i ? modify_item(i, event) : -ENOENT;
+		return i ? epoll_modify_item(i, event) : -ENOENT;
 	default:
 		return -EINVAL;
 	}
@@ -349,6 +380,7 @@ static long make_set(struct task *t, int flags)
 	file_init(&ep->file, &epoll_ops, O_RDWR);
 	wait_queue_init(&ep->queue);
 	list_init(&ep->ready);
+	ep->twin = -1;
 	ep->file.queue = &ep->queue;
 	ep->ino = io_new_inode();
 	return fd_install(t, &ep->file, 0, flags & EPOLL_CLOEXEC);

@@ -50,6 +50,8 @@ static long deliver_events(struct task *t, struct epoll *ep, uint64_t to, int ma
 	long sum = 0;
 	int n;
 
+	if (ep->twin >= 0)
+		return epoll_deliver_twin(t, ep, to, max);
 	do {
 		n = collect_events(ep, batch, MIN_OF(max - (int)sum, (int)BATCH), &again);
 		if (n > 0 && guest_write(t, to + (uint64_t)sum * sizeof(batch[0]), batch,

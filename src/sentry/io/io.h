@@ -25,6 +25,12 @@ ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip); /* 0 = empt
 void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked at */
 size_t pipe_room(const struct file *f); /* bytes that a write takes now, at least */
 
+/* ---- epoll (epoll_host.c) ---- */
+
+/* A call has been done and is not answered yet: what a guest sees by itself in sets of epoll is true of all
+ * files. */
+void epoll_settle(void);
+
 /* ---- signalfd (signalfd.c) ---- */
 
 /* A signal may have become pending for the process: who waits for its signalfds looks. */

@@ -55,6 +55,11 @@ static void host_ready(struct host_watch *w, uint32_t events)
 	h->odd |= (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
 	if (!known)
 		wake(w->queue, events);
+	/* Guests wait by themselves: who waits here the next time begins to watch again. */
+	if (s->file.natively && list_empty(&s->queue.entries) && !s->file.async) {
+		host_watch_remove(w);
+		h->watched = false;
+	}
 }
 
 int host_socket_watch(struct socket *s)

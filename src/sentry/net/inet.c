@@ -141,8 +141,14 @@ static int inet_native(struct socket *s)
 	return plain && s->type != SOCK_RAW && !s->listening ? s->file.host_fd : -EBADF;
 }
 
+static int inet_pollable(struct socket *s)
+{
+	return s->file.host_fd;
+}
+
 static const struct socket_ops inet_ops = {
 	.native = inet_native,
+	.pollable = inet_pollable,
 	.set_flags = host_socket_set_flags,
 	.bind = inet_bind,
 	.connect = inet_connect,

@@ -68,6 +68,13 @@ static int socket_native(struct file *f)
 	return s->ops->native ? s->ops->native(s) : -EBADF;
 }
 
+static int socket_pollable(struct file *f)
+{
+	struct socket *s = of(f);
+
+	return s->ops->pollable ? s->ops->pollable(s) : -EBADF;
+}
+
 static int socket_set_flags(struct file *f, int flags)
 {
 	struct socket *s = of(f);
@@ -124,6 +131,7 @@ static const struct file_ops socket_file_ops = {
 	.write = socket_write,
 	.poll = socket_poll,
 	.native = socket_native,
+	.pollable = socket_pollable,
 	.kind = SHADOW_SOCKET,
 	.set_flags = socket_set_flags,
 	.ioctl = socket_ioctl,

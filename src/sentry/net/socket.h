@@ -78,6 +78,7 @@ struct socket_ops {
 	uint32_t (*poll)(struct socket *s);
 	/* As of a file; NULL: none, and nothing to do. */
 	int (*native)(struct socket *s);
+	int (*pollable)(struct socket *s);
 	int (*set_flags)(struct socket *s, int flags);
 	/* No descriptor is left: ends connections, drops what it holds.  The memory goes with socket_put. */
 	void (*release)(struct socket *s);

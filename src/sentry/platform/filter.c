@@ -114,6 +114,15 @@ enum {
 	SEND_FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL,
 };
 
+/* Passes if argument i, of which the kernel reads 32 bits, is first .. end - 1. */
+static void guard_range(struct program *p, int i, uint32_t first, uint32_t end, uint32_t otherwise)
+{
+	load_arg(p, i, false);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, end, 1, 0);
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, first, 1, 0);
+	put_return(p, otherwise);
+}
+
 /*
  * Shadows (shadow.c), which are the guest's own open files: numbers of the call's kinds, and of the calls of
  * sockets those without an address.  What a slot cannot do so, it makes as the call that the program has
@@ -133,10 +142,10 @@ static void guard_shadow(struct filter_program *p, int nr)
 		guard_half_zero(p, 4, false, refused);
 		guard_half_zero(p, 4, true, refused);
 	}
-	load_arg(p, 0, false);
-	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, end, 1, 0);
-	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, first, 1, 0);
-	put_return(p, refused);
+	if (nr == SYS_epoll_ctl)
+		guard_range(p, 2, SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX,
+			    SHADOW_BASE + (SHADOW_SOCKET + 1) * SHADOW_MAX, refused);
+	guard_range(p, 0, first, end, refused);
 }
 
 static void emit_guarded(struct filter_program *p, int nr)

@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "sentry/boot.h"
+#include "sentry/io/io.h"
 
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -171,6 +172,7 @@ static void end_call(struct task *t, long result)
 void run_settle(struct task *t, long result)
 {
 	struct platform_task *pt = t->platform;
+	epoll_settle();
 	if (result == CALL_PARK && !pt->dead) {
 		t->state = CALL_PARKED;
 		call_hold(t);

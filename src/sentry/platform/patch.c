@@ -542,6 +542,22 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	return 0;
 }
 
+void patch_call_again(struct task *t, bool anew)
+{
+	struct patches *p = t->platform->patches;
+	struct arch_regs regs;
+	if (!p || !p->nsites || arch_get(t->host_tid, &regs) < 0)
+		return;
+	for (size_t i = 0; i < p->nsites; i++) {
+		const struct site *s = &p->sites[i];
+		if (arch_pc(&regs) - s->slot >= s->size || s->nr < 0 ||
+		    site_kinds(s->nr) != 1 << SHADOW_EPOLL)
+			continue;
+		(void)site_leave(s, &regs, anew);
+		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	}
+}
+
 bool patch_leave(struct task *t)
 {
 	struct patches *p = t->platform->patches;
@@ -553,7 +569,7 @@ bool patch_leave(struct task *t)
 		return false;
 	for (size_t i = 0; i < p->nsites; i++)
 		if (arch_pc(&regs) - p->sites[i].slot < p->sites[i].size) {
-			bool interrupted = site_leave(&p->sites[i], &regs);
+			bool interrupted = site_leave(&p->sites[i], &regs, false);
 			(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 			return interrupted;
 		}

@@ -8,6 +8,9 @@
 
 #include "sentry/task.h"
 
+#include <stdio.h>
+
+struct epoll_event;
 struct err;
 struct boot;
 struct oci_process;
@@ -65,6 +68,22 @@ bool platform_take_shadows(struct task *t);
 
 /* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
 void platform_fd_changed(struct task *t, int fd);
+
+/* Descriptors below this may have a shadow. */
+enum { PLATFORM_SHADOWS = 512 };
+/*
+ * epoll_ctl on a set of the host's, where host_fd's file has the number that the shadow of socket `fd` has in
+ * stubs; and that number's fd, -1 = it is none.
+ */
+int platform_epoll_ctl(int set, int op, int fd, int host_fd, struct epoll_event *e);
+int platform_shadow_fd(int number);
+/* What the host tells of a descriptor of the sentry's; NULL. */
+FILE *platform_fdinfo(int host_fd);
+/*
+ * No guest shall use this file by itself any more: once none does, its `taken_back` is called, with the lock.
+ * It is kept until then.  0, -ENOMEM.
+ */
+int platform_take_back(struct file *f);
 
 /*
  * Makes the thread of a trapped call execute another call natively and gets its result (-errno or value),

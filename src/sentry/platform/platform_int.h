@@ -15,6 +15,7 @@
 enum { STUB_FD = 63, AREAS_FD = 61 };
 
 struct err;
+struct file;
 struct image;
 struct remote;
 struct patches;
@@ -80,6 +81,7 @@ struct platform_task {
 	uint64_t gs;		   /* what we have put into its GS base, or its parent's, whose copy it is */
 	bool gs_inherited;	   /* to be cleared at its first stop */
 	bool handed;		   /* its last call came through the area */
+	bool kicked;		   /* takeback.c: its next stop is waited for */
 	bool barred;		   /* no call may: it is in one that stops in the tracer */
 	int64_t last_trap;	   /* of a call that might have come through the area; ns */
 	unsigned streak;	   /* of such calls in quick succession */
@@ -228,6 +230,9 @@ bool patch_is_alone(const struct task *t); /* no other thread has it */
 bool patch_set_native(struct task *t, unsigned shadow, bool native);
 
 void patch_forget_native(struct task *t); /* of all descriptors */
+/* A stopped thread that is in a slot for sets of epoll leaves it; `anew`: what the stop has interrupted there
+ * is made by its own instruction. */
+void patch_call_again(struct task *t, bool anew);
 /* Whether there may be shadows; hand-off. */
 bool patch_wants_files(void);
 bool patch_wants_paths(void);
@@ -305,6 +310,17 @@ bool shadow_number(int fd);
 bool stub_number(int fd);
 void shadow_put_nothing(struct task *t, int number);
 void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags);
+
+/* The file's shadows in the thread's process are no more believed in: whether there may be one. */
+bool shadow_stale(struct task *t, const struct file *f);
+/* Before files are many: numbers that are needed in the sentry, too. */
+int shadow_reserve(struct err *err);
+
+/* ---- takeback.c ---- */
+
+/* A thread has stopped (`interrupted`: not by a signal), or has ended. */
+void takeback_stopped(struct task *t, bool interrupted);
+void takeback_ended(void);
 
 /* ---- births.c ---- */
 

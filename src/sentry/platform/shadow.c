@@ -28,6 +28,7 @@
 #include "base/fd.h"
 
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 /*
@@ -80,7 +81,7 @@ static struct file *file_of_call(const struct task *t)
 {
 	const struct call *c = &t->call;
 	unsigned kinds = site_kinds(c->nr);
-	struct file *f = kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
+	struct file *f = nothing >= 0 && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
 	return f && f->ops->native && kinds >> f->ops->kind & 1 && f->ops->native(f) >= 0 ? f : NULL;
 }
 
@@ -177,6 +178,66 @@ void shadow_tidy(struct task *t)
 	for (unsigned i = 0; i < SHADOW_ALL; i++)
 		if (s->stale[i / 64] >> i % 64 & 1)
 			shadow_take(t, s, i);
+}
+
+bool shadow_stale(struct task *t, const struct file *f)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	unsigned first = shadow_index(f, 0);
+	bool any = false;
+	for (int fd = 0; fd < SHADOW_MAX; fd++) {
+		unsigned i = first + (unsigned)fd;
+		if (!is_set(s, i) || fd_table_get(t->files, fd) != f)
+			continue;
+		(void)patch_set_native(t, i, false); /* it cannot go wrong, as above */
+		set_bit(s->may_be, i, false);
+		set_bit(s->stale, i, true);
+		set_bit(s->gone, i, true);
+		any = s->any_stale = true;
+	}
+	return any;
+}
+
+/* ---- sets of epoll ---- */
+
+enum { SOCKETS = SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX };
+
+int shadow_reserve(struct err *err)
+{
+	for (int fd = SOCKETS; nothing >= 0 && fd < SOCKETS + SHADOW_MAX; fd++) {
+		if (dup3(nothing, fd, O_CLOEXEC) < 0)
+			return err_sys(err, "cannot reserve descriptors");
+	}
+	return 0;
+}
+
+int platform_epoll_ctl(int set, int op, int fd, int host_fd, struct epoll_event *e)
+{
+	int number = SOCKETS + fd, r;
+	if (fd < 0 || fd >= SHADOW_MAX || dup3(host_fd, number, O_CLOEXEC) < 0)
+		return -ENOMEM;
+	r = epoll_ctl(set, op, number, e) < 0 ? -errno : 0;
+	(void)dup3(nothing, number, O_CLOEXEC); /* cannot fail: the number is in use */
+	return r;
+}
+
+int platform_shadow_fd(int number)
+{
+	return number >= SOCKETS && number < SOCKETS + SHADOW_MAX ? number - SOCKETS : -1;
+}
+
+FILE *platform_fdinfo(int host_fd)
+{
+	char path[64];
+	(void)snprintf(path, sizeof(path), "self/fdinfo/%d", host_fd);
+	creds_assume(NULL);
+	autoclose int fd = openat(kernel.proc_fd, path, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+	if (f)
+		fd = -1;
+	else
+		kernel_log("cannot read what a set of epoll has: %s", err_text(errno));
+	return f;
 }
 
 void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags)

@@ -54,7 +54,7 @@ struct site {
 	unsigned copied; /* bytes of instructions up to the call that the slot begins with, as they are: they
 			    cannot be made twice; 0 = they can */
 	uint64_t slot;
-	unsigned size, answered, asked, refused; /* offsets in the slot's code */
+	unsigned size, answered, added, asked, refused; /* offsets in the slot's code */
 	bool handed_off; /* what is not answered there goes to `handoff`, the common part of the slots */
 	uint64_t handoff;
 	bool knows;		   /* it looks for the path's answer in the table, */
@@ -80,6 +80,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 bool site_is_patched(const struct site *s, const unsigned char *bytes);
 /*
  * A thread is in the slot: puts it in front of the site or behind the call, as if there were no slot.  True:
- * a signal has interrupted the native call, which waited.
+ * a signal has interrupted the native call, which waited.  `anew`: what was interrupted with EINTR shall be
+ * made by the call's own instruction.
  */
-bool site_leave(const struct site *s, struct arch_regs *regs);
+bool site_leave(const struct site *s, struct arch_regs *regs, bool anew);

@@ -43,6 +43,9 @@ unsigned site_kinds(int nr)
 	case SYS_recvfrom:
 	case SYS_sendto:
 		return 1 << SHADOW_SOCKET;
+	case SYS_epoll_wait:
+	case SYS_epoll_ctl:
+		return 1 << SHADOW_EPOLL;
 	default:
 		return 0;
 	}
@@ -197,7 +200,7 @@ static void land(const struct code *c, unsigned from)
 	memcpy(c->bytes + from, &x, sizeof(x));
 }
 
-enum { JB = 0x82, JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, MOST_BRANCHES = 4 };
+enum { JB = 0x82, JAE = 0x83, JE = 0x84, JNE = 0x85, JA = 0x87, JS = 0x88, MOST_BRANCHES = 5 };
 
 /* What was replaced, and what follows up to the call. */
 static void put_displaced(struct code *c, const struct site *s, const unsigned char *flag)
@@ -234,10 +237,45 @@ static void put_answer(struct code *c, struct site *s, uint64_t answers)
 	put_jump(c, s->end);
 }
 
-/* What these say, rather than EBADF, where there is no shadow any more. */
-static bool says_no_socket(const struct site *s)
+/* What is said, rather than EBADF, where there is no shadow any more. */
+static int says_no_shadow(const struct site *s)
 {
-	return s->nr == SYS_recvfrom || s->nr == SYS_sendto;
+	switch (s->nr) {
+	case SYS_recvfrom:
+	case SYS_sendto:
+		return -ENOTSOCK;
+	case SYS_epoll_wait:
+		return -EINVAL;
+	default:
+		return -EBADF;
+	}
+}
+
+/* Whether the program's own call is to be made after the native one.  epoll_ctl: also to tell of an error. */
+static bool is_refused(const struct site *s, long result)
+{
+	return result == -EBADF || result == says_no_shadow(s) || (s->nr == SYS_epoll_ctl && result < 0);
+}
+
+enum { SOCKETS = SHADOW_SOCKET * SHADOW_MAX };
+
+/* Of epoll_ctl: the other descriptor, which is a socket's. */
+static void put_other(struct code *c, uint64_t native, unsigned ret[2])
+{
+	PUT(c, 0x48, 0x81, 0xfa); /* cmp $SHADOW_MAX,%rdx */
+	put_32(c, SHADOW_MAX);
+	ret[0] = put_far_branch(c, JAE);
+	PUT(c, 0x8d, 0x8a); /* lea SOCKETS(%rdx),%ecx */
+	put_32(c, SOCKETS);
+	PUT(c, 0x0f, 0xa3, 0x0d); /* bt %ecx,native(%rip) */
+	put_relative(c, native, 0);
+	ret[1] = put_far_branch(c, JAE);
+}
+
+static void put_add_rdx(struct code *c, uint32_t x)
+{
+	PUT(c, 0x48, 0x81, 0xc2); /* add $x,%rdx */
+	put_32(c, x);
 }
 
 /* Whether %ecx, a shadow's number less SHADOW_BASE, may be there: the place of a branch. */
@@ -260,12 +298,16 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	}
 	PUT(c, 0x48, 0x81, 0xff, SHADOW_MAX & 0xff, SHADOW_MAX >> 8, 0, 0); /* cmp $SHADOW_MAX,%rdi */
 	ret[n++] = put_far_branch(c, JAE);
+	if (s->nr == SYS_epoll_ctl) {
+		put_other(c, native, ret + n);
+		n += 2;
+	}
 	PUT(c, 0x89, 0xf9); /* mov %edi,%ecx */
 	if (kinds & 1 << SHADOW_FILE && kinds & 1 << SHADOW_SOCKET)
 		found = put_look(c, native, JB);
-	if (kinds & 1 << SHADOW_SOCKET) {
+	if (!(kinds & 1 << SHADOW_FILE) || found) {
 		PUT(c, 0x81, 0xc1); /* add $...,%ecx */
-		put_32(c, SHADOW_SOCKET * SHADOW_MAX);
+		put_32(c, (kinds & 1 << SHADOW_SOCKET ? SHADOW_SOCKET : SHADOW_EPOLL) * SHADOW_MAX);
 	}
 	ret[n++] = put_look(c, native, JAE);
 	if (found)
@@ -275,20 +317,31 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	put_32(c, SHADOW_BASE);
 	put_32(c, SHADOW_MARK);
 	/* add %r11,%rcx; mov %rcx,%rdi; syscall: the program's own is there up to the last moment */
-	PUT(c, 0x4c, 0x01, 0xd9, 0x48, 0x89, 0xcf, 0x0f, 0x05);
+	PUT(c, 0x4c, 0x01, 0xd9);
+	if (s->nr == SYS_epoll_ctl)
+		put_add_rdx(c, SHADOW_BASE + SOCKETS);
+	s->added = c->n;
+	PUT(c, 0x48, 0x89, 0xcf, 0x0f, 0x05);
 	s->asked = c->n;
-	PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-EBADF); /* cmp $-EBADF,%rax */
-	unsigned refused = put_far_branch(c, JE), no_socket = 0;
-	if (says_no_socket(s)) {
-		PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-ENOTSOCK); /* cmp $-ENOTSOCK,%rax */
-		no_socket = put_far_branch(c, JE);
+	unsigned refused, no_shadow = 0;
+	if (s->nr == SYS_epoll_ctl) {
+		put_add_rdx(c, -(uint32_t)(SHADOW_BASE + SOCKETS));
+		PUT(c, 0x48, 0x85, 0xc0); /* test %rax,%rax */
+		refused = put_far_branch(c, JS);
+	} else {
+		PUT(c, 0x48, 0x83, 0xf8, (unsigned char)-EBADF); /* cmp $-EBADF,%rax */
+		refused = put_far_branch(c, JE);
+	}
+	if (says_no_shadow(s) != -EBADF) {
+		PUT(c, 0x48, 0x83, 0xf8, (unsigned char)says_no_shadow(s)); /* cmp $...,%rax */
+		no_shadow = put_far_branch(c, JE);
 	}
 	PUT(c, 0x81, 0xe7); /* and $SHADOW_MAX-1,%edi */
 	put_32(c, SHADOW_MAX - 1);
 	put_jump(c, s->end);
 	land(c, refused);
-	if (no_socket)
-		land(c, no_socket);
+	if (no_shadow)
+		land(c, no_shadow);
 	s->refused = c->n;
 	PUT(c, 0x48, 0x89, 0xf8, 0x48, 0xc1, 0xe8, 32, 0x0f, 0xb6, 0xc0); /* mov %rdi,%rax; shr $32,%rax;
 									    movzbl %al,%eax */
@@ -356,7 +409,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 
 /* ---- a thread in a slot ---- */
 
-bool site_leave(const struct site *s, struct arch_regs *regs)
+bool site_leave(const struct site *s, struct arch_regs *regs, bool anew)
 {
 	struct user_regs_struct *u = &regs->user;
 	unsigned at = (unsigned)(u->rip - s->slot);
@@ -368,6 +421,8 @@ bool site_leave(const struct site *s, struct arch_regs *regs)
 	int nr = (int)(u->rdi >> 32 & 0xff);
 	if (marked)
 		u->rdi &= SHADOW_MAX - 1;
+	if (s->nr == SYS_epoll_ctl && s->asked && at >= s->added && at <= s->asked)
+		u->rdx -= SHADOW_BASE + SOCKETS;
 	if (s->handed_off && at >= s->tail + STUB_TAIL_END) {
 		u->rip = s->end;
 		return false;
@@ -376,8 +431,8 @@ bool site_leave(const struct site *s, struct arch_regs *regs)
 		u->rip = s->end;
 	} else if (!s->asked || at < s->asked) {
 		u->rip = s->copied ? s->call : s->at;
-	} else if (at < s->refused && (long)u->rax != -EBADF &&
-		   !(says_no_socket(s) && (long)u->rax == -ENOTSOCK)) {
+	} else if (at < s->refused && !is_refused(s, (long)u->rax) &&
+		   !(anew && at == s->asked && (long)u->rax == -EINTR)) {
 		u->rip = s->end; /* also where the host is to restart it: then the call itself does */
 		return at == s->asked && (long)u->rax <= RESTART_SYS && (long)u->rax >= RESTART_NOHAND;
 	} else {

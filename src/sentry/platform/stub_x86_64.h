@@ -19,13 +19,13 @@
 #define STUB_TRY	  0x40000000 /* added to a call's number: its failure does not matter */
 
 /* Offsets in struct site_data (site.h), which begins at STUB_IMAGE_MAX, of what the hand-off looks at. */
-#define SITE_AREAS	640
-#define SITE_AREAS_SIZE 648
-#define SITE_SPINS	656
+#define SITE_AREAS	704
+#define SITE_AREAS_SIZE 712
+#define SITE_SPINS	720
 /* ... of what slots know of paths (known.c): the middle of the table's first entry, and where the generation
  * is. */
-#define SITE_KNOWN 664
-#define SITE_TREE  672
+#define SITE_KNOWN 728
+#define SITE_TREE  736
 
 /* The table's entries, from their middle on. */
 #define KNOWN_MIDDLE	 128

@@ -518,13 +518,16 @@ static void on_traced_call(struct task *t)
 /* A worker may be using it: nobody finds it by its number any more, which may soon be another's. */
 static void end_task(struct task *t, int status)
 {
+	t->platform->kicked = false;
 	if (t->state != CALL_RUNNING) {
 		task_end(t, status);
+		takeback_ended();
 		return;
 	}
 	t->platform->dead = true;
 	t->platform->status = status;
 	task_hash(t, -t->host_tid, -t->tid);
+	takeback_ended();
 }
 
 static void on_exec(pid_t pid)
@@ -567,6 +570,8 @@ static void on_stop(pid_t pid, int code)
 {
 	int event = code >> 8, sig = code & 0xff;
 	struct task *t = task_by_host(pid);
+	if (t)
+		takeback_stopped(t, event == PTRACE_EVENT_STOP);
 	if (t && event == PTRACE_EVENT_STOP)
 		first_stop(t);
 	if (!t && pid == zygote.pid) {
@@ -615,6 +620,8 @@ int platform_init(const struct boot *boot, struct err *err)
 int platform_run(struct err *err)
 {
 	int r = confine_self(err);
+	if (!r)
+		r = shadow_reserve(err);
 	if (!r)
 		r = events_start(err);
 	if (!r)

@@ -87,7 +87,7 @@ static long run_left(const struct site *s, int steps, uint64_t a, uint64_t b, ui
 	uint64_t offset = arch_pc(&regs) - s->slot;
 	*ret_in_slot = offset < s->size;
 	if (*ret_in_slot) {
-		site_leave(s, &regs);
+		site_leave(s, &regs, false);
 		CHECK(arch_pc(&regs) - s->at < MAX_OF(s->copied, 1U) || arch_pc(&regs) == s->call ||
 		      arch_pc(&regs) == s->end);
 		CHECK(regs.user.rdi == a);
@@ -267,7 +267,7 @@ static void test_interrupted(void)
 			.user = {.rip = s.slot + s.asked,
 				 .rax = (uint64_t)result,
 				 .rdi = (uint64_t)(SHADOW_MARK + SYS_write) << 32 | SOCKET_SHADOW}};
-		CHECK(site_leave(&s, &regs) == (result <= -512));
+		CHECK(site_leave(&s, &regs, false) == (result <= -512));
 		CHECK(arch_pc(&regs) == s.end && regs.user.rdi == NUMBER && arch_result(&regs) == result);
 	}
 }

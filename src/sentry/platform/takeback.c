@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files that guests have used by themselves, and shall use so no more
+ * (platform_take_back).
+ *
+ * Slots are told first, and the shadows count as stale.  A thread that is in a
+ * slot all the same, waiting in the host perhaps, is interrupted; in that stop
+ * it is put in front of its call, or behind it, and what it does then traps.
+ * When all have been seen, the file is the sentry's alone.
+ */
+#include "sentry/platform/platform_int.h"
+
+#include "sentry/file.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+
+struct taking {
+	struct taking *next;
+	struct file *file;
+	bool begun;
+};
+
+static struct taking *takings; /* with the lock */
+
+static void kick(struct task *t)
+{
+	/* Who is in another call is in no slot, and finds none that would do it. */
+	if (t->state != CALL_IDLE || t->platform->stage != STAGE_GUEST || t->platform->dead)
+		return;
+	t->platform->kicked = trace_ptrace(PTRACE_INTERRUPT, t->host_tid, 0) == 0; /* else it is ending */
+}
+
+static int take_from_process(struct process *p, void *data)
+{
+	const struct taking *x = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process) if (shadow_stale(t, x->file)) kick(t);
+	return 0;
+}
+
+static int is_waited_for(struct process *p, void *data unused)
+{
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process) if (t->platform->kicked) return 1;
+	return 0;
+}
+
+/* All that have begun end together: who comes late waits for the next ones, too. */
+static void end_takings(void)
+{
+	if (!takings || process_each(is_waited_for, NULL))
+		return;
+	for (struct taking **at = &takings; *at;) {
+		struct taking *x = *at;
+		if (!x->begun) {
+			at = &x->next;
+			continue;
+		}
+		*at = x->next;
+		x->file->ops->taken_back(x->file);
+		file_unref(x->file);
+		free(x);
+	}
+}
+
+static void begin_takings(struct trace_request *q unused)
+{
+	for (struct taking *x = takings; x; x = x->next) {
+		if (!x->begun)
+			(void)process_each(take_from_process, x); /* visits all */
+		x->begun = true;
+	}
+	end_takings();
+}
+
+static struct trace_request request = {.run = begin_takings};
+
+int platform_take_back(struct file *f)
+{
+	struct taking *x = calloc(1, sizeof(*x));
+	if (!x)
+		return -ENOMEM;
+	x->file = file_ref(f);
+	x->next = takings;
+	takings = x;
+	trace_request(&request);
+	return 0;
+}
+
+static bool signal_is_pending(const struct task *t)
+{
+	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:"};
+	uint64_t set[ARRAY_LEN(names)] = {0};
+	char text[4096];
+	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
+		return false; /* killed */
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *line = strstr(text, names[i]);
+		set[i] = line ? strtoull(line + strlen(names[i]), NULL, 16) : 0;
+	}
+	return (set[0] | set[1]) & ~set[2];
+}
+
+void takeback_stopped(struct task *t, bool interrupted)
+{
+	if (!t->platform->kicked)
+		return;
+	t->platform->kicked = false;
+	if (interrupted && t->state == CALL_IDLE)
+		patch_call_again(t, !signal_is_pending(t));
+	end_takings();
+}
+
+void takeback_ended(void)
+{
+	end_takings();
+}
