@@ -6,15 +6,15 @@
  *
  * A site is patched when it has trapped often, by a private file's code that
  * nobody may write, while no other thread of this memory can be executing it:
- * all of them wait for us.  Slots and what they look at (struct site_data) are
- * in the rest of a page of the stub's image, private to the process and
- * written by the sentry alone; what a guest makes of it by mprotect is its own
- * affair, as slots are no part of the boundary.
+ * all of them wait for us, or are stopped for a moment (patch_later).  Slots and what they look at (struct
+ * site_data) are in the rest of a page of the stub's image, private to the process and written by the sentry
+ * alone; what a guest makes of it by mprotect is its own affair, as slots are no part of the boundary.
  *
  * The data is only ever what is true for all threads that have the memory: an
  * identity is told while all have the same, and taken away before a call that
  * changes one returns.  A pid is told while the memory is one process's.
  */
+#include "sentry/call.h"
 #include "sentry/file.h"
 #include "sentry/platform/handoff.h"
 #include "sentry/platform/platform_int.h"
@@ -23,6 +23,7 @@
 #include "sentry/sys/profile.h"
 
 #include "base/fd.h"
+#include "base/str.h"
 #include "sentry/boot.h"
 #include "sentry/guest.h"
 
@@ -32,7 +33,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum {
 	PAGE = 4096,
@@ -303,14 +307,15 @@ static bool may_look_up(const struct patches *p, int nr)
 	return n < MOST && known_is_on() && site_may_know(nr) && !(profile_is_on() && profile_restricts(nr));
 }
 
-static void patch_site(struct task *t, struct patches *p)
+/* The call that came from there; `still`: whether all who have the memory stand still. */
+static void patch_site(struct task *t, struct patches *p, uint64_t ip, int nr,
+		       bool (*still)(struct task *t, uint64_t ip, int nr))
 {
 	unsigned char bytes[SITE_BEFORE], code[SITE_SLOT], jump[SITE_JUMP];
-	uint64_t ip = t->call.ip;
 	struct site s, *old = find_site(p, ip);
 	if (guest_read(t, bytes, ip - SITE_BEFORE, SITE_BEFORE) < 0 || (old && site_is_patched(old, bytes)) ||
-	    !site_find(bytes, ip, t->call.nr, &s) || !has_page(t, p) || s.at / PAGE != (s.end - 1) / PAGE ||
-	    (!old && p->nsites == SITES_MAX) || !sharers_of(t).all_wait || !is_plain_code(t, s.at, s.end))
+	    !site_find(bytes, ip, nr, &s) || !has_page(t, p) || s.at / PAGE != (s.end - 1) / PAGE ||
+	    (!old && p->nsites == SITES_MAX) || !is_plain_code(t, s.at, s.end) || !still(t, ip, nr))
 		return;
 	s.handed_off = s.nr >= 0 && handoff_may(s.nr);
 	s.knows = s.nr >= 0 && may_look_up(p, s.nr);
@@ -326,6 +331,109 @@ static void patch_site(struct task *t, struct patches *p)
 		p->slots_end += (s.size + SLOT_ALIGN - 1) & ~(unsigned)(SLOT_ALIGN - 1);
 	}
 	(void)write_code(t, s.at, jump, sizeof(jump)); /* not to be written: it goes on trapping */
+}
+
+/*
+ * Other threads may wait in the host for one another, for as long as they like
+ * (a pool's workers).  The tracer stops them, and the one that has called,
+ * which is under way again: a futex is waited for again afterwards, and a call
+ * that traps is restarted.  Of anything else they may be in nobody knows
+ * whether it would bear that; then it is tried again after as many calls more.
+ */
+enum { STOP_POLLS = 100, STOP_POLL_US = 20 };
+
+/* `text`: what /proc/PID/syscall says. */
+static bool bears_a_stop(const char *text)
+{
+	int nr;
+	uint64_t first;
+	if (str_starts(text, "running"))
+		return true;
+	if (sscanf(text, "%d %" SCNx64, &nr, &first) != 2)
+		return false;
+	const struct call_row *row = call_row(nr);
+	return nr == SYS_futex || (row && row->route == ROUTE_TRAP && first >> 40 != SHADOW_MARK >> 8);
+}
+
+static int stop_thread(struct process *p, void *data)
+{
+	const struct task *of = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process)
+	{
+		char text[256];
+		if (t->platform->patches != of->platform->patches || t->state != CALL_IDLE)
+			continue;
+		if (task_host_proc(t, "syscall", text, sizeof(text)) < 0 || !bears_a_stop(text) ||
+		    trace_ptrace(PTRACE_INTERRUPT, t->host_tid, 0) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The tracer hears of each as of any other stop, later, and has it go on. */
+static int see_stopped(struct process *p, void *data)
+{
+	const struct task *of = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process)
+	{
+		siginfo_t info = {0};
+		if (t->platform->patches != of->platform->patches || t->state != CALL_IDLE)
+			continue;
+		for (int i = 0; i < STOP_POLLS && !info.si_pid; i++) {
+			if (i > 0)
+				(void)usleep(STOP_POLL_US);
+			if (waitid(P_PID, (id_t)t->host_tid, &info,
+				   WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+				return -1;
+		}
+		if (!info.si_pid)
+			return -1;
+	}
+	return 0;
+}
+
+static bool stop_all(struct task *t, uint64_t ip unused, int nr unused)
+{
+	creds_assume(NULL);
+	bool stopped = process_each(stop_thread, t) == 0 && process_each(see_stopped, t) == 0;
+	creds_assume(t->creds);
+	notify_settled();
+	return stopped;
+}
+
+struct later_patch {
+	struct trace_request request;
+	pid_t host_tid;
+	uint64_t ip;
+	int nr;
+};
+
+static void patch_now(struct trace_request *q)
+{
+	struct later_patch *x = container_of(q, struct later_patch, request);
+	struct task *t = task_by_host(x->host_tid);
+	struct patches *p = t ? t->platform->patches : NULL;
+	if (p && !p->off && t->platform->stage == STAGE_GUEST)
+		patch_site(t, p, x->ip, x->nr, stop_all);
+	free(x);
+}
+
+static bool all_wait_or_later(struct task *t, uint64_t ip, int nr)
+{
+	struct later_patch *x;
+	if (sharers_of(t).all_wait)
+		return true;
+	x = calloc(1, sizeof(*x)); /* no memory: it goes on trapping */
+	if (x) {
+		x->request.run = patch_now;
+		x->host_tid = t->host_tid;
+		x->ip = ip;
+		x->nr = nr;
+		trace_request(&x->request);
+	}
+	return false;
 }
 
 /* ---- answers ---- */
@@ -377,7 +485,7 @@ bool patch_trapped(struct task *t)
 	}
 	unsigned n = ++p->heat[i].n;
 	if (n >= HOT && (n & (n - 1)) == 0)
-		patch_site(t, p);
+		patch_site(t, p, c->ip, c->nr, all_wait_or_later);
 	return false;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of epoll used so often that the sandbox finds a shorter way for them: they must go on meaning the same. */
+/* Sets of epoll used so often that the sandbox finds a shorter way for them: they must go on meaning the
+ * same. */
 #define _GNU_SOURCE
 #include "fact.h"
 
@@ -20,7 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MANY = 100, SOON = 2000 /* ms: longer than anything takes that comes */, NOT = 30 /* ms that nothing comes in */ };
+enum {
+	MANY = 100,
+	SOON = 2000 /* ms: longer than anything takes that comes */,
+	NOT = 30 /* ms that nothing comes in */
+};
 
 /* Two ends of a connection over the loopback. */
 static void join(int ends[2])
@@ -331,7 +336,8 @@ static void families(void)
 	pid = fork();
 	if (pid == 0) {
 		int ends[2];
-		_exit(pipe(ends) || control(set, EPOLL_CTL_ADD, ends[1], EPOLLOUT, 24) || ready(outer, 0) != EPOLLIN);
+		_exit(pipe(ends) || control(set, EPOLL_CTL_ADD, ends[1], EPOLLOUT, 24) ||
+		      ready(outer, 0) != EPOLLIN);
 	}
 	FACT("a child adds another kind", (waitpid(pid, &status, 0), status), 0);
 	FACT("and the parent goes on", ready(set, SOON), EPOLLIN);
