@@ -195,6 +195,7 @@ struct task *task_new(struct process *process, pid_t host_tid, pid_t tid)
 	list_init(&t->all);
 	list_init(&t->runnable);
 	list_init(&pt->doubtful);
+	list_init(&pt->late);
 	list_append(&p->threads, &t->in_process);
 	t->process = p;
 	task_hash(t, host_tid, tid);
@@ -285,6 +286,7 @@ void task_end(struct task *t, int status)
 	patch_unref(t);
 	trace_request_drop(&t->platform->start);
 	list_remove(&t->platform->doubtful);
+	list_remove(&t->platform->late);
 	if (t->files)
 		fd_table_unref(t, t->files);
 	t->files = NULL;

@@ -60,7 +60,7 @@ static void proxy_wake(struct wait_entry *e, uint32_t events unused)
 
 	if (now & ~(uint32_t)SAYABLE)
 		end_twin(i->ep);
-	if (!now)
+	if (!(now & SAYABLE))
 		return;
 	ignore_result(write(i->proxy, &one, sizeof(one))); /* cannot overflow: it is emptied */
 	if (list_empty(&i->in_shown))

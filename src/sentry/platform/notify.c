@@ -173,6 +173,8 @@ void run_settle(struct task *t, long result)
 {
 	struct platform_task *pt = t->platform;
 	epoll_settle();
+	if (takeback_delays(t, result))
+		return;
 	if (result == CALL_PARK && !pt->dead) {
 		t->state = CALL_PARKED;
 		call_hold(t);

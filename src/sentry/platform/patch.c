@@ -342,7 +342,13 @@ static void patch_site(struct task *t, struct patches *p, uint64_t ip, int nr,
  */
 enum { STOP_POLLS = 100, STOP_POLL_US = 20 };
 
-/* `text`: what /proc/PID/syscall says. */
+bool patch_may_be_in_slot(const char *text)
+{
+	uint64_t first;
+	return sscanf(text, "%*d %" SCNx64, &first) != 1 || first >> 40 == SHADOW_MARK >> 8;
+}
+
+/* `text`: as above. */
 static bool bears_a_stop(const char *text)
 {
 	int nr;
@@ -367,6 +373,7 @@ static int stop_thread(struct process *p, void *data)
 		if (task_host_proc(t, "syscall", text, sizeof(text)) < 0 || !bears_a_stop(text) ||
 		    trace_ptrace(PTRACE_INTERRUPT, t->host_tid, 0) < 0)
 			return -1;
+		t->platform->kicked = true;
 	}
 	return 0;
 }
@@ -658,8 +665,7 @@ void patch_call_again(struct task *t, bool anew)
 		return;
 	for (size_t i = 0; i < p->nsites; i++) {
 		const struct site *s = &p->sites[i];
-		if (arch_pc(&regs) - s->slot >= s->size || s->nr < 0 ||
-		    site_kinds(s->nr) != 1 << SHADOW_EPOLL)
+		if (arch_pc(&regs) - s->slot >= s->size)
 			continue;
 		(void)site_leave(s, &regs, anew);
 		(void)arch_set(t->host_tid, &regs); /* killed: no matter */

@@ -81,11 +81,13 @@ struct platform_task {
 	uint64_t gs;		   /* what we have put into its GS base, or its parent's, whose copy it is */
 	bool gs_inherited;	   /* to be cleared at its first stop */
 	bool handed;		   /* its last call came through the area */
-	bool kicked;		   /* takeback.c: its next stop is waited for */
-	bool barred;		   /* no call may: it is in one that stops in the tracer */
-	int64_t last_trap;	   /* of a call that might have come through the area; ns */
-	unsigned streak;	   /* of such calls in quick succession */
-	struct arch_regs *regs;	   /* while a handler runs for a call that traps to the tracer */
+	bool kicked;		   /* interrupted by us, its next stop is waited for (takeback.c) */
+	struct list_node late;	   /* ... its call has ended with late_result, and is to be answered */
+	long late_result;
+	bool barred;		/* no call may: it is in one that stops in the tracer */
+	int64_t last_trap;	/* of a call that might have come through the area; ns */
+	unsigned streak;	/* of such calls in quick succession */
+	struct arch_regs *regs; /* while a handler runs for a call that traps to the tracer */
 };
 
 /* ---- task.c ---- */
@@ -230,9 +232,11 @@ bool patch_is_alone(const struct task *t); /* no other thread has it */
 bool patch_set_native(struct task *t, unsigned shadow, bool native);
 
 void patch_forget_native(struct task *t); /* of all descriptors */
-/* A stopped thread that is in a slot for sets of epoll leaves it; `anew`: what the stop has interrupted there
+/* A stopped thread that is in a slot leaves it; `anew`: what the stop has interrupted there
  * is made by its own instruction. */
 void patch_call_again(struct task *t, bool anew);
+/* By what /proc/PID/syscall says. */
+bool patch_may_be_in_slot(const char *text);
 /* Whether there may be shadows; hand-off. */
 bool patch_wants_files(void);
 bool patch_wants_paths(void);
@@ -321,6 +325,8 @@ int shadow_reserve(struct err *err);
 /* A thread has stopped (`interrupted`: not by a signal), or has ended. */
 void takeback_stopped(struct task *t, bool interrupted);
 void takeback_ended(void);
+/* A call has ended: true = that is settled later (run_settle). */
+bool takeback_delays(struct task *t, long result);
 
 /* ---- births.c ---- */
 

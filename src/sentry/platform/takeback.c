@@ -6,7 +6,9 @@
  * Slots are told first, and the shadows count as stale.  A thread that is in a
  * slot all the same, waiting in the host perhaps, is interrupted; in that stop
  * it is put in front of its call, or behind it, and what it does then traps.
- * When all have been seen, the file is the sentry's alone.
+ * When all have been seen, the file is the sentry's alone.  Calls that end
+ * meanwhile are answered after that: whoever knows of what they have done finds
+ * the file as it is then.
  */
 #include "sentry/platform/platform_int.h"
 
@@ -24,11 +26,15 @@ struct taking {
 };
 
 static struct taking *takings; /* with the lock */
+static struct list_node late = {&late,
+				&late}; /* platform_task: calls that have ended, not to be answered yet */
 
 static void kick(struct task *t)
 {
+	char text[256];
 	/* Who is in another call is in no slot, and finds none that would do it. */
-	if (t->state != CALL_IDLE || t->platform->stage != STAGE_GUEST || t->platform->dead)
+	if (t->state != CALL_IDLE || t->platform->stage != STAGE_GUEST || t->platform->dead ||
+	    (task_host_proc(t, "syscall", text, sizeof(text)) >= 0 && !patch_may_be_in_slot(text)))
 		return;
 	t->platform->kicked = trace_ptrace(PTRACE_INTERRUPT, t->host_tid, 0) == 0; /* else it is ending */
 }
@@ -64,10 +70,19 @@ static void end_takings(void)
 		file_unref(x->file);
 		free(x);
 	}
+	struct platform_task *pt;
+	list_each(pt, &late, struct platform_task, late)
+	{
+		if (takings)
+			return;
+		list_remove(&pt->late);
+		run_settle(pt->task, pt->late_result);
+	}
 }
 
 static void begin_takings(struct trace_request *q unused)
 {
+	creds_assume(NULL);
 	for (struct taking *x = takings; x; x = x->next) {
 		if (!x->begun)
 			(void)process_each(take_from_process, x); /* visits all */
@@ -88,6 +103,15 @@ int platform_take_back(struct file *f)
 	takings = x;
 	trace_request(&request);
 	return 0;
+}
+
+bool takeback_delays(struct task *t, long result)
+{
+	if (!takings || result == CALL_PARK || result == CALL_GONE || t->platform->dead)
+		return false;
+	t->platform->late_result = result;
+	list_append(&late, &t->platform->late);
+	return true;
 }
 
 static bool signal_is_pending(const struct task *t)

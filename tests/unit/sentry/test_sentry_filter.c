@@ -192,6 +192,16 @@ static void test_kinds(uint32_t none)
 	CHECK(VERDICT(SYS_sendto, to, 0, 0, MSG_OOB) == none &&
 	      VERDICT(SYS_sendto, to, 0, 0, MSG_FASTOPEN) == none);
 	CHECK(VERDICT(SYS_sendto, to, 0, 0, 0, 1) == none);
+	const uint64_t set = shadow_of(SYS_epoll_ctl, SHADOW_EPOLL), socket = SHADOW_BASE + SHADOW_MAX;
+	CHECK(VERDICT(SYS_epoll_wait, shadow_of(SYS_epoll_wait, SHADOW_EPOLL)) == pass);
+	CHECK(VERDICT(SYS_epoll_wait, shadow_of(SYS_epoll_wait, SHADOW_SOCKET)) == none);
+	CHECK(VERDICT(SYS_epoll_wait, SHADOW_BASE + SHADOW_EPOLL * SHADOW_MAX) == ask);
+	CHECK(VERDICT(SYS_epoll_ctl, set, 1, socket) == pass);
+	CHECK(VERDICT(SYS_epoll_ctl, set, 1, socket + SHADOW_MAX) == none);
+	CHECK(VERDICT(SYS_epoll_ctl, set, 1, socket - 1) == none &&
+	      VERDICT(SYS_epoll_ctl, set, 1, 3) == none);
+	CHECK(VERDICT(SYS_epoll_ctl, shadow_of(SYS_epoll_ctl, SHADOW_SOCKET), 1, socket) == none);
+	CHECK(VERDICT(SYS_epoll_ctl, 5, 1, socket) == ask);
 }
 
 /* What only slots say, of descriptors that the sentry has put there. */
@@ -200,8 +210,8 @@ static void test_shadows(void)
 	const uint64_t mark = (uint64_t)(SHADOW_MARK + SYS_read) << 32;
 	const uint32_t none = SECCOMP_RET_ERRNO | EBADF;
 	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_ALL - 1)) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_ALL)) == none);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_EPOLL * SHADOW_MAX - 1)) == pass);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_EPOLL * SHADOW_MAX)) == none);
 	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE - 1)) == none && VERDICT(SYS_read, mark) == none);
 	CHECK(VERDICT(SYS_read, mark | UINT32_MAX) == none && VERDICT(SYS_read, SHADOW_BASE) == ask);
 	CHECK(VERDICT(SYS_read, (mark + (UINT64_C(1) << 32)) | SHADOW_BASE) == ask);
