@@ -33,6 +33,8 @@ static const struct call_row rows[512] = {
 	[SYS_writev] = {.name = "writev", .route = ROUTE_TRAP},
 	[SYS_recvfrom] = {.name = "recvfrom", .route = ROUTE_TRAP},
 	[SYS_sendto] = {.name = "sendto", .route = ROUTE_TRAP},
+	[SYS_epoll_wait] = {.name = "epoll_wait", .route = ROUTE_TRAP},
+	[SYS_epoll_ctl] = {.name = "epoll_ctl", .route = ROUTE_TRAP},
 	[SYS_getpid] = {.name = "getpid", .route = ROUTE_NATIVE},
 	[SYS_mount] = {.name = "mount", .route = ROUTE_REFUSED, .error = EPERM},
 	[SYS_execve] = {.name = "execve", .route = ROUTE_TRAP},
