@@ -15,6 +15,7 @@
  *	orders.c    what the keeper asks for
  *	job.c	    forked children and their results
  *	container.c bodies of jobs: run, exec, update, signal
+ *	freeze.c    bodies of jobs: the machine is saved, or its copy goes on
  *	rows.c	    body of a job: the table of processes
  *	live.c	    the keeper's processes, their ends
  *	streams.c   their standard streams, windows and credits
@@ -34,6 +35,7 @@ struct source {
 	int fd; /* owned */
 	void (*ready)(struct agent *a, struct source *s);
 	bool watched;
+	bool always; /* also heard while the machine is frozen */
 };
 
 /* A stream of a process; the memory of `buf` is there only while something waits in it. */
@@ -81,8 +83,9 @@ struct agent {
 		size_t at, len, size;
 	} out;
 	bool greeted, leaving;
-	uint32_t main_id; /* the container's process; 0 = no RUN yet */
-	bool main_there;  /* the container is made */
+	bool freezing, frozen; /* GUEST_FREEZE: asked for, done */
+	uint32_t main_id;      /* the container's process; 0 = no RUN yet */
+	bool main_there;       /* the container is made */
 	struct runtime rt;
 	struct container container; /* for `oom`; valid while oom.fd >= 0 */
 	uint64_t oom_kills;
@@ -105,6 +108,7 @@ void agent_warn(const struct agent *a, const char *text);
 /* Makes a guest of the bare kernel's process.  a->port and a->share_port are open after it. */
 must_use int boot_guest(struct agent *a, struct err *err);
 must_use int boot_ready(struct agent *a, struct err *err);
+/* GUEST_HELLO and GUEST_TIME: the clock, and new entropy, which is used at once. */
 must_use int boot_hello(const struct agent *a, const struct guest_hello *h, struct err *err);
 
 /* ---- channel.c ---- */

@@ -255,5 +255,9 @@ int boot_hello(const struct agent *a, const struct guest_hello *h, struct err *e
 	autoclose int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0)
 		return err_sys(err, "cannot add to the kernel's entropy");
+	/* Else it is used within minutes, and until then all copies of a machine draw the same numbers.
+	 * ENODATA: the generator has no key yet. */
+	if (ioctl(fd, RNDRESEEDCRNG) < 0 && errno != ENODATA)
+		return err_sys(err, "cannot give the kernel's generator of random numbers a new key");
 	return 0;
 }

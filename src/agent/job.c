@@ -95,6 +95,8 @@ static void answer_failure(struct agent *a, const struct job *j, int code, const
 	channel_reply(a, j->id, -err.code, &err);
 	if (j->type == GUEST_RUN)
 		a->main_id = 0; /* there is no container: another may be tried */
+	if (j->type == GUEST_FREEZE)
+		a->freezing = false;
 	if (j->live)
 		live_forget(a, j->live);
 }
@@ -128,6 +130,12 @@ static void give_answer(struct agent *a, const struct job *j, const struct job_r
 		answer_process(a, j, result, master);
 	else
 		channel_send(a, &f, &result->reply, result + 1, len - sizeof(*result));
+	/* From the next event on: of what this turn still does nothing is said (live.c, streams.c are
+	 * sources'). */
+	if (whole && result->reply.code == 0 && (j->type == GUEST_FREEZE || j->type == GUEST_THAW)) {
+		a->frozen = j->type == GUEST_FREEZE;
+		a->freezing = false;
+	}
 }
 
 /* -EAGAIN: nothing yet. */
@@ -207,7 +215,7 @@ void job_start(struct agent *a, job_body *body, const struct job_order *o, struc
 	if (pid == 0)
 		job_main(a, body, o, theirs);
 	if (pid > 0) {
-		*j = (struct job){.source = {.fd = take_fd(&ours), .ready = job_ready},
+		*j = (struct job){.source = {.fd = take_fd(&ours), .ready = job_ready, .always = true},
 				  .next = a->jobs,
 				  .id = o->frame->id,
 				  .type = o->frame->type,

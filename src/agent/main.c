@@ -81,8 +81,10 @@ static void take_events(struct agent *a, int epoll, int timeout)
 
 	for (int i = 0; i < n && !a->leaving; i++) {
 		struct source *s = events[i].data.ptr;
-		if (s->fd >= 0) /* else an event before it in this turn has dropped it */
-			s->ready(a, s);
+		/* Dropped by an event before it in this turn; or it says what a frozen machine must not. */
+		if (s->fd < 0 || (a->frozen && !s->always))
+			continue;
+		s->ready(a, s);
 	}
 }
 
@@ -105,6 +107,7 @@ static int agent_set_up(struct agent *a, struct err *err)
 				     .ready = children_ready};
 	a->outputs = (struct source){.fd = a->readers, .ready = outputs_ready};
 	a->port.ready = channel_ready;
+	a->port.always = true;
 	a->oom = (struct source){.fd = -1, .ready = live_oom};
 	if (a->epoll < 0 || a->readers < 0 || a->signals.fd < 0 ||
 	    watch_add(a, a->epoll, &a->signals, EPOLLIN) < 0 ||

@@ -33,10 +33,21 @@ static int order_hello(struct agent *a, const struct guest_frame *f, const void 
 
 /* ---- network ---- */
 
-static int set_card(const struct network_card *c, struct err *err)
+/* In the copy of a machine the cards have their names already, and what the other one was told. */
+static int find_card(const struct network_card *c, bool again, char name[static 16], struct err *err)
+{
+	if (!again)
+		return net_card_find(c->card ? c->card : c->mac, name, err);
+	if (strlen(c->name) >= 16)
+		return err_set(err, ENODEV, "\"%s\" is no name of an interface", c->name);
+	memcpy(name, c->name, strlen(c->name) + 1);
+	return net_card_clear(name, err);
+}
+
+static int set_card(const struct network_card *c, bool again, struct err *err)
 {
 	char name[16];
-	int r = net_card_find(c->card ? c->card : c->mac, name, err);
+	int r = find_card(c, again, name, err);
 
 	if (r == 0)
 		r = net_card_rename(name, c->name, err);
@@ -65,8 +76,7 @@ static int set_route(const struct network_route *t, struct err *err)
 	return net_route_add(t->interface, &to, t->gateway ? &via : NULL, err);
 }
 
-static int order_network(struct agent *a unused, const struct guest_frame *f, const void *payload,
-			 struct err *err)
+static int order_network(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	struct network_order order;
 	int r = decode_network(payload, f->len, &order, err);
@@ -74,7 +84,7 @@ static int order_network(struct agent *a unused, const struct guest_frame *f, co
 	if (r == 0)
 		r = net_lo_up(err);
 	for (size_t i = 0; i < order.cards.n && r == 0; i++)
-		r = set_card(&order.cards.v[i], err);
+		r = set_card(&order.cards.v[i], a->frozen, err);
 	for (size_t i = 0; i < order.routes.n && r == 0; i++)
 		r = set_route(&order.routes.v[i], err);
 	json_doc_free(&order.doc);
@@ -206,6 +216,32 @@ static int order_stats(struct agent *a, const struct guest_frame *f, const void 
 	return LATER;
 }
 
+/* What is under way would be cut in two. */
+static int order_freeze(struct agent *a, const struct guest_frame *f, const void *payload unused,
+			struct err *err)
+{
+	const struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
+
+	if (!a->main_there || a->freezing || a->frozen || a->jobs || a->nlive != 1)
+		return err_set(
+			err, EBUSY,
+			"other processes than the container's own, or requests, are at work in the machine");
+	a->freezing = true;
+	job_start(a, job_freeze, &o, NULL);
+	return LATER;
+}
+
+static int order_thaw(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	const struct job_order o = {
+		.frame = f, .json = payload, .json_len = f->len, .stdio = {.child = {-1, -1, -1}}};
+
+	if (!a->frozen)
+		return err_set(err, EINVAL, "the machine is not frozen");
+	job_start(a, job_thaw, &o, NULL);
+	return LATER;
+}
+
 /* ---- streams: no answer but to what cannot be ---- */
 
 static int order_input(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
@@ -272,6 +308,8 @@ static const struct order {
 	[GUEST_PROCESSES] = {order_processes},
 	[GUEST_TIME] = {order_hello},
 	[GUEST_STATS] = {order_stats},
+	[GUEST_FREEZE] = {order_freeze},
+	[GUEST_THAW] = {order_thaw},
 	[GUEST_SHUTDOWN] = {order_shutdown, .silent = true, .first = true},
 	[GUEST_CREDIT] = {order_credit, .silent = true},
 };

@@ -256,8 +256,8 @@ static char *commit_command_line(const struct oci_image_config *c)
 	return str_take(&s);
 }
 
-static int commit_make_image(struct engine *e, struct engine_container *c, const struct image_make *what,
-			     const str_list *changes, char **ret, struct err *err)
+int engine_commit_image(struct engine *e, struct engine_container *c, const struct image_make *what,
+			const str_list *changes, char **ret, struct err *err)
 {
 	struct image base autoimage = {0};
 	struct snapshot s autosnapshot = {0};
@@ -309,7 +309,7 @@ int engine_commit(struct engine *e, const char *id, const char *reference, const
 		r = paused ? engine_set_state(e, &c, "paused", err) : 0;
 	}
 	if (r == 0)
-		r = commit_make_image(e, &c, &q, changes, ret_image_id, err);
+		r = engine_commit_image(e, &c, &q, changes, ret_image_id, err);
 	if (paused) {
 		struct err why = {0};
 		int back = runtime_resume(&e->rt, id, &why);

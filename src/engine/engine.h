@@ -239,6 +239,24 @@ must_use int engine_copy(struct engine *e, const struct engine_copy *q, struct e
 must_use int engine_commit(struct engine *e, const char *id, const char *reference, const char *author,
 			   const char *message, const str_list *changes, bool pause, char **ret_image_id,
 			   struct err *err);
+/*
+ * `vm snapshot`: a running container of level vm, with all that runs in it, by a name of its own; -EEXIST.  A
+ * container is made of it by engine_machine_create(), which fills *q (name, ports, auto_remove and so on are
+ * the caller's and stay) for engine_create(); strings live in *doc.
+ */
+must_use int engine_machine_save(struct engine *e, const char *id, const char *name, struct err *err);
+must_use int engine_machine_remove(struct engine *e, const char *name, struct err *err);
+must_use int engine_machine_create(const char *name, struct json_doc *doc, struct engine_create *q,
+				   struct err *err);
+struct engine_machine {
+	const char *image, *image_ref, *container; /* image: the id of its files */
+	int64_t created;			   /* ns */
+	str_list command;
+	int64_t memory; /* bytes; 0 = the usual */
+};
+/* Of the text that guest_snapshots_each() gives. */
+must_use int engine_machine_describe(const char *name, const char *info, size_t len, struct json_doc *doc,
+				     struct engine_machine *ret, struct err *err);
 must_use int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);
 /* The same of its machine's console (isolation level vm): of the last start, where it does not run. */
 must_use int engine_console(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);

@@ -206,6 +206,11 @@ must_use int engine_snapshot_of(struct engine *e, const struct engine_container 
 void engine_snapshot_free(struct snapshot *s);
 #define autosnapshot __attribute__((cleanup(engine_snapshot_free)))
 
+/* commit.c: an image of what a container that is locked has changed; name, author and comment are `what`'s.
+ * The caller frees *ret. */
+must_use int engine_commit_image(struct engine *e, struct engine_container *c, const struct image_make *what,
+				 const str_list *changes, char **ret, struct err *err);
+
 /* What a caller outside borrows until engine_close(); zeroed, NULL for lack of memory. */
 struct engine_lent {
 	struct engine_lent *next;

@@ -129,6 +129,26 @@ int net_card_up(const char *name, bool up, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set interface %s %s", name, up ? "up" : "down") : 0;
 }
 
+int net_card_clear(const char *name, struct err *err)
+{
+	enum { ADDRESSES_MAX = 256 };
+	autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq q = {0};
+	int r = net_card_up(name, false, err); /* IPv6 loses its addresses by that, and all their routes */
+
+	if (r < 0)
+		return r;
+	memcpy(q.ifr_name, name, strlen(name) + 1); /* it is a card's */
+	/* An address of zeros takes the first one away. */
+	for (int i = 0; i < ADDRESSES_MAX && fd >= 0 && ioctl(fd, SIOCGIFADDR, &q) == 0; i++) {
+		struct sockaddr_in none = {.sin_family = AF_INET};
+		memcpy(&q.ifr_addr, &none, sizeof(none));
+		if (ioctl(fd, SIOCSIFADDR, &q) < 0)
+			return err_sys(err, "cannot take the addresses of interface %s away", name);
+	}
+	return fd < 0 ? err_sys(err, "cannot make a socket") : 0;
+}
+
 /* ---- addresses and routes ---- */
 
 /* One request, and the kernel's word on it. */

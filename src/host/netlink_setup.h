@@ -13,6 +13,8 @@ struct net_prefix {
  * without a length a whole address.  -EINVAL. */
 must_use int net_prefix_parse(const char *text, struct net_prefix *ret);
 
+/* A card as it was before it was told anything: down, without addresses and routes. */
+must_use int net_card_clear(const char *name, struct err *err);
 /* The name of the card whose hardware address is "02:00:…"; -ENODEV. */
 must_use int net_card_find(const char *mac, char ret_name[static 16], struct err *err);
 /* Gives a card that is down another hardware address. */

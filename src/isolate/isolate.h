@@ -181,6 +181,9 @@ struct isolate_level {
 	int (*paused)(const struct sandbox *s, struct err *err); /* 1 or 0 */
 	int (*update)(const struct sandbox *s, const struct oci_resources *r, struct err *err);
 	int (*stats)(const struct sandbox *s, struct cgroup_stats *ret, struct err *err);
+	/* NULL: there is no machine.  Saves it with all that runs in it, in `file` (empty, for reading and
+	 * writing); it stands still until *ret_hold is closed. */
+	int (*save)(const struct sandbox *s, int file, int *ret_hold, struct err *err);
 	/* Kills whatever is left, waits until it is gone. Idempotent. */
 	int (*destroy)(const struct sandbox *s, struct err *err);
 };

@@ -74,6 +74,39 @@ must_use char *guest_kernels_dir(void);
 must_use int guest_initramfs_make(const struct guest_kernel *k, bool anew, char **ret_path, struct err *err);
 
 /*
+ * ---- snapshots ----
+ *
+ * Machines that were saved with what ran in them, by name: vm/snapshots.c.
+ */
+
+/* A container with this annotation begins with the snapshot of that name. */
+#define GUEST_SNAPSHOT_ANNOTATION "dev.coffer.vm.snapshot"
+
+struct guest_snapshot {
+	int machine; /* empty, for SAVE (wire/supervisor.h) */
+	int dir, lock, made;
+	char *name, *inner;
+};
+/*
+ * One under way; others wait.  `left` (may be NULL) hears of each that was begun or half removed by somebody
+ * who was killed: what he made elsewhere is to be taken away.  -EEXIST: there is one of this name.
+ */
+must_use int guest_snapshot_begin(const char *name, void (*left)(void *data, const char *name), void *data,
+				  struct guest_snapshot *ret, struct err *err);
+/* It is there now, on disk, with this text beside it. */
+must_use int guest_snapshot_finish(struct guest_snapshot *s, const char *info, struct err *err);
+/* Finished or not. */
+void guest_snapshot_drop(struct guest_snapshot *s);
+/* `left` as above: also of this one. */
+must_use int guest_snapshot_remove(const char *name, void (*left)(void *data, const char *name), void *data,
+				   struct err *err);
+/* The text; the caller frees. */
+must_use int guest_snapshot_info(const char *name, char **ret, size_t *ret_len, struct err *err);
+must_use int guest_snapshots_each(int (*each)(void *data, const char *name, const char *info, size_t len,
+					      struct err *err),
+				  void *data, struct err *err);
+
+/*
  * ---- KVM ----
  *
  * Is there one, and does the processor run its guests?  Some machines, in

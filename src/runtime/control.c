@@ -47,6 +47,19 @@ int runtime_kill(const struct runtime *rt, const char *id, const char *sig_text,
 	return r;
 }
 
+int runtime_save_machine(const struct runtime *rt, const char *id, int file, int *ret_hold, struct err *err)
+{
+	autocontainer struct container c;
+	int r = container_load(rt, id, CONTAINER_CONFIG, &c, err);
+
+	if (r == 0 && !c.level->save)
+		r = err_set(err, ENOTSUP, "a container of isolation level \"%s\" has no machine to be saved",
+			    c.level->name);
+	if (r == 0)
+		r = container_may(&c, LIFE_PAUSE, NULL, err);
+	return r < 0 ? r : c.level->save(&c.sandbox, file, ret_hold, err);
+}
+
 int runtime_pause(const struct runtime *rt, const char *id, struct err *err)
 {
 	autocontainer struct container c;

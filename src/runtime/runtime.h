@@ -90,6 +90,10 @@ must_use int runtime_kill(const struct runtime *rt, const char *id, const char *
 /* 1..64, or -EINVAL. */
 must_use int runtime_signal_number(const char *text, struct err *err);
 must_use int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *err);
+/* The machine of a running container, into `file`; it stands still until *ret_hold, the caller's, is closed.
+ * -ENOTSUP: it has none. */
+must_use int runtime_save_machine(const struct runtime *rt, const char *id, int file, int *ret_hold,
+				  struct err *err);
 must_use int runtime_pause(const struct runtime *rt, const char *id, struct err *err);
 must_use int runtime_resume(const struct runtime *rt, const char *id, struct err *err);
 

@@ -19,6 +19,8 @@ static void connection_close(struct keeper *k, struct connection *c)
 		return;
 	fd_drop(&c->sock);
 	session_forget(k, c);
+	if (k->saver == c)
+		snapshot_end(k);
 	if (k->starter == c)
 		k->starter = NULL;
 	if (!c->inmate)
@@ -175,6 +177,14 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 	case SUPERVISOR_TIME:
 		session_set_time(k, c);
 		break;
+	case SUPERVISOR_SAVE:
+		if (nfds != 1)
+			(void)err_set(&err, EBADMSG, "the runtime sent a malformed SAVE"); /* told below */
+		else
+			ignore_result(snapshot_begin(k, c, &fds[0], &err)); /* told below */
+		if (err.code)
+			control_failed(c, &err);
+		break;
 	case SUPERVISOR_BEGIN:
 		break; /* above */
 	}
@@ -216,9 +226,11 @@ static void runtime_came(struct keeper *k, void *data unused, short revents unus
 
 void control_poll(struct keeper *k, struct poll_set *p)
 {
-	poll_want(p, k->control, POLLIN, runtime_came, NULL);
+	/* A machine that stands still can be told nothing: who comes waits. */
+	if (!k->holding)
+		poll_want(p, k->control, POLLIN, runtime_came, NULL);
 	for (struct connection *c = k->connections; c; c = c->next)
-		if (c->sock >= 0)
+		if (c->sock >= 0 && (!k->holding || c == k->saver))
 			poll_want(p, c->sock, POLLIN, runtime_ready, c);
 }
 

@@ -58,9 +58,10 @@ struct vm_spec {
 	size_t ndisks;
 	struct vm_nic nics[VM_NICS_MAX];
 	size_t nnics;
-	const struct vm_snapshot *from;	     /* restore instead of boot; NULL = boot */
-	const struct vm_snapshot *memory_in; /* boot with memory in this file (a memfd of vm_memory_new()), to
-						be saved later; NULL = no */
+	const struct vm_snapshot *from; /* restore instead of boot; NULL = boot */
+	/* Memory in this file (a memfd of vm_memory_new(), empty), to be saved later; NULL = no.  Together
+	   with `from` coffer-vmm does not use it, and cannot be saved. */
+	const struct vm_snapshot *memory_in;
 };
 
 struct vm {

@@ -12,6 +12,7 @@
  *	control.c   the runtime's orders and the proxies (wire/supervisor.h)
  *	session.c   the agent: frames, requests, the stages of the start (wire/guest.h)
  *	streams.c   standard streams of the guest's processes
+ *	snapshot.c  the machine in a file, and from one
  *	console.c   what the guest's console and the hypervisor say
  *
  * It is a forker: the share server and the hypervisor are its children.
@@ -139,6 +140,8 @@ struct question {
 must_use int session_greet(struct keeper *k, int64_t within_ms, struct err *err);
 /* The agent is there: sends it all that the start takes. */
 void session_begin(struct keeper *k);
+/* The same of a machine that begins with a snapshot, and was greeted. */
+void session_continue(struct keeper *k);
 void session_poll(struct keeper *k, struct poll_set *p);
 void session_flush(struct keeper *k);
 bool session_is_full(const struct keeper *k);
@@ -172,6 +175,23 @@ void control_failed(struct connection *c, const struct err *err);
 void control_started(struct connection *c);
 void control_exited(struct connection *c, int status);
 
+/* ---- snapshot.c ---- */
+
+/* Of the saved machine's keeper.  The table of the file share follows in the file. */
+struct vm_kept {
+	uint32_t version, flags;
+	uint32_t process, last_id; /* the first process, and the last number that was given to anything */
+	uint64_t in_window, owed[2], age_ns, table_len;
+};
+/* k->from, once k->spec is complete: it is checked, spec.from is set, and the file share's table is taken. */
+must_use int snapshot_open(struct keeper *k, const struct hypervisor *driver, struct err *err);
+/* The first process as it was, with the streams of this one. */
+must_use int snapshot_inmate(struct keeper *k, struct err *err);
+/* An order: `file` is taken over where it succeeds. */
+must_use int snapshot_begin(struct keeper *k, struct connection *c, int *file, struct err *err);
+/* Who asked has gone: the machine goes on. */
+void snapshot_end(struct keeper *k);
+
 /* ---- main.c ---- */
 
 struct keeper {
@@ -194,9 +214,21 @@ struct keeper {
 	struct vm vm;
 	struct vm_spec spec;
 	struct vm_template template; /* until the program runs */
-	bool restored;		     /* from it, so that it says no READY, and was greeted already */
-	bool greeted;		     /* of session_greet() */
-	bool machine;		     /* vm is a machine that runs, as far as is known */
+	struct vm_snapshot
+		memory_in;   /* memory_fd: the machine's memory; owned; -1 = it is in no file of ours */
+	int from;	     /* the snapshot that it begins with; -1 = none */
+	struct vm_kept kept; /* what that says; version 0 = there is none */
+	struct vm_snapshot snapshot; /* where its memory and devices are */
+	struct connection *saver;    /* for whom the machine is saved; NULL = nobody, or who has gone */
+	int save_in;		     /* the file that he gave; -1 = none */
+	bool holding; /* nothing is said to the agent but what THAW takes: the machine is, or will be, frozen
+		       */
+	bool frozen;  /* the agent has said so */
+	uint64_t held_signals; /* bits of those that came meanwhile */
+	int table, told, tell; /* of the file share: its table, and the two ends of a pipe (share.h) */
+	bool restored;	       /* from it, so that it says no READY, and was greeted already */
+	bool greeted;	       /* of session_greet() */
+	bool machine;	       /* vm is a machine that runs, as far as is known */
 	pid_t share;
 	int64_t share_ended_ns; /* 0 = it runs */
 	int share_status;	/* as waitpid */

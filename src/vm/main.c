@@ -20,6 +20,7 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -87,7 +88,7 @@ static void fail_with_console(struct keeper *k, const char *what)
 	struct err err = {0};
 
 	/* Were it the template's fault, the next one would fail as well. */
-	if (k->restored)
+	if (k->restored && !k->kept.version)
 		vm_template_refuse(&k->template, &k->spec);
 	console_drain(&k->console);
 	console_drain(&k->hypervisor_log);
@@ -172,8 +173,10 @@ static _Noreturn void share_main(const struct keeper *k, int sock, int log)
 				    .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
 				    .proc_fd = k->proc,
 				    .root_ttl_ms = (uint32_t)k->cache,
-				    .volume_ttl_ms = (uint32_t)k->volume_cache};
-	int keep[] = {sock, k->proc, share.root_fd};
+				    .volume_ttl_ms = (uint32_t)k->volume_cache,
+				    .table_fd = k->table,
+				    .told_fd = k->tell};
+	int keep[] = {sock, k->proc, share.root_fd, k->table, k->tell};
 	struct err err = {0};
 
 	int r = share.root_fd < 0 ? err_sys(&err, "cannot open the container's root")
@@ -200,7 +203,32 @@ static int start_share(struct keeper *k, int log, int *ret_port, struct err *err
 		return err_sys(err, "cannot fork the file share");
 	if (k->share == 0)
 		share_main(k, ours, log);
+	fd_drop(&k->tell); /* the share's */
 	*ret_port = take_fd(&port);
+	return 0;
+}
+
+/* The share's table is of a memory file, for a machine that is saved or was. */
+static int open_table(struct keeper *k, struct err *err)
+{
+	int told[2];
+
+	k->table = memfd_create("share-table", MFD_CLOEXEC);
+	if (k->table < 0 || pipe2(told, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a file for the share's table");
+	k->told = told[0];
+	k->tell = told[1];
+	return 0;
+}
+
+/* What the machine was given before may be spoilt. */
+static int open_memory(struct keeper *k, struct err *err)
+{
+	fd_drop(&k->memory_in.memory_fd);
+	k->memory_in.memory_fd = vm_memory_new(k->memory);
+	if (k->memory_in.memory_fd < 0)
+		return err_num(err, k->memory_in.memory_fd, "cannot make a file for the machine's memory");
+	k->spec.memory_in = &k->memory_in;
 	return 0;
 }
 
@@ -251,6 +279,11 @@ static int open_network(struct keeper *k, int log, struct vm_net *net, struct er
 	return 0;
 }
 
+static const struct hypervisor *machine_driver(const struct keeper *k)
+{
+	return k->monitor >= 0 ? &hypervisor_vmm : &hypervisor_qemu;
+}
+
 /* A restored machine counts when it has answered. */
 static int start_restored(struct keeper *k, const struct hypervisor *driver, int *agent, struct err *err)
 {
@@ -268,9 +301,13 @@ static int start_restored(struct keeper *k, const struct hypervisor *driver, int
 /* From a template where there is one, and it is good.  *agent: the guest's end of the port. */
 static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 {
-	const struct hypervisor *driver = k->monitor >= 0 ? &hypervisor_vmm : &hypervisor_qemu;
+	const struct hypervisor *driver = machine_driver(k);
 	struct err why = {0};
 
+	if (k->from >= 0) {
+		k->restored = true;
+		return start_restored(k, driver, agent, err);
+	}
 	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
 	if (why.code)
 		keeper_log(k, "no template: %s", why.msg);
@@ -287,6 +324,8 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 	fd_drop(agent);
 	fd_drop(&k->agent);
 	r = open_agent_port(k, agent, err);
+	if (r == 0)
+		r = open_memory(k, err);
 	k->spec.agent_fd = *agent;
 	return r < 0 ? r : driver->start(&k->spec, &k->vm, err);
 }
@@ -328,6 +367,12 @@ static int start_machine(struct keeper *k, struct err *err)
 	if (r == 0)
 		r = open_network(k, log, &net, err);
 	if (r == 0)
+		r = open_memory(k, err);
+	if (r == 0)
+		r = open_table(k, err);
+	if (r == 0 && k->from >= 0)
+		r = snapshot_open(k, machine_driver(k), err);
+	if (r == 0)
 		r = open_agent_port(k, &agent, err);
 	if (r == 0)
 		r = start_share(k, log, &share, err);
@@ -339,6 +384,9 @@ static int start_machine(struct keeper *k, struct err *err)
 		r = start_hypervisor(k, &agent, err);
 	}
 	k->machine = r == 0;
+	/* coffer-vmm maps what it begins with privately: nobody else sees what it writes. */
+	if (r == 0 && k->restored && k->monitor >= 0)
+		fd_drop(&k->memory_in.memory_fd);
 	if (r < 0)
 		(void)err_prefix(err, "%s", keeper_stage_text(STAGE_HYPERVISOR)); /* r tells */
 	fd_drop(&agent);
@@ -362,6 +410,7 @@ static int drop_keeper_rights(struct keeper *k, struct err *err)
 	fd_drop(&k->usr2);
 	fd_drop(&k->kvm);
 	fd_drop(&k->monitor);
+	fd_drop(&k->from);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "cannot set no_new_privs");
 	return caps_apply(&few, 0, err);
@@ -386,8 +435,13 @@ void keeper_begin(struct keeper *k)
 		return;
 	}
 	k->stage = STAGE_KERNEL;
-	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid, k->restored ? ", from a template" : "");
-	if (k->restored)
+	keeper_log(k, "the hypervisor runs: pid %d%s", k->vm.pid,
+		   k->kept.version ? ", from a snapshot"
+		   : k->restored   ? ", from a template"
+				   : "");
+	if (k->kept.version)
+		session_continue(k);
+	else if (k->restored)
 		session_begin(k);
 }
 
@@ -438,6 +492,8 @@ static void keeper_signals(struct keeper *k, void *data unused, short revents un
 			reap_children(k);
 		else if (info.ssi_signo == SIGPIPE || info.ssi_signo == SIGTTOU || info.ssi_signo == SIGTTIN)
 			continue;
+		else if (k->holding && info.ssi_signo <= 64)
+			k->held_signals |= UINT64_C(1) << (info.ssi_signo - 1);
 		else if (k->first && k->first->started && !k->first->exited)
 			session_signal(k, k->first, info.ssi_signo);
 		else if (k->stage < STAGE_RUNNING && info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
@@ -585,6 +641,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"log=", &k->log},
 		{"request=", &k->request},
 		{"templates=", &k->templates},
+		{"from=", &k->from},
 		{"cache=", .number = &k->cache},
 		{"volume-cache=", .number = &k->volume_cache},
 		{"memory=", .number = &k->memory},
@@ -615,7 +672,13 @@ int main(int argc, char **argv)
 			   .kvm = -1,
 			   .monitor = -1,
 			   .templates = -1,
-			   .template = {.file = -1, .memory = -1},
+			   .template = {.file = -1},
+			   .memory_in = {.memory_fd = -1, .state_fd = -1},
+			   .from = -1,
+			   .save_in = -1,
+			   .table = -1,
+			   .told = -1,
+			   .tell = -1,
 			   .console_file = -1,
 			   .oom_file = -1,
 			   .log = -1,

@@ -5,12 +5,11 @@
  * qemu_args.c says with what arguments, qemu_qmp.c talks to it, jail.c is
  * where it runs.
  *
- * Memory.  A machine that boots for itself has anonymous memory.  One that is
- * to become a template has a memfd, mapped shared: when it stands still, the
+ * Memory.  A machine has a memfd, mapped shared: when it stands still, the
  * memfd is its memory, and only the devices have to be asked for (migration
- * with x-ignore-shared, which leaves shared memory out).  A restored one gets
- * a memfd of its own, into which the template's pages are copied, holes left
- * out.  Mapping the template itself privately would save the copy, but this
+ * with x-ignore-shared, which leaves shared memory out).  Into a restored
+ * one's the kept pages are copied, holes left out.  Mapping the kept file
+ * itself privately would save the copy, but this
  * QEMU opens a file of memory for writing or not at all, and a machine must
  * not be able to write what the next one begins with.
  */
@@ -27,18 +26,15 @@
 
 #define QEMU_BELOW_USR "bin/qemu-system-x86_64"
 
-/* A copy of the template's memory that the machine may write. */
-static int copy_memory(const struct vm_snapshot *from, uint64_t size, struct err *err)
+/* A copy of a kept machine's memory, which this machine may write. */
+static int copy_memory(const struct vm_snapshot *from, int to, uint64_t size, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(from->memory_fd, &st) < 0 || st.st_size < from->memory_at + (off_t)size)
-		return err_set(err, EINVAL, "the template's memory is cut short");
-	autoclose int to = vm_memory_new(size);
-	if (to < 0)
-		return err_num(err, to, "cannot make a file for the machine's memory");
+		return err_set(err, EINVAL, "the kept machine's memory is cut short");
 	int r = vm_memory_copy(from->memory_fd, from->memory_at, to, 0, size);
-	return r < 0 ? err_num(err, r, "cannot copy the template's memory") : take_fd(&to);
+	return r < 0 ? err_num(err, r, "cannot copy the kept machine's memory") : 0;
 }
 
 /* The guest's TSC is the host's; 2 ms tell it to 0.01 %. */
@@ -87,12 +83,14 @@ static int check_readable(int fd, const char *what, struct err *err)
 
 static int qemu_memory(const struct vm_spec *s, struct err *err)
 {
-	if (s->from)
-		return copy_memory(s->from, s->memory, err);
-	if (!s->memory_in)
+	if (!s->memory_in && !s->from)
 		return -1;
-	int fd = fcntl(s->memory_in->memory_fd, F_DUPFD_CLOEXEC, 3);
-	return fd < 0 ? err_sys(err, "cannot duplicate the machine's memory") : fd;
+	autoclose int fd =
+		s->memory_in ? fcntl(s->memory_in->memory_fd, F_DUPFD_CLOEXEC, 3) : vm_memory_new(s->memory);
+	if (fd < 0)
+		return err_sys(err, "cannot make a file for the machine's memory");
+	int r = s->from ? copy_memory(s->from, fd, s->memory, err) : 0;
+	return r < 0 ? r : take_fd(&fd);
 }
 
 /* Shared memory, which is all that there is of size, stays out of the stream; and QEMU tells of the end. */

@@ -401,6 +401,14 @@ static bool ask_hello(struct keeper *k, answer_fn *answered)
 	return ask_step(k, GUEST_HELLO, &h, sizeof(h), NULL, 0, answered);
 }
 
+static int read_guest_config(const struct keeper *k, char **ret, size_t *ret_len, struct err *err)
+{
+	int r = lseek(k->config, 0, SEEK_SET) < 0 ? -errno
+						  : fd_read_all(k->config, OCI_CONFIG_MAX, ret, ret_len);
+
+	return r < 0 ? err_num(err, r, "cannot read the guest's configuration") : 0;
+}
+
 static int prepare_guest(struct keeper *k, struct err *err)
 {
 	static const char words[] = "coffer-share\0coffer\0" SHARE_TARGET "\0"; /* and no data */
@@ -409,11 +417,10 @@ static int prepare_guest(struct keeper *k, struct err *err)
 	autofree char *config = NULL;
 	int fds[3] = {0, 1, 2};
 	size_t len = 0;
-	int r = lseek(k->config, 0, SEEK_SET) < 0 ? -errno
-						  : fd_read_all(k->config, OCI_CONFIG_MAX, &config, &len);
+	int r = read_guest_config(k, &config, &len, err);
 
 	if (r < 0)
-		return err_num(err, r, "cannot read the guest's configuration");
+		return r;
 	if ((!k->restored && !ask_hello(k, step_done)) ||
 	    (k->network && !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)) ||
 	    !ask_step(k, GUEST_MOUNT, &mount, sizeof(mount), words, sizeof(words), step_done) ||
@@ -436,6 +443,54 @@ void session_begin(struct keeper *k)
 	k->stage = STAGE_MOUNT;
 	if (prepare_guest(k, &err) < 0)
 		keeper_fail(k, &err);
+}
+
+/* The name that this container has; "" where its configuration tells none. */
+static int ask_thaw(struct keeper *k, struct err *err)
+{
+	struct oci_config config;
+	autofree char *text = NULL;
+	size_t len = 0;
+	int r = read_guest_config(k, &text, &len, err);
+
+	if (r == 0)
+		r = oci_config_parse(text, len, "config.json", &config, err);
+	if (r < 0)
+		return r;
+	const char *name = config.hostname ? config.hostname : "";
+	struct question *q = session_ask(k, GUEST_THAW, 0, name, strlen(name), NULL, 0);
+	oci_config_free(&config);
+	if (!q)
+		return err_oom(err);
+	q->answered = inmate_started;
+	q->inmate = k->first;
+	return 0;
+}
+
+void session_continue(struct keeper *k)
+{
+	struct err err = {0};
+
+	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(k->kept.age_ns & INT64_MAX);
+	k->stage = STAGE_EXEC;
+	int r = k->network && !ask_step(k, GUEST_NETWORK, NULL, 0, k->network, strlen(k->network), step_done)
+			? err_oom(&err)
+			: snapshot_inmate(k, &err);
+	if (r == 0)
+		r = ask_thaw(k, &err);
+	if (r < 0) {
+		keeper_fail(k, &err);
+		return;
+	}
+	for (unsigned n = 0; n < 2; n++) {
+		struct stream_out *o = &k->first->out[n];
+		const struct guest_credit c = {.bytes = o->owed};
+		if (o->owed && !o->ended)
+			session_send(k, GUEST_CREDIT, k->first->id, n + 1, &c, sizeof(c));
+		o->owed = 0;
+	}
+	if (k->first->terminal)
+		inmate_resized(k, k->first);
 }
 
 static void note_timer(struct keeper *k, unsigned percent)

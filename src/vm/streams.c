@@ -254,7 +254,7 @@ int streams_output(struct keeper *k, struct inmate *i, unsigned stream, const vo
 
 void streams_poll(struct keeper *k, struct poll_set *p)
 {
-	for (struct inmate *i = k->inmates; i; i = i->next) {
+	for (struct inmate *i = k->holding ? NULL : k->inmates; i; i = i->next) {
 		if (i->dead)
 			continue;
 		if (i->in.fd >= 0 && i->in.window > 0 && i->started && !i->exited && !session_is_full(k))

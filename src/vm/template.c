@@ -37,15 +37,11 @@
 enum {
 	MEMORY_AT = 2 << 20, /* huge pages, where somebody maps it */
 	STATE_MAX = 16 << 20,
+	MORE_MAX = 256 << 20,
 	TEMPLATES_MAX = 16, /* older ones go: each is as large as a guest's first memory */
 };
 
-struct head {
-	char magic[16];
-	uint64_t memory, state_at, state_len, boot_ns;
-	char key[VM_TEMPLATE_KEY_MAX];
-};
-static const char magic[16] = "coffer-vm-tmpl1";
+static const char magic[16] = "coffer-vm-tmpl2";
 
 /* ---- Memory ---- */
 
@@ -140,8 +136,8 @@ static int key_of_file(struct str *key, const char *what, int fd, struct err *er
 	return 0;
 }
 
-static int template_key(struct vm_template *t, const struct hypervisor *driver, const struct vm_spec *s,
-			struct err *err)
+int vm_machine_key(char ret[static VM_TEMPLATE_KEY_MAX], const struct hypervisor *driver,
+		   const struct vm_spec *s, struct err *err)
 {
 	autostr struct str key = {0};
 	char identity[256];
@@ -159,13 +155,61 @@ static int template_key(struct vm_template *t, const struct hypervisor *driver, 
 		 s->vcpus, s->nnics, s->acpi, s->cmdline ? s->cmdline : "");
 	if (key.failed)
 		return err_oom(err);
-	if (key.len >= sizeof(t->key))
+	if (key.len >= VM_TEMPLATE_KEY_MAX)
 		return err_set(err, E2BIG, "the kernel's command line is too long for a template");
-	memset(t->key, 0, sizeof(t->key));
-	memcpy(t->key, key.s, key.len);
-	(void)snprintf(t->name, sizeof(t->name), "template-%016llx", /* fits */
-		       (unsigned long long)fnv_bytes(FNV_START, key.s, key.len));
+	memset(ret, 0, VM_TEMPLATE_KEY_MAX);
+	memcpy(ret, key.s, key.len);
 	return 0;
+}
+
+/* ---- The file ---- */
+
+int vm_machine_read(int file, const char wanted[static 16], const struct vm_spec *s,
+		    struct vm_machine_head *ret, struct vm_snapshot *ret_from, struct err *err)
+{
+	struct stat st;
+	ssize_t n = pread(file, ret, sizeof(*ret), 0);
+
+	if (n < 0 || fstat(file, &st) < 0)
+		return err_sys(err, "cannot read the machine that was kept");
+	if (n != (ssize_t)sizeof(*ret) || memcmp(ret->magic, wanted, sizeof(ret->magic)) != 0)
+		return err_set(err, EBADMSG, "it is none");
+	if (memchr(ret->key, 0, sizeof(ret->key)) == NULL || ret->memory != s->memory ||
+	    ret->state_at != MEMORY_AT + ret->memory || ret->state_len == 0 || ret->state_len > STATE_MAX ||
+	    ret->more_len > MORE_MAX ||
+	    (uint64_t)st.st_size != ret->state_at + ret->state_len + ret->more_len)
+		return err_set(err, EBADMSG, "it is cut short or has been changed");
+	*ret_from = (struct vm_snapshot){.memory_fd = file,
+					 .state_fd = file,
+					 .memory_at = MEMORY_AT,
+					 .state_at = (off_t)ret->state_at};
+	return 0;
+}
+
+int vm_machine_write(int file, struct vm_machine_head *h, struct vm *vm, const struct vm_spec *s,
+		     struct err *err)
+{
+	struct vm_snapshot to = {.memory_fd = s->memory_in->memory_fd, .state_fd = file};
+	struct stat st;
+
+	h->memory = s->memory;
+	h->state_at = MEMORY_AT + s->memory;
+	h->more_len = 0;
+	to.state_at = (off_t)h->state_at;
+	int r = vm->driver->save(vm, &to, err);
+	if (r < 0)
+		return r;
+	r = keep_memory(to.memory_fd, file, s->memory);
+	if (r < 0)
+		return err_num(err, r, "cannot write the machine's memory");
+	if (fstat(file, &st) < 0)
+		return err_sys(err, "cannot look at the machine's file");
+	h->state_len = (uint64_t)st.st_size - h->state_at;
+	if ((uint64_t)st.st_size <= h->state_at || h->state_len > STATE_MAX)
+		return err_set(err, EIO, "the machine's devices have an odd size");
+	return pwrite(file, h, sizeof(*h), 0) == (ssize_t)sizeof(*h)
+		       ? 0
+		       : err_sys(err, "cannot write the machine's file");
 }
 
 /* ---- Reading ---- */
@@ -174,24 +218,19 @@ static int template_key(struct vm_template *t, const struct hypervisor *driver, 
 static int template_check(struct vm_template *t, int fd, const struct vm_spec *s, struct err *err)
 {
 	struct stat dir, st;
-	struct head h;
+	struct vm_machine_head h;
 
 	if (fstat(t->dir_fd, &dir) < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, "cannot look at template %s", t->name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != dir.st_uid || (st.st_mode & 022) || (dir.st_mode & 022))
 		return err_set(err, EPERM,
 			       "template %s or its folder may be written by others: it is not used", t->name);
-	ssize_t n = pread(fd, &h, sizeof(h), 0);
-	if (n != (ssize_t)sizeof(h) || memcmp(h.magic, magic, sizeof(magic)) != 0)
-		return err_set(err, EBADMSG, "template %s is none", t->name);
+	int r = vm_machine_read(fd, magic, s, &h, &t->snapshot, err);
+	if (r < 0)
+		return err_prefix(err, "template %s", t->name);
 	if (memcmp(h.key, t->key, sizeof(h.key)) != 0)
 		return 0;
-	if (h.memory != s->memory || h.state_at != MEMORY_AT + h.memory || h.state_len == 0 ||
-	    h.state_len > STATE_MAX || (uint64_t)st.st_size != h.state_at + h.state_len)
-		return err_set(err, EBADMSG, "template %s is cut short or has been changed", t->name);
 	t->boot_ns = h.boot_ns;
-	t->snapshot = (struct vm_snapshot){
-		.memory_fd = fd, .state_fd = fd, .memory_at = MEMORY_AT, .state_at = (off_t)h.state_at};
 	return 1;
 }
 
@@ -217,34 +256,24 @@ static int new_file(const struct vm_template *t)
 	return fd < 0 ? -errno : fd;
 }
 
-static void template_prepare(struct vm_template *t, struct vm_spec *s, struct err *err)
+static void template_prepare(struct vm_template *t, const struct vm_spec *s)
 {
-	autoclose int file = new_file(t);
-
-	if (file < 0)
-		return; /* a folder for reading alone, or a file system without such files */
-	t->memory = vm_memory_new(s->memory);
-	if (t->memory < 0) {
-		(void)err_num(err, t->memory, "cannot make a file for the machine's memory");
-		return;
-	}
-	t->file = take_fd(&file);
-	t->snapshot = (struct vm_snapshot){.memory_fd = t->memory, .state_fd = t->file};
-	t->writable = true;
-	s->memory_in = &t->snapshot;
+	/* Not where there is a folder for reading alone, or a file system without such files. */
+	t->file = s->memory_in ? MAX_OF(new_file(t), -1) : -1;
+	t->writable = t->file >= 0;
 }
 
 int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor *driver, struct vm_spec *s,
 		     struct err *err)
 {
-	*t = (struct vm_template){.dir_fd = dir_fd, .proc_fd = s->proc_fd, .file = -1, .memory = -1};
-	s->from = s->memory_in = NULL;
+	*t = (struct vm_template){.dir_fd = dir_fd, .proc_fd = s->proc_fd, .file = -1};
+	s->from = NULL;
 	err->code = 0;
-	if (dir_fd < 0 || s->ndisks > 0)
+	int r = vm_machine_key(t->key, driver, s, err);
+	if (r < 0 || dir_fd < 0 || s->ndisks > 0)
 		return 0;
-	int r = template_key(t, driver, s, err);
-	if (r < 0)
-		return 0;
+	(void)snprintf(t->name, sizeof(t->name), "template-%016llx", /* fits */
+		       (unsigned long long)fnv_bytes(FNV_START, t->key, strlen(t->key)));
 	r = template_find(t, s, err);
 	if (r == 1) {
 		s->from = &t->snapshot;
@@ -252,7 +281,7 @@ int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor 
 	}
 	if (r < 0) /* A broken one is in the way of a whole one; where it may not be removed it stays. */
 		(void)unlinkat(dir_fd, t->name, 0);
-	template_prepare(t, s, err);
+	template_prepare(t, s);
 	return 0;
 }
 
@@ -304,28 +333,14 @@ static int template_publish(struct vm_template *t, struct err *err)
 	return 0;
 }
 
-static int write_file(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
+static int write_template(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
 {
-	struct head h = {.memory = s->memory, .boot_ns = t->boot_ns, .state_at = MEMORY_AT + s->memory};
-	struct vm_snapshot to = {.memory_fd = t->memory, .state_fd = t->file, .state_at = (off_t)h.state_at};
-	struct stat st;
+	struct vm_machine_head h = {.boot_ns = t->boot_ns};
 
-	int r = vm->driver->save(vm, &to, err);
-	if (r < 0)
-		return r;
-	r = keep_memory(t->memory, t->file, s->memory);
-	if (r < 0)
-		return err_num(err, r, "cannot write template %s", t->name);
-	if (fstat(t->file, &st) < 0)
-		return err_sys(err, "cannot look at template %s", t->name);
 	memcpy(h.magic, magic, sizeof(magic));
 	memcpy(h.key, t->key, sizeof(h.key));
-	h.state_len = (uint64_t)st.st_size - h.state_at;
-	if ((uint64_t)st.st_size <= h.state_at || h.state_len > STATE_MAX)
-		return err_set(err, EIO, "the devices of template %s have an odd size", t->name);
-	if (pwrite(t->file, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
-		return err_sys(err, "cannot write template %s", t->name);
-	return template_publish(t, err);
+	int r = vm_machine_write(t->file, &h, vm, s, err);
+	return r < 0 ? r : template_publish(t, err);
 }
 
 int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
@@ -337,7 +352,7 @@ int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec 
 	int r = vm->driver->pause(vm, err);
 	if (r < 0)
 		return -EIO;
-	r = write_file(t, vm, s, err);
+	r = write_template(t, vm, s, err);
 	int again = vm->driver->resume(vm, &more);
 	vm_template_close(t);
 	if (again < 0) {
@@ -350,6 +365,5 @@ int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec 
 void vm_template_close(struct vm_template *t)
 {
 	fd_drop(&t->file);
-	fd_drop(&t->memory);
 	t->writable = false;
 }

@@ -6,8 +6,8 @@
  * boot.
  *
  *	vm_template_open()   1: spec->from is set; no READY will come, HELLO is the first frame
- *	                     0: boot; and where t->writable, spec->memory_in is set: call
- *	                        vm_template_save() at READY, before HELLO
+ *	                     0: boot; and where t->writable, call vm_template_save() at READY,
+ *	                        before HELLO
  *	start(spec)          fails with spec->from: vm_template_refuse(), then start again, which boots
  *	vm_template_close()
  *
@@ -20,11 +20,30 @@
 
 enum { VM_TEMPLATE_KEY_MAX = 2048 };
 
+/*
+ * The file of a machine that stands still: a template, or a snapshot (snapshot.c).  `key` is all that it was
+ * made of, in lines; only a machine of the same key can begin there.  `more`: whoever kept it has more to
+ * say, behind the devices.
+ */
+struct vm_machine_head {
+	char magic[16];
+	uint64_t memory, state_at, state_len, boot_ns, more_len;
+	char key[VM_TEMPLATE_KEY_MAX];
+};
+must_use int vm_machine_key(char key[static VM_TEMPLATE_KEY_MAX], const struct hypervisor *driver,
+			    const struct vm_spec *s, struct err *err);
+/* Of a machine that is paused, with its memory in the file s->memory_in: `file` is empty, and opened for
+ * reading and writing.  head: magic, boot_ns, key; the rest is set. */
+must_use int vm_machine_write(int file, struct vm_machine_head *head, struct vm *vm, const struct vm_spec *s,
+			      struct err *err);
+/* 0: it is whole, and of a machine of s->memory bytes; -EBADMSG else.  ret_from borrows the file. */
+must_use int vm_machine_read(int file, const char magic[static 16], const struct vm_spec *s,
+			     struct vm_machine_head *ret, struct vm_snapshot *ret_from, struct err *err);
+
 struct vm_template {
 	int dir_fd; /* borrowed */
 	int proc_fd;
-	int file;   /* owned; -1 = none */
-	int memory; /* memfd of a machine that is to become one; owned; -1 = none */
+	int file; /* owned; -1 = none */
 	struct vm_snapshot snapshot;
 	bool writable;	  /* there is none, and one may be made */
 	uint64_t boot_ns; /* the guest's age in it: the caller's to set before it is saved, kept with it */
@@ -33,12 +52,14 @@ struct vm_template {
 };
 
 /*
- * dir_fd: the cache directory; -1: no templates.  Changes `spec` as said above.  Never fails a start: why
+ * dir_fd: the cache directory; -1: no templates.  spec->memory_in is the caller's; without it none is made.
+ * Changes `spec` as said above.  Never fails a start: why
  * there is none (a hostile file, say) stands in *err where err->code is set, for the log.
  */
 int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor *driver, struct vm_spec *spec,
 		     struct err *err);
-/* The template was no good: it is removed where that may be done, and `spec` boots. */
+/* The template was no good: it is removed where that may be done, and `spec` boots, with memory that the
+ * caller gives anew. */
 void vm_template_refuse(struct vm_template *t, struct vm_spec *spec);
 /* Pauses the machine, keeps it, lets it go on.  A failure is the template's alone as long as vm goes on: -EIO
  * where it does not. */

@@ -69,6 +69,8 @@ enum guest_frame_type {
 	GUEST_TIME,	  /* struct guest_hello again: after a pause or a restore */
 	GUEST_SHUTDOWN,	  /* sync, and power off; no REPLY */
 	GUEST_STATS,	  /* REPLY with struct guest_stats */
+	GUEST_FREEZE,	  /* the machine is to be saved: see below */
+	GUEST_THAW,	  /* the host name of the container, not terminated; none: as it was */
 
 	/* both */
 	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed; 0, from the
@@ -90,6 +92,16 @@ struct guest_ready {
 	uint64_t boot_ns;	/* from the kernel's start to READY */
 };
 /* A guest that comes from a snapshot says no READY: whoever restored it begins with HELLO. */
+
+/*
+ * FREEZE stops the container's processes and waits until nothing of theirs is
+ * on its way to the file share.  Its REPLY is the last that the agent says
+ * before THAW: who stops the machine behind it has all of its bytes, and the
+ * agent all of his, if he sent none meanwhile.  A copy of that machine, which
+ * another keeper restores, is told HELLO, NETWORK where it has cards (it takes
+ * the addresses of the one that was saved away) and THAW; the machine itself
+ * TIME and THAW.
+ */
 
 struct guest_hello {
 	uint32_t protocol;

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 		if (first_id)
 			enter_user_namespace(sync[1]);
 		struct share s = {.sock = pair[0],
+				  .table_fd = -1,
 				  .root_fd = root,
 				  .proc_fd = -1,
 				  .root_ttl_ms = number(argv, argc, 3, 1000),

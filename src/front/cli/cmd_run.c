@@ -6,7 +6,7 @@
 struct run_flags {
 	struct create_flags create; /* first: its table's offsets are this struct's */
 	bool detach, sig_proxy, trace;
-	const char *detach_keys;
+	const char *detach_keys, *snapshot;
 };
 
 #define RUN struct run_flags
@@ -15,6 +15,9 @@ static const struct opt run_options[] = {
 	O_BOOL(RUN, sig_proxy, "sig-proxy", 0, "Hand signals on to the process (default true)"),
 	O_STR(RUN, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
 	O_BOOL(RUN, trace, "trace", 0, "Print its system calls to standard error (--isolation=kernel)"),
+	O_STR(RUN, snapshot, "from-snapshot", 0,
+	      "Go on where 'coffer vm snapshot' kept a machine; without IMAGE", .value = "name",
+	      .words = "@vm-snapshot"),
 };
 
 static const struct run_flags run_defaults = {
@@ -73,6 +76,46 @@ static int relay_container(const struct following *f, struct monitor_conn *conn,
 	return r;
 }
 
+/* Of a machine that is there already only what is around it can be chosen. */
+static int check_from_snapshot(struct call *call, const struct run_flags *f, struct err *err)
+{
+	struct create_flags given = f->create;
+	struct engine_create *q = &given.q;
+
+	if (call->nargs)
+		return cli_misused(
+			call, err,
+			"--from-snapshot takes image and command from the snapshot: \"%s\" is one too many",
+			call->args[0]);
+	if (q->isolation && !streq(q->isolation, "vm"))
+		return cli_misused(call, err, "--from-snapshot needs --isolation=vm");
+	q->isolation = q->name = q->cidfile = q->hostname = q->cgroup_parent = NULL;
+	q->auto_remove = q->quiet = q->publish_all = q->interactive = q->tty = false;
+	given.publish = given.labels = given.label_files = given.attach = (str_list){0};
+	/* Both were filled from the same bytes: what differs was given. */
+	if (memcmp(&given, &run_defaults.create, sizeof(given)) != 0)
+		return cli_misused(
+			call, err,
+			"--from-snapshot has the saved container's settings: it goes with --name, --rm, "
+			"--publish, --publish-all, --hostname, --label, --cidfile, --cgroup-parent, --quiet, "
+			"--attach, -d, -i and -t alone");
+	return 0;
+}
+
+static int settle_from_snapshot(struct run_flags *f, struct call *call, struct err *err)
+{
+	struct engine_create *q = &f->create.q;
+	bool tty = q->tty, interactive = q->interactive;
+	int r = engine_machine_create(f->snapshot, &call->memory, q, err);
+
+	if (r == 0 && ((tty && !q->tty) || (interactive && !q->interactive)))
+		r = err_set(err, EINVAL, "the snapshot's container was run without %s",
+			    tty && !q->tty ? "-t" : "-i");
+	if (r < 0)
+		err->exit_status = 125;
+	return r;
+}
+
 static int run_settle(struct call *call, struct create_flags *flags, bool detach, struct err *err)
 {
 	const struct config *c;
@@ -80,8 +123,13 @@ static int run_settle(struct call *call, struct create_flags *flags, bool detach
 
 	if (r < 0)
 		return r;
-	struct create_settle s = {
-		.flags = flags, .config = c, .words = call->args, .detach = detach, .memory = &call->memory};
+	static char unused_image[] = "none";
+	static char *no_words[] = {unused_image, NULL};
+	struct create_settle s = {.flags = flags,
+				  .config = c,
+				  .words = call->nargs ? call->args : no_words,
+				  .detach = detach,
+				  .memory = &call->memory};
 	r = create_settle(&s, err);
 	call->misused = r == -EINVAL;
 	return r;
@@ -117,8 +165,16 @@ static int run_run(struct call *call, struct err *err)
 	struct engine *e;
 	const char *keys = NULL;
 	const struct config *config;
-	int r = run_settle(call, &f->create, f->detach, err);
+	int r = 0;
 
+	if (f->snapshot)
+		r = check_from_snapshot(call, f, err);
+	else if (!call->nargs)
+		r = cli_misused(call, err, "'coffer %s' requires at least 1 argument", call->path);
+	if (r == 0)
+		r = run_settle(call, &f->create, f->detach, err);
+	if (r == 0 && f->snapshot)
+		r = settle_from_snapshot(f, call, err);
 	if (r == 0)
 		r = cli_config(call, &config, err);
 	if (r == 0)
@@ -298,6 +354,7 @@ static int run_attach(struct call *call, struct err *err)
 	"coffer run -d --name web -p 8080:80 --restart unless-stopped nginx\n"                               \
 	"coffer run --rm -v \"$PWD\":/src:ro -w /src debian ls\n"                                            \
 	"coffer run -d -e POSTGRES_PASSWORD=x -v db:/var/lib/postgresql/data --memory 512m postgres\n"       \
+	"coffer run -d --from-snapshot server --name second -p 8081:80\n"                                    \
 	"coffer run --rm --network none --read-only --cap-drop ALL --landlock rules.json alpine true\n"
 
 const struct command command_run = {
@@ -312,7 +369,6 @@ const struct command command_run = {
 	.options = {{run_options, ARRAY_LEN(run_options)}, CREATE_FLAGS_TABLE},
 	.options_size = sizeof(struct run_flags),
 	.defaults = &run_defaults,
-	.min_args = 1,
 	.max_args = -1,
 	.stop_first = true,
 	.guards_itself = true,

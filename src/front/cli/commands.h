@@ -22,5 +22,6 @@ extern const struct command command_df, command_system_prune, command_container_
 	command_network_prune, command_volume_prune, command_check;
 extern const struct command command_make_again, command_finish, command_start_all;
 extern const struct command command_vm_build_kernel, command_vm_fetch_kernel, command_vm_build_initramfs,
-	command_vm_ls, command_vm_rm;
+	command_vm_ls, command_vm_rm, command_vm_snapshot, command_vm_snapshot_ls,
+	command_vm_snapshot_inspect, command_vm_snapshot_rm;
 extern const struct command command_version, command_info, command_doctor, command_completion, command_man;

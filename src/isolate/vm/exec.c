@@ -7,7 +7,9 @@
 #include "isolate/carrier.h"
 #include "wire/guest.h"
 
-enum { ANSWER_MS = 30000, ROWS_BYTES_MAX = 64 << 20 };
+#include <poll.h>
+
+enum { ANSWER_MS = 30000, SAVE_MS = 120000, ROWS_BYTES_MAX = 64 << 20 };
 
 int vm_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 {
@@ -96,6 +98,33 @@ int vm_set_clock(const struct sandbox *s, struct err *err)
 	const struct supervisor_request q = {.kind = SUPERVISOR_TIME};
 
 	return supervised_waits(s) ? 0 : supervised_ask(s, &q, -1, NULL, ANSWER_MS, err);
+}
+
+/* The machine stands still until *ret_hold is closed. */
+int vm_save(const struct sandbox *s, int file, int *ret_hold, struct err *err)
+{
+	const struct supervisor_request q = {.kind = SUPERVISOR_SAVE};
+	struct supervisor_reply reply;
+	struct pollfd p = {.events = POLLIN};
+
+	if (supervised_waits(s))
+		return err_set(err, EBUSY, "the machine has not been started");
+	int r = isolate_carrier->paused(s, err);
+	if (r > 0)
+		return err_set(err, EBUSY, "the container is paused: its machine cannot be asked");
+	autoclose int sock = r < 0 ? -1 : supervisor_connect(s->state_dirfd, err);
+	r = sock < 0 ? -err->code : supervisor_send(sock, &q, &file, 1, err);
+	p.fd = sock;
+	if (r == 0 && poll(&p, 1, SAVE_MS) == 0)
+		r = err_set(err, ETIMEDOUT, "the machine was not saved within %d s", SAVE_MS / 1000);
+	if (r == 0)
+		r = supervisor_receive(sock, &reply, NULL, err);
+	if (r < 0)
+		return r;
+	if (reply.kind != SUPERVISOR_DONE)
+		return supervisor_refused(&reply, err);
+	*ret_hold = take_fd(&sock);
+	return 0;
 }
 
 int vm_update_guest(const struct sandbox *s, const struct oci_resources *r, struct err *err)

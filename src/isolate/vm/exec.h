@@ -11,4 +11,5 @@ must_use int vm_set_clock(const struct sandbox *s, struct err *err);
 /* -ENOTSUP with no error set: it cannot be asked now. */
 struct guest_stats;
 must_use int vm_guest_stats(const struct sandbox *s, struct guest_stats *ret, struct err *err);
+must_use int vm_save(const struct sandbox *s, int file, int *ret_hold, struct err *err);
 must_use int vm_update_guest(const struct sandbox *s, const struct oci_resources *r, struct err *err);

@@ -153,6 +153,19 @@ static int add_templates(struct supervised *l, struct err *err)
 	return fd < 0 ? 0 : supervised_add_fd(l, "templates", fd, err);
 }
 
+static int add_snapshot(const struct isolate_create *c, struct supervised *l, struct err *err)
+{
+	const pair_list *a = &c->config->annotations;
+
+	for (size_t i = 0; i < a->n; i++) {
+		if (!streq(a->v[i].key, GUEST_SNAPSHOT_ANNOTATION))
+			continue;
+		int fd = vm_snapshot_open(a->v[i].value ? a->v[i].value : "", err);
+		return fd < 0 ? fd : supervised_add_fd(l, "from", fd, err);
+	}
+	return 0;
+}
+
 static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)
 {
 	int console = openat(c->sandbox.state_dirfd, ISOLATE_CONSOLE_FILE,
@@ -229,6 +242,8 @@ static int vm_launch(const struct isolate_create *c, const struct vm_settings *s
 		r = add_hypervisor(settings, devices, size->vcpus, l, err);
 	if (r == 0)
 		r = add_templates(l, err);
+	if (r == 0)
+		r = add_snapshot(c, l, err);
 	if (r == 0)
 		r = add_logs(c, l, err);
 	return r < 0 ? r : add_numbers(c, settings, size, l, err);
@@ -375,5 +390,6 @@ const struct isolate_level vm_level = {
 	.paused = vm_paused,
 	.update = vm_update,
 	.stats = vm_stats,
+	.save = vm_save,
 	.destroy = vm_destroy,
 };

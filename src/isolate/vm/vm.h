@@ -43,6 +43,8 @@ must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
 
 /* The configuration for the guest's agent, as JSON in a memory file.  `text` is the user's own. */
 must_use int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err);
+/* A snapshot's machine, for reading; hostile names are refused. */
+must_use int vm_snapshot_open(const char *name, struct err *err);
 /* One /dev/net/tun for each card of the guest, opened in the network namespace of `pid`; their number.  The
  * caller closes them. */
 must_use int vm_open_tuns(pid_t pid, int ret[static SUPERVISOR_TUNS_MAX], struct err *err);

@@ -303,6 +303,51 @@ int nodes_init(struct share_server *s, struct err *err)
 	return 0;
 }
 
+int nodes_reserve(struct share_server *s, size_t nslots)
+{
+	if (s->slots_size < nslots) {
+		struct node **slots = realloc(s->slots, nslots * sizeof(struct node *));
+		if (!slots)
+			return -ENOMEM;
+		s->slots = slots;
+		s->slots_size = nslots;
+	}
+	while (s->nslots < nslots) {
+		struct node *n = calloc(1, sizeof(*n));
+		if (!n)
+			return -ENOMEM;
+		*n = (struct node){.id = (uint32_t)s->nslots, .fd = -1, .data_fd = -1};
+		s->slots[s->nslots++] = n;
+	}
+	return 0;
+}
+
+int node_load(struct share_server *s, size_t id, const struct node_kept *kept)
+{
+	struct node *n = s->slots[id];
+
+	n->generation = kept->generation;
+	if (kept->type == 0) {
+		n->hash_next = s->spare;
+		s->spare = n;
+		return 0;
+	}
+	n->live = true;
+	n->type = kept->type;
+	n->lookups = kept->lookups;
+	n->guest_ino = kept->guest_ino;
+	if (++s->live > s->nbuckets)
+		hash_grow(s);
+	/* Two of them that are one file now: the other one has it. */
+	if (!kept->found ||
+	    hash_find(s, kept->found->stx_mnt_id, statx_dev(kept->found), kept->found->stx_ino))
+		return 0;
+	set_identity(n, kept->found);
+	hash_in(s, n);
+	node_moved(s, n, kept->parent, kept->name);
+	return 0;
+}
+
 void nodes_reset(struct share_server *s)
 {
 	streams_drop(s, NULL);

@@ -9,6 +9,7 @@
  */
 #include "vm/share/share_int.h"
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -74,13 +75,58 @@ static int answer_all(struct share_server *s, struct channel *c, struct err *err
 	return 0;
 }
 
+/*
+ * ---- a machine that is saved ----
+ *
+ * The signal ends the wait for a request.  One that comes just before the wait begins does not: who asks asks
+ * again until there is an answer.
+ */
+static volatile sig_atomic_t table_wanted;
+
+static void want_table(int sig unused)
+{
+	table_wanted = 1;
+}
+
+static void give_table(struct share_server *s, const struct channel *c)
+{
+	/* Half a request: the other half is in the machine. */
+	int r = c->have ? -EAGAIN : share_table_save(s, s->config.table_fd);
+
+	table_wanted = 0;
+	ignore_result(write(s->config.told_fd, &r, sizeof(r)) < 0); /* who has gone asks no more */
+}
+
+static int begin_tables(struct share_server *s, struct channel *c, struct err *err)
+{
+	struct stat st;
+	size_t at = 0, len;
+	int r = 0;
+
+	if (fstat(s->config.table_fd, &st) < 0)
+		return err_sys(err, "cannot look at the file share's table");
+	if (st.st_size == 0)
+		return 0;
+	r = share_table_load(s, s->config.table_fd);
+	if (r < 0)
+		return err_num(err, r, "the snapshot's table of files is of no use");
+	while (r == 0 && (len = share_table_notice(s, &at, c->out)) > 0)
+		r = send_reply(c, len);
+	return r < 0 ? err_num(err, r, "cannot tell the guest of its files") : 0;
+}
+
 static int serve_all(struct share_server *s, struct channel *c, struct err *err)
 {
 	for (;;) {
 		int r = set_timer(c, s->writable > 0);
 		if (r < 0)
 			return err_num(err, r, "cannot set the file share's timer");
-		ssize_t n = recv(c->sock, c->in + c->have, IN_SIZE - c->have, 0);
+		ssize_t n =
+			recv(c->sock, c->in + c->have, IN_SIZE - c->have, table_wanted ? MSG_DONTWAIT : 0);
+		if (n < 0 && table_wanted && errno == EAGAIN) {
+			give_table(s, c);
+			continue;
+		}
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			return 0;
 		if (n < 0 && errno == EAGAIN) {
@@ -102,7 +148,14 @@ int share_serve(const struct share *config, struct err *err)
 {
 	struct share_server *s = NULL;
 	struct channel c = {.sock = config->sock, .in = malloc(IN_SIZE), .out = malloc(SHARE_REPLY_MAX)};
-	int r = c.in && c.out ? share_new(config, true, &s, err) : err_oom(err);
+	const struct sigaction wanted = {.sa_handler = want_table}; /* no SA_RESTART */
+	int r = c.in && c.out ? 0 : err_oom(err);
+	if (r == 0 && config->table_fd >= 0 && sigaction(SIGUSR1, &wanted, NULL) < 0)
+		r = err_sys(err, "cannot set a signal");
+	if (r == 0)
+		r = share_new(config, true, &s, err);
+	if (r == 0 && config->table_fd >= 0)
+		r = begin_tables(s, &c, err);
 	if (r == 0)
 		r = serve_all(s, &c, err);
 	share_free(s);

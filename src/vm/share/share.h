@@ -22,6 +22,13 @@ struct share {
 	/* How long the guest may believe what it was told of a name or an inode, ms: of the root's own file
 	 * system, and of what is mounted below it and others may write to. */
 	uint32_t root_ttl_ms, volume_ttl_ms;
+	/*
+	 * A machine that is saved (share_serve() alone).  table_fd: a memfd, which has the table of a saved
+	 * one to begin with, or is empty; where SIGUSR1 asks for it, it gets the table of this one, and
+	 * told_fd an int, 0 or -errno.  The guest must stand still, and have got all its answers.  -1: not to
+	 * be saved.
+	 */
+	int table_fd, told_fd;
 };
 
 /*

@@ -118,6 +118,27 @@ must_use int node_at(struct share_server *s, int dirfd, const char *name, struct
 void node_rekey(struct share_server *s, struct node *n, const struct statx *x);
 bool node_is(const struct node *n, const struct statx *x);
 
+/* A node of a table that was kept (table.c), at its number.  found: what stands at its place now; NULL: it is
+ * stale.  A type of 0 is nobody's. */
+struct node_kept {
+	uint32_t generation, type;
+	uint64_t lookups, guest_ino;
+	struct node *parent;
+	const char *name;
+	const struct statx *found;
+};
+must_use int nodes_reserve(struct share_server *s, size_t nslots);
+must_use int node_load(struct share_server *s, size_t id, const struct node_kept *kept);
+
+/* ---- the table in a file (table.c) ---- */
+/* -EBUSY: a file is open that has no place any more. */
+must_use int share_table_save(const struct share_server *s, int fd);
+/* Into a server that knows the root alone.  -EBADMSG: it is none. */
+must_use int share_table_load(struct share_server *s, int fd);
+/* One message for the guest's kernel at a time, 64 bytes at most: a file that is not the root's own is
+ * another one now.  0: no more. */
+size_t share_table_notice(struct share_server *s, size_t *at, void *buf);
+
 /* ---- descriptors (open.c) ---- */
 enum { SHARE_STATX = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID };
 must_use int share_statx(int dirfd, const char *name, struct statx *ret);

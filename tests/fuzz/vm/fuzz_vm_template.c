@@ -4,7 +4,7 @@
  * must lie within its file, whatever the head says.
  *
  *	byte 0	1: the right magic is put in front, 2: and the right key, 4: the file becomes as long as
- *		the head says
+ *		the head says, 8: nothing is behind the devices
  *	the rest	the file
  */
 #include "base/fd.h"
@@ -20,7 +20,8 @@ enum {
 	MAGIC_LEN = 16,
 	STATE_AT = MAGIC_LEN + 8,
 	STATE_LEN = STATE_AT + 8,
-	KEY_AT = STATE_LEN + 16,
+	MORE_LEN = STATE_LEN + 16,
+	KEY_AT = MORE_LEN + 8,
 	LONGEST = 64 << 20
 };
 
@@ -77,9 +78,11 @@ static void write_template(const uint8_t *data, size_t size, uint8_t how)
 
 	if (fd < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
 		abort();
-	if ((how & 1) && pwrite(fd, "coffer-vm-tmpl1", MAGIC_LEN, 0) != MAGIC_LEN)
+	if ((how & 1) && pwrite(fd, "coffer-vm-tmpl2", MAGIC_LEN, 0) != MAGIC_LEN)
 		abort();
 	if ((how & 2) && pwrite(fd, mine.key, sizeof(mine.key), KEY_AT) != (ssize_t)sizeof(mine.key))
+		abort();
+	if ((how & 8) && pwrite(fd, &at, sizeof(at), MORE_LEN) != sizeof(at))
 		abort();
 	if (size >= KEY_AT) {
 		memcpy(&at, data + STATE_AT, sizeof(at));

@@ -38,9 +38,6 @@ const char *keeper_stage_text(enum stage s unused)
 {
 	return "stage";
 }
-void vm_template_close(struct vm_template *t unused)
-{
-}
 
 static struct poll_entry entry;
 void poll_want(struct poll_set *p unused, int fd unused, short events unused,
@@ -71,7 +68,12 @@ static bool keeper_scene_open(struct scene *s)
 {
 	int pair[2];
 
-	*s = (struct scene){.k = {.agent = -1, .log = -1, .proc = -1, .console = {.pipe = -1, .file = -1}}};
+	*s = (struct scene){.k = {.agent = -1,
+				  .log = -1,
+				  .proc = -1,
+				  .template = {.file = -1},
+				  .save_in = -1,
+				  .console = {.pipe = -1, .file = -1}}};
 	s->k.oom_file = memfd_create("kills", MFD_CLOEXEC);
 	s->k.config = memfd_create("config", MFD_CLOEXEC);
 	if (s->k.config < 0 || s->k.oom_file < 0 || fd_write_all(s->k.config, "{}", 2) < 0 ||

@@ -38,10 +38,12 @@ static struct vm_spec spec(int kernel)
 static int look(int dir, int kernel, uint64_t memory, struct vm_template *t, struct err *err)
 {
 	struct vm_spec s = spec(kernel);
-	autoclose int proc = open("/proc", O_PATH | O_CLOEXEC);
+	autoclose int proc = open("/proc", O_PATH | O_CLOEXEC), file = vm_memory_new(memory);
+	const struct vm_snapshot in = {.memory_fd = file, .state_fd = -1};
 
 	s.proc_fd = proc;
 	s.memory = memory;
+	s.memory_in = &in;
 	*err = (struct err){0};
 	int r = vm_template_open(t, dir, &driver, &s, err);
 	CHECK_INT(s.from != NULL, r == 1);
@@ -51,18 +53,21 @@ static int look(int dir, int kernel, uint64_t memory, struct vm_template *t, str
 static void make(int dir, int kernel)
 {
 	autoclose int proc = open("/proc", O_PATH | O_CLOEXEC);
+	autoclose int memory = vm_memory_new(MEMORY);
+	const struct vm_snapshot in = {.memory_fd = memory, .state_fd = -1};
 	struct vm_spec s = spec(kernel);
 	struct vm vm = {.driver = &driver};
 	struct vm_template t;
 	struct err err = {0};
 
 	s.proc_fd = proc;
+	s.memory_in = &in;
 	CHECK_INT(vm_template_open(&t, dir, &driver, &s, &err), 0);
 	if (!t.writable) {
 		fprintf(stderr, "no files without names here: %s\n", err.msg);
 		exit(77);
 	}
-	CHECK(s.memory_in && pwrite(s.memory_in->memory_fd, "memory", 6, 8192) == 6);
+	CHECK_INT(pwrite(memory, "memory", 6, 8192), 6);
 	t.boot_ns = 42;
 	CHECK_INT(vm_template_save(&t, &vm, &s, &err), 0);
 	CHECK_STR(err.msg, "");

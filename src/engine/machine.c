@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `vm snapshot` and `run --from-snapshot`: a container's machine with all that
+ * runs in it, and its files as an image, of one moment.
+ *
+ * The machine stands still while the image is made (monitor and cgroup go on:
+ * this is not `pause`).  The image has the tag MACHINE_TAG NAME, so that it is
+ * there as long as the snapshot is; a snapshot that was half made when its
+ * maker was killed is taken away with its image by whoever makes or removes
+ * the next one (isolate/vm/snapshots.c).
+ *
+ * Of a container only what is in the machine or in its root can be kept.  Its
+ * volumes are others' as well: a container with volumes is refused.
+ */
+#include "engine/engine_int.h"
+#include "engine/record.h"
+
+#include "isolate/machine.h"
+
+#define MACHINE_TAG "localhost/vm-snapshot:"
+
+struct kept_machine {
+	const char *image, *container;
+	const char *record; /* struct engine_record's own JSON */
+	int64_t created;
+};
+
+#define K struct kept_machine
+static const struct json_field kept_fields[] = {
+	F_STR(K, image, "image", .required = true),
+	F_STR(K, container, "container", .required = true),
+	F_I64(K, created, "created", .required = true),
+	F_STR(K, record, "record", .required = true),
+};
+static const struct json_table kept_table = JSON_TABLE(K, kept_fields);
+
+/* What a removed or half made snapshot has left: its image. */
+static void drop_machine_image(void *data, const char *name)
+{
+	struct engine *e = data;
+	autofree char *tag = str_format(MACHINE_TAG "%s", name);
+	const struct image_remove q = {.name = tag};
+	struct err err = {0};
+
+	if (tag && image_remove(e->store, &q, &err) < 0 && err.code != ENOENT)
+		engine_warn(e, "%s", err.msg);
+}
+
+static int may_keep(const struct engine_container *c, struct err *err)
+{
+	const struct engine_record *r = &c->record;
+
+	if (!r->isolation || !streq(r->isolation, "vm"))
+		return err_set(err, EINVAL,
+			       "container %s is of isolation level \"%s\": only \"vm\" has a machine",
+			       c->name, r->isolation ? r->isolation : "ns");
+	if (!streq(c->state, "running"))
+		return err_set(err, EINVAL, "container %s is %s: it must run to be saved", c->name, c->state);
+	for (size_t i = 0; i < r->mounts.n; i++)
+		if (!streq(r->mounts.v[i].type, "tmpfs"))
+			return err_set(err, ENOTSUP,
+				       "container %s has a volume at %s, which is outside of its machine: a "
+				       "snapshot "
+				       "of it would not be whole",
+				       c->name, r->mounts.v[i].target);
+	if (r->net_container || r->pid_container || r->ipc_container)
+		return err_set(err, ENOTSUP, "container %s has joined another one: it cannot be saved alone",
+			       c->name);
+	return 0;
+}
+
+static char *describe_machine(const struct engine_container *c, const char *image)
+{
+	struct json_out out autojsonout = {0};
+	autofree char *record = engine_record_write(&c->record);
+
+	if (!record)
+		return NULL;
+	json_begin_object(&out, NULL);
+	json_put_str(&out, "image", image);
+	json_put_str(&out, "container", c->name);
+	json_put_i64(&out, "created", engine_now());
+	json_put_str(&out, "record", record);
+	json_end(&out);
+	return json_take(&out);
+}
+
+static int keep_machine(struct engine *e, struct engine_container *c, struct guest_snapshot *s,
+			struct err *err)
+{
+	autofree char *tag = str_format(MACHINE_TAG "%s", s->name), *image = NULL;
+	const struct image_make q = {.name = tag, .comment = "files of a machine's snapshot"};
+	int hold = -1;
+	int r = tag ? runtime_save_machine(&e->rt, c->id, s->machine, &hold, err) : err_oom(err);
+	autoclose int standing = hold; /* until the files are kept too */
+
+	if (r == 0)
+		r = engine_commit_image(e, c, &q, NULL, &image, err);
+	if (r < 0)
+		return r;
+	autofree char *info = describe_machine(c, image);
+	r = info ? guest_snapshot_finish(s, info, err) : err_oom(err);
+	if (r < 0)
+		drop_machine_image(e, s->name);
+	return r;
+}
+
+int engine_machine_save(struct engine *e, const char *id, const char *name, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	struct guest_snapshot s;
+	int r = engine_load_locked(e, id, &c, err);
+
+	if (r == 0)
+		r = may_keep(&c, err);
+	if (r == 0)
+		r = guest_snapshot_begin(name, drop_machine_image, e, &s, err);
+	if (r < 0)
+		return r;
+	r = keep_machine(e, &c, &s, err);
+	guest_snapshot_drop(&s);
+	if (r == 0)
+		engine_tell_container(e, &c, "snapshot", "name", name);
+	return r;
+}
+
+int engine_machine_remove(struct engine *e, const char *name, struct err *err)
+{
+	return guest_snapshot_remove(name, drop_machine_image, e, err);
+}
+
+static int read_kept(const char *name, const char *info, size_t len, struct json_doc *doc, K *ret,
+		     struct err *err)
+{
+	int r = json_decode(doc, info, len, "info.json", &kept_table, ret, err);
+
+	return r < 0 ? err_prefix(err, "snapshot %s is damaged (coffer vm snapshot-rm %s)", name, name) : 0;
+}
+
+int engine_machine_describe(const char *name, const char *info, size_t len, struct json_doc *doc,
+			    struct engine_machine *ret, struct err *err)
+{
+	struct engine_record record;
+	K kept = {0};
+	int r = read_kept(name, info, len, doc, &kept, err);
+
+	if (r == 0)
+		r = engine_record_read(kept.record, strlen(kept.record), name, doc, &record, err);
+	if (r == 0)
+		*ret = (struct engine_machine){.image = kept.image,
+					       .container = kept.container,
+					       .created = kept.created,
+					       .image_ref = record.image_ref,
+					       .command = record.config.cmd,
+					       .memory = record.q.memory};
+	return r;
+}
+
+/* Settings of the one that was saved, but for what names and keeps this one. */
+static int settle_from(const char *name, const K *kept, const struct engine_record *r, struct json_doc *doc,
+		       struct engine_create *q, struct err *err)
+{
+	struct engine_create all = r->q;
+	struct oci_pair *notes = json_doc_alloc(doc, (all.annotations.n + 1) * sizeof(*notes));
+
+	if (!notes)
+		return err_oom(err);
+	size_t n = 0;
+	for (size_t i = 0; i < all.annotations.n; i++)
+		if (!streq(all.annotations.v[i].key, GUEST_SNAPSHOT_ANNOTATION))
+			notes[n++] = all.annotations.v[i];
+	notes[n++] = (struct oci_pair){.key = GUEST_SNAPSHOT_ANNOTATION, .value = name};
+	all.annotations.v = notes;
+	all.annotations.n = n;
+	all.image = kept->image;
+	all.pull = "never";
+	all.isolation = "vm";
+	all.name = q->name;
+	all.auto_remove = q->auto_remove;
+	all.cidfile = q->cidfile;
+	all.quiet = q->quiet;
+	all.hostname = q->hostname;
+	all.cgroup_parent = q->cgroup_parent;
+	all.restart = NULL; /* it would be another program's */
+	all.labels = q->labels;
+	all.ports = q->ports;
+	all.publish_all = q->publish_all;
+	all.mac_address = NULL;
+	all.attach_stdin = q->attach_stdin && all.interactive;
+	all.attach_stdout = q->attach_stdout;
+	all.attach_stderr = q->attach_stderr;
+	for (size_t i = 0; i < all.networks.n; i++) /* addresses that were asked for are the other one's */
+		((struct net_join *)(uintptr_t)all.networks.v)[i].ip =
+			((struct net_join *)(uintptr_t)all.networks.v)[i].ip6 =
+				((struct net_join *)(uintptr_t)all.networks.v)[i].mac = NULL;
+	struct engine_mount *mounts = json_doc_alloc(doc, (r->mounts.n + 1) * sizeof(*mounts));
+	if (!mounts)
+		return err_oom(err);
+	for (size_t i = 0; i < r->mounts.n; i++)
+		mounts[i] = (struct engine_mount){.kind = ENGINE_TMPFS,
+						  .target = r->mounts.v[i].target,
+						  .options = r->mounts.v[i].options};
+	all.mounts.v = mounts;
+	all.mounts.n = r->mounts.n;
+	*q = all;
+	return 0;
+}
+
+int engine_machine_create(const char *name, struct json_doc *doc, struct engine_create *q, struct err *err)
+{
+	struct engine_record record;
+	autofree char *info = NULL;
+	size_t len = 0;
+	K kept = {0};
+	int r = guest_snapshot_info(name, &info, &len, err);
+
+	if (r == 0)
+		r = read_kept(name, info, len, doc, &kept, err);
+	if (r == 0)
+		r = engine_record_read(kept.record, strlen(kept.record), name, doc, &record, err);
+	return r < 0 ? r : settle_from(name, &kept, &record, doc, q, err);
+}

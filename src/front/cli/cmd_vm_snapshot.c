@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vm snapshot, snapshot-ls, snapshot-inspect, snapshot-rm. */
+#include "front/cli/cli.h"
+#include "front/cli/units.h"
+
+#include "base/json_write.h"
+#include "isolate/machine.h"
+
+struct vm_snapshot_flags {
+	const char *format;
+	bool quiet;
+};
+#define SNAP struct vm_snapshot_flags
+
+static int run_vm_snapshot(struct call *call, struct err *err)
+{
+	autofree char *id = NULL;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = engine_resolve(e, call->args[0], &id, err);
+	if (r == 0)
+		r = engine_machine_save(e, id, call->args[1], err);
+	return r < 0 ? r : cli_println(call->args[1], err);
+}
+
+/* ---- ls ---- */
+
+static const struct opt snapshot_ls_options[] = {
+	O_STR(SNAP, format, "format", 0, HELP_FORMAT),
+	O_BOOL(SNAP, quiet, "quiet", 'q', "Print names alone"),
+};
+static const struct row_column snapshot_columns[] = {
+	{"Command", "COMMAND"}, {"Container", "CONTAINER"}, {"Created", "CREATED"},
+	{"Image", "IMAGE"},	{"Name", "NAME"},
+};
+
+struct snapshot_rows {
+	struct call *call;
+	struct row_printer p;
+};
+
+static int add_snapshot_row(void *data, const char *name, const char *info, size_t len, struct err *err)
+{
+	struct snapshot_rows *rows = data;
+	struct json_doc *m = &rows->call->memory;
+	struct engine_machine machine;
+	struct str created autostr = {0}, command autostr = {0};
+	struct err broken = {0};
+	struct value *v = value_new(m, VALUE_OBJECT);
+
+	if (engine_machine_describe(name, info, len, m, &machine, &broken) < 0) {
+		cli_complain(rows->call, &broken);
+		return 0;
+	}
+	str_putf(&created, "%s ago", duration_text(moment_now() - machine.created).s);
+	str_put(&command, "");
+	for (size_t i = 0; i < machine.command.n; i++)
+		str_putf(&command, "%s%s", i ? " " : "", machine.command.v[i]);
+	value_put(m, v, "Name", memory_text(m, name));
+	value_put(m, v, "Container", memory_text(m, machine.container));
+	value_put(m, v, "Image", memory_text(m, machine.image_ref ? machine.image_ref : ""));
+	value_put(m, v, "Command", memory_take(m, &command));
+	value_put(m, v, "Created", memory_take(m, &created));
+	return rows_add(&rows->p, m, v, err);
+}
+
+static int run_vm_snapshot_ls(struct call *call, struct err *err)
+{
+	const struct vm_snapshot_flags *f = call->options;
+	struct str out autostr = {0};
+	struct snapshot_rows rows = {.call = call};
+	struct row_format format = {
+		.format = f->format,
+		.table = "{{.Name}}\t{{.Container}}\t{{.Image}}\t{{.Created}}\t{{.Command}}",
+		.quiet = f->quiet && !f->format ? "{{.Name}}" : NULL,
+		.columns = snapshot_columns,
+		.ncolumns = ARRAY_LEN(snapshot_columns)};
+	int r = rows_begin(&rows.p, &call->memory, &format, &out, err);
+
+	if (r == 0)
+		r = guest_snapshots_each(add_snapshot_row, &rows, err);
+	if (r < 0)
+		return r;
+	rows_end(&rows.p);
+	return cli_print_str(&out, err);
+}
+
+/* ---- inspect, rm ---- */
+
+static int run_vm_snapshot_inspect(struct call *call, struct err *err)
+{
+	struct json_out out autojsonout = {0};
+	autofree char *info = NULL;
+	struct engine_machine m;
+	size_t len = 0;
+	int r = guest_snapshot_info(call->args[0], &info, &len, err);
+
+	if (r == 0)
+		r = engine_machine_describe(call->args[0], info, len, &call->memory, &m, err);
+	if (r < 0)
+		return r;
+	json_begin_object(&out, NULL);
+	json_put_str(&out, "Name", call->args[0]);
+	json_put_str(&out, "Container", m.container);
+	json_put_str(&out, "Files", m.image);
+	json_put_opt_str(&out, "Image", m.image_ref);
+	json_put_strs(&out, "Command", m.command.v, m.command.n);
+	json_put_i64(&out, "Memory", m.memory);
+	json_put_i64(&out, "CreatedNs", m.created);
+	json_end(&out);
+	autofree char *text = json_take(&out);
+	return text ? cli_println(text, err) : err_oom(err);
+}
+
+static int run_vm_snapshot_rm(struct call *call, struct err *err)
+{
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	for (int i = 0; r == 0 && i < call->nargs; i++) {
+		struct err one = {0};
+		if (engine_machine_remove(e, call->args[i], &one) < 0)
+			cli_complain(call, &one);
+		else
+			r = cli_println(call->args[i], err);
+	}
+	return r;
+}
+
+#define SNAP_SIZE .options_size = sizeof(struct vm_snapshot_flags)
+
+const struct command command_vm_snapshot = {
+	.name = "snapshot",
+	.summary = "Keep a container's machine with all that runs in it",
+	.usage = "CONTAINER NAME",
+	.description = "The container (--isolation vm, running) goes on; 'coffer run --from-snapshot NAME' "
+		       "begins where it\n"
+		       "stood: its processes go on in the copy, with the files as they were.  Clock, random "
+		       "numbers, host\n"
+		       "name, addresses and hardware addresses are new; what a program has drawn or read of "
+		       "them before\n"
+		       "is not, and its connections are gone.  Containers with volumes are refused.  "
+		       "Whatever is in the\n"
+		       "machine's memory is in the snapshot: keep it as you would keep that.",
+	.examples = "coffer run -d --isolation vm --name warm python:3 python3 -m http.server\n"
+		    "coffer vm snapshot warm server\n"
+		    "coffer run -d --from-snapshot server -p 8000:8000\n",
+	SNAP_SIZE,
+	.min_args = 2,
+	.max_args = 2,
+	.words = "@running",
+	.run = run_vm_snapshot,
+};
+const struct command command_vm_snapshot_ls = {
+	.name = "snapshot-ls",
+	.summary = "List the snapshots of machines",
+	.usage = "[OPTIONS]",
+	.examples = "coffer vm snapshot-ls --format '{{.Name}} {{.Image}}'\n",
+	.options = {OPT_TABLE(snapshot_ls_options)},
+	SNAP_SIZE,
+	.max_args = 0,
+	.run = run_vm_snapshot_ls,
+};
+const struct command command_vm_snapshot_inspect = {
+	.name = "snapshot-inspect",
+	.summary = "Tell of what a snapshot was made",
+	.usage = "SNAPSHOT",
+	.examples = "coffer vm snapshot-inspect server\n",
+	SNAP_SIZE,
+	.min_args = 1,
+	.max_args = 1,
+	.words = "@vm-snapshot",
+	.run = run_vm_snapshot_inspect,
+};
+const struct command command_vm_snapshot_rm = {
+	.name = "snapshot-rm",
+	.summary = "Remove snapshots of machines",
+	.usage = "SNAPSHOT [SNAPSHOT...]",
+	.description = "With the image that has its files.  Containers that began with it are not touched.",
+	.examples = "coffer vm snapshot-rm server\n",
+	SNAP_SIZE,
+	.min_args = 1,
+	.max_args = -1,
+	.words = "@vm-snapshot",
+	.run = run_vm_snapshot_rm,
+};
