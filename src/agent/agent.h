@@ -15,7 +15,7 @@
  *	orders.c    what the keeper asks for
  *	job.c	    forked children and their results
  *	container.c bodies of jobs: run, exec, update, signal
- *	freeze.c    bodies of jobs: the machine is saved, or its copy goes on
+ *	freeze.c    body of a job: the machine is to be saved; it, or its copy, goes on
  *	rows.c	    body of a job: the table of processes
  *	live.c	    the keeper's processes, their ends
  *	streams.c   their standard streams, windows and credits
@@ -83,9 +83,10 @@ struct agent {
 		size_t at, len, size;
 	} out;
 	bool greeted, leaving;
-	bool freezing, frozen; /* GUEST_FREEZE: asked for, done */
-	uint32_t main_id;      /* the container's process; 0 = no RUN yet */
-	bool main_there;       /* the container is made */
+	bool freezing, frozen;	/* GUEST_FREEZE: asked for, done */
+	struct container still; /* the container that is frozen; valid while freezing or frozen */
+	uint32_t main_id;	/* the container's process; 0 = no RUN yet */
+	bool main_there;	/* the container is made */
 	struct runtime rt;
 	struct container container; /* for `oom`; valid while oom.fd >= 0 */
 	uint64_t oom_kills;
@@ -124,6 +125,11 @@ void channel_ready(struct agent *a, struct source *s);
 
 /* ---- orders.c ---- */
 void orders_take(struct agent *a, const struct guest_frame *f, const void *payload);
+
+/* ---- freeze.c ---- */
+must_use int freeze_prepare(struct agent *a, struct err *err);
+must_use int freeze_end(struct agent *a, const char *name, size_t len, struct err *err);
+void freeze_forget(struct agent *a);
 
 /* ---- live.c ---- */
 struct live *live_find(const struct agent *a, uint32_t id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bodies of jobs: the machine stands still to be saved, and goes on, here or
+ * The machine stands still to be saved, and goes on, here or
  * in a copy (wire/guest.h).
  *
  * The file share is the one thing that is half inside and half outside.  With
@@ -80,41 +80,69 @@ static int quiet_share(const struct agent *a, struct err *err)
 int job_freeze(struct agent *a, const struct job_order *o unused, struct job_answer *ret unused,
 	       struct err *err)
 {
-	autocontainer struct container c;
+	const struct container *c = &a->still;
 	struct err ignored = {0};
-	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &c, err);
+	int r = c->level->pause(&c->sandbox, err);
 
-	if (r == 0)
-		r = c.level->pause(&c.sandbox, err);
 	if (r < 0)
 		return r;
 	r = quiet_share(a, err);
 	if (r < 0)
-		ignore_result(c.level->resume(&c.sandbox, &ignored)); /* why it is not saved is what counts */
+		ignore_result(
+			c->level->resume(&c->sandbox, &ignored)); /* why it is not saved is what counts */
 	return r;
 }
 
-/* A copy has another name. */
-static int rename_container(const struct container *c, const char *name, size_t len, struct err *err)
-{
-	autofree char *path = str_format("/proc/%d/ns/uts", (int)c->sandbox.pid);
+/*
+ * ---- in the agent itself ----
+ *
+ * What a copy does is what its start takes: no child, and nothing that can be looked up before.
+ */
 
-	if (len == 0)
-		return 0;
-	if (!path)
-		return err_oom(err);
-	autoclose int ns = open(path, O_RDONLY | O_CLOEXEC);
-	if (ns < 0 || setns(ns, CLONE_NEWUTS) < 0 || sethostname(name, len) < 0)
-		return err_sys(err, "cannot set the container's host name");
-	return 0;
+int freeze_prepare(struct agent *a, struct err *err)
+{
+	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &a->still, err);
+
+	a->freezing = r == 0;
+	return r;
 }
 
-int job_thaw(struct agent *a, const struct job_order *o, struct job_answer *ret unused, struct err *err)
+void freeze_forget(struct agent *a)
 {
-	autocontainer struct container c;
-	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &c, err);
+	if (a->freezing || a->frozen)
+		container_close(&a->still);
+	a->freezing = a->frozen = false;
+}
 
+static int enter_uts(pid_t pid)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/uts", (int)pid); /* fits */
+	autoclose int ns = open(path, O_RDONLY | O_CLOEXEC);
+	return ns < 0 || setns(ns, CLONE_NEWUTS) < 0 ? -errno : 0;
+}
+
+/* A copy has another name. */
+static int rename_container(const struct container *c, const char *name, size_t len)
+{
+	autoclose int own = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+	int r = own < 0 ? -errno : enter_uts(c->sandbox.pid);
+
+	if (r < 0)
+		return r;
+	r = sethostname(name, len) < 0 ? -errno : 0;
+	return setns(own, CLONE_NEWUTS) < 0 ? -errno : r;
+}
+
+int freeze_end(struct agent *a, const char *name, size_t len, struct err *err)
+{
+	int r = len ? rename_container(&a->still, name, len) : 0;
+
+	if (r < 0)
+		return err_num(err, r, "cannot set the container's host name");
+	r = a->still.level->resume(&a->still.sandbox, err);
 	if (r == 0)
-		r = rename_container(&c, o->json, o->json_len, err);
-	return r < 0 ? r : c.level->resume(&c.sandbox, err);
+		freeze_forget(a);
+	return r;
 }

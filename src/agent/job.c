@@ -96,7 +96,7 @@ static void answer_failure(struct agent *a, const struct job *j, int code, const
 	if (j->type == GUEST_RUN)
 		a->main_id = 0; /* there is no container: another may be tried */
 	if (j->type == GUEST_FREEZE)
-		a->freezing = false;
+		freeze_forget(a);
 	if (j->live)
 		live_forget(a, j->live);
 }
@@ -130,10 +130,9 @@ static void give_answer(struct agent *a, const struct job *j, const struct job_r
 		answer_process(a, j, result, master);
 	else
 		channel_send(a, &f, &result->reply, result + 1, len - sizeof(*result));
-	/* From the next event on: of what this turn still does nothing is said (live.c, streams.c are
-	 * sources'). */
-	if (whole && result->reply.code == 0 && (j->type == GUEST_FREEZE || j->type == GUEST_THAW)) {
-		a->frozen = j->type == GUEST_FREEZE;
+	/* From the next event on nothing is said (main.c). */
+	if (whole && result->reply.code == 0 && j->type == GUEST_FREEZE) {
+		a->frozen = true;
 		a->freezing = false;
 	}
 }

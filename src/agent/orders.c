@@ -226,20 +226,17 @@ static int order_freeze(struct agent *a, const struct guest_frame *f, const void
 		return err_set(
 			err, EBUSY,
 			"other processes than the container's own, or requests, are at work in the machine");
-	a->freezing = true;
+	int r = freeze_prepare(a, err);
+	if (r < 0)
+		return r;
 	job_start(a, job_freeze, &o, NULL);
 	return LATER;
 }
 
 static int order_thaw(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
-	const struct job_order o = {
-		.frame = f, .json = payload, .json_len = f->len, .stdio = {.child = {-1, -1, -1}}};
-
-	if (!a->frozen)
-		return err_set(err, EINVAL, "the machine is not frozen");
-	job_start(a, job_thaw, &o, NULL);
-	return LATER;
+	return a->frozen ? freeze_end(a, payload, f->len, err)
+			 : err_set(err, EINVAL, "the machine is not frozen");
 }
 
 /* ---- streams: no answer but to what cannot be ---- */

@@ -2,6 +2,7 @@
 #include "host/netlink_setup.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "host/netlink_int.h"
 
@@ -129,24 +130,39 @@ int net_card_up(const char *name, bool up, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set interface %s %s", name, up ? "up" : "down") : 0;
 }
 
+/* Where there is IPv6: without it for a moment, an interface loses its addresses and their routes. */
+static int clear_ipv6(const char *name)
+{
+	autofree char *path = str_format("/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	int r = path ? file_write_at(AT_FDCWD, path, "1") : -ENOMEM;
+
+	if (r == 0)
+		r = file_write_at(AT_FDCWD, path, "0");
+	return r == -ENOENT ? 0 : r;
+}
+
 int net_card_clear(const char *name, struct err *err)
 {
 	enum { ADDRESSES_MAX = 256 };
 	autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq q = {0};
-	int r = net_card_up(name, false, err); /* IPv6 loses its addresses by that, and all their routes */
+	size_t n = strlen(name);
 
-	if (r < 0)
-		return r;
-	memcpy(q.ifr_name, name, strlen(name) + 1); /* it is a card's */
-	/* An address of zeros takes the first one away. */
-	for (int i = 0; i < ADDRESSES_MAX && fd >= 0 && ioctl(fd, SIOCGIFADDR, &q) == 0; i++) {
-		struct sockaddr_in none = {.sin_family = AF_INET};
+	if (n == 0 || n >= IFNAMSIZ || strchr(name, '/') || name[0] == '.')
+		return err_set(err, EINVAL, "\"%s\" is no name of an interface", name);
+	int r = clear_ipv6(name);
+	if (fd < 0 || r < 0)
+		return err_num(err, fd < 0 ? -errno : r, "cannot take the addresses of interface %s away",
+			       name);
+	memcpy(q.ifr_name, name, n + 1);
+	/* An address of zeros takes the first one away; the routes go with the last. */
+	for (int i = 0; i < ADDRESSES_MAX && ioctl(fd, SIOCGIFADDR, &q) == 0; i++) {
+		const struct sockaddr_in none = {.sin_family = AF_INET};
 		memcpy(&q.ifr_addr, &none, sizeof(none));
 		if (ioctl(fd, SIOCSIFADDR, &q) < 0)
 			return err_sys(err, "cannot take the addresses of interface %s away", name);
 	}
-	return fd < 0 ? err_sys(err, "cannot make a socket") : 0;
+	return 0;
 }
 
 /* ---- addresses and routes ---- */

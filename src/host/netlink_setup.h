@@ -13,7 +13,10 @@ struct net_prefix {
  * without a length a whole address.  -EINVAL. */
 must_use int net_prefix_parse(const char *text, struct net_prefix *ret);
 
-/* A card as it was before it was told anything: down, without addresses and routes. */
+/*
+ * Takes addresses and routes from a card that stays up: Linux 6.12 waits for ever where a card of virtio goes
+ * down while its host has an announcement for it (a work that wants the lock that the waiting one holds).
+ */
 must_use int net_card_clear(const char *name, struct err *err);
 /* The name of the card whose hardware address is "02:00:…"; -ENODEV. */
 must_use int net_card_find(const char *mac, char ret_name[static 16], struct err *err);

@@ -185,6 +185,8 @@ struct vm_kept {
 };
 /* k->from, once k->spec is complete: it is checked, spec.from is set, and the file share's table is taken. */
 must_use int snapshot_open(struct keeper *k, const struct hypervisor *driver, struct err *err);
+/* The file share has found its files. */
+must_use int snapshot_share_taken(const struct keeper *k, struct err *err);
 /* The first process as it was, with the streams of this one. */
 must_use int snapshot_inmate(struct keeper *k, struct err *err);
 /* An order: `file` is taken over where it succeeds. */

@@ -306,7 +306,10 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 
 	if (k->from >= 0) {
 		k->restored = true;
-		return start_restored(k, driver, agent, err);
+		int r = start_restored(k, driver, agent, err);
+		if (r == 0 && (r = snapshot_share_taken(k, err)) < 0)
+			driver->stop(&k->vm);
+		return r;
 	}
 	k->restored = vm_template_open(&k->template, k->templates, driver, &k->spec, &why) == 1;
 	if (why.code)

@@ -106,6 +106,10 @@ static int qemu_restore(struct qmp *q, const struct vm_spec *s, struct err *err)
 	if (lseek(s->from->state_fd, s->from->state_at, SEEK_SET) < 0)
 		return err_sys(err, "cannot read the template's devices");
 	int r = qmp_command(q, "migrate-set-capabilities", capabilities, -1, "restore the machine", err);
+	/* The cards have another machine's addresses still: nobody is to be told of them. */
+	if (r == 0)
+		r = qmp_command(q, "migrate-set-parameters", "{\"announce-rounds\":0}", -1,
+				"restore the machine", err);
 	if (r == 0)
 		r = qmp_command(q, "migrate-incoming", uri, -1, "restore the machine", err);
 	if (r == 0)

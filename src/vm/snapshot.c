@@ -41,25 +41,42 @@ static const char snapshot_magic[16] = "coffer-vm-snap1";
 
 /* ---- saving ---- */
 
-/* The signal may come just before the share waits (share.h): again, until it answers. */
-static int ask_table(const struct keeper *k, struct err *err)
+/* What the share says of its table: 0 or -errno. */
+static int hear_share(const struct keeper *k, int wait_ms)
 {
 	struct pollfd p = {.fd = k->told, .events = POLLIN};
 	int told = -ETIMEDOUT;
 
-	for (int i = 0; i < TABLE_ASKS && p.revents == 0; i++) {
+	if (poll(&p, 1, wait_ms) > 0 && read(k->told, &told, sizeof(told)) != (ssize_t)sizeof(told))
+		told = -EIO;
+	return told;
+}
+
+/* The signal may come just before the share waits (share.h): again, until it answers. */
+static int ask_table(const struct keeper *k, struct err *err)
+{
+	int told = -ETIMEDOUT;
+
+	for (int i = 0; i < TABLE_ASKS && told == -ETIMEDOUT; i++) {
 		if (k->share <= 0 || kill(k->share, SIGUSR1) < 0)
 			return err_set(err, ESRCH, "the file share has ended");
-		if (poll(&p, 1, TABLE_WAIT_MS) < 0 && errno != EINTR)
-			return err_sys(err, "cannot wait for the file share");
+		told = hear_share(k, TABLE_WAIT_MS);
 	}
-	if (p.revents && read(k->told, &told, sizeof(told)) != (ssize_t)sizeof(told))
-		told = -EIO;
 	if (told == -EBUSY)
 		return err_set(
 			err, EBUSY,
 			"a file is open in the container that has been removed: it would not be in the copy");
 	return told < 0 ? err_num(err, told, "cannot keep the file share's table") : 0;
+}
+
+int snapshot_share_taken(const struct keeper *k, struct err *err)
+{
+	int told = hear_share(k, TABLE_ASKS * TABLE_WAIT_MS);
+
+	return told < 0 ? err_num(err, told,
+				  "the snapshot cannot be used (`coffer vm snapshot-rm` it): its table of "
+				  "files")
+			: 0;
 }
 
 static struct vm_kept describe_session(const struct keeper *k, uint64_t table_len)

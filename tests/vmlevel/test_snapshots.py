@@ -84,3 +84,96 @@ def test_a_copy_goes_on_where_the_machine_stood(coffer, snapshots):
     assert coffer.out("exec", four, "cat", "/root-file") == "changed"
     coffer("stop", "-t", "0", four)
     assert coffer.inspect(four, "{{.State.ExitCode}}") == "137"
+
+
+def test_what_cannot_be_kept_is_refused(coffer, snapshots):
+    def refused(*words, rc=1):
+        done = coffer(*words, rc=rc, limit=240)
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+        return done.stderr
+
+    plain = coffer.start("box", "sleep", "1000")
+    assert 'isolation level "ns": only "vm" has a machine' in refused("vm", "snapshot", plain, "x")
+    assert "no such snapshot: x" in refused("run", "--from-snapshot", "x", rc=125)
+    assert "no name of a snapshot" in refused("run", "--from-snapshot", "../x", rc=125)
+    assert "no such snapshot: x" in refused("vm", "snapshot-rm", "x")
+    with_volume = coffer.out("create", "--isolation=vm", "-v", "pool:/pool", "box", "true")
+    assert "it must run" in refused("vm", "snapshot", with_volume, "x")
+    one = coffer.start("--isolation=vm", "-v", "pool:/pool", "box", "sleep", "1000", limit=240)
+    assert "has a volume at /pool" in refused("vm", "snapshot", one, "x")
+    coffer("rm", "-f", one)
+    # A file without a name, which no other root has.
+    one = coffer.start("--isolation=vm", "box", "sh", "-c", "exec 7<>/gone; rm /gone; echo ready; exec sleep 1000", limit=240)
+    wait_for("its work", lambda: coffer("logs", one).stdout == "ready\n", 60)
+    assert "a file is open in the container that has been removed" in refused("vm", "snapshot", one, "x")
+    # Another process than its own; its end is the reason's end.
+    coffer("rm", "-f", one)
+    one = coffer.start("--isolation=vm", "--name", "one", "box", "sleep", "1000", limit=240)
+    busy = subprocess.Popen(coffer.base + ["exec", one, "sleep", "3"], env=coffer.environ)
+    wait_for("the other process", lambda: "sleep 3" in coffer.out("top", one), 60)
+    assert "processes of `exec` are at work" in refused("vm", "snapshot", one, "x")
+    busy.wait()
+    coffer("vm", "snapshot", one, "x", limit=240)
+    assert "there is a snapshot x already" in refused("vm", "snapshot", one, "x")
+    info = json.loads(coffer.out("vm", "snapshot-inspect", "x"))
+    assert info["Name"] == "x" and info["Container"] == "one"
+    assert coffer.out("vm", "snapshot-ls", "--format", "{{.Name}} {{.Container}}") == "x one"
+    for words in (["box"], ["-m", "100m"], ["-v", "pool:/pool"], ["-e", "A=b"], ["-t"]):
+        assert coffer("run", "--from-snapshot", "x", *words, rc=125).stderr
+    # Torn, strange, and somebody else's: one line each, and nothing runs.
+    machine = snapshots / "x" / "machine"
+    whole = machine.read_bytes()
+
+    def spoilt(data, what):
+        machine.write_bytes(data)
+        assert what in refused("run", "--from-snapshot", "x", rc=126), what
+    spoilt(whole[:len(whole) // 2], "it is cut short or has been changed")
+    spoilt(b"nonsense" * 1000, "it is none")
+    key = whole.index(b"kernel ")
+    spoilt(whole[:key] + b"kernel 9" + whole[key + 8:], "of another guest kernel than this machine would have")
+    session = int.from_bytes(whole[24:32], "little") + int.from_bytes(whole[32:40], "little")
+    spoilt(whole[:session] + b"\xff" * 16 + whole[session + 16:], "it is damaged")
+    table = session + 64
+    spoilt(whole[:table] + b"\xff" * (len(whole) - table), "the snapshot")
+    machine.write_bytes(whole)
+    os.chmod(machine, 0o666)
+    assert "may be written by others" in refused("run", "--from-snapshot", "x", rc=125)
+    os.chmod(machine, 0o600)
+    two = coffer.start("--from-snapshot", "x", limit=240)
+    assert "sleep 1000" in coffer.out("top", two)
+
+
+def left_of(snapshots):
+    return sorted(p.name for p in snapshots.iterdir() if p.name != ".lock")
+
+
+def test_who_is_killed_leaves_nothing_for_long(coffer, snapshots):
+    """At several moments of `vm snapshot`; the machine goes on each time, and the next one clears away."""
+    one = coffer.start("--isolation=vm", "--name", "one", "box", "sh", "-c",
+                       "n=0; while :; do n=$((n+1)); echo turn $n; sleep 0.1; done", limit=240)
+
+    def turns():
+        return len(coffer("logs", one).stdout.splitlines())
+    finished = 0
+    for ms in (5, 40, 80, 150, 250, 400):
+        maker = subprocess.Popen(coffer.base + ["vm", "snapshot", one, "k%d" % ms], env=coffer.environ,
+                                 stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            finished += maker.wait(ms / 1000) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(maker.pid, signal.SIGKILL)
+            maker.wait()
+        before = turns()
+        wait_for("the machine to go on after %d ms" % ms, lambda: turns() > before + 2, 60)
+    coffer("vm", "snapshot", one, "last", limit=240)
+    kept = coffer.out("vm", "snapshot-ls", "-q").split()
+    assert "last" in kept and left_of(snapshots) == sorted(kept)
+    tags = coffer.out("images", "--format", "{{.Tag}}", "localhost/vm-snapshot").split()
+    assert sorted(tags) == sorted(kept)
+    # And the keeper: reported, and nothing is kept.
+    maker = subprocess.Popen(coffer.base + ["vm", "snapshot", one, "broken"], env=coffer.environ, stderr=subprocess.PIPE, text=True)
+    os.kill(int(coffer.inspect(one, "{{.State.Pid}}")), signal.SIGKILL)
+    said = maker.communicate()[1]
+    assert maker.returncode == 1 or "broken" in coffer.out("vm", "snapshot-ls", "-q").split(), said
+    wait_for("its end", lambda: coffer.status(one) == "exited", 60)
+    assert coffer.inspect(one, "{{.State.ExitCode}}") == "137"

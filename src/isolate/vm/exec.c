@@ -121,8 +121,11 @@ int vm_save(const struct sandbox *s, int file, int *ret_hold, struct err *err)
 		r = supervisor_receive(sock, &reply, NULL, err);
 	if (r < 0)
 		return r;
-	if (reply.kind != SUPERVISOR_DONE)
-		return supervisor_refused(&reply, err);
+	if (reply.kind != SUPERVISOR_DONE) {
+		r = supervisor_refused(&reply, err);
+		err->exit_status = 0; /* no program was to be executed */
+		return r;
+	}
 	*ret_hold = take_fd(&sock);
 	return 0;
 }

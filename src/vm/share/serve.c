@@ -108,6 +108,7 @@ static int begin_tables(struct share_server *s, struct channel *c, struct err *e
 	if (st.st_size == 0)
 		return 0;
 	r = share_table_load(s, s->config.table_fd);
+	ignore_result(write(s->config.told_fd, &r, sizeof(r)) < 0); /* who has gone needs no answer */
 	if (r < 0)
 		return err_num(err, r, "the snapshot's table of files is of no use");
 	while (r == 0 && (len = share_table_notice(s, &at, c->out)) > 0)

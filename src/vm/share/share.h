@@ -24,9 +24,9 @@ struct share {
 	uint32_t root_ttl_ms, volume_ttl_ms;
 	/*
 	 * A machine that is saved (share_serve() alone).  table_fd: a memfd, which has the table of a saved
-	 * one to begin with, or is empty; where SIGUSR1 asks for it, it gets the table of this one, and
-	 * told_fd an int, 0 or -errno.  The guest must stand still, and have got all its answers.  -1: not to
-	 * be saved.
+	 * one to begin with (whether it is any good told_fd is told, as below), or is empty; where SIGUSR1
+	 * asks for it, it gets the table of this one, and told_fd an int, 0 or -errno.  The guest must stand
+	 * still, and have got all its answers.  -1: not to be saved.
 	 */
 	int table_fd, told_fd;
 };

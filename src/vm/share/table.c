@@ -60,7 +60,7 @@ static int add_node(const struct share_server *s, struct table_text *t, const st
 	struct table_row row = {.generation = n->generation};
 
 	if (n->live && n != s->root) {
-		if (!n->name && n->pinned)
+		if (n->pinned) /* its place is one that it had */
 			return -EBUSY;
 		row.type = n->type;
 		row.lookups = n->lookups;
