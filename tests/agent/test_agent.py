@@ -10,8 +10,8 @@ import time
 import pytest
 
 import protocol
-from protocol import (EXEC, EXITED, HEAD, INPUT, NETWORK, OUTPUT, OUTSIDE, REPLY, RESIZE, RUN, SHUTDOWN, STDIN, TERMINAL,
-                      UPDATE, WINDOW, Agent, Gone, config, process)
+from protocol import (EXEC, EXITED, FREEZE, HEAD, INPUT, NETWORK, OUTPUT, OUTSIDE, REPLY, RESIZE, RUN, SHUTDOWN, STDIN, TERMINAL,
+                      THAW, UPDATE, WINDOW, Agent, Gone, config, process)
 
 
 @pytest.fixture
@@ -288,6 +288,27 @@ def test_update(busy):
     reply = busy.ask(UPDATE, json.dumps({"pids": {"limit": 77}}).encode())
     assert reply.code == 0, reply
     assert busy.ask(UPDATE, b"[]").code < 0
+
+
+def test_a_frozen_machine_says_nothing(agent):
+    """Until THAW, which a copy tells another name; what was asked meanwhile is answered then."""
+    assert agent.ask(FREEZE).code < 0, "there is no container"
+    assert agent.run(config("sh", "-c", "while :; do echo turn; hostname; sleep 0.01; done")).code == 0
+    agent.until(lambda: len(agent.output[1, 1]) > 100)
+    assert agent.exec(process("sleep", "1000"), 2).code == 0
+    assert b"other processes" in agent.ask(FREEZE).text
+    assert agent.signal(signal.SIGKILL, 2).code == 0
+    agent.wait(2)
+    assert agent.ask(THAW).code < 0
+    assert agent.ask(FREEZE) == (0, 0, b"")
+    assert agent.order[-1][0] == REPLY and not agent.step(0.5), agent.order[-3:]
+    assert agent.ask(FREEZE).code < 0
+    assert agent.hello().code == 0
+    had = len(agent.output[1, 1])
+    assert agent.ask(THAW, b"another").code == 0
+    agent.until(lambda: b"another" in agent.output[1, 1][had:])
+    assert agent.signal(signal.SIGKILL).code == 0
+    assert os.WTERMSIG(agent.wait(1)) == signal.SIGKILL
 
 
 def test_oom(agent):
