@@ -133,6 +133,17 @@ static int save_machine(struct keeper *k, struct err *err)
 
 /* ---- going on ---- */
 
+/* Streams and orders go on; signals that came meanwhile are sent. */
+static void stop_holding(struct keeper *k)
+{
+	k->holding = false;
+	fd_drop(&k->save_in);
+	for (uint32_t sig = 1; sig <= 64 && k->first; sig++)
+		if (k->held_signals >> (sig - 1) & 1)
+			session_signal(k, k->first, sig);
+	k->held_signals = 0;
+}
+
 static void thawed(struct keeper *k, const struct question *q unused, const struct guest_reply *reply,
 		   const void *rest, size_t len)
 {
@@ -141,19 +152,15 @@ static void thawed(struct keeper *k, const struct question *q unused, const stru
 			     (const char *)rest);
 		return;
 	}
-	k->holding = k->frozen = false;
+	k->frozen = false;
 	keeper_log(k, "the machine goes on");
-	for (uint32_t sig = 1; sig <= 64 && k->first; sig++)
-		if (k->held_signals >> (sig - 1) & 1)
-			session_signal(k, k->first, sig);
-	k->held_signals = 0;
+	stop_holding(k);
 }
 
 static void thaw(struct keeper *k)
 {
 	struct err err = {0};
 
-	fd_drop(&k->save_in);
 	if (k->vm.driver->resume(&k->vm, &err) < 0) {
 		keeper_abort(k, "%s", err.msg);
 		return;
@@ -164,32 +171,37 @@ static void thaw(struct keeper *k)
 		q->answered = thawed;
 }
 
+/* It goes on as if nobody had asked. */
+static void save_failed(struct keeper *k, const struct err *err)
+{
+	control_failed(k->saver, err);
+	k->saver = NULL;
+	stop_holding(k);
+}
+
 static void frozen_came(struct keeper *k, const struct question *q, const struct guest_reply *reply,
 			const void *rest, size_t len)
 {
+	bool heard = q->connection && q->connection == k->saver; /* who asked is there still */
 	struct err err = {0};
 
 	if (reply->code < 0) {
-		k->holding = false;
-		k->saver = NULL;
-		fd_drop(&k->save_in);
 		(void)err_set(&err, -reply->code, "cannot save the machine: %.*s", (int)len,
 			      (const char *)rest); /* told below */
-		if (q->connection)
-			control_failed(q->connection, &err);
+		if (heard)
+			save_failed(k, &err);
 		return;
 	}
 	k->frozen = true;
-	if (k->saver && save_machine(k, &err) == 0) {
+	if (heard && save_machine(k, &err) == 0) {
 		keeper_log(k, "the machine is saved");
 		control_done(k->saver, 0, -1);
 		return;
 	}
-	if (k->saver) {
+	if (heard) {
 		(void)err_prefix(&err, "cannot save the machine"); /* told below */
-		control_failed(k->saver, &err);
+		save_failed(k, &err);
 	}
-	k->saver = NULL;
 	thaw(k);
 }
 
@@ -229,9 +241,12 @@ int snapshot_begin(struct keeper *k, struct connection *c, int *file, struct err
 void snapshot_end(struct keeper *k)
 {
 	k->saver = NULL;
-	/* Else the agent has not answered yet, and what it says finds nobody. */
-	if (k->frozen)
+	if (k->frozen) {
 		thaw(k);
+		return;
+	}
+	/* The agent has not answered yet, and what it says finds nobody: the streams need not wait for it. */
+	stop_holding(k);
 }
 
 /* ---- from one ---- */
