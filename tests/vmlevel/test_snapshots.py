@@ -122,20 +122,31 @@ def test_what_cannot_be_kept_is_refused(coffer, snapshots):
         assert coffer("run", "--from-snapshot", "x", *words, rc=125).stderr
     # Torn, strange, and somebody else's: one line each, and nothing runs.
     machine = snapshots / "x" / "machine"
-    whole = machine.read_bytes()
+    with open(machine, "rb") as f:
+        head = f.read(4096)
 
-    def spoilt(data, what):
-        machine.write_bytes(data)
+    def refuses(what):
         assert what in refused("run", "--from-snapshot", "x", rc=126), what
-    spoilt(whole[:len(whole) // 2], "it is cut short or has been changed")
-    spoilt(b"nonsense" * 1000, "it is none")
-    key = whole.index(b"kernel ")
-    spoilt(whole[:key] + b"kernel 9" + whole[key + 8:], "of another guest kernel than this machine would have")
-    session = int.from_bytes(whole[24:32], "little") + int.from_bytes(whole[32:40], "little")
-    spoilt(whole[:session] + b"\xff" * 16 + whole[session + 16:], "it is damaged")
-    table = session + 64
-    spoilt(whole[:table] + b"\xff" * (len(whole) - table), "the snapshot")
-    machine.write_bytes(whole)
+
+    def patched(at, data, what):
+        """In its place: the file is as large as the machine's memory."""
+        with open(machine, "r+b", buffering=0) as f:
+            f.seek(at)
+            was = f.read(len(data))
+            f.seek(at)
+            f.write(data)
+            refuses(what)
+            f.seek(at)
+            f.write(was)
+    aside = machine.rename(snapshots / "aside")
+    for data, what in ((head, "it is cut short or has been changed"), (b"nonsense" * 1000, "it is none"), (b"", "it is none")):
+        machine.write_bytes(data)
+        refuses(what)
+    aside.rename(machine)
+    patched(head.index(b"kernel "), b"kernel 9", "of another guest kernel than this machine would have")
+    session = int.from_bytes(head[24:32], "little") + int.from_bytes(head[32:40], "little")
+    patched(session, b"\xff" * 16, "it is damaged")
+    patched(session + 56, b"\xff" * 64, "its table of files")
     os.chmod(machine, 0o666)
     assert "may be written by others" in refused("run", "--from-snapshot", "x", rc=125)
     os.chmod(machine, 0o600)
