@@ -149,6 +149,7 @@ struct shadows {
 	uint64_t stale[512 * SHADOW_KINDS / 64];  /* not the table's any more: to be taken from the stub */
 	uint64_t gone[512 * SHADOW_KINDS / 64];	  /* have been there some time */
 	bool any_stale;
+	int left; /* a number that was injected and is closed, and is in the stub yet, + 1; 0 = none */
 	bool off; /* there shall be no more */
 };
 struct shadows *fd_table_shadows(struct fd_table *x);

@@ -306,6 +306,7 @@ static ssize_t synth_file_write(struct file *f, struct io *io)
 		return r;
 	if (!t)
 		return -ESRCH;
+	buf[r] = '\0'; /* for who reads a number; there is more room than STORE_MAX */
 	r = s->node.type->store(t, &s->node, buf, (size_t)r);
 	if (r > 0 && io->pos < 0)
 		f->pos += r;

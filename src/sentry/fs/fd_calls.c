@@ -4,6 +4,7 @@
 #include "sentry/fs/host.h"
 #include "sentry/fs/lock.h"
 #include "sentry/io/io.h"
+#include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
 #include <linux/close_range.h>
@@ -19,9 +20,13 @@ HANDLER(sys_close)
 {
 	int fd = (int)c->args[0];
 	bool injected = fd_is_injected(t, fd);
+	bool writes = injected && file_can_write(fd_get(t, fd));
 	int r = fd_close(t, fd);
 
-	return r == 0 && injected ? CALL_HOST : r;
+	/* Not by the host, for the thread: interrupted before that, it would close the number once more. */
+	if (injected)
+		platform_left(t, fd, writes);
+	return r;
 }
 
 HANDLER(call_close_range)

@@ -115,6 +115,13 @@ struct transfer {
 	bool keep; /* tee: what is read stays */
 };
 
+/* To write to a file lets the lock go: what was seen in the pipe must be there still to be taken out. */
+static void hold_source(struct transfer *x, bool on)
+{
+	if (x->from.pipe && !x->to.pipe)
+		pipe_hold(x->from.file, on);
+}
+
 /* Moves what can be moved now. */
 static long move_pieces(struct task *t, struct call *c, struct transfer *x, char *buf)
 {
@@ -134,14 +141,16 @@ static long move_pieces(struct task *t, struct call *c, struct transfer *x, char
 			return splice_wait(t, c, &x->from, EPOLLIN, x->nowait);
 		if (got <= 0)
 			return c->done ? (long)c->done : got;
+		hold_source(x, true);
 		put = splice_put(t, &x->to, buf, (size_t)got);
+		if (put > 0 && !x->keep)
+			settle_offsets(&x->from, &x->to, (size_t)put);
+		hold_source(x, false);
 		unread(&x->from, (size_t)(got - MAX_OF(put, (ssize_t)0)));
 		if (put == -EAGAIN)
 			return splice_wait(t, c, &x->to, EPOLLOUT, x->nowait);
 		if (put <= 0)
 			return c->done ? (long)c->done : put;
-		if (!x->keep)
-			settle_offsets(&x->from, &x->to, (size_t)put);
 		c->done += (uint64_t)put;
 		/* A stream gives what it has; tee would see the same bytes again. */
 		if (put < got || x->keep || (!x->from.pipe && !x->from.file->ops->seek))

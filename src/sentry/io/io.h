@@ -24,6 +24,8 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size);
 ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip); /* 0 = empty and no writer; -EAGAIN */
 void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked at */
 size_t pipe_room(const struct file *f); /* bytes that a write takes now, at least */
+/* From a look until what was seen is discarded, over times without the lock: nobody else reads. */
+void pipe_hold(struct file *f, bool on);
 
 /* ---- epoll (epoll_host.c) ---- */
 

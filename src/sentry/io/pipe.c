@@ -117,6 +117,8 @@ static ssize_t pipe_read(struct file *f, struct io *io)
 
 	if (io->left == 0)
 		return 0;
+	if (p->held)
+		return -EAGAIN;
 	n = ring_get(&p->ring, io);
 	if (n == -EAGAIN && p->writers == 0)
 		return 0;
@@ -229,11 +231,20 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size)
 ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip)
 {
 	struct pipe *p = pipe_of(f);
-	size_t got = ring_peek(&p->ring, buf, n, skip);
+	size_t got = p->held ? 0 : ring_peek(&p->ring, buf, n, skip);
 
 	if (got > 0 || n == 0)
 		return (ssize_t)got;
-	return p->writers > 0 ? -EAGAIN : 0;
+	return p->held || p->writers > 0 ? -EAGAIN : 0;
+}
+
+void pipe_hold(struct file *f, bool on)
+{
+	struct pipe *p = pipe_of(f);
+
+	p->held = on;
+	if (!on)
+		wake(&p->queue, READABLE);
 }
 
 void pipe_discard(struct file *f, size_t n)

@@ -10,6 +10,7 @@ struct pipe {
 	struct wait_queue queue; /* readers and writers */
 	unsigned refs;		 /* of open ends */
 	unsigned readers, writers;
+	bool held; /* by a splice, whose data is on its way to a file: nobody else reads */
 	unsigned readers_ever, writers_ever; /* count up at each open: a FIFO's opener waits for a change */
 	uint64_t ino;			     /* of an anonymous one */
 	struct owner owner;		     /* likewise */

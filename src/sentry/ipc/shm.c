@@ -4,9 +4,11 @@
  *
  * A segment is a memfd.  To attach it the process itself maps a descriptor
  * that it is lent for that; the kernel in user space keeps who has attached
- * what.  What a process unmaps by munmap instead of shmdt counts as attached
- * until it ends: munmap is the host's.
+ * what.  munmap and mremap are the host's: where it matters what they have done
+ * (how many have attached a segment, an address that shmdt does not know), it
+ * is read from the process's map.
  */
+#include "base/file.h"
 #include "sentry/ipc/ids.h"
 #include "sentry/ipc/ipc_int.h"
 #include "sentry/platform/platform.h"
@@ -17,13 +19,20 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
-enum { SHM_SEGMENTS = 4096, PAGE = 4096, SHM_STAT_ANY_ = 15 /* SHM_STAT_ANY: newer than some libcs */ };
+enum {
+	SHM_SEGMENTS = 4096,
+	PAGE = 4096,
+	LOOK_EVERY = 1024,
+	MAPS_MAX = 64 << 20,
+	SHM_STAT_ANY_ = 15 /* SHM_STAT_ANY: newer than some libcs */
+};
 #define SHM_LIMIT (UINT64_MAX - (UINT64_C(1) << 24))
 
 struct segment {
 	struct ipc_object object;
 	uint64_t size;
 	int fd;
+	ino_t ino; /* by which a map shows it */
 	unsigned attached;
 	pid_t creator, last;
 	time_t attach_time, detach_time, change_time;
@@ -33,6 +42,7 @@ struct attachment {
 	struct list_node of_process;
 	struct segment *segment;
 	uint64_t addr, len;
+	bool seen; /* in the process's map */
 };
 
 static struct {
@@ -78,10 +88,88 @@ static int attach_segment(struct process *p, struct segment *s, uint64_t addr)
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct attachment){.segment = s, .addr = addr, .len = segment_pages(s) * PAGE};
+	*a = (struct attachment){.segment = s, .addr = addr, .len = segment_pages(s) * PAGE, .seen = true};
 	list_append(&p->shm, &a->of_process);
 	s->attached++;
 	return 0;
+}
+
+/* ---- what the host has unmapped or moved ---- */
+
+static struct segment *segment_by_inode(ino_t ino)
+{
+	for (unsigned i = 0; i < shm.ids.size; i++) {
+		struct ipc_object *o = shm.ids.slots[i];
+		struct segment *s = o ? container_of(o, struct segment, object) : NULL;
+
+		if (s && s->ino == ino)
+			return s;
+	}
+	return NULL;
+}
+
+static void see_mapping(struct process *p, struct segment *s, uint64_t addr)
+{
+	struct attachment *a;
+
+	list_each(a, &p->shm, struct attachment, of_process)
+	{
+		if (a->segment == s && a->addr == addr) {
+			a->seen = true;
+			return;
+		}
+	}
+	(void)attach_segment(p, s, addr); /* no memory: it will be seen the next time */
+}
+
+/* Brings what a process has attached into line with its map; what cannot be read stays as it is. */
+static int look_at_map(struct process *p, void *data unused)
+{
+	struct attachment *a;
+	autofree char *maps = NULL;
+	char path[32];
+	size_t len;
+
+	if (list_empty(&p->shm))
+		return 0;
+	(void)snprintf(path, sizeof(path), "%d/maps", p->host_pid);
+	if (file_read_at(kernel.proc_fd, path, MAPS_MAX, &maps, &len) < 0 || !len)
+		return 0;
+	list_each(a, &p->shm, struct attachment, of_process) a->seen = false;
+	for (const char *at = maps; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL) {
+		unsigned long long start, offset, ino;
+		int name = 0;
+
+		if (sscanf(at, "%llx-%*x %*s %llx %*x:%*x %llu %n", &start, &offset, &ino, &name) < 3 ||
+		    strncmp(at + name, "/memfd:SYSV", strlen("/memfd:SYSV")) != 0)
+			continue;
+		struct segment *s = segment_by_inode((ino_t)ino);
+		if (s)
+			see_mapping(p, s, start - offset);
+	}
+	list_each(a, &p->shm, struct attachment, of_process)
+	{
+		if (!a->seen)
+			detach_segment(a, p->pid);
+	}
+	return 0;
+}
+
+static void look_at_all_maps(void)
+{
+	(void)process_each(look_at_map, NULL); /* visits all */
+}
+
+/* Where something new is, nothing else is any more. */
+static void forget_beneath(struct process *p, uint64_t addr, uint64_t len)
+{
+	struct attachment *a;
+
+	list_each(a, &p->shm, struct attachment, of_process)
+	{
+		if (a->addr < addr + len && addr < a->addr + a->len)
+			detach_segment(a, p->pid);
+	}
 }
 
 int ipc_forked(struct process *p, const struct process *from)
@@ -107,6 +195,7 @@ static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 {
 	struct segment *s;
 	uint64_t pages = size / PAGE + (size % PAGE != 0);
+	struct stat st;
 	int r;
 
 	if (size < 1 || size > SHM_LIMIT)
@@ -122,6 +211,8 @@ static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 	s->fd = memfd_create("SYSV", MFD_CLOEXEC);
 	if (s->fd < 0 || ftruncate(s->fd, (off_t)(pages * PAGE)) < 0)
 		r = errno == EMFILE || errno == ENFILE ? -ENOSPC : -ENOMEM;
+	else if (fstat(s->fd, &st) < 0)
+		r = -errno;
 	else
 		r = ipc_add(&shm.ids, &s->object, key, (unsigned)flags, t->creds);
 	if (r < 0) {
@@ -130,6 +221,7 @@ static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 		free(s);
 		return r;
 	}
+	s->ino = st.st_ino;
 	shm.pages += pages;
 	return s->object.id;
 }
@@ -174,9 +266,14 @@ static long keep_attachment(struct task *t, const struct call *c, uint64_t addr)
 	if (ipc_find(&shm.ids, (int)c->args[0], &o) < 0)
 		return -EIDRM; /* removed meanwhile; what is mapped stays mapped */
 	s = container_of(o, struct segment, object);
+	s->attached++; /* to be there after this */
+	forget_beneath(t->process, addr, segment_pages(s) * PAGE);
+	s->attached--;
 	r = attach_segment(t->process, s, addr);
 	if (r < 0)
 		return r;
+	if (s->attached % LOOK_EVERY == 0)
+		(void)look_at_map(t->process, NULL);
 	s->attach_time = time(NULL);
 	s->last = t->process->pid;
 	return (long)addr;
@@ -277,23 +374,32 @@ static long detached(struct task *t, struct call *c, long result, uint64_t scrat
 	{
 		if (a->addr == c->args[0]) {
 			detach_segment(a, t->process->pid);
-			return 0;
+			break;
 		}
 	}
-	return -EINVAL;
+	return 0; /* it has been unmapped, and may have been seen to be */
+}
+
+static struct attachment *attachment_at(const struct process *p, uint64_t addr)
+{
+	struct attachment *a;
+
+	list_each(a, &p->shm, struct attachment, of_process)
+	{
+		if (a->addr == addr)
+			return a;
+	}
+	return NULL;
 }
 
 HANDLER(sys_shmdt)
 {
-	struct attachment *a;
+	const struct attachment *a;
 
-	list_each(a, &t->process->shm, struct attachment, of_process)
-	{
-		if (a->addr == c->args[0])
-			return platform_call(t, c, SYS_munmap, (const uint64_t[6]){a->addr, a->len}, NULL, 0,
-					     detached);
-	}
-	return -EINVAL;
+	(void)look_at_map(t->process, NULL); /* munmap of what is another's now would be harm */
+	a = attachment_at(t->process, c->args[0]);
+	return a ? platform_call(t, c, SYS_munmap, (const uint64_t[6]){a->addr, a->len}, NULL, 0, detached)
+		 : -EINVAL;
 }
 
 /* ---- shmctl ---- */
@@ -389,6 +495,8 @@ HANDLER(sys_shmctl)
 		return -EINVAL;
 	if (cmd == IPC_INFO || cmd == SHM_INFO)
 		return shm_info_put(t, cmd, c->args[2]);
+	if (cmd == SHM_STAT || cmd == SHM_STAT_ANY_ || cmd == IPC_STAT || cmd == IPC_RMID)
+		look_at_all_maps();
 	if (cmd == SHM_STAT || cmd == SHM_STAT_ANY_) {
 		o = ipc_slot(&shm.ids, id);
 		return o ? stat_segment(t, container_of(o, struct segment, object), cmd, c->args[2])
@@ -408,6 +516,7 @@ HANDLER(sys_shmctl)
 
 void ipc_show_shm(struct synth_text *text)
 {
+	look_at_all_maps();
 	synth_printf(text, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid "
 			   " cuid  cgid "
 			   "     atime      dtime      ctime                   rss                  swap\n");

@@ -254,6 +254,26 @@ static void drained(struct socket *s)
 		s->file.idle = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLERR | EPOLLHUP | EPOLLPRI;
 }
 
+/*
+ * Where the guest reads the host's socket by itself, too, what is kept here would come after what it reads
+ * there: whether its memory takes the bytes is found out before they are taken.  What comes is what the host
+ * gives then; others may have read meanwhile.  How many bytes may be taken (0: at the stream's end), or
+ * -errno.
+ */
+static ssize_t try_memory(struct socket *s, const struct message *m, size_t n)
+{
+	struct io look = m->io;
+	struct mark k;
+
+	mark_set(&k, &look);
+	ssize_t r = recv(s->file.host_fd, host_buffer(), MIN_OF(n, k.bytes), MSG_PEEK | MSG_DONTWAIT);
+	if (r <= 0)
+		return r < 0 ? host_socket_error(s) : 0;
+	ssize_t put = io_put(&look, host_buffer(), (size_t)r);
+	mark_back(&k, &look, 0);
+	return put > 0 ? put : -EFAULT;
+}
+
 /* The guest's memory took nothing or not all: as with Linux the stream has it all still. */
 static ssize_t keep_unread(struct socket *s, size_t n)
 {
@@ -296,6 +316,13 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 
 	if (host_socket_of(s)->back_len && !(m->flags & (MSG_OOB | MSG_ERRQUEUE)))
 		return receive_back(s, m);
+	if (s->stream && s->file.natively && n > 0 &&
+	    !(m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))) {
+		r = try_memory(s, m, n);
+		if (r < 0)
+			return r;
+		n = r ? (size_t)r : n;
+	}
 	if (s->stream && !m->control && !(m->flags & MSG_ERRQUEUE))
 		r = recv(s->file.host_fd, host_buffer(), n, flags);
 	else

@@ -138,6 +138,7 @@ static int inet_native(struct socket *s)
 {
 	bool plain = s->protocol == IPPROTO_TCP || s->protocol == IPPROTO_UDP;
 
+	plain &= !host_socket_of(s)->back_len; /* which comes first */
 	return plain && s->type != SOCK_RAW && !s->listening ? s->file.host_fd : -EBADF;
 }
 

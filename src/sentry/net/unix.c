@@ -30,15 +30,14 @@ void unix_creds_current(const struct task *t, struct unix_creds *ret)
 	*ret = (struct unix_creds){{t->process->pid, t->creds->euid, t->creds->egid}, true};
 }
 
-static void peer_is(struct unix_socket *u, const struct unix_creds *creds, const gid_t *groups,
-		    size_t ngroups)
+/* The identity, which may have 65536 groups, is shared and not copied. */
+static void peer_is(struct unix_socket *u, const struct unix_creds *creds, struct creds *identity)
 {
-	free(u->peer_groups);
+	struct creds *before = u->peer_identity;
+
 	u->peer_creds = *creds;
-	u->peer_groups = ngroups ? calloc(ngroups, sizeof(*groups)) : NULL;
-	u->peer_ngroups = u->peer_groups ? ngroups : 0;
-	if (u->peer_groups)
-		memcpy(u->peer_groups, groups, ngroups * sizeof(*groups));
+	u->peer_identity = identity ? creds_ref(identity) : NULL;
+	creds_unref(before);
 }
 
 static void peer_is_current(struct task *t, struct unix_socket *u)
@@ -46,7 +45,7 @@ static void peer_is_current(struct task *t, struct unix_socket *u)
 	struct unix_creds creds;
 
 	unix_creds_current(t, &creds);
-	peer_is(u, &creds, t->creds->groups, t->creds->ngroups);
+	peer_is(u, &creds, t->creds);
 }
 
 static size_t sockets, released; /* now; since the last collection */
@@ -172,7 +171,7 @@ static int connect_stream(struct task *t, struct unix_socket *u, const struct so
 	if (!n)
 		return -ENOMEM;
 	connect_to(u, n);
-	peer_is(u, &listener->peer_creds, listener->peer_groups, listener->peer_ngroups);
+	peer_is(u, &listener->peer_creds, listener->peer_identity);
 	wake(&listener->s.queue, EPOLLIN | EPOLLRDNORM);
 	return 0;
 }
@@ -380,7 +379,8 @@ static int unix_set_option(struct task *t, struct socket *s, int level, int name
 
 static int peer_groups(struct unix_socket *u, void *value, int *len)
 {
-	size_t n = u->peer_ngroups * sizeof(gid_t);
+	const struct creds *c = u->peer_identity;
+	size_t n = c ? c->ngroups * sizeof(gid_t) : 0;
 
 	if (!u->peer_creds.known)
 		return -ENODATA;
@@ -389,7 +389,8 @@ static int peer_groups(struct unix_socket *u, void *value, int *len)
 		return -ERANGE;
 	}
 	*len = (int)n;
-	memcpy(value, u->peer_groups, n);
+	if (n)
+		memcpy(value, c->groups, n);
 	return 0;
 }
 
@@ -466,7 +467,7 @@ static void unix_destroy(struct socket *s)
 	struct unix_socket *u = unix_of(s);
 
 	unix_address_unref(u->address);
-	free(u->peer_groups);
+	creds_unref(u->peer_identity);
 }
 
 const struct socket_ops unix_ops = {

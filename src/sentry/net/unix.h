@@ -49,7 +49,8 @@ struct unix_creds {
 /* Files in flight. */
 struct unix_rights {
 	size_t count;
-	struct file *files[]; /* referenced */
+	struct unix_user *user; /* who pays for them: unix_control.c */
+	struct file *files[];	/* referenced */
 };
 
 struct unix_packet {
@@ -82,8 +83,7 @@ struct unix_socket {
 	struct unix_socket *peer;
 	struct list_node clients, client_node; /* datagram sockets that are connected to this one */
 	struct unix_creds peer_creds;
-	gid_t *peer_groups;
-	size_t peer_ngroups;
+	struct creds *peer_identity; /* whose groups SO_PEERGROUPS tells; a reference, NULL = nobody's */
 
 	/* Received. */
 	struct list_node packets;

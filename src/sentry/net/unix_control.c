@@ -5,13 +5,56 @@
 #include <linux/capability.h>
 
 size_t unix_inflight_sockets;
-static size_t inflight_files;
+
+/*
+ * Files in flight are held against the user who sent them, as Linux does it: his RLIMIT_NOFILE is the bound
+ * for all of his processes, and nobody else's.
+ */
+struct unix_user {
+	struct unix_user *next; /* of its bucket */
+	uid_t uid;
+	size_t messages; /* that refer to this */
+	size_t files;	 /* of those that have been sent */
+};
+enum { USER_BUCKETS = 64 };
+static struct unix_user *users[USER_BUCKETS];
+
+static struct unix_user **user_at(uid_t uid)
+{
+	struct unix_user **at = &users[uid % USER_BUCKETS];
+
+	while (*at && (*at)->uid != uid)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct unix_user *user_get(uid_t uid)
+{
+	struct unix_user **at = user_at(uid);
+
+	if (!*at) {
+		*at = calloc(1, sizeof(**at));
+		if (!*at)
+			return NULL;
+		(*at)->uid = uid;
+	}
+	(*at)->messages++;
+	return *at;
+}
+
+static void user_put(struct unix_user *x)
+{
+	if (--x->messages)
+		return;
+	*user_at(x->uid) = x->next;
+	free(x);
+}
 
 void unix_rights_sent(struct unix_rights *x)
 {
 	for (size_t i = 0; x && i < x->count; i++) {
 		struct unix_socket *u = unix_socket_of(x->files[i]);
-		inflight_files++;
+		x->user->files++;
 		if (u) {
 			u->inflight++;
 			unix_inflight_sockets++;
@@ -23,13 +66,15 @@ void unix_rights_free(struct unix_rights *x)
 {
 	for (size_t i = 0; x && i < x->count; i++) {
 		struct unix_socket *u = unix_socket_of(x->files[i]);
-		inflight_files--;
+		x->user->files--;
 		if (u) {
 			u->inflight--;
 			unix_inflight_sockets--;
 		}
 		file_unref(x->files[i]);
 	}
+	if (x)
+		user_put(x->user);
 	free(x);
 }
 
@@ -46,6 +91,12 @@ static int rights_add(struct task *t, struct unix_control *x, const uint8_t *dat
 		x->rights = calloc(1, sizeof(*x->rights) + RIGHTS_MAX * sizeof(struct file *));
 		if (!x->rights)
 			return -ENOMEM;
+		x->rights->user = user_get(t->creds->uid);
+		if (!x->rights->user) {
+			free(x->rights);
+			x->rights = NULL;
+			return -ENOMEM;
+		}
 	}
 	if (x->rights->count + n > RIGHTS_MAX)
 		return -EINVAL;
@@ -97,6 +148,8 @@ void unix_control_end(struct unix_control *x)
 {
 	for (size_t i = 0; x->rights && i < x->rights->count; i++)
 		file_unref(x->rights->files[i]);
+	if (x->rights)
+		user_put(x->rights->user);
 	free(x->rights);
 	x->rights = NULL;
 }
@@ -114,7 +167,7 @@ int unix_control_read(struct task *t, const struct message *m, struct unix_contr
 	while (r == 0 && control_next(m->control, m->control_len, &at, &h, &data, &len, &r))
 		r = control_one(t, &h, data, len, ret);
 	/* What lies in messages costs the sandbox; cycles cannot pile up either, see unix_gc.c. */
-	if (r == 0 && ret->rights && inflight_files > t->process->limits[RLIMIT_NOFILE].rlim_cur &&
+	if (r == 0 && ret->rights && ret->rights->user->files > t->process->limits[RLIMIT_NOFILE].rlim_cur &&
 	    !creds_capable(t->creds, CAP_SYS_RESOURCE) && !creds_capable(t->creds, CAP_SYS_ADMIN))
 		r = -ETOOMANYREFS;
 	if (r < 0)

@@ -4,7 +4,8 @@
 
 #include <sys/syscall.h>
 
-enum { BUCKETS = 128, AUTO_NAMES = 1 << 20 };
+/* AUTO_TRIES names in a row that are taken are the work of who wants the sandbox to search. */
+enum { BUCKETS = 1024, AUTO_NAMES = 1 << 20, AUTO_TRIES = 1 << 14 };
 static struct unix_socket *buckets[BUCKETS]; /* guarded by the lock, as all */
 
 int unix_address_check(const struct sockaddr_storage *a, socklen_t len)
@@ -155,19 +156,19 @@ int unix_autobind(struct unix_socket *u)
 
 	if (u->address)
 		return 0;
-	for (unsigned i = 0; i < AUTO_NAMES; i++) {
+	struct unix_address *x = address_new(&a, UNIX_PATH_AT + 6);
+	if (!x)
+		return -ENOMEM;
+	for (unsigned i = 0; i < AUTO_TRIES; i++) {
 		ignore_result(
 			snprintf(digits, sizeof(digits), "%05x", next++ % AUTO_NAMES)); /* five digits */
-		memcpy((char *)&a + UNIX_PATH_AT + 1, digits, 5);
-		struct unix_address *x = address_new(&a, UNIX_PATH_AT + 6);
-		if (!x)
-			return -ENOMEM;
+		memcpy(x->sun.sun_path + 1, digits, 5);
 		if (!find_abstract(x, u->s.type)) {
 			enter(u, x, bucket_of_name(x));
 			return 0;
 		}
-		unix_address_unref(x);
 	}
+	unix_address_unref(x);
 	return -ENOSPC;
 }
 

@@ -33,6 +33,8 @@ int platform_inject(struct task *t, int host_fd, int as)
 	int r = notify_add_fd(t->call.id, host_fd, as, true);
 	if (r < 0)
 		return r;
+	if (fd_table_shadows(t->files)->left == as + 1)
+		fd_table_shadows(t->files)->left = 0;
 	fd_mark_injected(t, as);
 	return 0;
 }

@@ -66,6 +66,13 @@ void platform_path_answered(struct task *t, const char *path, int nr, int mode, 
  * or others that share its descriptors may be reading. */
 bool platform_take_shadows(struct task *t);
 
+/*
+ * A number that platform_inject() has given is closed: its file goes from the stub, at once where it can be
+ * written to, since it may be the last one that holds the file; else when the next one goes or takes its
+ * number (shadow.c).
+ */
+void platform_left(struct task *t, int fd, bool at_once);
+
 /* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
 void platform_fd_changed(struct task *t, int fd);
 

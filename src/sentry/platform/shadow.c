@@ -41,8 +41,6 @@ enum { NO_ACCESS = O_ACCMODE };
 int shadow_init(struct err *err)
 {
 	char name[16];
-	if (!patch_wants_files())
-		return 0;
 	autoclose int fd = memfd_create("nothing", MFD_CLOEXEC);
 	(void)snprintf(name, sizeof(name), "%d", fd);
 	nothing = fd < 0 ? -1 : openat(kernel.self_fd_fd, name, NO_ACCESS | O_CLOEXEC);
@@ -81,7 +79,7 @@ static struct file *file_of_call(const struct task *t)
 {
 	const struct call *c = &t->call;
 	unsigned kinds = site_kinds(c->nr);
-	struct file *f = nothing >= 0 && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
+	struct file *f = patch_wants_files() && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
 	return f && f->ops->native && kinds >> f->ops->kind & 1 && f->ops->native(f) >= 0 ? f : NULL;
 }
 
@@ -102,7 +100,7 @@ void shadow_asked(struct task *t)
 	struct shadows *s = fd_table_shadows(t->files);
 	struct table_users x = {t, true};
 	struct file_id id;
-	if (nothing < 0 || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t))
+	if (!patch_wants_files() || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t))
 		return;
 	(void)process_each(look_at_users, &x); /* visits all */
 	if (!x.one_memory)
@@ -122,6 +120,21 @@ void shadow_put_nothing(struct task *t, int number)
 {
 	(void)notify_add_fd(t->call.id, nothing, number,
 			    true); /* the thread is ours to answer yet, or ends */
+}
+
+/*
+ * To take a descriptor from a stub costs as much as a call, and most that were mapped and are closed are
+ * libraries, one after the other under the same number: so the last one stays, where it is harmless.
+ */
+void platform_left(struct task *t, int fd, bool at_once)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	int before = s->left - 1;
+	if (at_once && notify_add_fd(t->call.id, nothing, fd, true) >= 0)
+		return;
+	s->left = fd + 1;
+	if (before >= 0 && before != fd)
+		shadow_put_nothing(t, before);
 }
 
 /* The stub's descriptor goes; where it cannot be reached now, later. */
@@ -204,7 +217,7 @@ enum { SOCKETS = SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX };
 
 int shadow_reserve(struct err *err)
 {
-	for (int fd = SOCKETS; nothing >= 0 && fd < SOCKETS + SHADOW_MAX; fd++) {
+	for (int fd = SOCKETS; patch_wants_files() && fd < SOCKETS + SHADOW_MAX; fd++) {
 		if (dup3(nothing, fd, O_CLOEXEC) < 0)
 			return err_sys(err, "cannot reserve descriptors");
 	}

@@ -164,7 +164,7 @@ static ssize_t store_oom_score_adj(struct task *t, const struct synth_node *node
 
 	if (!p)
 		return -ESRCH;
-	if (end == data || value < -OOM_SCORE_WORST || value > OOM_SCORE_WORST)
+	if (end == data || end[strspn(end, " \t\r\n")] || value < -OOM_SCORE_WORST || value > OOM_SCORE_WORST)
 		return -EINVAL;
 	if (value < p->oom_score_adj && !task_capable(t, CAP_SYS_RESOURCE))
 		return -EACCES;
