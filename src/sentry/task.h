@@ -79,6 +79,8 @@ struct task {
 	struct fs_context *fs;
 	struct fd_table *files;
 	char comm[TASK_COMM_LEN];
+	bool too_many; /* its user had too many processes when it became his: it may not execute while he has
+			*/
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
 
 	enum call_state state;
@@ -105,6 +107,7 @@ struct process {
 	int pdeathsig;
 	bool forbidden; /* killed by the seccomp profile (sys/profile.c) */
 	bool dumpable, subreaper, keep_caps;
+	bool counted;	      /* its births stop in the tracer, for RLIMIT_NPROC (platform/births.c) */
 	struct list_node shm; /* attached System V segments */
 	struct list_node sem_undo;
 	struct list_node signalfds;		 /* to be looked at when a signal may have become pending */

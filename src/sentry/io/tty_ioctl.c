@@ -103,6 +103,16 @@ static long open_peer(struct file *f, struct task *t, int flags)
 	return peer ? fd_install(t, peer, 0, flags & O_CLOEXEC) : error;
 }
 
+/* The host's other disciplines are drivers: as where they are not built. */
+static long set_discipline(struct task *t, uint64_t at)
+{
+	int wanted;
+
+	if (guest_get(t, &wanted, at) < 0)
+		return -EFAULT;
+	return wanted == 0 ? 0 : -EINVAL; /* N_TTY */
+}
+
 long tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -112,6 +122,8 @@ long tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 	case TIOCSPGRP:
 	case TIOCGSID:
 		return let_process(f, t);
+	case TIOCSETD:
+		return set_discipline(t, arg);
 	case TIOCGPTPEER:
 		return open_peer(f, t, (int)arg);
 	default:

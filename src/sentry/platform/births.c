@@ -8,10 +8,17 @@
  * in which the call was made: a C library's wrapper keeps things in them.  A
  * pidfd is the sentry's own, made when the child has been heard of.
  */
+#include "sentry/boot.h"
 #include "sentry/guest.h"
 #include "sentry/platform/platform_int.h"
+#include "sentry/sys/creds_int.h"
 #include "sentry/sys/pidfd.h"
 
+#include "base/file.h"
+#include "base/str.h"
+#include "host/procattr.h"
+
+#include <linux/filter.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -178,4 +185,124 @@ void birth_finish(struct task *parent, struct task *child)
 			   strerror(-fd));
 	else if (guest_write(parent, at, &fd, sizeof(fd)) < 0)
 		kernel_log("process %d cannot be told of a pidfd", parent->tid);
+}
+
+/* ---- how many a user may have ---- */
+
+/*
+ * A child is made natively, and nobody asks the sentry, until a limit is set: then its process gets one more
+ * filter, which stops its births in the tracer.  Children have it from their parents, as they have the limit.
+ */
+static const struct sock_filter birth_insns[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fork, 2, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_vfork, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+int birth_filter_install(void)
+{
+	struct sock_fprog program = {ARRAY_LEN(birth_insns), (struct sock_filter *)(uintptr_t)birth_insns};
+
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+bool birth_counted_from_start(void)
+{
+	const struct oci_process *process = kernel.boot->config->process;
+
+	for (size_t i = 0; process && i < process->rlimits.n; i++)
+		if (procattr_rlimit_number(process->rlimits.v[i].type) == RLIMIT_NPROC)
+			return true;
+	return false;
+}
+
+static long births_counted(struct task *t, struct call *c unused, long result, uint64_t scratch unused)
+{
+	t->process->counted = result == 0;
+	if (result)
+		kernel_log("process %d: its children cannot be counted: %ld", t->process->pid, result);
+	return 0;
+}
+
+long platform_count_births(struct task *t, struct call *c)
+{
+	struct {
+		struct sock_fprog program;
+		struct sock_filter insns[ARRAY_LEN(birth_insns)];
+	} x = {.program = {.len = ARRAY_LEN(birth_insns)}};
+
+	if (t->process->counted)
+		return 0;
+	/* Where the program will stand (remote.c). */
+	x.program.filter = (struct sock_filter *)(uintptr_t)(PLATFORM_SCRATCH + sizeof(x.program)); // NOLINT
+	memcpy(x.insns, birth_insns, sizeof(x.insns));
+	return platform_call(
+		t, c, SYS_seccomp,
+		(const uint64_t[6]){SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, PLATFORM_SCRATCH}, &x,
+		sizeof(x), births_counted);
+}
+
+/* The machine's root is bound by nothing; that of a user namespace is somebody. */
+static bool is_machines_root(uid_t uid)
+{
+	static int whole = -1;
+	unsigned inside, outside, count;
+
+	if (uid != 0)
+		return false;
+	if (whole < 0) {
+		autofree char *map = NULL;
+
+		whole = file_read_at(kernel.proc_fd, "self/uid_map", PAGE, &map, NULL) == 0 &&
+			sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
+			outside == 0 && count == UINT32_MAX;
+	}
+	return whole;
+}
+
+struct user_count {
+	uid_t uid;
+	size_t n, limit;
+};
+
+static int count_threads(struct process *p, void *data)
+{
+	struct user_count *x = data;
+	const struct task *t;
+
+	list_each(t, &p->threads, struct task, in_process) x->n += t->creds && t->creds->uid == x->uid;
+	return x->n > x->limit;
+}
+
+bool platform_too_many(const struct task *t, const struct creds *creds, size_t more)
+{
+	rlim_t limit = t->process->limits[RLIMIT_NPROC].rlim_cur;
+	struct user_count x = {.uid = creds->uid, .n = more, .limit = (size_t)limit};
+
+	if (limit == RLIM_INFINITY || is_machines_root(creds->uid))
+		return false;
+	return process_each(count_threads, &x) != 0;
+}
+
+long birth_judge(struct task *t, long result)
+{
+	struct platform_task *pt = t->platform;
+	int nr = t->call.nr;
+
+	if (result != CALL_HOST || (nr != SYS_fork && nr != SYS_vfork && nr != SYS_clone && nr != SYS_clone3))
+		return result;
+	if (creds_capable(t->creds, CAP_SYS_RESOURCE) || creds_capable(t->creds, CAP_SYS_ADMIN) ||
+	    !platform_too_many(t, t->creds, 1)) {
+		t->too_many = false;
+		return result;
+	}
+	if (pt->before_clone)
+		*pt->regs = *pt->before_clone;
+	free(pt->before_clone);
+	pt->before_clone = NULL;
+	pt->pidfd_at = 0;
+	return -EAGAIN;
 }

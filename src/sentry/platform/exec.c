@@ -212,6 +212,9 @@ long platform_exec(struct task *t, struct call *c unused, int dirfd, uint64_t pa
 	ssize_t len = guest_string(t, name, path, sizeof(name));
 	if (len < 0)
 		return len;
+	if (t->too_many && platform_too_many(t, t->creds, 0))
+		return -EAGAIN;
+	t->too_many = false;
 	if (len == 0 && !(at_flags & AT_EMPTY_PATH))
 		return -ENOENT;
 	unsigned flags = (at_flags & AT_EMPTY_PATH ? PATH_EMPTY : 0) |

@@ -111,6 +111,15 @@ long platform_call(struct task *t, struct call *c, int nr, const uint64_t args[6
  */
 int platform_mask(struct task *t, uint64_t bits);
 
+/*
+ * RLIMIT_NPROC (births.c).  platform_count_births() has the births of the calling thread's process, and of
+ * all that come from it, asked about from now on, which they are not otherwise; the call ends with 0.
+ */
+long platform_count_births(struct task *t, struct call *c);
+/* Whether the user of these creds has more processes and threads, `more` of them to come, than the process
+ * may have, and is bound by that. */
+bool platform_too_many(const struct task *t, const struct creds *creds, size_t more);
+
 /* Ends a process's thread group at once, as a fatal signal does. */
 void platform_kill(struct process *p, int sig);
 /* The number of processes and threads now. */

@@ -332,6 +332,11 @@ bool takeback_delays(struct task *t, long result);
 
 /* A child that has been heard of, of a clone whose registers were changed, or which asks for a pidfd. */
 void birth_finish(struct task *parent, struct task *child);
+/* A call that makes a child is about to be made: `result`, or -EAGAIN with the registers as they came. */
+long birth_judge(struct task *t, long result);
+/* In the zygote, before the other filter: all births are asked about.  0 or -1. */
+int birth_filter_install(void);
+bool birth_counted_from_start(void); /* config.json limits the number of processes */
 /* Puts back the registers of such a clone, in a stop behind it; false = there were none. */
 bool birth_restore(struct task *t);
 

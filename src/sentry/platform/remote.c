@@ -12,8 +12,10 @@
 
 #include "sentry/guest.h"
 
+#include <linux/filter.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 struct remote {
 	struct trace_request request;
@@ -25,7 +27,7 @@ struct remote {
 	int nr;
 	uint64_t args[6];
 	size_t scratch_size;
-	unsigned char scratch[PLATFORM_SCRATCH_SIZE];
+	_Alignas(8) unsigned char scratch[PLATFORM_SCRATCH_SIZE];
 	uint64_t scratch_at;
 	platform_finish *finish;
 	struct arch_regs before; /* as the interrupted call shows itself */
@@ -92,7 +94,12 @@ static bool begin_other(struct task *t, struct remote *x)
 	if (arch_get(t->host_tid, &x->before) < 0)
 		return false;
 	struct arch_regs regs = x->before;
+	struct sock_fprog *program = (struct sock_fprog *)(void *)x->scratch;
 	x->scratch_at = (arch_sp(&regs) - ARCH_RED_ZONE - PLATFORM_SCRATCH_SIZE) & ~UINT64_C(15);
+	if (x->nr == SYS_seccomp &&
+	    x->scratch_size > sizeof(*program)) /* the one that is told where by a pointer */
+		program->filter =
+			(struct sock_filter *)(uintptr_t)(x->scratch_at + sizeof(*program)); // NOLINT
 	if (x->scratch_size && guest_write(t, x->scratch_at, x->scratch, x->scratch_size) < 0)
 		return false;
 	for (int i = 0; i < 6; i++)

@@ -212,6 +212,7 @@ int platform_spawn(const struct oci_process *spec, struct fd_table *files, struc
 	t->fs = fs;
 	t->creds = creds;
 	memcpy(t->process->limits, guest_limits, sizeof(guest_limits));
+	t->process->counted = birth_counted_from_start();
 	struct spawn x = {.request.run = run_spawn, .spec = spec, .task = t, .err = err};
 	if (trace_is_main())
 		run_spawn(&x.request);

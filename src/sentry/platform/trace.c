@@ -503,7 +503,7 @@ static void on_traced_call(struct task *t)
 	t->state = CALL_RUNNING;
 	pt->undelivered = pt->answered = false;
 	pt->regs = &regs;
-	long result = call_dispatch(t);
+	long result = birth_judge(t, call_dispatch(t));
 	pt->regs = NULL;
 	t->state = CALL_IDLE;
 	call_trace(t, &t->call, result);

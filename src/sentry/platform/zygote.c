@@ -181,6 +181,8 @@ static _Noreturn void become_zygote(const struct plan *x)
 		r = err_sys(&err, "cannot move a descriptor");
 	if (!r)
 		r = fd_close_from(0, keep, 2, false);
+	if (!r && birth_counted_from_start() && birth_filter_install() < 0)
+		r = err_sys(&err, "cannot have the guest's processes counted");
 	if (!r) {
 		long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 					SECCOMP_FILTER_FLAG_NEW_LISTENER, &x->filter);

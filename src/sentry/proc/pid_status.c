@@ -61,7 +61,7 @@ static int look_at_zombie(const struct zombie *z, const char *status, struct pro
 		.comm = z->comm,
 		.creds = z->creds,
 		.threads = 1,
-		.filters_below = profile_is_on() ? 0 : SECCOMP_SENTRY_FILTERS,
+		.filters_below = profile_is_on() ? 0 : 1,
 	};
 	return 0;
 }
@@ -85,7 +85,8 @@ static int look_at_process(const struct synth_node *node, const char *status, st
 		.umask = t->fs->umask,
 		.fd_size = fd_size(t),
 		.filtered = seccomp_mode(t) == SECCOMP_MODE_FILTER,
-		.filters_below = profile_is_on() ? 0 : SECCOMP_SENTRY_FILTERS, /* the profile counts as one */
+		.filters_below = (unsigned)seccomp_filters_below(t->process) -
+				 profile_is_on(), /* which counts as one */
 		.threads = count_threads(t->process),
 	};
 	return 0;

@@ -8,6 +8,7 @@
  * with them (creds.c).
  */
 #include "sentry/guest.h"
+#include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
 #include <linux/securebits.h>
@@ -39,6 +40,8 @@ static void ids_changed(struct task *t, const struct creds *old)
 
 	if (c->euid != old->euid || c->egid != old->egid || c->fsuid != old->fsuid || c->fsgid != old->fsgid)
 		t->process->dumpable = false;
+	if (c->uid != old->uid)
+		t->too_many = platform_too_many(t, c, 0);
 }
 
 HANDLER(sys_getuid)

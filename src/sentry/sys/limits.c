@@ -6,12 +6,13 @@
  * does natively for a stub (address space, data, stack, CPU time, locked
  * memory, queued signals) are set at the stub as well, by its outer pid; those
  * on what the sentry does (files, their size, message queues) are the
- * sentry's, whose rooms read process->limits.  A hard limit is lowered at the
- * host only for CPU time, where it is a signal of its own: the sentry may have
+ * sentry's, whose rooms read process->limits; so is the number of a user's processes (platform/births.c).  A
+ * hard limit is lowered at the host only for CPU time, where it is a signal of its own: the sentry may have
  * no right to raise it again for a guest that may.  Core dumps of stubs never
  * are: they would be the host's business and would show it a guest's memory.
  */
 #include "sentry/guest.h"
+#include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
 #include <sys/resource.h>
@@ -78,13 +79,19 @@ static long limit_set(struct task *t, struct process *p, unsigned resource, cons
 	return process_limit(p, (int)resource, want);
 }
 
+/* What a process makes is not asked about before it matters. */
+static long have_counted(struct task *t, struct call *c, unsigned resource, const struct rlimit *limit)
+{
+	return resource == RLIMIT_NPROC && limit->rlim_cur != RLIM_INFINITY ? platform_count_births(t, c) : 0;
+}
+
 HANDLER(sys_prlimit64)
 {
 	pid_t pid = (pid_t)c->args[0];
 	unsigned resource = (unsigned)c->args[1];
 	struct task *of = t;
 	struct rlimit want, old;
-	long r;
+	long r = 0;
 
 	if (c->args[2] && guest_get(t, &want, c->args[2]))
 		return -EFAULT;
@@ -100,7 +107,9 @@ HANDLER(sys_prlimit64)
 		if (r < 0)
 			return r;
 	}
-	return c->args[3] ? guest_put(t, c->args[3], &old) : 0;
+	if (c->args[3])
+		r = guest_put(t, c->args[3], &old);
+	return c->args[2] && r == 0 && of->process == t->process ? have_counted(t, c, resource, &want) : r;
 }
 
 HANDLER(sys_getrlimit)
@@ -121,5 +130,6 @@ HANDLER(sys_setrlimit)
 		return -EFAULT;
 	if (resource >= RLIM_NLIMITS)
 		return -EINVAL;
-	return limit_set(t, t->process, resource, &want);
+	long r = limit_set(t, t->process, resource, &want);
+	return r < 0 ? r : have_counted(t, c, resource, &want);
 }

@@ -78,6 +78,7 @@ long seccomp_mode(const struct task *t)
 		return SECCOMP_MODE_FILTER;
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return SECCOMP_MODE_DISABLED;
-	return status_number(text, "Seccomp_filters") > SECCOMP_SENTRY_FILTERS ? SECCOMP_MODE_FILTER
-									       : SECCOMP_MODE_DISABLED;
+	return status_number(text, "Seccomp_filters") > seccomp_filters_below(t->process)
+		       ? SECCOMP_MODE_FILTER
+		       : SECCOMP_MODE_DISABLED;
 }
