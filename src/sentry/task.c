@@ -11,6 +11,7 @@
 #include "sentry/path.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/proc/proc.h"
+#include "sentry/sys/mempolicy.h"
 #include "sentry/sys/pidfd.h"
 
 #include <sched.h>
@@ -229,6 +230,7 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 	if (!t)
 		return NULL;
 	memcpy(t->comm, parent->comm, sizeof(t->comm));
+	t->mempolicy = parent->mempolicy;
 	t->creds = creds_ref(parent->creds);
 	t->files = flags & CLONE_FILES ? fd_table_ref(parent->files) : fd_table_copy(parent->files);
 	if (flags & CLONE_FS) {
@@ -270,12 +272,15 @@ void process_released(struct process *p)
 	pidfd_process_released(p);
 	signalfd_released(p);
 	ipc_released(p);
+	mempolicy_released(p);
 	proc_process_released(p);
 }
 
 int process_forked(struct process *p, const struct process *from)
 {
-	return ipc_forked(p, from);
+	int r = ipc_forked(p, from);
+
+	return r < 0 ? r : mempolicy_forked(p, from);
 }
 
 void task_end(struct task *t, int status)

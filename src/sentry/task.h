@@ -52,6 +52,12 @@ int creds_exec(struct task *t, const struct stat *st, bool *secure);
  */
 void creds_assume(const struct creds *c);
 
+/* Where memory is to come from: told, since there is one node (sys/mempolicy.c). */
+struct mempolicy {
+	uint16_t mode, flags;
+	uint64_t nodes;
+};
+
 /* Root, working directory, umask. */
 struct fs_context {
 	unsigned refs;
@@ -82,6 +88,7 @@ struct task {
 	bool too_many; /* its user had too many processes when it became his: it may not execute while he has
 			*/
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
+	struct mempolicy mempolicy;
 
 	enum call_state state;
 	struct call call;		/* valid unless CALL_IDLE */
@@ -89,6 +96,8 @@ struct task {
 	struct list_node runnable;	/* woken, waits for a worker */
 	struct platform_task *platform; /* the platform's own */
 };
+
+struct mempolicy_ranges; /* sys/mempolicy.c */
 
 /* A thread group. */
 struct process {
@@ -109,6 +118,7 @@ struct process {
 	bool dumpable, subreaper, keep_caps;
 	bool counted;	      /* its births stop in the tracer, for RLIMIT_NPROC (platform/births.c) */
 	struct list_node shm; /* attached System V segments */
+	struct mempolicy_ranges *ranges; /* policies of parts of its memory; NULL = none */
 	struct list_node sem_undo;
 	struct list_node signalfds;		 /* to be looked at when a signal may have become pending */
 	struct pidfds *epilogue;		 /* of pidfds that refer to it: sys/pidfd.c */

@@ -38,8 +38,9 @@ struct opening {
 	struct task *t;
 	struct call *c;
 	int flags;
-	mode_t mode;  /* without what umask takes away */
-	bool empties; /* O_TRUNC, which waits until it is known that nobody executes the file */
+	mode_t mode;	       /* without what umask takes away */
+	bool empties;	       /* O_TRUNC, which waits until it is known that nobody executes the file */
+	struct timespec began; /* where the file may be made: before that; of the clock of files' times */
 	struct way way;
 };
 
@@ -98,6 +99,20 @@ static long open_refused(struct opening *o, long error, struct file **ret)
 	return r;
 }
 
+/*
+ * Whether the file has been made by this call: it is not emptied then, which would be told to who watches it,
+ * and take a set-id bit.  One that was empty already and has been changed in the same tick looks the same,
+ * and to empty that changes nothing.
+ */
+static bool is_new(const struct opening *o, const struct stat *st)
+{
+	const struct timespec *a = &st->st_mtim, *b = &o->began;
+
+	return o->flags & O_CREAT && st->st_size == 0 &&
+	       (a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec >= b->tv_nsec)) &&
+	       a->tv_sec == st->st_ctim.tv_sec && a->tv_nsec == st->st_ctim.tv_nsec;
+}
+
 /* A regular file, of which the host does not know whether the guest executes it. */
 static long opened_for_writing(struct opening *o, int fd, const struct stat *st, struct file **ret)
 {
@@ -107,7 +122,7 @@ static long opened_for_writing(struct opening *o, int fd, const struct stat *st,
 	if (r < 0)
 		return r;
 	r = hostfile_may_write(f);
-	if (r == 0 && o->empties)
+	if (r == 0 && o->empties && !is_new(o, st))
 		r = host_call(ftruncate(f->host_fd, 0));
 	if (r < 0)
 		file_unref(f);
@@ -157,6 +172,8 @@ static long open_host(struct opening *o, struct stat *st)
 	o->empties = o->flags & O_TRUNC && wants_to_write(o->flags) && !(o->flags & O_EXCL);
 	if (o->empties)
 		how.flags &= ~(uint64_t)O_TRUNC;
+	if (o->empties && o->flags & O_CREAT)
+		(void)clock_gettime(CLOCK_REALTIME_COARSE, &o->began); /* always there */
 	st->st_dev = 0;
 	kernel_unlock();
 	r = syscall(SYS_openat2, w->dirfd, w->path, &how, sizeof(how));

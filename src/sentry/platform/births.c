@@ -268,7 +268,7 @@ struct user_count {
 	size_t n, limit;
 };
 
-static int count_threads(struct process *p, void *data)
+static int count_of_user(struct process *p, void *data)
 {
 	struct user_count *x = data;
 	const struct task *t;
@@ -284,7 +284,7 @@ bool platform_too_many(const struct task *t, const struct creds *creds, size_t m
 
 	if (limit == RLIM_INFINITY || is_machines_root(creds->uid))
 		return false;
-	return process_each(count_threads, &x) != 0;
+	return process_each(count_of_user, &x) != 0;
 }
 
 long birth_judge(struct task *t, long result)

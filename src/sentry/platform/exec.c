@@ -19,6 +19,7 @@
 #include "sentry/fs/busy.h"
 #include "sentry/fs/tree.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/sys/mempolicy.h"
 #include "sentry/path.h"
 #include "sentry/platform/stub_x86_64.h"
 
@@ -263,6 +264,7 @@ void exec_done(struct task *t)
 	patch_unref(t);
 	fd_close_on_exec(t);
 	ipc_executed(p);
+	mempolicy_released(p);
 	set_comm(t, x->path);
 	place_unref(p->exe_place);
 	p->exe_place = x->place;

@@ -7,7 +7,6 @@
 #include "sentry/sys/creds_int.h"
 
 #include <linux/kcmp.h>
-#include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
@@ -171,55 +170,5 @@ HANDLER(sys_syslog)
 	/* The host's messages are none of the guest's: an empty buffer for who may ask at all. */
 	if (!task_capable(t, CAP_SYSLOG))
 		return -EPERM;
-	return 0;
-}
-
-/* ---- memory policy: a machine of one node ---- */
-
-HANDLER(sys_get_mempolicy)
-{
-	uint64_t nodes = c->args[2], flags = c->args[4];
-	int mode = MPOL_DEFAULT;
-	unsigned long mask = 0;
-
-	if (flags & ~(uint64_t)(MPOL_F_NODE | MPOL_F_ADDR | MPOL_F_MEMS_ALLOWED))
-		return -EINVAL;
-	if (c->args[1] && nodes < 1)
-		return -EINVAL;
-	if (flags & MPOL_F_MEMS_ALLOWED) {
-		if (flags & (MPOL_F_NODE | MPOL_F_ADDR))
-			return -EINVAL;
-		mask = 1;
-	} else if (flags & MPOL_F_NODE && !(flags & MPOL_F_ADDR)) {
-		return -EINVAL; /* the next node of an interleaving: there is none */
-	} else if (!(flags & MPOL_F_ADDR) && c->args[3]) {
-		return -EINVAL;
-	}
-	if (c->args[0] && guest_put(t, c->args[0], &mode))
-		return -EFAULT;
-	return c->args[1] && guest_put(t, c->args[1], &mask) ? -EFAULT : 0;
-}
-
-/* Any policy over the one node is the default one. */
-HANDLER(sys_set_mempolicy)
-{
-	unsigned mode = (unsigned)c->args[0] & ~(unsigned)MPOL_MODE_FLAGS;
-	unsigned long mask = 0;
-
-	if (mode >= MPOL_MAX)
-		return -EINVAL;
-	if (c->args[1] && c->args[2] && guest_get(t, &mask, c->args[1]))
-		return -EFAULT;
-	if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL)
-		return mask ? -EINVAL : 0;
-	return (mask & 1) || (mode == MPOL_PREFERRED && !mask) ? 0 : -EINVAL;
-}
-
-HANDLER(sys_mbind)
-{
-	unsigned mode = (unsigned)c->args[2] & ~(unsigned)MPOL_MODE_FLAGS;
-
-	if (c->args[0] & 4095 || mode >= MPOL_MAX || c->args[5] & ~(uint64_t)MPOL_MF_VALID)
-		return -EINVAL;
 	return 0;
 }
