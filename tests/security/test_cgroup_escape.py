@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """CVE-2022-0492, CVE-2023-25809: the cgroup tree is no way out, with or without namespaces of its own."""
 import os
-import shutil
 
 import pytest
 
-from harness import bundle
+from harness import bundle, env
 
 TRY = """
 found=0
@@ -105,8 +104,7 @@ def test_rootless_cannot_write_the_hosts_tree(runtime, ct, cgroupns):
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
 
-    # The checkout may lie where ordinary users cannot go (/root).
-    runtime.binary = shutil.copy(runtime.binary, runtime.scratch)
+    runtime.binary = env.copy_runtime(runtime.binary, runtime.scratch)  # the checkout may lie where users cannot go
     runtime.root = os.path.join(runtime.scratch, "user-state")
     os.mkdir(runtime.root)
     os.chown(runtime.root, uid, uid)

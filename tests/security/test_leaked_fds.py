@@ -75,8 +75,10 @@ def test_exec_holds_its_stdio_alone(ct, caller_leaks):
     assert sorted(shown(result.out)) == [0, 1, 2], result
 
 
-def test_a_created_container_holds_no_host_directory(ct, caller_leaks):
+def test_a_created_container_holds_no_host_directory(ct, runtime, caller_leaks):
     """Between create and start, nothing else in the pid namespace may find a way out through init's fds."""
+    if runtime.level == "kernel":
+        pytest.skip("the pid is the kernel's in user space, whose files no guest sees")
     c = ct(["sleep", "100"])
     c.create(pass_fds=caller_leaks).ok()
     c.start().ok()

@@ -13,6 +13,9 @@ int ipc_forked(struct process *p, const struct process *from);
 /* It has a new image: nothing is attached any more. */
 void ipc_executed(struct process *p);
 
+/* A limit of the ipc namespace has been written to. */
+void ipc_limits_changed(void);
+
 /* The texts of /proc/sysvipc. */
 void ipc_show_shm(struct synth_text *text);
 void ipc_show_sem(struct synth_text *text);

@@ -15,9 +15,6 @@
 #include <sys/syscall.h>
 
 enum {
-	MQ_QUEUES = 256,
-	MQ_MESSAGES = 10,
-	MQ_SIZE = 8192,
 	MQ_MESSAGES_HARD = 65536,
 	MQ_SIZE_HARD = 16 << 20,
 	MQ_PRIORITIES = 32768,
@@ -178,13 +175,16 @@ static int may_open(const struct creds *creds, const struct mq *q, int flags)
 static int make_mq(struct task *t, const char *name, mode_t mode, const struct mq_attr *attr, struct mq **ret)
 {
 	bool privileged = creds_capable(t->creds, CAP_SYS_RESOURCE);
-	long messages = attr ? attr->mq_maxmsg : MQ_MESSAGES, size = attr ? attr->mq_msgsize : MQ_SIZE;
+	const struct ipc_limits *l = ipc_limits();
+	long most = privileged ? MQ_MESSAGES_HARD : (long)l->mq_messages_max;
+	long largest = privileged ? MQ_SIZE_HARD : (long)l->mq_size_max;
+	long messages = attr ? attr->mq_maxmsg : (long)MIN_OF(l->mq_messages, l->mq_messages_max);
+	long size = attr ? attr->mq_msgsize : (long)MIN_OF(l->mq_size, l->mq_size_max);
 	struct mq *q;
 
-	if (messages <= 0 || size <= 0 || messages > (privileged ? MQ_MESSAGES_HARD : MQ_MESSAGES) ||
-	    size > (privileged ? MQ_SIZE_HARD : MQ_SIZE))
+	if (messages <= 0 || size <= 0 || messages > most || size > largest)
 		return -EINVAL;
-	if (queues.count >= MQ_QUEUES && !privileged)
+	if (queues.count >= l->mq_queues && !privileged)
 		return -ENOSPC;
 	if ((uint64_t)messages * ((uint64_t)size + sizeof(struct mq_message)) >
 	    t->process->limits[RLIMIT_MSGQUEUE].rlim_cur)

@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/msg.h>
 
-enum { MSG_QUEUES = 32000, MSG_SIZE = 8192, MSG_QUEUE_BYTES = 16384, MSG_STAT_ANY_ = 13 };
+enum { MSG_STAT_ANY_ = 13 };
 
 struct message {
 	struct list_node in_queue;
@@ -28,7 +28,7 @@ struct queue {
 static struct {
 	struct ipc_table ids;
 	size_t bytes, count;
-} msgs = {.ids.limit = MSG_QUEUES};
+} msgs;
 
 static void drop_message(struct queue *q, struct message *m)
 {
@@ -66,6 +66,7 @@ HANDLER(sys_msgget)
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
+	msgs.ids.limit = ipc_limits()->msg_queues;
 	r = ipc_add(&msgs.ids, &q->object, key, (unsigned)flags, t->creds);
 	if (r < 0) {
 		free(q);
@@ -73,7 +74,7 @@ HANDLER(sys_msgget)
 	}
 	wait_queue_init(&q->queue);
 	list_init(&q->messages);
-	q->limit = MSG_QUEUE_BYTES;
+	q->limit = ipc_limits()->msg_queue_bytes;
 	q->change_time = time(NULL);
 	return q->object.id;
 }
@@ -117,7 +118,7 @@ HANDLER(sys_msgsnd)
 
 	if (guest_get(t, &type, c->args[1]) < 0)
 		return -EFAULT;
-	if (size > MSG_SIZE || (int)c->args[0] < 0 || type < 1)
+	if (size > ipc_limits()->msg_size || (int)c->args[0] < 0 || type < 1)
 		return -EINVAL;
 	m = message_get(t, c->args[1] + sizeof(type), size, &r);
 	if (!m)
@@ -227,14 +228,15 @@ static long stat_queue(struct task *t, const struct queue *q, int cmd, uint64_t 
 
 static long msg_info(struct task *t, int cmd, uint64_t arg)
 {
-	struct msginfo x = {.msgmni = MSG_QUEUES,
-			    .msgmax = MSG_SIZE,
-			    .msgmnb = MSG_QUEUE_BYTES,
+	const struct ipc_limits *l = ipc_limits();
+	struct msginfo x = {.msgmni = (int)l->msg_queues,
+			    .msgmax = (int)l->msg_size,
+			    .msgmnb = (int)l->msg_queue_bytes,
 			    .msgssz = 16,
 			    .msgseg = 0xffff,
-			    .msgpool = MSG_QUEUES * MSG_QUEUE_BYTES / 1024,
-			    .msgmap = MSG_QUEUE_BYTES,
-			    .msgtql = MSG_QUEUE_BYTES};
+			    .msgpool = (int)((uint64_t)l->msg_queues * l->msg_queue_bytes / 1024),
+			    .msgmap = (int)l->msg_queue_bytes,
+			    .msgtql = (unsigned short)l->msg_queue_bytes};
 
 	if (cmd == MSG_INFO) {
 		x.msgpool = (int)msgs.ids.used;
@@ -258,7 +260,7 @@ static long msg_control(struct task *t, struct queue *q, int cmd, uint64_t arg)
 		destroy_queue(q);
 		return 0;
 	}
-	if (ds.msg_qbytes > MSG_QUEUE_BYTES && !creds_capable(t->creds, CAP_SYS_RESOURCE))
+	if (ds.msg_qbytes > ipc_limits()->msg_queue_bytes && !creds_capable(t->creds, CAP_SYS_RESOURCE))
 		return -EPERM;
 	ipc_perm_in(&q->object, &ds.msg_perm);
 	q->limit = ds.msg_qbytes;

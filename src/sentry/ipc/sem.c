@@ -9,7 +9,7 @@
 #include "sentry/io/clock_math.h"
 #include "sentry/ipc/ipc_int.h"
 
-struct sem_table sems = {.ids.limit = SEM_SETS};
+struct sem_table sems;
 
 static void take_back(struct sem_set *s, const struct sembuf *ops, size_t n, int *adjust)
 {
@@ -119,7 +119,7 @@ HANDLER(sys_semget)
 	struct ipc_object *o;
 	struct sem_set *s;
 
-	if (n < 0 || n > SEM_PER_SET)
+	if (n < 0 || n > (int)ipc_limits()->sem_per_set)
 		return -EINVAL;
 	r = ipc_lookup(&sems.ids, (key_t)c->args[0], flags, &o);
 	if (r < 0)
@@ -132,8 +132,9 @@ HANDLER(sys_semget)
 	}
 	if (n == 0)
 		return -EINVAL;
-	if (sems.total + n > SEM_ALL)
+	if (sems.total + n > (int)ipc_limits()->sem_all)
 		return -ENOSPC;
+	sems.ids.limit = ipc_limits()->sem_sets;
 	s = calloc(1, sizeof(*s) + (size_t)n * sizeof(s->sems[0]));
 	if (!s)
 		return -ENOMEM;
@@ -233,7 +234,7 @@ static long semop_call(struct task *t, struct call *c, const struct timespec *li
 
 	if (n < 1 || (int)c->args[0] < 0)
 		return -EINVAL;
-	if (n > SEM_OPS)
+	if (n > ipc_limits()->sem_ops)
 		return -E2BIG;
 	ops = calloc(n, sizeof(*ops));
 	if (!ops)

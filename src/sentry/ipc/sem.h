@@ -6,7 +6,7 @@
 
 #include <sys/sem.h>
 
-enum { SEM_SETS = 32000, SEM_PER_SET = 32000, SEM_ALL = 1024000000, SEM_OPS = 500, SEM_VALUE = 32767 };
+enum { SEM_VALUE = 32767 };
 
 struct sem {
 	int value;

@@ -19,14 +19,15 @@ static int count_waiters(const struct sem_set *s, int number, bool for_zero)
 
 static long sem_info(struct task *t, int cmd, uint64_t arg)
 {
+	const struct ipc_limits *l = ipc_limits();
 	struct seminfo x = {
-		.semmap = SEM_ALL,
-		.semmni = SEM_SETS,
-		.semmns = SEM_ALL,
-		.semmnu = SEM_ALL,
-		.semmsl = SEM_PER_SET,
-		.semopm = SEM_OPS,
-		.semume = SEM_OPS,
+		.semmap = (int)l->sem_all,
+		.semmni = (int)l->sem_sets,
+		.semmns = (int)l->sem_all,
+		.semmnu = (int)l->sem_all,
+		.semmsl = (int)l->sem_per_set,
+		.semopm = (int)l->sem_ops,
+		.semume = (int)l->sem_ops,
 		.semusz = 20,
 		.semvmx = SEM_VALUE,
 		.semaem = SEM_VALUE,

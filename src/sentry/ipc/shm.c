@@ -20,13 +20,11 @@
 #include <sys/syscall.h>
 
 enum {
-	SHM_SEGMENTS = 4096,
 	PAGE = 4096,
 	LOOK_EVERY = 1024,
 	MAPS_MAX = 64 << 20,
 	SHM_STAT_ANY_ = 15 /* SHM_STAT_ANY: newer than some libcs */
 };
-#define SHM_LIMIT (UINT64_MAX - (UINT64_C(1) << 24))
 
 struct segment {
 	struct ipc_object object;
@@ -48,7 +46,7 @@ struct attachment {
 static struct {
 	struct ipc_table ids;
 	uint64_t pages;
-} shm = {.ids.limit = SHM_SEGMENTS};
+} shm;
 
 static uint64_t segment_pages(const struct segment *s)
 {
@@ -198,12 +196,13 @@ static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 	struct stat st;
 	int r;
 
-	if (size < 1 || size > SHM_LIMIT)
+	if (size < 1 || size > ipc_limits()->shm_size)
 		return -EINVAL;
-	if (pages > INT64_MAX / PAGE || shm.pages + pages > SHM_LIMIT / PAGE)
+	if (pages > INT64_MAX / PAGE || shm.pages + pages > ipc_limits()->shm_pages)
 		return -ENOSPC;
 	if (flags & SHM_HUGETLB)
 		return creds_capable(t->creds, CAP_IPC_LOCK) ? -ENOMEM : -EPERM; /* none are set aside */
+	shm.ids.limit = ipc_limits()->shm_segments;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
@@ -425,11 +424,12 @@ static long stat_segment(struct task *t, const struct segment *s, int cmd, uint6
 
 static long shm_info_put(struct task *t, int cmd, uint64_t arg)
 {
-	struct shminfo limits = {.shmmax = SHM_LIMIT,
+	const struct ipc_limits *x = ipc_limits();
+	struct shminfo limits = {.shmmax = x->shm_size,
 				 .shmmin = 1,
-				 .shmmni = SHM_SEGMENTS,
-				 .shmseg = SHM_SEGMENTS,
-				 .shmall = SHM_LIMIT};
+				 .shmmni = x->shm_segments,
+				 .shmseg = x->shm_segments,
+				 .shmall = x->shm_pages};
 	struct shm_info now = {.used_ids = (int)shm.ids.used, .shm_tot = shm.pages};
 	int r;
 

@@ -47,7 +47,8 @@ long platform_exec(struct task *t, struct call *c, int dirfd, uint64_t path, uin
 /*
  * Gives the host descriptor to the stub of a trapped task under the number `as` (close-on-exec).  Before
  * CALL_HOST for mmap and for ioctls that must be the process's own (TIOCSCTTY, TIOCSPGRP).  The filter has
- * passed the arguments' registers already; nothing else may reach that number natively.
+ * passed the arguments' registers already; nothing else may reach that number natively.  0, -errno, or
+ * CALL_HOST (negative as well): the thread has been interrupted, and the handler is to return this.
  */
 int platform_inject(struct task *t, int host_fd, int as);
 /* ... under a number that is free in the stub, which is returned: for calls that platform_call makes,

@@ -277,7 +277,9 @@ static void begin_again(const struct task *t)
 	if (arch_get(t->host_tid, &regs) < 0 || arch_result(&regs) != RESTART_SYS)
 		return;
 	row = call_row(arch_call_nr(&regs));
-	if (!row || row->route != ROUTE_TRAP)
+	/* What the host may be at by itself has its own rules; mmap, which may be as well, does not wait
+	 * there. */
+	if (!row || (row->route != ROUTE_TRAP && arch_call_nr(&regs) != SYS_mmap))
 		return;
 	arch_change_result(&regs, RESTART_NOINTR);
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */

@@ -38,6 +38,15 @@ static ssize_t read_fd(struct task *t, const struct synth_node *node, char *buf,
 		return r;
 	if (f->place)
 		return place_path(t, f->place, buf, size);
+	/* A file of the host's that the runtime has handed in: as its path shows itself, which leads nowhere.
+	 */
+	if (f->host_fd >= 0 && streq(f->ops->name, "file")) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "%d", f->host_fd);
+		ssize_t n = readlinkat(kernel.self_fd_fd, name, buf, size);
+		return n < 0 ? -errno : n;
+	}
 	if (strchr(f->ops->name, ':'))
 		return snprintf(buf, size, "%s", f->ops->name);
 	/* "pipe:[17]" */

@@ -4,12 +4,13 @@
  *
  * What is about namespaces that the container has of its own (host name,
  * network) is the host's file, read and written by the sentry, which is in
- * them: writing needs the guest's capability.  What is about the machine can
- * be read where a container of level `ns` may read it too; what is about
- * objects of the sentry's own (pipes, System V, message queues) says the
- * sentry's limits.  All that is writable nowhere is not writable here.
+ * them: writing needs the guest's capability, or for limits of the ipc
+ * namespace the file's permission.  What is about the machine can be read
+ * where a container of level `ns` may read it too; what is about other objects
+ * of the sentry's own (pipes) says the sentry's limits.  All that is writable nowhere is not writable here.
  */
 #include "base/file.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/proc/proc.h"
 #include "sentry/proc/sysctl.h"
 #include "sentry/sys/creds_int.h"
@@ -32,6 +33,18 @@ static ssize_t store_name(struct task *t, const struct synth_node *node, const c
 	if (!task_capable(t, CAP_SYS_ADMIN))
 		return -EPERM;
 	return sysctl_store(proc_entry_of(node)->host, data, n);
+}
+
+/* Limits of the ipc namespace, which is the container's own, are root's there to set. */
+static ssize_t store_limit(struct task *t, const struct synth_node *node, const char *data, size_t n)
+{
+	ssize_t r;
+
+	creds_assume(NULL);
+	r = sysctl_store(proc_entry_of(node)->host, data, n);
+	creds_assume(t->creds);
+	ipc_limits_changed();
+	return r;
 }
 
 static int show_uuid(struct task *t, const struct synth_node *node, struct synth_text *text)
@@ -61,6 +74,12 @@ static int show_uuid(struct task *t, const struct synth_node *node, struct synth
 		.type = {.mode = S_IFREG | 0644, .show = proc_show_host, .store = store_name},               \
 		.host = "sys/kernel/" called                                                                 \
 	}
+#define LIMIT(called, path)                                                                                  \
+	{                                                                                                    \
+		.name = (called),                                                                            \
+		.type = {.mode = S_IFREG | 0644, .show = proc_show_host, .store = store_limit},              \
+		.host = "sys/" path called                                                                   \
+	}
 #define KERNEL(called) PROC_HOST(called, "sys/kernel/" called)
 #define VM(called)     PROC_HOST(called, "sys/vm/" called)
 #define FS(called)     PROC_HOST(called, "sys/fs/" called)
@@ -69,7 +88,16 @@ static const struct proc_entry random_entries[] = {
 	PROC_HOST("boot_id", "sys/kernel/random/boot_id"),
 	PROC_HOST("entropy_avail", "sys/kernel/random/entropy_avail"),
 	PROC_HOST("poolsize", "sys/kernel/random/poolsize"),
+	PROC_HOST("urandom_min_reseed_secs", "sys/kernel/random/urandom_min_reseed_secs"),
 	PROC_FILE("uuid", show_uuid),
+	PROC_HOST("write_wakeup_threshold", "sys/kernel/random/write_wakeup_threshold"),
+	{.name = NULL},
+};
+
+static const struct proc_entry pty_entries[] = {
+	PROC_HOST("max", "sys/kernel/pty/max"),
+	PROC_HOST("nr", "sys/kernel/pty/nr"),
+	PROC_HOST("reserve", "sys/kernel/pty/reserve"),
 	{.name = NULL},
 };
 
@@ -79,35 +107,50 @@ static const struct proc_entry seccomp_entries[] = {
 };
 
 static const struct proc_entry kernel_entries[] = {
+	FIXED("auto_msgmni", "0"),
 	KERNEL("cap_last_cap"),
 	FIXED("core_pattern", "core"),
+	FIXED("core_pipe_limit", "0"),
 	FIXED("core_uses_pid", "0"),
+	FIXED("ctrl-alt-del", "0"),
 	FIXED("dmesg_restrict", "1"),
 	NAMED("domainname"),
 	NAMED("hostname"),
 	FIXED("io_uring_disabled", "2"),
 	FIXED("kptr_restrict", "2"),
-	FIXED("msgmax", "8192"),
-	FIXED("msgmnb", "16384"),
-	FIXED("msgmni", "32000"),
+	FIXED("msg_next_id", "-1"),
+	LIMIT("msgmax", "kernel/"),
+	LIMIT("msgmnb", "kernel/"),
+	LIMIT("msgmni", "kernel/"),
 	KERNEL("ngroups_max"),
 	KERNEL("osrelease"),
 	KERNEL("ostype"),
 	FIXED("overflowgid", "65534"),
 	FIXED("overflowuid", "65534"),
+	FIXED("numa_balancing", "0"),
 	FIXED("panic", "0"),
+	FIXED("panic_on_oops", "0"),
+	FIXED("panic_on_warn", "0"),
 	FIXED("perf_event_paranoid", "3"),
 	KERNEL("pid_max"),
 	FIXED("printk", "4\t4\t1\t7"),
+	FIXED("printk_ratelimit", "5"),
+	FIXED("printk_ratelimit_burst", "10"),
+	PROC_DIR("pty", pty_entries),
 	PROC_DIR("random", random_entries),
 	KERNEL("randomize_va_space"),
 	PROC_DIR("seccomp", seccomp_entries),
-	FIXED("sem", "32000\t1024000000\t500\t32000"),
+	LIMIT("sem", "kernel/"),
+	FIXED("sem_next_id", "-1"),
+	FIXED("shm_next_id", "-1"),
 	FIXED("shm_rmid_forced", "0"),
-	FIXED("shmall", "18446744073692774399"),
-	FIXED("shmmax", "18446744073692774399"),
-	FIXED("shmmni", "4096"),
+	LIMIT("shmall", "kernel/"),
+	LIMIT("shmmax", "kernel/"),
+	LIMIT("shmmni", "kernel/"),
 	FIXED("sched_autogroup_enabled", "0"),
+	KERNEL("sched_rr_timeslice_ms"),
+	KERNEL("sched_rt_period_us"),
+	KERNEL("sched_rt_runtime_us"),
 	FIXED("tainted", "0"),
 	KERNEL("threads-max"),
 	FIXED("unprivileged_bpf_disabled", "2"),
@@ -116,17 +159,32 @@ static const struct proc_entry kernel_entries[] = {
 };
 
 static const struct proc_entry vm_entries[] = {
+	VM("admin_reserve_kbytes"),
+	VM("dirty_background_bytes"),
 	VM("dirty_background_ratio"),
+	VM("dirty_bytes"),
+	VM("dirty_expire_centisecs"),
 	VM("dirty_ratio"),
+	VM("dirty_writeback_centisecs"),
+	VM("dirtytime_expire_seconds"),
+	VM("laptop_mode"),
+	VM("legacy_va_layout"),
+	VM("lowmem_reserve_ratio"),
 	VM("max_map_count"),
 	VM("min_free_kbytes"),
 	VM("mmap_min_addr"),
 	VM("nr_hugepages"),
+	VM("nr_overcommit_hugepages"),
+	VM("oom_dump_tasks"),
+	VM("oom_kill_allocating_task"),
 	VM("overcommit_kbytes"),
 	VM("overcommit_memory"),
 	VM("overcommit_ratio"),
 	FIXED("panic_on_oom", "0"),
+	VM("page-cluster"),
+	VM("stat_interval"),
 	VM("swappiness"),
+	VM("user_reserve_kbytes"),
 	VM("vfs_cache_pressure"),
 	FIXED("unprivileged_userfaultfd", "0"),
 	FIXED("zone_reclaim_mode", "0"),
@@ -146,20 +204,26 @@ static const struct proc_entry epoll_entries[] = {
 };
 
 static const struct proc_entry mqueue_entries[] = {
-	FIXED("msg_default", "10"),   FIXED("msg_max", "10"),	  FIXED("msgsize_default", "8192"),
-	FIXED("msgsize_max", "8192"), FIXED("queues_max", "256"), {.name = NULL},
+	LIMIT("msg_default", "fs/mqueue/"),	LIMIT("msg_max", "fs/mqueue/"),
+	LIMIT("msgsize_default", "fs/mqueue/"), LIMIT("msgsize_max", "fs/mqueue/"),
+	LIMIT("queues_max", "fs/mqueue/"),	{.name = NULL},
 };
 
 static const struct proc_entry fs_entries[] = {
 	FS("aio-max-nr"),
 	FIXED("aio-nr", "0"),
+	FS("dentry-state"),
+	FS("dir-notify-enable"),
 	PROC_DIR("epoll", epoll_entries),
 	FS("file-max"),
 	FS("file-nr"),
+	FS("inode-nr"),
+	FS("inode-state"),
 	PROC_DIR("inotify", inotify_entries),
 	FIXED("lease-break-time", "45"),
 	FIXED("leases-enable", "1"),
 	PROC_DIR("mqueue", mqueue_entries),
+	FS("mount-max"),
 	FIXED("nr_open", "1048576"),
 	FIXED("overflowgid", "65534"),
 	FIXED("overflowuid", "65534"),

@@ -11,6 +11,7 @@ COFFER_SANITIZED 1 (make asan): the binary has sanitizers in it
 COFFER_STRESS   N (default 1; make stress: 20): bounded tests try N times as often, sweeps go to their end
 """
 import os
+import shutil
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 TESTS = os.path.join(REPO, "tests")
@@ -32,3 +33,12 @@ PATIENCE = float(os.environ.get("COFFER_PATIENCE", "1"))
 def seconds(limit):
     """A time limit, stretched for slow machines."""
     return limit * PATIENCE
+
+
+def copy_runtime(binary, to):
+    """A copy of the runtime in a directory, with the helper programs beside it that levels need; its path."""
+    for helper in ("sentry", "vm", "agent"):
+        path = os.path.join(os.path.dirname(binary), "coffer-" + helper)
+        if os.path.exists(path):
+            shutil.copy(path, to)
+    return shutil.copy(binary, to)

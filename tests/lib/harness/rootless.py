@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from . import bundle, host
+from . import bundle, env, host
 
 UID = 12345
 
@@ -14,12 +14,7 @@ UID = 12345
 def rootless(runtime):
     """A factory of containers that belong to an ordinary user, and how to run them as that user."""
     os.chmod(runtime.scratch, 0o777)
-    # The checkout may lie where ordinary users cannot go (/root).
-    helpers = [os.path.join(os.path.dirname(runtime.binary), "coffer-" + x) for x in ("sentry", "vm", "agent")]
-    runtime.binary = shutil.copy(runtime.binary, runtime.scratch)
-    for helper in helpers:
-        if os.path.exists(helper):
-            shutil.copy(helper, runtime.scratch)
+    runtime.binary = env.copy_runtime(runtime.binary, runtime.scratch)  # the checkout may lie where users cannot go
     os.mkdir(runtime.root)
     os.chown(runtime.root, UID, UID)
 
