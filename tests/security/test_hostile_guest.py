@@ -15,7 +15,8 @@ def test_fork_bomb_is_bounded_and_deleted(evil, runtime):
     c.up()
     wait_for(lambda: len(runtime.view.pids(c.cgroup)) > 32, "the bomb to go off", 10)
     time.sleep(0.3)
-    assert len(runtime.view.pids(c.cgroup)) <= 64
+    own = 2 if runtime.level == "kernel" else 0  # the kernel in user space and its zygote are beside the guest's 64
+    assert len(runtime.view.pids(c.cgroup)) <= 64 + own
     assert c.status == "running"
     c.delete("--force", timeout=30).ok()
     leaks.assert_none(runtime)

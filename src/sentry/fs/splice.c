@@ -348,6 +348,8 @@ HANDLER(sys_sendfile)
 	file_ref(x.from.file);
 	file_ref(x.to.file);
 	r = send_all(t, c, &x, buf);
+	if (r != CALL_PARK && x.from.at && write_offset(t, &x.from) < 0)
+		r = -EFAULT; /* told even where it has not changed */
 	file_unref(x.from.file);
 	file_unref(x.to.file);
 	free(buf);

@@ -27,7 +27,7 @@ bool stub_number(int fd)
 }
 
 /* A thread that was interrupted meanwhile has nothing to be given to, and makes the call again. */
-static int give_fd(struct task *t, int host_fd, int as)
+static int offer_fd(struct task *t, int host_fd, int as)
 {
 	int r = notify_add_fd(t->call.id, host_fd, as, true);
 	return r == -ENOENT ? CALL_HOST : r;
@@ -37,7 +37,7 @@ int platform_inject(struct task *t, int host_fd, int as)
 {
 	if (stub_number(as))
 		return -EBUSY;
-	int r = give_fd(t, host_fd, as);
+	int r = offer_fd(t, host_fd, as);
 	if (r < 0)
 		return r;
 	if (fd_table_shadows(t->files)->left == as + 1)
@@ -48,9 +48,9 @@ int platform_inject(struct task *t, int host_fd, int as)
 
 int platform_lend(struct task *t, int host_fd)
 {
-	int number = give_fd(t, host_fd, -1);
+	int number = offer_fd(t, host_fd, -1);
 	if (number == AREAS_FD) /* it stays there, for who may be about to use it */
-		number = give_fd(t, host_fd, -1);
+		number = offer_fd(t, host_fd, -1);
 	if (number < 0 || !shadow_number(number))
 		return number;
 	shadow_put_nothing(t, number); /* the guest could read it */

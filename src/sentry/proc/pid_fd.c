@@ -6,10 +6,13 @@
  * anonymous files) is opened anew as the very file that is there: for these
  * Linux' magic links lead to the same object.
  */
+#include "base/file.h"
 #include "sentry/file.h"
 #include "sentry/proc/proc.h"
 #include "sentry/sys/creds_int.h"
 #include "sentry/sys/pidfd.h"
+
+enum { WATCHES_MAX = 8 << 20 };
 
 /* The file, or -errno; who may not look at the process sees nothing. */
 static int find_file(struct task *t, const struct synth_node *node, struct file **ret)
@@ -116,6 +119,20 @@ static bool gone_fd(const struct synth_node *node)
 
 static const struct synth_type fd_links[] = {FD_LINK(0000), FD_LINK(0500), FD_LINK(0300), FD_LINK(0700)};
 
+/* The watches of inotify are the host's, on the very files that the guest sees. */
+static void show_watches(const struct file *f, struct synth_text *text)
+{
+	autofree char *lines = NULL;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "self/fdinfo/%d", f->host_fd);
+	if (file_read_at(kernel.proc_fd, path, WATCHES_MAX, &lines, NULL) < 0)
+		return;
+	for (const char *at = lines; at && *at; at = strchr(at, '\n'), at = at ? at + 1 : NULL)
+		if (str_starts(at, "inotify "))
+			synth_printf(text, "%.*s\n", (int)strcspn(at, "\n"), at);
+}
+
 static int show_fdinfo(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
 	const struct task *of = proc_task(node);
@@ -131,6 +148,8 @@ static int show_fdinfo(struct task *t, const struct synth_node *node, struct syn
 	synth_printf(text, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%llu\nino:\t%llu\n", (long long)f->pos,
 		     (unsigned)(f->flags | cloexec), r < 0 ? 0 : (unsigned long long)st.stx_mnt_id,
 		     r < 0 ? 0 : (unsigned long long)st.stx_ino);
+	if (streq(f->ops->name, "anon_inode:inotify"))
+		show_watches(f, text);
 	if (pidfd_pid(f) > 0)
 		synth_printf(text, "Pid:\t%d\nNSpid:\t%d\n", pidfd_pid(f), pidfd_pid(f));
 	return 0;

@@ -13,6 +13,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -211,6 +212,12 @@ static void made(void)
 
 	(void)mkdir("/tmp/settled", 0777);
 	(void)inotify_add_watch(fd, "/tmp/settled", IN_ALL_EVENTS);
+	char path[32], line[4096] = {0};
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	int info = open(path, O_RDONLY);
+	TRUE("a watch is shown",
+	     read(info, line, sizeof(line) - 1) > 0 && strstr(line, "\ninotify wd:1 ino:"));
+	(void)close(info);
 	int file = creat("/tmp/settled/new", 0666);
 	for (ssize_t n = read(fd, buf, sizeof(buf)), at = 0; at < n;) {
 		const struct inotify_event *e = (const void *)(buf + at);
@@ -260,8 +267,20 @@ static void numbers(void)
 	fact("with a new line", write_score("600\n"), 4);
 }
 
+/* Where sendfile was is told, though nothing was sent. */
+static void nothing_sent(void)
+{
+	off_t *at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int in = open("/tmp", O_TMPFILE | O_RDWR, 0600), out = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+
+	FACT("sendfile with an offset that cannot be written", sendfile(out, in, at, 1), -EFAULT);
+	(void)close(in);
+	(void)close(out);
+}
+
 int main(void)
 {
+	nothing_sent();
 	closes("closes of mapped files", SA_RESTART);
 	closes("where nothing is restarted", 0);
 	splices();
