@@ -36,10 +36,10 @@ enum {
 static long read_nodes(struct task *t, uint64_t at, uint64_t max, uint64_t *ret)
 {
 	unsigned char bytes[MASK_MAX_BITS / 8];
-	uint64_t bits = max - 1;
+	uint64_t bits = max - 1; /* of 0 very many, as in Linux */
 
 	*ret = 0;
-	if (max == 0 || bits == 0 || !at)
+	if (bits == 0 || !at)
 		return 0;
 	if (bits > MASK_MAX_BITS)
 		return -EINVAL;

@@ -56,6 +56,7 @@ static void thread_policy(void)
 	FACT("bind without nodes", set(MPOL_BIND, &none), -EINVAL);
 	FACT("bind to what is not there", set(MPOL_BIND, &second), -EINVAL);
 	FACT("a default with nodes", set(MPOL_DEFAULT, &first), -EINVAL);
+	FACT("no bits of a mask", syscall(SYS_set_mempolicy, MPOL_DEFAULT, &none, 0), -EINVAL);
 	FACT("an unknown mode", set(77, &first), -EINVAL);
 	FACT("static and relative", set(MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES, &first),
 	     -EINVAL);

@@ -68,6 +68,13 @@ void platform_fd_changed(struct task *t, int fd)
 	(void)fd;
 }
 
+void platform_left(struct task *t, int fd, bool at_once)
+{
+	(void)t;
+	(void)fd;
+	(void)at_once;
+}
+
 void creds_assume(const struct creds *c)
 {
 	(void)c;
@@ -259,6 +266,12 @@ void pipe_discard(struct file *f, size_t n)
 {
 	(void)f;
 	(void)n;
+}
+
+void pipe_hold(struct file *f, bool on)
+{
+	(void)f;
+	(void)on;
 }
 
 size_t pipe_room(const struct file *f)
