@@ -57,8 +57,8 @@ static void sharing(void)
 	FACT("has closed our descriptor", fcntl(shared_fd, F_GETFD), -EBADF);
 	TRUE("and changed our directory", getcwd(cwd, sizeof(cwd)) && strcmp(cwd, "/proc") == 0);
 	chdir("/");
-	pid = clone(child_closes, stack + sizeof(stack), CLONE_VM | SIGUSR1, NULL);
 	signal(SIGUSR1, SIG_IGN);
+	pid = clone(child_closes, stack + sizeof(stack), CLONE_VM | SIGUSR1, NULL);
 	FACT("another exit signal", status_of(pid), 3);
 }
 
