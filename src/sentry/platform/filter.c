@@ -115,7 +115,7 @@ enum {
 };
 
 /* Passes if argument i, of which the kernel reads 32 bits, is first .. end - 1. */
-static void guard_range(struct program *p, int i, uint32_t first, uint32_t end, uint32_t otherwise)
+static void guard_range(struct filter_program *p, int i, uint32_t first, uint32_t end, uint32_t otherwise)
 {
 	load_arg(p, i, false);
 	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, end, 1, 0);

@@ -79,7 +79,8 @@ static struct file *file_of_call(const struct task *t)
 {
 	const struct call *c = &t->call;
 	unsigned kinds = site_kinds(c->nr);
-	struct file *f = patch_wants_files() && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
+	struct file *f =
+		patch_wants_files() && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
 	return f && f->ops->native && kinds >> f->ops->kind & 1 && f->ops->native(f) >= 0 ? f : NULL;
 }
 
