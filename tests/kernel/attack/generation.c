@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* As the sentry lays them out: data behind the stub's image, in its page. */
-enum { DATA = 1024, KNOWN = 664, TREE = 672, TABLE = 128 * 320, PAGE = 4096 };
+enum { DATA = 1024, KNOWN = 728, TREE = 736, TABLE = 128 * 320, PAGE = 4096 };
 
 long ask(const char *path, struct stat *st);
 __asm__(".text\n.globl ask\n.balign 64\nask:\n\tmov $4, %eax\n\tsyscall\n\tret\n");
