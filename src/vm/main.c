@@ -81,7 +81,17 @@ void keeper_fail(struct keeper *k, const struct err *err)
 	k->status = err->exit_status ? err->exit_status : 1;
 }
 
-/* What went wrong, with what the machine said last. */
+/* For who reads the console alone. */
+static void note_in_console(struct keeper *k, const char *text)
+{
+	char line[ERR_MSG_MAX];
+	int n = snprintf(line, sizeof(line), "coffer: %s\n", text);
+
+	if (n > 0)
+		console_note(&k->console, line, strlen(line));
+}
+
+/* What went wrong, with what the machine said last; the console has it before anybody is told. */
 static void fail_with_console(struct keeper *k, const char *what)
 {
 	char last[CONSOLE_IN_MESSAGE], own[CONSOLE_IN_MESSAGE / 2];
@@ -94,21 +104,12 @@ static void fail_with_console(struct keeper *k, const char *what)
 	console_drain(&k->hypervisor_log);
 	console_last(&k->console, last, sizeof(last));
 	console_last(&k->hypervisor_log, own, sizeof(own));
+	note_in_console(k, what);
 	(void)err_set(&err, ETIMEDOUT, "%s: %s%s%s%s%s", keeper_stage_text(k->stage), what,
 		      own[0] ? "; the hypervisor said: " : "", own,
 		      last[0] ? "; the console's last lines: " : "; the console is empty",
 		      last); /* told below */
 	keeper_fail(k, &err);
-}
-
-/* For who reads the console alone. */
-static void note_in_console(struct keeper *k, const char *text)
-{
-	char line[ERR_MSG_MAX];
-	int n = snprintf(line, sizeof(line), "coffer: %s\n", text);
-
-	if (n > 0)
-		console_note(&k->console, line, strlen(line));
 }
 
 void keeper_abort(struct keeper *k, const char *fmt, ...)
@@ -122,12 +123,12 @@ void keeper_abort(struct keeper *k, const char *fmt, ...)
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		text[0] = '\0';
 	va_end(ap);
-	note_in_console(k, text);
 	keeper_log(k, "%s", text);
 	if (k->stage < STAGE_RUNNING) {
 		fail_with_console(k, text);
 		return;
 	}
+	note_in_console(k, text);
 	k->over = true;
 	if (k->stage == STAGE_RUNNING)
 		k->status = SIGKILL;
@@ -517,7 +518,6 @@ static void look_at_clock(struct keeper *k, struct poll_set *p)
 			(void)snprintf(what, sizeof(what), "nothing for %llu s",
 				       (unsigned long long)k->seconds); /* fits */
 			fail_with_console(k, what);
-			note_in_console(k, what);
 		}
 		poll_within(p, left > 0 ? left : 0);
 	}
