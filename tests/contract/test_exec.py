@@ -121,10 +121,11 @@ def test_exec_has_the_containers_rlimits(ct):
     (["/etc/passwd"], "permission denied"),
     (["/etc"], "permission denied" if peer.NAME == "runc" else "is a directory"),
 ])
-def test_exec_of_what_cannot_run(up, args, text):
+def test_exec_of_what_cannot_run(up, args, text, runtime):
+    """At level vm the process that stands for the guest's is there already when the answer comes: it ends as a shell would."""
     r = up.exec(*args).failed()
     assert text in r.message.lower().replace("$path", "$PATH"), r
-    assert r.rc == 255, r
+    assert r.rc in ((126, 127) if runtime.level == "vm" else (255,)), r
 
 
 def test_exec_in_a_stopped_container(ct):
