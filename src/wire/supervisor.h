@@ -38,9 +38,9 @@ enum supervisor_request_kind {
 	SUPERVISOR_UPDATE,    /* one fd: OCI resources (JSON).  DONE or FAILED. */
 	SUPERVISOR_PROCESSES, /* DONE with one fd, a file of struct guest_process_row, or FAILED */
 	SUPERVISOR_STATS,     /* DONE with one fd, a file of one struct guest_stats, or FAILED */
-	SUPERVISOR_SAVE, /* one fd: an empty file, for reading and writing.  DONE: the machine is in it, and
-			    stands still until the connection ends; or FAILED. */
-	SUPERVISOR_TIME, /* the machine stood still: its clock is to be set.  DONE or FAILED. */
+	SUPERVISOR_TIME,      /* the machine stood still: its clock is to be set.  DONE or FAILED. */
+	SUPERVISOR_SAVE,      /* one fd: an empty file, for reading and writing.  DONE: the machine is in it,
+			       * and stands still until the connection ends; or FAILED. */
 };
 
 enum {
