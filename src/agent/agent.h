@@ -129,7 +129,7 @@ void orders_take(struct agent *a, const struct guest_frame *f, const void *paylo
 /* ---- freeze.c ---- */
 must_use int freeze_prepare(struct agent *a, struct err *err);
 must_use int freeze_end(struct agent *a, const char *name, size_t len, struct err *err);
-void freeze_forget(struct agent *a);
+void freeze_failed(struct agent *a);
 
 /* ---- live.c ---- */
 struct live *live_find(const struct agent *a, uint32_t id);

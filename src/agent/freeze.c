@@ -107,11 +107,22 @@ int freeze_prepare(struct agent *a, struct err *err)
 	return r;
 }
 
-void freeze_forget(struct agent *a)
+static void freeze_forget(struct agent *a)
 {
-	if (a->freezing || a->frozen)
-		container_close(&a->still);
+	container_close(&a->still);
 	a->freezing = a->frozen = false;
+}
+
+/* Its job has undone what it did, if it could: one that was killed has not. */
+void freeze_failed(struct agent *a)
+{
+	struct err ignored = {0};
+
+	if (!a->freezing)
+		return;
+	ignore_result(
+		a->still.level->resume(&a->still.sandbox, &ignored)); /* the answer tells of a failure */
+	freeze_forget(a);
 }
 
 static int enter_uts(pid_t pid)

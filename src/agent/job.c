@@ -96,7 +96,7 @@ static void answer_failure(struct agent *a, const struct job *j, int code, const
 	if (j->type == GUEST_RUN)
 		a->main_id = 0; /* there is no container: another may be tried */
 	if (j->type == GUEST_FREEZE)
-		freeze_forget(a);
+		freeze_failed(a);
 	if (j->live)
 		live_forget(a, j->live);
 }
