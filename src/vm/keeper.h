@@ -228,6 +228,7 @@ struct keeper {
 	bool frozen;  /* the agent has said so */
 	uint64_t held_signals; /* bits of those that came meanwhile */
 	int table, told, tell; /* of the file share: its table, and the two ends of a pipe (share.h) */
+	int table_number;      /* of the last question for it */
 	bool restored;	       /* from it, so that it says no READY, and was greeted already */
 	bool greeted;	       /* of session_greet() */
 	bool machine;	       /* vm is a machine that runs, as far as is known */

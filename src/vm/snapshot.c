@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "vm/share/share.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -41,26 +42,29 @@ static const char snapshot_magic[16] = "coffer-vm-snap1";
 
 /* ---- saving ---- */
 
-/* What the share says of its table: 0 or -errno. */
-static int hear_share(const struct keeper *k, int wait_ms)
+/* What the share says of its table: 0 or -errno.  What it says of an earlier question came too late. */
+static int hear_share(const struct keeper *k, int number, int wait_ms)
 {
 	struct pollfd p = {.fd = k->told, .events = POLLIN};
-	int told = -ETIMEDOUT;
+	struct share_told told = {.result = -ETIMEDOUT};
 
-	if (poll(&p, 1, wait_ms) > 0 && read(k->told, &told, sizeof(told)) != (ssize_t)sizeof(told))
-		told = -EIO;
-	return told;
+	if (poll(&p, 1, wait_ms) <= 0)
+		return -ETIMEDOUT;
+	if (read(k->told, &told, sizeof(told)) != (ssize_t)sizeof(told))
+		return -EIO;
+	return told.number == number ? told.result : -ETIMEDOUT;
 }
 
 /* The signal may come just before the share waits (share.h): again, until it answers. */
-static int ask_table(const struct keeper *k, struct err *err)
+static int ask_table(struct keeper *k, struct err *err)
 {
+	const union sigval number = {.sival_int = ++k->table_number};
 	int told = -ETIMEDOUT;
 
 	for (int i = 0; i < TABLE_ASKS && told == -ETIMEDOUT; i++) {
-		if (k->share <= 0 || kill(k->share, SIGUSR1) < 0)
+		if (k->share <= 0 || sigqueue(k->share, SIGUSR1, number) < 0)
 			return err_set(err, ESRCH, "the file share has ended");
-		told = hear_share(k, TABLE_WAIT_MS);
+		told = hear_share(k, number.sival_int, TABLE_WAIT_MS);
 	}
 	if (told == -EBUSY)
 		return err_set(
@@ -71,7 +75,7 @@ static int ask_table(const struct keeper *k, struct err *err)
 
 int snapshot_share_taken(const struct keeper *k, struct err *err)
 {
-	int told = hear_share(k, TABLE_ASKS * TABLE_WAIT_MS);
+	int told = hear_share(k, 0, TABLE_ASKS * TABLE_WAIT_MS);
 
 	return told < 0 ? err_num(err, told,
 				  "the snapshot cannot be used (`coffer vm snapshot-rm` it): its table of "
@@ -105,6 +109,8 @@ static int write_rest(const struct keeper *k, struct vm_machine_head *h, struct 
 
 	if (fstat(k->table, &st) < 0)
 		return err_sys(err, "cannot look at the file share's table");
+	if (st.st_size > TABLE_BYTES_MAX)
+		return err_set(err, E2BIG, "the guest's kernel knows too many files to be saved");
 	const struct vm_kept kept = describe_session(k, (uint64_t)st.st_size);
 	if (pwrite(k->save_in, &kept, sizeof(kept), at) != (ssize_t)sizeof(kept))
 		return err_sys(err, "cannot write the snapshot");

@@ -79,22 +79,33 @@ static int answer_all(struct share_server *s, struct channel *c, struct err *err
  * ---- a machine that is saved ----
  *
  * The signal ends the wait for a request.  One that comes just before the wait begins does not: who asks asks
- * again until there is an answer.
+ * again until there is an answer.  So a question may come once more when its answer is on the way, and the
+ * table is being read: its number tells.
  */
-static volatile sig_atomic_t table_wanted;
+static volatile sig_atomic_t table_wanted, table_given; /* numbers of questions; 0 = none */
 
-static void want_table(int sig unused)
+static void want_table(int sig unused, siginfo_t *info, void *context unused)
 {
-	table_wanted = 1;
+	if (info->si_value.sival_int != table_given)
+		table_wanted = info->si_value.sival_int;
+}
+
+static void tell_table(const struct share_server *s, int number, int result)
+{
+	const struct share_told told = {.number = number, .result = result};
+
+	ignore_result(write(s->config.told_fd, &told, sizeof(told)) < 0); /* who has gone asks no more */
 }
 
 static void give_table(struct share_server *s, const struct channel *c)
 {
+	int number = table_wanted;
 	/* Half a request: the other half is in the machine. */
 	int r = c->have ? -EAGAIN : share_table_save(s, s->config.table_fd);
 
+	table_given = number; /* first: from now on the signal does not set the other one to it */
 	table_wanted = 0;
-	ignore_result(write(s->config.told_fd, &r, sizeof(r)) < 0); /* who has gone asks no more */
+	tell_table(s, number, r);
 }
 
 static int begin_tables(struct share_server *s, struct channel *c, struct err *err)
@@ -108,7 +119,7 @@ static int begin_tables(struct share_server *s, struct channel *c, struct err *e
 	if (st.st_size == 0)
 		return 0;
 	r = share_table_load(s, s->config.table_fd);
-	ignore_result(write(s->config.told_fd, &r, sizeof(r)) < 0); /* who has gone needs no answer */
+	tell_table(s, 0, r);
 	if (r < 0)
 		return err_num(err, r, "the snapshot's table of files is of no use");
 	while (r == 0 && (len = share_table_notice(s, &at, c->out)) > 0)
@@ -149,7 +160,8 @@ int share_serve(const struct share *config, struct err *err)
 {
 	struct share_server *s = NULL;
 	struct channel c = {.sock = config->sock, .in = malloc(IN_SIZE), .out = malloc(SHARE_REPLY_MAX)};
-	const struct sigaction wanted = {.sa_handler = want_table}; /* no SA_RESTART */
+	const struct sigaction wanted = {.sa_sigaction = want_table,
+					 .sa_flags = SA_SIGINFO}; /* no SA_RESTART */
 	int r = c.in && c.out ? 0 : err_oom(err);
 	if (r == 0 && config->table_fd >= 0 && sigaction(SIGUSR1, &wanted, NULL) < 0)
 		r = err_sys(err, "cannot set a signal");

@@ -24,11 +24,16 @@ struct share {
 	uint32_t root_ttl_ms, volume_ttl_ms;
 	/*
 	 * A machine that is saved (share_serve() alone).  table_fd: a memfd, which has the table of a saved
-	 * one to begin with (whether it is any good told_fd is told, as below), or is empty; where SIGUSR1
-	 * asks for it, it gets the table of this one, and told_fd an int, 0 or -errno.  The guest must stand
-	 * still, and have got all its answers.  -1: not to be saved.
+	 * one to begin with (whether it is any good told_fd is told, as below, with number 0), or is empty;
+	 * where SIGUSR1 with a number, from 1 on, asks for it, it gets the table of this one, and told_fd a
+	 * struct share_told.  A number that was answered is not answered again, and the file stays as it is.
+	 * The guest must stand still, and have got all its answers.  -1: not to be saved.
 	 */
 	int table_fd, told_fd;
+};
+struct share_told {
+	int number;
+	int result; /* 0 or -errno */
 };
 
 /*
