@@ -211,6 +211,10 @@ void engine_snapshot_free(struct snapshot *s);
 must_use int engine_commit_image(struct engine *e, struct engine_container *c, const struct image_make *what,
 				 const str_list *changes, char **ret, struct err *err);
 
+/* machine.c: the snapshot that it begins with, where there is one, is the one that it was made of.  By the
+ * name alone it would be another container's machine, on the files of this one. */
+must_use int engine_machine_check(const struct engine_container *c, struct err *err);
+
 /* What a caller outside borrows until engine_close(); zeroed, NULL for lack of memory. */
 struct engine_lent {
 	struct engine_lent *next;

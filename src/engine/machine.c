@@ -220,3 +220,33 @@ int engine_machine_create(const char *name, struct json_doc *doc, struct engine_
 		r = engine_record_read(kept.record, strlen(kept.record), name, doc, &record, err);
 	return r < 0 ? r : settle_from(name, &kept, &record, doc, q, err);
 }
+
+static const char *snapshot_of(const struct engine_container *c)
+{
+	const pair_list *notes = &c->record.q.annotations;
+
+	for (size_t i = 0; c->record.isolation && streq(c->record.isolation, "vm") && i < notes->n; i++)
+		if (streq(notes->v[i].key, GUEST_SNAPSHOT_ANNOTATION))
+			return notes->v[i].value;
+	return NULL;
+}
+
+int engine_machine_check(const struct engine_container *c, struct err *err)
+{
+	const char *name = snapshot_of(c);
+	struct json_doc doc autojson = {0};
+	autofree char *info = NULL;
+	size_t len = 0;
+	K kept = {0};
+
+	if (!name)
+		return 0;
+	int r = guest_snapshot_info(name, &info, &len, err);
+	if (r == 0)
+		r = read_kept(name, info, len, &doc, &kept, err);
+	if (r == 0 && !streq(kept.image, c->record.image_id))
+		r = err_set(err, ESTALE,
+			    "snapshot %s has been made anew: it is not the one that container %s began with",
+			    name, c->name);
+	return r;
+}

@@ -264,7 +264,9 @@ int engine_start_prepare(struct engine_starting *s, struct err *err)
 		return err_oom(err);
 	}
 	settle_hostname(s);
-	r = make_paths(s, err);
+	r = engine_machine_check(s->c, err);
+	if (r == 0)
+		r = make_paths(s, err);
 	if (r == 0)
 		r = find_joins(s, err);
 	if (r == 0)

@@ -154,6 +154,24 @@ def test_what_cannot_be_kept_is_refused(coffer, snapshots):
     assert "sleep 1000" in coffer.out("top", two)
 
 
+def test_a_copy_that_is_started_again_begins_with_its_own_snapshot(coffer, snapshots):
+    one = coffer.start("--isolation=vm", "--name", "one", "box", "sleep", "1000", limit=240)
+    coffer("vm", "snapshot", one, "x", limit=240)
+    two = coffer.start("--from-snapshot", "x", limit=240)
+    coffer("exec", two, "sh", "-c", "echo mine >/file")
+    coffer("stop", "-t", "0", two)
+    coffer("start", two, limit=240)
+    assert coffer.out("exec", two, "cat", "/file") == "mine"
+    coffer("stop", "-t", "0", two)
+    # Of the same name, and another one's.
+    coffer("vm", "snapshot-rm", "x")
+    assert "no such snapshot: x" in coffer("start", two, rc=1, limit=240).stderr
+    other = coffer.start("--isolation=vm", "box", "sleep", "1234", limit=240)
+    coffer("vm", "snapshot", other, "x", limit=240)
+    assert "snapshot x has been made anew" in coffer("start", two, rc=1, limit=240).stderr
+    assert coffer.status(two) == "exited"
+
+
 def left_of(snapshots):
     return sorted(p.name for p in snapshots.iterdir() if p.name != ".lock")
 
