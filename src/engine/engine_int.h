@@ -215,6 +215,11 @@ must_use int engine_commit_image(struct engine *e, struct engine_container *c, c
  * name alone it would be another container's machine, on the files of this one. */
 must_use int engine_machine_check(const struct engine_container *c, struct err *err);
 
+/* Images with the files of snapshots, and the snapshots' names. */
+must_use int engine_machine_images(int (*note)(void *data, const char *image, const char *name,
+					       struct err *err),
+				   void *data, struct err *err);
+
 /* What a caller outside borrows until engine_close(); zeroed, NULL for lack of memory. */
 struct engine_lent {
 	struct engine_lent *next;

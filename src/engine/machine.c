@@ -34,12 +34,28 @@ static const struct json_field kept_fields[] = {
 };
 static const struct json_table kept_table = JSON_TABLE(K, kept_fields);
 
+/* A copy's image stays without a name, for it is what `commit` goes by. */
+static int copy_has_image(void *data, const char *image_id, char ret_container[static 65])
+{
+	enum { KEEP = 2 };
+	struct engine *e = data;
+	struct db_row q autodbrow;
+	struct err ignored = {0};
+
+	if (db_query(e->db, &q, &ignored, "SELECT id FROM container WHERE image_id = ? LIMIT 1", "s",
+		     image_id) < 0)
+		return KEEP;
+	int r = db_next(&q, &ignored);
+	(void)snprintf(ret_container, 65, "%s", r > 0 ? db_text(&q, 0) : ""); /* 64 digits */
+	return r == 0 ? 0 : KEEP;
+}
+
 /* What a removed or half made snapshot has left: its image. */
 static void drop_machine_image(void *data, const char *name)
 {
 	struct engine *e = data;
 	autofree char *tag = str_format(MACHINE_TAG "%s", name);
-	const struct image_remove q = {.name = tag};
+	const struct image_remove q = {.name = tag, .force = true, .in_use = copy_has_image, .data = e};
 	struct err err = {0};
 
 	if (tag && image_remove(e->store, &q, &err) < 0 && err.code != ENOENT)
@@ -126,7 +142,10 @@ int engine_machine_save(struct engine *e, const char *id, const char *name, stru
 
 int engine_machine_remove(struct engine *e, const char *name, struct err *err)
 {
-	return guest_snapshot_remove(name, drop_machine_image, e, err);
+	uint64_t bytes;
+	int r = guest_snapshot_remove(name, drop_machine_image, e, err);
+
+	return r < 0 ? r : engine_sweep(e, false, &bytes, err);
 }
 
 static int read_kept(const char *name, const char *info, size_t len, struct json_doc *doc, K *ret,
@@ -135,6 +154,35 @@ static int read_kept(const char *name, const char *info, size_t len, struct json
 	int r = json_decode(doc, info, len, "info.json", &kept_table, ret, err);
 
 	return r < 0 ? err_prefix(err, "snapshot %s is damaged (coffer vm snapshot-rm %s)", name, name) : 0;
+}
+
+struct noting_images {
+	int (*note)(void *data, const char *image, const char *name, struct err *err);
+	void *data;
+};
+
+static int note_kept(void *data, const char *name, const char *info, size_t len, struct err *err)
+{
+	const struct noting_images *n = data;
+	struct json_doc doc autojson = {0};
+	struct err broken = {0};
+	K kept = {0};
+
+	/* A damaged one has none that could be of use. */
+	return read_kept(name, info, len, &doc, &kept, &broken) < 0 ? 0
+								    : n->note(n->data, kept.image, name, err);
+}
+
+int engine_machine_images(int (*note)(void *data, const char *image, const char *name, struct err *err),
+			  void *data, struct err *err)
+{
+	struct noting_images n = {.note = note, .data = data};
+	struct err why = {0};
+	int r = guest_snapshots_each(note_kept, &n, &why);
+
+	if (r < 0)
+		*err = why;
+	return r;
 }
 
 int engine_machine_describe(const char *name, const char *info, size_t len, struct json_doc *doc,

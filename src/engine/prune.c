@@ -20,18 +20,30 @@ static void in_use_free(struct in_use *u)
 	engine_strs_free(&u->diff_ids);
 }
 
-static int add_use(struct in_use *u, const struct engine_container *c, struct err *err)
+static int add_image_use(struct in_use *u, const char *image, const char *user, bool runs, struct err *err)
 {
 	struct image_use *v = realloc(u->v, (u->n + 1) * sizeof(*v));
-	int r = 0;
 
 	if (!v)
 		return err_oom(err);
 	u->v = v;
-	if (snprintf(v[u->n].id, sizeof(v->id), "%s", c->record.image_id) < 0 ||
-	    snprintf(v[u->n].container, sizeof(v->container), "%s", c->id) < 0)
+	if (snprintf(v[u->n].id, sizeof(v->id), "%s", image) < 0 ||
+	    snprintf(v[u->n].container, sizeof(v->container), "%s", user) < 0)
 		return err_oom(err);
-	v[u->n++].runs = engine_is_live(c);
+	v[u->n++].runs = runs;
+	return 0;
+}
+
+/* The files of a machine that was kept are of no use without it, and it without them. */
+static int add_machine_use(void *data, const char *image, const char *name, struct err *err)
+{
+	return add_image_use(data, image, name, true, err);
+}
+
+static int add_use(struct in_use *u, const struct engine_container *c, struct err *err)
+{
+	int r = add_image_use(u, c->record.image_id, c->id, engine_is_live(c), err);
+
 	for (size_t i = 0; r == 0 && i < c->record.diff_ids.n; i++)
 		r = engine_strs_add(&u->diff_ids, c->record.diff_ids.v[i], err);
 	return r;
@@ -219,6 +231,8 @@ static int prune_images(struct pruning *p, struct err *err)
 	int r = engine_each(p->e, note_use, &p->use, err);
 
 	if (r == 0)
+		r = engine_machine_images(add_machine_use, &p->use, err);
+	if (r == 0)
 		r = image_list_all(p->e->store, &l, err);
 	for (size_t i = 0; r == 0 && i < l.n; i++) {
 		const struct image *image = &l.v[i];
@@ -352,6 +366,8 @@ int engine_usage(struct engine *e, struct engine_usage *ret, struct err *err)
 
 	if (r == 0)
 		r = count_volumes(e, &u, err);
+	if (r == 0)
+		r = engine_machine_images(add_machine_use, &k.use, err);
 	if (r == 0)
 		r = count_images(e, &k.use, &u, err);
 	in_use_free(&k.use);

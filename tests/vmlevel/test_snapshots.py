@@ -163,8 +163,15 @@ def test_a_copy_that_is_started_again_begins_with_its_own_snapshot(coffer, snaps
     coffer("start", two, limit=240)
     assert coffer.out("exec", two, "cat", "/file") == "mine"
     coffer("stop", "-t", "0", two)
-    # Of the same name, and another one's.
+    # The files of a snapshot are in use, and those of its copies after it.
+    coffer("image", "prune", "-af")
+    three = coffer.start("--from-snapshot", "x", limit=240)
     coffer("vm", "snapshot-rm", "x")
+    assert coffer.out("images", "-q", "localhost/vm-snapshot") == ""
+    coffer("commit", three, "committed:1")
+    coffer("vm", "snapshot", three, "y", limit=240)
+    coffer("rm", "-f", three)
+    # Of the same name, and another one's.
     assert "no such snapshot: x" in coffer("start", two, rc=1, limit=240).stderr
     other = coffer.start("--isolation=vm", "box", "sleep", "1234", limit=240)
     coffer("vm", "snapshot", other, "x", limit=240)
