@@ -142,7 +142,8 @@ static void credit(struct keeper *k, const struct inmate *i, unsigned n, size_t 
 	struct stream_out *o = (struct stream_out *)&i->out[n];
 
 	o->owed += (uint32_t)bytes;
-	if (o->owed < CREDIT_AT || o->ended)
+	/* While the machine is saved only what nobody reads comes here: its writer waits for nothing. */
+	if (o->owed < CREDIT_AT || o->ended || k->holding)
 		return;
 	const struct guest_credit c = {.bytes = o->owed};
 	o->owed = 0;

@@ -49,6 +49,7 @@ static int open_snapshots(bool make, struct err *err)
 	autofree char *path = kernels ? str_format("%s/snapshots", kernels) : NULL;
 	struct stat st;
 
+	*err = (struct err){0}; /* callers ask whether there is an error now */
 	if (!path)
 		return err_oom(err);
 	if (make && (file_mkdir_all(kernels, 0755) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST)))
