@@ -75,6 +75,16 @@ def test_logins_at_once_wait_for_each_other(fetcher, basic_registry):
         assert sorted(json.load(f)["auths"]) == sorted(["other.example", basic_registry.host])
 
 
+def test_who_may_read_the_directory_holds_up_no_login_for_ever(fetcher, basic_registry):
+    directory = os.open(os.path.dirname(fetcher.config({})), os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    try:
+        done = fetcher.run("login", "-u", "user", "-p", "secret", basic_registry.host, rc=None)
+    finally:
+        os.close(directory)
+    assert done.returncode != 0 and "cannot lock the directory" in done.stderr, done
+
+
 def test_a_file_that_cannot_be_read_is_not_written_anew(fetcher, basic_registry):
     path = fetcher.config({"auths": {"other.example": {"auth": "eDp5"}}})
     os.chmod(path, 0)

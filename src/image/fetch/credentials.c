@@ -9,7 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-enum { AUTH_PLACES = 3 };
+enum { AUTH_PLACES = 3, LOCK_WAIT_MS = 10000, LOCK_TURN_MS = 20 };
 
 /* The files in their order, as many as there are; strings owned by the caller. */
 struct auth_places {
@@ -172,7 +172,8 @@ static int real_place(const char *path, char **ret_real, char **ret_dir, struct 
 /*
  * Between reading the file and writing it anew nobody else of ours does so, or one of two logins at once
  * would be lost.  The lock is the directory's, so that nothing more lies about in it.  *ret stays as it is
- * where there is no directory and none is to be made.
+ * where there is no directory and none is to be made.  Whoever may read the directory may lock it, and need
+ * not be a login: it is not waited for without end.
  */
 static int lock_place(const char *path, bool make, int *ret, struct err *err)
 {
@@ -188,9 +189,11 @@ static int lock_place(const char *path, bool make, int *ret, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, "cannot open the directory \"%s\"", dir);
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
+	for (int left = LOCK_WAIT_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left -= LOCK_TURN_MS) {
+		if (errno != EINTR && (errno != EWOULDBLOCK || left <= 0))
 			return err_sys(err, "cannot lock the directory \"%s\"", dir);
+		(void)usleep(LOCK_TURN_MS * 1000);
+	}
 	*ret = take_fd(&fd);
 	return 0;
 }
