@@ -130,12 +130,19 @@ int net_card_up(const char *name, bool up, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set interface %s %s", name, up ? "up" : "down") : 0;
 }
 
-/* Where there is IPv6: without it for a moment, an interface loses its addresses and their routes. */
+/* Where there is IPv6, and it is not off: without it for a moment, an interface loses its addresses and their
+ * routes. */
 static int clear_ipv6(const char *name)
 {
 	autofree char *path = str_format("/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-	int r = path ? file_write_at(AT_FDCWD, path, "1") : -ENOMEM;
+	autofree char *was = NULL;
+	size_t len = 0;
+	int r = path ? file_read_at(AT_FDCWD, path, 16, &was, &len) : -ENOMEM;
 
+	if (r == 0 && was[0] == '1')
+		return 0;
+	if (r == 0)
+		r = file_write_at(AT_FDCWD, path, "1");
 	if (r == 0)
 		r = file_write_at(AT_FDCWD, path, "0");
 	return r == -ENOENT ? 0 : r;

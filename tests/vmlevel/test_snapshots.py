@@ -155,9 +155,11 @@ def test_what_cannot_be_kept_is_refused(coffer, snapshots):
 
 
 def test_a_copy_that_is_started_again_begins_with_its_own_snapshot(coffer, snapshots):
-    one = coffer.start("--isolation=vm", "--name", "one", "box", "sleep", "1000", limit=240)
+    one = coffer.start("--isolation=vm", "--name", "one", "--sysctl", "net.ipv6.conf.all.disable_ipv6=1", "box", "sleep", "1000",
+                       limit=240)
     coffer("vm", "snapshot", one, "x", limit=240)
     two = coffer.start("--from-snapshot", "x", limit=240)
+    assert coffer.out("exec", two, "cat", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6") == "1"  # addresses were changed
     coffer("exec", two, "sh", "-c", "echo mine >/file")
     coffer("stop", "-t", "0", two)
     coffer("start", two, limit=240)
