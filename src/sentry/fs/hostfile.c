@@ -210,9 +210,15 @@ static int host_allocate(struct file *f, int mode, int64_t offset, int64_t len)
 	return (int)host_call_slow(fallocate(f->host_fd, mode, offset, len));
 }
 
+/* That finds room for what has been written, as closing may. */
 static int hostfile_sync(struct file *f, bool data_only)
 {
-	return (int)host_call_slow(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
+	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
+
+	tree_write_begin(id);
+	int r = (int)host_call_slow(data_only ? fdatasync(f->host_fd) : fsync(f->host_fd));
+	tree_write_end(id);
+	return r;
 }
 
 /* The host checks the protection against how the descriptor was opened, which is how the guest has opened it.
@@ -276,8 +282,12 @@ static void hostfile_release(struct file *f)
 {
 	struct hostfile *h = container_of(f, struct hostfile, file);
 
-	busy_write_end(h->writes);
+	if (h->writes)
+		tree_write_begin(&h->id);
 	place_unref(f->place); /* owns the descriptor */
+	if (h->writes)
+		tree_write_end(&h->id);
+	busy_write_end(h->writes);
 	free(h);
 }
 

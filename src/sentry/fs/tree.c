@@ -170,7 +170,13 @@ static bool call_changes_files(const struct call *c)
 	case SYS_sendfile:
 	case SYS_splice:
 	case SYS_copy_file_range:
+	/* What they occupy: many a file system finds room for data when they are written back. */
+	case SYS_sync:
+	case SYS_syncfs:
+	case SYS_sync_file_range:
 		return true;
+	case SYS_fadvise64:
+		return (int)c->args[3] == POSIX_FADV_DONTNEED;
 	case SYS_ioctl:
 		return (unsigned)c->args[1] == FS_IOC_SETFLAGS;
 	default:

@@ -159,6 +159,36 @@ static void data(void)
 	close(again);
 }
 
+static int pieces = -1;
+
+/* A file of many pieces, which a file system may need blocks of its own for, and find room for late. */
+static int scattered(void)
+{
+	enum { PIECES = 12, APART = 100000 };
+	if (pieces >= 0)
+		close(pieces);
+	pieces = open("pieces", O_RDWR | O_CREAT, 0600);
+	if (pieces < 0 || ftruncate(pieces, 0))
+		exit(2);
+	for (int i = 0; i < PIECES; i++)
+		if (pwrite(pieces, "x", 1, (off_t)i * APART) != 1)
+			exit(2);
+	(void)heat("pieces");
+	return pieces;
+}
+
+static void room(void)
+{
+	AFTER("synced", "pieces", if (fsync(scattered())) exit(2));
+	AFTER("its data synced", "pieces", if (fdatasync(scattered())) exit(2));
+	AFTER("a part synced", "pieces",
+	      if (sync_file_range(scattered(), 0, 0, SYNC_FILE_RANGE_WRITE)) exit(2));
+	AFTER("let go of", "pieces", if (posix_fadvise(scattered(), 0, 0, POSIX_FADV_DONTNEED)) exit(2));
+	AFTER("its file system synced", "pieces", if (syncfs(scattered())) exit(2));
+	AFTER("all synced", "pieces", (void)scattered(); sync());
+	AFTER("closed", "pieces", close(scattered()); pieces = -1);
+}
+
 static void what_it_is(void)
 {
 	int n = 0;
@@ -487,6 +517,7 @@ int main(void)
 		return 2;
 	names();
 	data();
+	room();
 	what_it_is();
 	from_where();
 	rights();
