@@ -17,7 +17,8 @@ PATCH, FILES, PATHS = "dev.coffer.kernel.patch", "dev.coffer.kernel.files", "dev
 def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("patch")
     for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"]),
-                                ("known_paths", "guest", ["-lpthread"]), ("known", "patch", [])):
+                                ("known_paths", "guest", ["-lpthread"]), ("known", "patch", []),
+                                ("handed_in", "patch", [])):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
@@ -78,3 +79,10 @@ def test_a_change_from_outside_is_seen_after_a_while(sandbox, built):
     with open(name, "w") as f:
         f.write("seen")
     c.wait_output("it came\n", limit=20)
+
+
+@pytest.mark.parametrize("annotations", [{PATHS: "off"}, {}])
+def test_a_file_that_was_handed_in_tells_of_its_changes(sandbox, built, annotations):
+    c = container(sandbox, built, "handed_in", annotations)
+    with open(c.rootfs_file("/tmp/out"), "w+") as f:
+        assert c.run(stdout=f).rc == 0

@@ -16,7 +16,6 @@
 #include <linux/fs.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -225,13 +224,8 @@ static int hostfile_sync(struct file *f, bool data_only)
  */
 static int hostfile_map(struct file *f, int prot, int flags)
 {
-	const struct file_id *id = &container_of(f, struct hostfile, file)->id;
-
 	(void)prot;
-	tree_read_natively(id, NULL);
-	/* mprotect does not ask us. */
-	if ((flags & MAP_TYPE) != MAP_PRIVATE && file_can_write(f))
-		tree_mapped_shared(id);
+	tree_file_mapped(&container_of(f, struct hostfile, file)->id, f, flags);
 	return f->host_fd;
 }
 

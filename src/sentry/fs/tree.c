@@ -286,10 +286,14 @@ static bool is_read_by_us(struct task *t, unsigned i)
 	return !tree.files[i].shadows;
 }
 
-void tree_mapped_shared(const struct file_id *id)
+void tree_file_mapped(const struct file_id *id, const struct file *f, int flags)
 {
 	unsigned i = tree_hash(id);
 
+	tree_read_natively(id, NULL);
+	/* mprotect does not ask us. */
+	if ((flags & MAP_TYPE) == MAP_PRIVATE || !file_can_write(f))
+		return;
 	tree.files[i].shared = true;
 	forget_if(tree.files[i].known);
 }

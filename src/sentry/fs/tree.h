@@ -57,7 +57,8 @@ struct fd_table;
 void tree_read_natively(const struct file_id *id, const struct fd_table *by);
 /* Others have copies of these shadows. */
 void tree_shadows_copied(const struct fd_table *by);
-void tree_mapped_shared(const struct file_id *id);
+/* It is about to be mapped by way of `f`, with these flags of mmap. */
+void tree_file_mapped(const struct file_id *id, const struct file *f, int flags);
 
 /*
  * Looks for a task at what a path leads to, on the root's mount and by a way that never leaves it, and whose

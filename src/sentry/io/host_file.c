@@ -8,6 +8,7 @@
  * of our own; where that is not allowed, RWF_NOWAIT does for pipes.  Sockets
  * have MSG_DONTWAIT.  Regular files never wait.  Terminals are tty.c's.
  */
+#include "sentry/fs/tree.h"
 #include "sentry/io/io.h"
 #include "sentry/io/tty.h"
 
@@ -23,7 +24,8 @@ struct host_file {
 	struct host_watch watch;
 	bool watched;
 	enum how how;
-	int64_t pos; /* of the call at work; -1 = the description's own */
+	int64_t pos;	   /* of the call at work; -1 = the description's own */
+	struct file_id id; /* it may have a name in the container as well */
 };
 
 static struct host_file *host_file_of(struct file *f)
@@ -84,12 +86,22 @@ static ssize_t regular_move(struct file *f, struct io *io, ssize_t (*once)(struc
 
 static ssize_t regular_read(struct file *f, struct io *io)
 {
-	return regular_move(f, io, file_read);
+	const struct file_id *id = &host_file_of(f)->id;
+
+	tree_read_begin(id);
+	ssize_t n = regular_move(f, io, file_read);
+	tree_read_end(id);
+	return n;
 }
 
 static ssize_t regular_write(struct file *f, struct io *io)
 {
-	return regular_move(f, io, file_write);
+	const struct file_id *id = &host_file_of(f)->id;
+
+	tree_write_begin(id);
+	ssize_t n = regular_move(f, io, file_write);
+	tree_write_end(id);
+	return n;
 }
 
 static uint32_t file_events(struct file *f)
@@ -104,13 +116,18 @@ static int regular_truncate(struct file *f, int64_t size)
 
 static int file_sync(struct file *f, bool data_only)
 {
-	return (data_only ? fdatasync(f->host_fd) : fsync(f->host_fd)) < 0 ? -errno : 0;
+	const struct file_id *id = &host_file_of(f)->id;
+
+	tree_write_begin(id);
+	int r = (data_only ? fdatasync(f->host_fd) : fsync(f->host_fd)) < 0 ? -errno : 0;
+	tree_write_end(id);
+	return r;
 }
 
 static int regular_map(struct file *f, int prot, int flags)
 {
-	(void)prot;
-	(void)flags; /* the host's mmap checks the descriptor's access mode itself */
+	(void)prot; /* the host's mmap checks the descriptor's access mode itself */
+	tree_file_mapped(&host_file_of(f)->id, f, flags);
 	return f->host_fd;
 }
 
@@ -204,6 +221,7 @@ static struct file *wrap_outer(int fd, const struct stat *st, int flags, enum ho
 	file_init(&x->file, ops_of_mode(st->st_mode), flags);
 	x->file.host_fd = fd;
 	x->how = how;
+	x->id = (struct file_id){st->st_dev, st->st_ino};
 	wait_queue_init(&x->queue);
 	if (x->file.ops == &regular_ops)
 		return &x->file;
