@@ -657,19 +657,37 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	return 0;
 }
 
+/* The one whose slot this is in, or NULL. */
+static const struct site *site_around(const struct patches *p, uint64_t pc)
+{
+	for (size_t i = 0; i < p->nsites; i++)
+		if (pc - p->sites[i].slot < p->sites[i].size)
+			return &p->sites[i];
+	return NULL;
+}
+
 void patch_call_again(struct task *t, bool anew)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
 	if (!p || !p->nsites || arch_get(t->host_tid, &regs) < 0)
 		return;
-	for (size_t i = 0; i < p->nsites; i++) {
-		const struct site *s = &p->sites[i];
-		if (arch_pc(&regs) - s->slot >= s->size)
-			continue;
-		(void)site_leave(s, &regs, anew);
-		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
-	}
+	const struct site *s = site_around(p, arch_pc(&regs));
+	if (!s)
+		return;
+	(void)site_leave(s, &regs, anew);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+}
+
+bool patch_steps(const struct task *t)
+{
+	const struct patches *p = t->platform->patches;
+	struct arch_regs regs;
+	siginfo_t info;
+	if (!p || !p->nsites || ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0 ||
+	    info.si_code != TRAP_TRACE || arch_get(t->host_tid, &regs) < 0)
+		return false;
+	return site_around(p, arch_pc(&regs));
 }
 
 bool patch_leave(struct task *t)
@@ -681,11 +699,10 @@ bool patch_leave(struct task *t)
 	handoff_leave(t);
 	if (arch_get(t->host_tid, &regs) < 0)
 		return false;
-	for (size_t i = 0; i < p->nsites; i++)
-		if (arch_pc(&regs) - p->sites[i].slot < p->sites[i].size) {
-			bool interrupted = site_leave(&p->sites[i], &regs, false);
-			(void)arch_set(t->host_tid, &regs); /* killed: no matter */
-			return interrupted;
-		}
-	return false;
+	const struct site *s = site_around(p, arch_pc(&regs));
+	if (!s)
+		return false;
+	bool interrupted = site_leave(s, &regs, false);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	return interrupted;
 }

@@ -225,6 +225,8 @@ bool patch_trapped(struct task *t);
 void patch_handled(struct task *t);
 /* A signal is about to be delivered: its frame shall show the program where it would be without slots. */
 bool patch_leave(struct task *t); /* true: it has interrupted a call that waited in the host */
+/* ... and is SIGTRAP: the thread goes through a slot step by step, which are no steps of the program's. */
+bool patch_steps(const struct task *t);
 /* Whether the threads that have this memory are of one process. */
 bool patch_is_private(const struct task *t);
 bool patch_is_alone(const struct task *t); /* no other thread has it */

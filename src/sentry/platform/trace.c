@@ -382,6 +382,10 @@ static void deliver(struct task *t, int sig)
 	struct arch_regs regs;
 	if (handoff_fault(t, sig) || known_fault(t, sig))
 		return;
+	if (sig == SIGTRAP && patch_steps(t)) {
+		go_on(t->host_tid, 0);
+		return;
+	}
 	bool in_host = patch_leave(t);
 	if (ends_first(t, sig)) {
 		trace_fault(t, sig);

@@ -22,6 +22,7 @@
 #include <sys/un.h>
 #include <sys/xattr.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { OFTEN = 40, ROUNDS = 20 };
@@ -510,6 +511,36 @@ static void interrupted(void)
 	fact("signals meanwhile", wrong, 0);
 }
 
+#ifdef __x86_64__
+enum { STEPS_MAX = 10000, TRAP_FLAG = 0x100 };
+
+static long steps;
+
+static void on_step(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	if (++steps > STEPS_MAX)
+		((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
+}
+
+/* Below the red zone. */
+#define FLAGS(change) __asm__ volatile("sub $128, %rsp; pushf; " change ", (%rsp); popf; lea 128(%rsp), %rsp")
+
+/* A program that has itself trapped after each instruction comes to the call's end all the same. */
+static void stepped(void)
+{
+	struct sigaction a = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+	struct stat st = {0};
+	(void)heat("at");
+	sigaction(SIGTRAP, &a, NULL);
+	FLAGS("orq $0x100");
+	long r = ask(0, "at", &st);
+	FLAGS("andq $~0x100");
+	fact("step by step", r == 0 && st.st_size == 3 && steps > 0 && steps < STEPS_MAX, 1);
+}
+#endif
+
 int main(void)
 {
 	(void)snprintf(top, sizeof(top), "/tmp/known.XXXXXX");
@@ -526,6 +557,9 @@ int main(void)
 	others();
 	addresses();
 	interrupted();
+#ifdef __x86_64__
+	stepped();
+#endif
 	(void)chdir("/");
 	char rm[80];
 	(void)snprintf(rm, sizeof(rm), "rm -rf %s", top);
