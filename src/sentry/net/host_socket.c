@@ -256,9 +256,9 @@ static void drained(struct socket *s)
 
 /*
  * Where the guest reads the host's socket by itself, too, what is kept here would come after what it reads
- * there: whether its memory takes the bytes is found out before they are taken.  What comes is what the host
- * gives then; others may have read meanwhile.  How many bytes may be taken (0: at the stream's end), or
- * -errno.
+ * there, and where it is told of by the host, it would not be told of what is kept here: whether its memory
+ * takes the bytes is found out before they are taken.  What comes is what the host gives then; others may
+ * have read meanwhile.  How many bytes may be taken (0: at the stream's end), or -errno.
  */
 static ssize_t try_memory(struct socket *s, const struct message *m, size_t n)
 {
@@ -316,7 +316,7 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 
 	if (host_socket_of(s)->back_len && !(m->flags & (MSG_OOB | MSG_ERRQUEUE)))
 		return receive_back(s, m);
-	if (s->stream && s->file.natively && n > 0 &&
+	if (s->stream && (s->file.natively || host_socket_of(s)->polled) && n > 0 &&
 	    !(m->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC))) {
 		r = try_memory(s, m, n);
 		if (r < 0)

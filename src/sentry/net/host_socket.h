@@ -29,6 +29,7 @@ struct host_socket {
 	struct socket s; /* first; s.file.host_fd is the host's */
 	struct host_watch watch;
 	bool watched;
+	bool polled;   /* sets of epoll ask the host itself */
 	bool fresh;    /* the watch has not told anything yet */
 	bool odd;      /* it has told of urgent data, an end or an error */
 	uint32_t seen; /* what poll said as it began, and nothing has been moved since */

@@ -144,6 +144,9 @@ static int inet_native(struct socket *s)
 
 static int inet_pollable(struct socket *s)
 {
+	if (host_socket_of(s)->back_len)
+		return -EBADF; /* the host does not tell of that */
+	host_socket_of(s)->polled = true;
 	return s->file.host_fd;
 }
 
