@@ -36,6 +36,7 @@
  * to all that the filter lets pass but lseek, and ENOTSOCK to the calls of sockets.
  */
 static int nothing = -1;
+static bool reserved; /* what sets of epoll need (shadow_reserve) */
 enum { NO_ACCESS = O_ACCMODE };
 
 int shadow_init(struct err *err)
@@ -81,7 +82,10 @@ static struct file *file_of_call(const struct task *t)
 	unsigned kinds = site_kinds(c->nr);
 	struct file *f =
 		patch_wants_files() && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
-	return f && f->ops->native && kinds >> f->ops->kind & 1 && f->ops->native(f) >= 0 ? f : NULL;
+	return f && f->ops->native && kinds >> f->ops->kind & 1 &&
+			       (reserved || f->ops->kind != SHADOW_EPOLL) && f->ops->native(f) >= 0
+		       ? f
+		       : NULL;
 }
 
 bool shadow_is_possible(const struct task *t)
@@ -219,9 +223,13 @@ enum { SOCKETS = SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX };
 int shadow_reserve(struct err *err)
 {
 	for (int fd = SOCKETS; patch_wants_files() && fd < SOCKETS + SHADOW_MAX; fd++) {
-		if (dup3(nothing, fd, O_CLOEXEC) < 0)
+		if (dup3(nothing, fd, O_CLOEXEC) >= 0)
+			continue;
+		if (errno != EBADF)
 			return err_sys(err, "cannot reserve descriptors");
+		return 0; /* the limit is below: sets are the sentry's alone */
 	}
+	reserved = true;
 	return 0;
 }
 
