@@ -690,7 +690,7 @@ bool patch_steps(const struct task *t)
 	return site_around(p, arch_pc(&regs));
 }
 
-bool patch_leave(struct task *t)
+bool patch_leave(struct task *t, int sig)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
@@ -702,7 +702,8 @@ bool patch_leave(struct task *t)
 	const struct site *s = site_around(p, arch_pc(&regs));
 	if (!s)
 		return false;
-	bool interrupted = site_leave(s, &regs, false);
+	/* Linux wakes nobody for a signal that is ignored; the host does so for us. */
+	bool interrupted = site_leave(s, &regs, !trace_signal_caught(t, sig));
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	return interrupted;
 }

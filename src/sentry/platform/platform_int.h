@@ -188,6 +188,8 @@ int trace_ptrace(int request, pid_t pid, uintptr_t data);
 void trace_request(struct trace_request *q);
 void trace_request_drop(struct trace_request *q);
 bool trace_is_main(void);
+/* Whether the thread's process has a handler for it; in a stop. */
+bool trace_signal_caught(const struct task *t, int sig);
 /* The zygote's question has come (again). */
 void trace_zygote_asked(uint64_t id);
 /* The handler of a task that is held, or has died, has come to its end. */
@@ -223,9 +225,13 @@ void patch_unref(struct task *t);
 bool patch_trapped(struct task *t);
 /* ... and has run: what the slots answer may not be true any more. */
 void patch_handled(struct task *t);
-/* A signal is about to be delivered: its frame shall show the program where it would be without slots. */
-bool patch_leave(struct task *t); /* true: it has interrupted a call that waited in the host */
-/* ... and is SIGTRAP: the thread goes through a slot step by step, which are no steps of the program's. */
+/*
+ * A signal is about to be delivered: its frame shall show the program where it would be without slots.  What
+ * it has interrupted there is made anew where it has no handler.  True: that was a call that waited in the
+ * host, which restarts it.
+ */
+bool patch_leave(struct task *t, int sig);
+/* A SIGTRAP: the thread goes through a slot step by step, which are no steps of the program's. */
 bool patch_steps(const struct task *t);
 /* Whether the threads that have this memory are of one process. */
 bool patch_is_private(const struct task *t);

@@ -114,9 +114,10 @@ bool takeback_delays(struct task *t, long result)
 	return true;
 }
 
-static bool signal_is_pending(const struct task *t)
+/* One that has a handler: of others the program hears nothing. */
+static bool handler_is_due(const struct task *t)
 {
-	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:"};
+	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigCgt:"};
 	uint64_t set[ARRAY_LEN(names)] = {0};
 	char text[4096];
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
@@ -125,7 +126,7 @@ static bool signal_is_pending(const struct task *t)
 		const char *line = strstr(text, names[i]);
 		set[i] = line ? strtoull(line + strlen(names[i]), NULL, 16) : 0;
 	}
-	return (set[0] | set[1]) & ~set[2];
+	return (set[0] | set[1]) & ~set[2] & set[3];
 }
 
 void takeback_stopped(struct task *t, bool interrupted)
@@ -134,7 +135,7 @@ void takeback_stopped(struct task *t, bool interrupted)
 		return;
 	t->platform->kicked = false;
 	if (interrupted && t->state == CALL_IDLE)
-		patch_call_again(t, !signal_is_pending(t));
+		patch_call_again(t, !handler_is_due(t));
 	end_takings();
 }
 

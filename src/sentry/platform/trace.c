@@ -224,7 +224,7 @@ static void on_birth(struct task *parent)
 
 /* ---- signals ---- */
 
-static bool signal_caught(const struct task *t, int sig)
+bool trace_signal_caught(const struct task *t, int sig)
 {
 	char text[4096];
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
@@ -254,7 +254,7 @@ static void interrupt_parked(struct task *t, struct arch_regs *regs, int sig)
 	struct call *c = &t->call;
 	/* No handler: the host restarts the call, and it must find its deadline and what it has done. */
 	bool matters = c->deadline != INT64_MAX || c->done || c->data || t->platform->mask.state != MASK_OWN;
-	if (matters && !signal_caught(t, sig))
+	if (matters && !trace_signal_caught(t, sig))
 		return;
 	const struct call_row *row = call_row(c->nr);
 	long result = c->done			? (long)c->done
@@ -364,7 +364,7 @@ static bool ends_first(const struct task *t, int sig)
 	    !(sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP))
 		return false;
 	return ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) == 0 && info.si_code > 0 &&
-	       !signal_caught(t, sig);
+	       !trace_signal_caught(t, sig);
 }
 
 void trace_fault(struct task *t, int sig)
@@ -386,7 +386,7 @@ static void deliver(struct task *t, int sig)
 		go_on(t->host_tid, 0);
 		return;
 	}
-	bool in_host = patch_leave(t);
+	bool in_host = patch_leave(t, sig);
 	if (ends_first(t, sig)) {
 		trace_fault(t, sig);
 		return;
@@ -409,7 +409,7 @@ static void deliver(struct task *t, int sig)
 		}
 	}
 	if (t->state != CALL_PARKED && mask_is_lent(t)) {
-		if (signal_caught(t, sig)) {
+		if (trace_signal_caught(t, sig)) {
 			mask_delivers(t, sig);
 			return;
 		}
