@@ -342,10 +342,17 @@ static void patch_site(struct task *t, struct patches *p, uint64_t ip, int nr,
  */
 enum { STOP_POLLS = 100, STOP_POLL_US = 20 };
 
+/*
+ * Only with the mark of its own number does the filter let a call pass there: what else has it, as a vfork
+ * whose child waits for us, might not stop.
+ */
 bool patch_may_be_in_slot(const char *text)
 {
+	int nr;
 	uint64_t first;
-	return sscanf(text, "%*d %" SCNx64, &first) != 1 || first >> 40 == SHADOW_MARK >> 8;
+	if (sscanf(text, "%d %" SCNx64, &nr, &first) != 2 || nr < 0)
+		return true; /* running, or stopped between calls */
+	return first >> 32 == SHADOW_MARK + (uint64_t)nr;
 }
 
 /* `text`: as above. */
@@ -370,6 +377,8 @@ static int stop_thread(struct process *p, void *data)
 		char text[256];
 		if (t->platform->patches != of->platform->patches || t->state != CALL_IDLE)
 			continue;
+		if (t->platform->sending) /* the answer could be lost */
+			return -1;
 		if (task_host_proc(t, "syscall", text, sizeof(text)) < 0 || !bears_a_stop(text) ||
 		    trace_ptrace(PTRACE_INTERRUPT, t->host_tid, 0) < 0)
 			return -1;
@@ -638,12 +647,14 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	*copy = *p;
 	copy->refs = 1;
 	copy->areas = NULL; /* it has not that part of the memory */
-	/* Where other threads are, one may have mapped it since the host copied the memory. */
-	copy->known = p->refs > 1 ? NULL : known_copy(p->known);
+	/* Where other threads are, one may have mapped it since the host copied the memory; and what a set
+	 * that was taken back has changed, is not in the copy. */
+	bool behind = p->refs > 1 || fd_table_shadows(parent->files)->any_stale;
+	copy->known = behind ? NULL : known_copy(p->known);
 	child->platform->patches = copy;
 	if (copy->data.areas_size && !patch_tell_areas(child, 0, 0, 0))
 		platform_kill(child->process, SIGKILL);
-	if (p->refs > 1 && p->nsites) {
+	if (behind && p->nsites) {
 		/* What other threads' calls made of the data since the host copied it is not in the child's.
 		 */
 		memset(&copy->data, 0, sizeof(copy->data));

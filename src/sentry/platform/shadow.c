@@ -205,6 +205,7 @@ bool shadow_stale(struct task *t, const struct file *f)
 	bool any = false;
 	for (int fd = 0; fd < SHADOW_MAX; fd++) {
 		unsigned i = first + (unsigned)fd;
+		any |= s->gone[i / 64] >> i % 64 & 1; /* who waits there does so after a close, too */
 		if (!is_set(s, i) || fd_table_get(t->files, fd) != f)
 			continue;
 		(void)patch_set_native(t, i, false); /* it cannot go wrong, as above */
