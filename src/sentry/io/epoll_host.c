@@ -28,8 +28,8 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-enum { ASKED = 16, BATCH = 256, SAYABLE = EPOLLIN | EPOLLRDNORM };
-enum { UNSAYABLE_WISH = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND | EPOLLPRI | EPOLLRDBAND };
+enum { ASKED = 16, BATCH = 256, SAYABLE = EPOLLIN }; /* an eventfd says no EPOLLRDNORM */
+enum { UNSAYABLE_WISH = EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND | EPOLLPRI | EPOLLRDBAND };
 
 static struct list_node shown = {&shown,
 				 &shown}; /* epoll_item.in_shown: their proxies say that there is something */
@@ -84,6 +84,14 @@ void epoll_settle(void)
 	}
 }
 
+bool epoll_has_proxy(const struct file *f)
+{
+	for (const struct list_node *n = f->epolls.next; n != &f->epolls; n = n->next)
+		if (container_of(n, const struct epoll_item, of_target)->proxy >= 0)
+			return true;
+	return false;
+}
+
 void epoll_drop_proxy(struct epoll_item *i)
 {
 	if (i->proxy < 0)
@@ -95,8 +103,9 @@ void epoll_drop_proxy(struct epoll_item *i)
 
 static bool can_have_proxy(const struct epoll_item *i)
 {
-	/* Of exclusive ones one is woken: whether anybody waits for it cannot be told here. */
-	return i->target->queue && !epoll_of(i->target) && !i->entry.exclusive &&
+	/* Of exclusive ones one is woken: whether anybody waits for it cannot be told here.  What guests read
+	 * by themselves is emptied without a call that would quieten the proxy. */
+	return i->target->queue && !i->target->natively && !epoll_of(i->target) && !i->entry.exclusive &&
 	       !(wish_of(i) & UNSAYABLE_WISH) && wish_of(i) &&
 	       !(file_poll(i->target) & wish_of(i) & ~(uint32_t)SAYABLE);
 }
@@ -306,9 +315,13 @@ static bool is_wanted(struct file *f, const struct wanted_file *w)
 static int look_for_file(struct process *p, void *data)
 {
 	struct wanted_file *w = data;
+	const struct fd_table *before = NULL;
 	struct task *t;
 	list_each(t, &p->threads, struct task, in_process)
 	{
+		if (t->files == before)
+			continue; /* threads have it in common */
+		before = t->files;
 		for (int fd = fd_next(t->files, 0); !w->found && fd >= 0; fd = fd_next(t->files, fd + 1)) {
 			if (is_wanted(fd_table_get(t->files, fd), w))
 				w->found = fd_table_get(t->files, fd);

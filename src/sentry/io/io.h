@@ -32,6 +32,8 @@ void pipe_hold(struct file *f, bool on);
 /* A call has been done and is not answered yet: what a guest sees by itself in sets of epoll is true of all
  * files. */
 void epoll_settle(void);
+/* Whether that would not come to be true of this file if guests read it by themselves. */
+bool epoll_has_proxy(const struct file *f);
 
 /* ---- signalfd (signalfd.c) ---- */
 

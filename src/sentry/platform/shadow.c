@@ -21,6 +21,7 @@
  */
 #include "sentry/file.h"
 #include "sentry/fs/tree.h"
+#include "sentry/io/io.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
 
@@ -105,7 +106,8 @@ void shadow_asked(struct task *t)
 	struct shadows *s = fd_table_shadows(t->files);
 	struct table_users x = {t, true};
 	struct file_id id;
-	if (!patch_wants_files() || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t))
+	if (!patch_wants_files() || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t) ||
+	    epoll_has_proxy(f))
 		return;
 	(void)process_each(look_at_users, &x); /* visits all */
 	if (!x.one_memory)

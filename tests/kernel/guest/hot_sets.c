@@ -345,6 +345,70 @@ static void families(void)
 	FACT("and its changes", (control(set, EPOLL_CTL_DEL, s[0], 0, 0), warm(set, s)), 0);
 }
 
+/* An eventfd of the host's cannot say all that other files do. */
+static void bands(void)
+{
+	int s[2], p[2], set = set_of(s, "bands");
+	FACT("a pipe, by its other name", pipe(p) || control(set, EPOLL_CTL_ADD, p[0], EPOLLRDNORM, 1), 0);
+	FACT("beside sockets", warm(set, s), 0);
+	FACT("a byte is told of so", (write(p[1], "a", 1), ready(set, SOON)), EPOLLRDNORM);
+	FACT("and by both", control(set, EPOLL_CTL_MOD, p[0], EPOLLIN | EPOLLRDNORM, 1), 0);
+	FACT("as asked", ready(set, SOON), EPOLLIN | EPOLLRDNORM);
+}
+
+/* What could not be read for want of memory is there still. */
+static void unread(void)
+{
+	int s[2], fresh[2], set = set_of(s, "unread");
+	void *volatile nowhere = (void *)8;
+	char c[4];
+	join(fresh);
+	FACT("a socket", control(set, EPOLL_CTL_ADD, fresh[0], EPOLLIN, 1), 0);
+	FACT("bytes", (write(fresh[1], "abc", 3), ready(set, SOON)), EPOLLIN);
+	FACT("read to nowhere", read(fresh[0], nowhere, 3), -EFAULT);
+	FACT("stay", ready(set, SOON), EPOLLIN);
+	FACT("and are read", read(fresh[0], c, 4), 3);
+	FACT("once", ready(set, NOT), 0);
+}
+
+/* Numbers beyond those that have a short way. */
+static void beyond(void)
+{
+	int s[2], set = set_of(s, "beyond");
+	char c[4];
+	FACT("a copy with a great number", dup2(s[0], 700), 700);
+	FACT("in the set", control(set, EPOLL_CTL_ADD, 700, EPOLLIN, 1), 0);
+	for (int i = 0; i < 3; i++) {
+		FACT("tells of a byte", (write(s[1], "a", 1), ready(set, SOON)), EPOLLIN);
+		FACT("and is quiet once it is read", read(s[0], c, 4) == 1 ? ready(set, NOT) : -1, 0);
+	}
+}
+
+/* Signals that nobody wants interrupt nobody. */
+static void ignored(void)
+{
+	int s[2], set = set_of(s, "ignored"), status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		usleep(NOT * 1000);
+		_exit(0);
+	}
+	FACT("a child's end does not end the wait", ready(set, 5 * NOT), 0);
+	FACT("and is not lost", (waitpid(pid, &status, 0), status), 0);
+	FACT("ignored", signal(SIGUSR1, SIG_IGN) == SIG_ERR, 0);
+	pid = fork();
+	if (pid == 0) {
+		usleep(NOT * 1000);
+		(void)kill(getppid(), SIGUSR1);
+		usleep(NOT * 1000);
+		(void)!write(s[1], "a", 1);
+		_exit(0);
+	}
+	FACT("in the set", control(set, EPOLL_CTL_ADD, s[0], EPOLLIN, 1), 0);
+	FACT("the wait goes on till there is something", ready(set, -1), EPOLLIN);
+	(void)waitpid(pid, &status, 0);
+}
+
 int main(void)
 {
 	errors();
@@ -354,5 +418,9 @@ int main(void)
 	waiting();
 	interrupted();
 	families();
+	bands();
+	unread();
+	beyond();
+	ignored();
 	return facts_end();
 }
