@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 struct taking {
 	struct taking *next;
@@ -129,13 +130,28 @@ static bool handler_is_due(const struct task *t)
 	return (set[0] | set[1]) & ~set[2] & set[3];
 }
 
+/* Of all that the host does by itself only this is not restarted where nobody has a handler. */
+static void wait_again(const struct task *t)
+{
+	struct arch_regs regs;
+	if (arch_get(t->host_tid, &regs) < 0 || arch_call_nr(&regs) != SYS_rt_sigtimedwait ||
+	    arch_result(&regs) != -EINTR)
+		return;
+	arch_change_result(&regs, RESTART_NOINTR);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+}
+
 void takeback_stopped(struct task *t, bool interrupted)
 {
 	if (!t->platform->kicked)
 		return;
 	t->platform->kicked = false;
-	if (interrupted && t->state == CALL_IDLE)
-		patch_call_again(t, !handler_is_due(t));
+	if (interrupted && t->state == CALL_IDLE) {
+		bool due = handler_is_due(t);
+		patch_call_again(t, !due);
+		if (!due)
+			wait_again(t);
+	}
 	end_takings();
 }
 

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -409,6 +410,50 @@ static void ignored(void)
 	(void)waitpid(pid, &status, 0);
 }
 
+static volatile bool over;
+
+/* How often a wait for a signal that never comes was interrupted. */
+static void *wait_for_a_signal(void *arg)
+{
+	struct timespec little = {.tv_nsec = 1000};
+	long wrong = 0;
+	sigset_t set;
+	(void)arg;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	while (!over) {
+		wrong += sigtimedwait(&set, NULL, &little) != -1 || errno != EAGAIN;
+		for (volatile int i = 0; i < 300; i++) {
+		}
+	}
+	return (void *)wrong;
+}
+
+/* Sets that change their ways disturb nobody else. */
+static void bystanders(void)
+{
+	int s[2], p[2], set = set_of(s, "bystanders");
+	struct epoll_event e = {0};
+	long wrong = pipe(p);
+	pthread_t thread;
+	void *interrupted;
+	if (pthread_create(&thread, NULL, wait_for_a_signal, NULL))
+		perror("thread");
+	for (int i = 0; i < 300; i++) {
+		close(set);
+		set = epoll_create1(0);
+		wrong += control(set, EPOLL_CTL_ADD, s[0], EPOLLIN, 1) != 0;
+		for (int k = 0; k < 40; k++)
+			wrong += epoll_wait(set, &e, 1, 0) != 0;
+		wrong += control(set, EPOLL_CTL_ADD, p[1], EPOLLOUT, 5) != 0;
+		wrong += epoll_wait(set, &e, 1, SOON) != 1 || e.data.u64 != 5;
+	}
+	over = true;
+	pthread_join(thread, &interrupted);
+	FACT("a new kind of file in each of many sets", wrong, 0);
+	FACT("who waits for a signal meanwhile is not interrupted", (long)interrupted, 0);
+}
+
 int main(void)
 {
 	errors();
@@ -422,5 +467,6 @@ int main(void)
 	unread();
 	beyond();
 	ignored();
+	bystanders();
 	return facts_end();
 }
