@@ -213,6 +213,7 @@ static int process_inherit(struct process *p, const struct process *from)
 	p->oom_score_adj = from->oom_score_adj;
 	p->keep_caps = from->keep_caps;
 	p->counted = from->counted;
+	p->confined = from->confined;
 	if (from->exe_place)
 		p->exe_place = place_ref(from->exe_place);
 	p->exe_busy = busy_execute_ref(from->exe_busy);

@@ -116,8 +116,9 @@ struct process {
 	int pdeathsig;
 	bool forbidden; /* killed by the seccomp profile (sys/profile.c) */
 	bool dumpable, subreaper, keep_caps;
-	bool counted;	      /* its births stop in the tracer, for RLIMIT_NPROC (platform/births.c) */
-	struct list_node shm; /* attached System V segments */
+	bool counted;  /* its births stop in the tracer, for RLIMIT_NPROC (platform/births.c) */
+	bool confined; /* by a filter that may be anybody's: execve grants nothing, as with no_new_privs */
+	struct list_node shm;		 /* attached System V segments */
 	struct mempolicy_ranges *ranges; /* policies of parts of its memory; NULL = none */
 	struct list_node sem_undo;
 	struct list_node signalfds;		 /* to be looked at when a signal may have become pending */

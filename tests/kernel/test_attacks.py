@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests that attack the sentry: other ways into the kernel, and storms of random calls."""
 import os
+import shutil
 import signal
 import subprocess
 
@@ -15,7 +16,7 @@ HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attack")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("attacks")
-    for name in ("storm", "ways_in", "shadows", "generation"):
+    for name in ("storm", "ways_in", "shadows", "generation", "limited"):
         subprocess.run(["cc", "-O1", "-static", "-w", "-I", os.path.join(HERE, "..", "guest"), "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
     return str(top)
 
@@ -50,6 +51,15 @@ def test_every_way_in_is_watched(sandbox, built, way, rc, says):
     c.process["user"] = {"uid": 1234, "gid": 1234}
     r = c.run()
     assert r.rc == rc and r.out.strip() == says
+
+
+@pytest.mark.parametrize("args,user", [([], 1234), (["free"], 0)])
+def test_who_limits_itself_is_granted_nothing_by_set_id_bits(sandbox, built, args, user):
+    c = container(sandbox, built, ["/bin/limited"] + args)
+    c.process["user"] = {"uid": 1234, "gid": 1234}
+    shutil.copy(os.path.join(built, "limited"), c.rootfs_file("/bin/rights"))
+    os.chmod(c.rootfs_file("/bin/rights"), 0o4755)
+    assert c.run().ok().out.strip() == "user %d" % user
 
 
 def test_nothing_is_at_the_stubs_numbers_but_what_is_open(sandbox, built):

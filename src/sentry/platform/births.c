@@ -236,6 +236,8 @@ long platform_count_births(struct task *t, struct call *c)
 
 	if (t->process->counted)
 		return 0;
+	/* The guest may write there before the host reads it, and so have any filter that it likes. */
+	t->process->confined |= t->creds->euid != 0 && !creds_capable(t->creds, CAP_SYS_ADMIN);
 	/* Where the program will stand (remote.c). */
 	x.program.filter = (struct sock_filter *)(uintptr_t)(PLATFORM_SCRATCH + sizeof(x.program)); // NOLINT
 	memcpy(x.insns, birth_insns, sizeof(x.insns));

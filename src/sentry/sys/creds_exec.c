@@ -32,11 +32,12 @@ int creds_exec(struct task *t, const struct stat *st, bool *secure)
 {
 	const struct creds before = *t->creds; /* its groups are not looked at */
 	struct creds *c = creds_edit(t);
-	bool set_id, effective, lost;
+	bool set_id, effective, lost, confined = t->process->confined;
 
 	if (!c)
 		return -ENOMEM;
-	if (st && !c->no_new_privs) {
+	confined |= c->no_new_privs;
+	if (st && !confined) {
 		if (st->st_mode & S_ISUID)
 			c->euid = st->st_uid;
 		/* Set-group-id without group execution once meant mandatory locking, and is no set-id. */
@@ -46,9 +47,9 @@ int creds_exec(struct task *t, const struct stat *st, bool *secure)
 	set_id = c->euid != before.uid || (c->egid != before.gid && !creds_has_group(c, c->egid));
 	c->cap_permitted = 0;
 	effective = root_caps(c, before.cap_inheritable);
-	lost = (c->no_new_privs || shares_fs(t)) && (set_id || c->cap_permitted & ~before.cap_permitted);
+	lost = (confined || shares_fs(t)) && (set_id || c->cap_permitted & ~before.cap_permitted);
 	if (lost) {
-		if (c->no_new_privs || !creds_capable(&before, CAP_SETUID)) {
+		if (confined || !creds_capable(&before, CAP_SETUID)) {
 			c->euid = c->uid;
 			c->egid = c->gid;
 		}

@@ -54,6 +54,8 @@ HANDLER(sys_seccomp)
 			return flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 				       ? -EINVAL
 				       : -EBUSY;
+		/* The other threads have no_new_privs with it. */
+		t->process->confined |= flags & SECCOMP_FILTER_FLAG_TSYNC && t->creds->no_new_privs;
 		return set_filter(t, c->args[2]);
 	case SECCOMP_GET_ACTION_AVAIL:
 	case SECCOMP_GET_NOTIF_SIZES:
