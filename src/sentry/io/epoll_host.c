@@ -28,15 +28,32 @@
 #include <stdio.h>
 #include <sys/eventfd.h>
 
-enum { ASKED = 16, BATCH = 256, SAYABLE = EPOLLIN }; /* an eventfd says no EPOLLRDNORM */
+enum { ASKED = 16, BATCH = 256, MOST_SHOWN = 16, SAYABLE = EPOLLIN }; /* an eventfd says no EPOLLRDNORM */
 enum { UNSAYABLE_WISH = EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND | EPOLLPRI | EPOLLRDBAND };
 
 static struct list_node shown = {&shown,
 				 &shown}; /* epoll_item.in_shown: their proxies say that there is something */
+static unsigned nshown;
+
+static void show_proxy(struct epoll_item *i, bool on)
+{
+	if (on != list_empty(&i->in_shown))
+		return;
+	if (on)
+		list_append(&shown, &i->in_shown);
+	else
+		list_remove(&i->in_shown);
+	nshown += on ? 1U : -1U;
+}
 
 static int pollable(struct file *f, int fd)
 {
 	return f->ops->pollable && fd < PLATFORM_SHADOWS ? f->ops->pollable(f) : -EBADF;
+}
+
+static bool host_tells_of(struct file *f)
+{
+	return f->natively || pollable(f, 0) >= 0;
 }
 
 static void end_twin(struct epoll *ep)
@@ -63,8 +80,9 @@ static void proxy_wake(struct wait_entry *e, uint32_t events unused)
 	if (!(now & SAYABLE))
 		return;
 	ignore_result(write(i->proxy, &one, sizeof(one))); /* cannot overflow: it is emptied */
-	if (list_empty(&i->in_shown))
-		list_append(&shown, &i->in_shown);
+	show_proxy(i, true);
+	if (nshown > MOST_SHOWN) /* each call looks at them all */
+		end_twin(i->ep);
 }
 
 void epoll_settle(void)
@@ -80,7 +98,7 @@ void epoll_settle(void)
 		if (now)
 			continue;
 		ignore_result(read(i->proxy, &count, sizeof(count))); /* only to have it quiet */
-		list_remove(&i->in_shown);
+		show_proxy(i, false);
 	}
 }
 
@@ -96,16 +114,19 @@ void epoll_drop_proxy(struct epoll_item *i)
 {
 	if (i->proxy < 0)
 		return;
-	list_remove(&i->in_shown);
+	show_proxy(i, false);
 	ignore_result(close(i->proxy)); /* and out of the twin with it */
 	i->proxy = -1;
 }
 
 static bool can_have_proxy(const struct epoll_item *i)
 {
-	/* Of exclusive ones one is woken: whether anybody waits for it cannot be told here.  What guests read
-	 * by themselves is emptied without a call that would quieten the proxy. */
-	return i->target->queue && !i->target->natively && !epoll_of(i->target) && !i->entry.exclusive &&
+	/*
+	 * Of exclusive ones one is woken: whether anybody waits for it cannot be told here.  Sockets of the
+	 * host's that have no number there may be read without a call, and to settle many would cost the host
+	 * a call each.
+	 */
+	return i->target->queue && !host_tells_of(i->target) && !epoll_of(i->target) && !i->entry.exclusive &&
 	       !(wish_of(i) & UNSAYABLE_WISH) && wish_of(i) &&
 	       !(file_poll(i->target) & wish_of(i) & ~(uint32_t)SAYABLE);
 }
@@ -233,7 +254,7 @@ int epoll_native(struct file *f)
 		return -EBADF;
 	if (!make_twin(ep))
 		ep->alone = true;
-	return ep->twin;
+	return ep->ending ? -EBADF : ep->twin;
 }
 
 /* ---- calls that come to the sentry all the same ---- */
@@ -354,7 +375,7 @@ void epoll_taken_back(struct file *f)
 {
 	struct epoll *ep = epoll_of(f);
 	const struct epoll_item *i = NULL;
-	FILE *info = platform_fdinfo(ep->twin);
+	FILE *info = ep->twin < 0 ? NULL : platform_fdinfo(ep->twin);
 	char *line = NULL;
 	size_t size = 0;
 	int number;
