@@ -10,6 +10,7 @@
 
 #include "sentry/file.h"
 #include "sentry/fs/hostfile.h"
+#include "sentry/fs/tree.h"
 
 #include "base/fd.h"
 
@@ -365,7 +366,12 @@ static bool map_areas(struct task *t, struct handoff_page **page)
 		fd_drop(&(*page)->fd); /* broken for ever */
 		return false;
 	}
-	const uint64_t args[6] = {0, HANDOFF_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, AREAS_FD, 0};
+	const uint64_t args[6] = {patch_below(t, TREE_PAGE + HANDOFF_SIZE),
+				  HANDOFF_SIZE,
+				  PROT_READ | PROT_WRITE,
+				  MAP_SHARED,
+				  AREAS_FD,
+				  0};
 	return platform_call(t, &t->call, SYS_mmap, args, NULL, 0, areas_mapped) == CALL_GONE;
 }
 

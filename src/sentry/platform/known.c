@@ -24,6 +24,7 @@
 #include "sentry/file.h"
 #include "sentry/fs/tree.h"
 #include "sentry/guest.h"
+#include "sentry/platform/handoff.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
 
@@ -48,6 +49,8 @@ _Static_assert(sizeof(struct known_entry) == KNOWN_SIZE &&
 		       offsetof(struct known_entry, path) == KNOWN_MIDDLE + KNOWN_PATH &&
 		       KNOWN_STAT_SIZE <= sizeof(struct stat),
 	       "the assembly counts on it");
+
+enum { TABLE_SIZE = ENTRIES * sizeof(struct known_entry) };
 
 struct known {
 	uint64_t at, tree; /* 0 = not yet */
@@ -157,8 +160,8 @@ static long tree_mapped(struct task *t, struct call *c, long result, uint64_t sc
 		return known_mapped(t, c, -ENOMEM, scratch);
 	k->tree = (uint64_t)result;
 	remote_next(t, SYS_mmap,
-		    (const uint64_t[6]){0, ENTRIES * sizeof(struct known_entry), PROT_READ | PROT_WRITE,
-					MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0},
+		    (const uint64_t[6]){patch_below(t, TREE_PAGE + HANDOFF_SIZE + TABLE_SIZE), TABLE_SIZE,
+					PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0},
 		    known_mapped);
 	return 0;
 }
@@ -172,7 +175,7 @@ bool known_trapped(struct task *t)
 	k->tried = true;
 	if (notify_add_fd(t->call.id, tree_fd(), AREAS_FD, true) < 0)
 		return false;
-	const uint64_t args[6] = {0, TREE_PAGE, PROT_READ, MAP_SHARED, AREAS_FD, 0};
+	const uint64_t args[6] = {patch_below(t, TREE_PAGE), TREE_PAGE, PROT_READ, MAP_SHARED, AREAS_FD, 0};
 	if (platform_call(t, &t->call, SYS_mmap, args, NULL, 0, tree_mapped) != CALL_GONE)
 		return false;
 	t->platform->answered = false;

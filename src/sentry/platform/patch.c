@@ -522,6 +522,12 @@ static void stop_patching(struct task *t)
 		platform_kill(t->process, SIGKILL);
 }
 
+uint64_t patch_below(const struct task *t, size_t bytes)
+{
+	const struct patches *p = t->platform->patches;
+	return p && p->page > bytes ? p->page - bytes : 0;
+}
+
 /* ---- answers to paths ---- */
 
 struct known **patch_known(const struct task *t)

@@ -264,6 +264,12 @@ bool patch_tell_areas(struct task *t, uint64_t at, uint64_t size, uint64_t spins
  * makes comes from a slot that would look there; whether all who have the memory see the same tree with the
  * same rights; telling the slots.  The site where a thread looks for an answer; NULL. */
 struct known **patch_known(const struct task *t);
+/*
+ * Where memory that is added to a program had best lie, `bytes` below its page of slots: the host would take
+ * the highest gap, and that may be the hole that the program has just made, to be faulted for.  A hint: 0 =
+ * none.  In this order: the tree's page, the areas of the hand-off, the table of known paths.
+ */
+uint64_t patch_below(const struct task *t, size_t bytes);
 bool patch_call_may_know(const struct task *t);
 bool patch_sees_alike(const struct task *t);
 bool patch_tell_known(struct task *t, uint64_t known, uint64_t tree);
