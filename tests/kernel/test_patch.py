@@ -18,7 +18,7 @@ def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("patch")
     for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"]),
                                 ("known_paths", "guest", ["-lpthread"]), ("known", "patch", []),
-                                ("handed_in", "patch", [])):
+                                ("handed_in", "patch", []), ("sleepers", "patch", ["-lpthread"])):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
@@ -68,6 +68,11 @@ def test_paths_have_the_same_answers_without_a_table(sandbox, built, annotations
 def test_a_path_that_is_asked_often_is_answered_in_place(sandbox, built, annotations, where):
     c = container(sandbox, built, "known", annotations)
     assert c.run().ok().out == "stat: %s, access: %s, missing: %s, of a mount: asked\n" % (where, where, where)
+
+
+def test_threads_that_sleep_keep_no_site_from_being_patched(sandbox, built):
+    c = container(sandbox, built, "sleepers", {})
+    assert c.run(timeout=60).ok().out == "here\nwhole\nwhole\n"
 
 
 def test_a_change_from_outside_is_seen_after_a_while(sandbox, built):

@@ -336,7 +336,7 @@ static void patch_site(struct task *t, struct patches *p, uint64_t ip, int nr,
 /*
  * Other threads may wait in the host for one another, for as long as they like
  * (a pool's workers).  The tracer stops them, and the one that has called,
- * which is under way again: a futex is waited for again afterwards, and a call
+ * which is under way again: a futex is waited for and a sleep goes on afterwards, and a call
  * that traps is restarted.  Of anything else they may be in nobody knows
  * whether it would bear that; then it is tried again after as many calls more.
  */
@@ -365,7 +365,10 @@ static bool bears_a_stop(const char *text)
 	if (sscanf(text, "%d %" SCNx64, &nr, &first) != 2)
 		return false;
 	const struct call_row *row = call_row(nr);
-	return nr == SYS_futex || (row && row->route == ROUTE_TRAP && first >> 40 != SHADOW_MARK >> 8);
+	/* The host goes on with a sleep where it stood. */
+	if (nr == SYS_futex || nr == SYS_nanosleep || nr == SYS_clock_nanosleep || nr == SYS_restart_syscall)
+		return true;
+	return row && row->route == ROUTE_TRAP && first >> 40 != SHADOW_MARK >> 8;
 }
 
 static int stop_thread(struct process *p, void *data)
