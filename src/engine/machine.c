@@ -256,7 +256,7 @@ static int settle_from(const char *name, const K *kept, const struct engine_reco
 
 int engine_machine_create(const char *name, struct json_doc *doc, struct engine_create *q, struct err *err)
 {
-	struct engine_record record;
+	struct engine_record record = {0};
 	autofree char *info = NULL;
 	size_t len = 0;
 	K kept = {0};
