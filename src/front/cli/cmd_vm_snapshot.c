@@ -129,8 +129,6 @@ static int run_vm_snapshot_rm(struct call *call, struct err *err)
 	return r;
 }
 
-#define SNAP_SIZE .options_size = sizeof(struct vm_snapshot_flags)
-
 const struct command command_vm_snapshot = {
 	.name = "snapshot",
 	.summary = "Keep a container's machine with all that runs in it",
@@ -147,7 +145,6 @@ const struct command command_vm_snapshot = {
 	.examples = "coffer run -d --isolation vm --name warm python:3 python3 -m http.server\n"
 		    "coffer vm snapshot warm server\n"
 		    "coffer run -d --from-snapshot server -p 8000:8000\n",
-	SNAP_SIZE,
 	.min_args = 2,
 	.max_args = 2,
 	.words = "@running",
@@ -159,7 +156,7 @@ const struct command command_vm_snapshot_ls = {
 	.usage = "[OPTIONS]",
 	.examples = "coffer vm snapshot-ls --format '{{.Name}} {{.Image}}'\n",
 	.options = {OPT_TABLE(snapshot_ls_options)},
-	SNAP_SIZE,
+	.options_size = sizeof(struct vm_snapshot_flags),
 	.max_args = 0,
 	.run = run_vm_snapshot_ls,
 };
@@ -168,7 +165,6 @@ const struct command command_vm_snapshot_inspect = {
 	.summary = "Tell of what a snapshot was made",
 	.usage = "SNAPSHOT",
 	.examples = "coffer vm snapshot-inspect server\n",
-	SNAP_SIZE,
 	.min_args = 1,
 	.max_args = 1,
 	.words = "@vm-snapshot",
@@ -180,7 +176,6 @@ const struct command command_vm_snapshot_rm = {
 	.usage = "SNAPSHOT [SNAPSHOT...]",
 	.description = "With the image that has its files.  Containers that began with it are not touched.",
 	.examples = "coffer vm snapshot-rm server\n",
-	SNAP_SIZE,
 	.min_args = 1,
 	.max_args = -1,
 	.words = "@vm-snapshot",

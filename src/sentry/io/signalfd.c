@@ -11,6 +11,7 @@
  */
 #include "sentry/io/io.h"
 #include "sentry/platform/platform.h"
+#include "sentry/sys/proc_text.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -38,22 +39,13 @@ static struct signalfd *signalfd_of(const struct file *f)
 	return container_of(f, struct signalfd, file);
 }
 
-/* Bits of a line of /proc/PID/status. */
-static uint64_t status_bits(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-	unsigned long long bits = 0;
-
-	return at && sscanf(at + strlen(key), " %llx", &bits) == 1 ? bits : 0;
-}
-
 static uint64_t pending(const struct task *t)
 {
 	char buf[4096];
 
 	if (!t || task_host_proc(t, "status", buf, sizeof(buf)) < 0)
 		return 0;
-	return status_bits(buf, "\nSigPnd:") | status_bits(buf, "\nShdPnd:");
+	return status_bits(buf, "SigPnd") | status_bits(buf, "ShdPnd");
 }
 
 /* To who asks; else to whose it is. */

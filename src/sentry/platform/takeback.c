@@ -13,6 +13,7 @@
 #include "sentry/platform/platform_int.h"
 
 #include "sentry/file.h"
+#include "sentry/sys/proc_text.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -118,16 +119,11 @@ bool takeback_delays(struct task *t, long result)
 /* One that has a handler: of others the program hears nothing. */
 static bool handler_is_due(const struct task *t)
 {
-	static const char *const names[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigCgt:"};
-	uint64_t set[ARRAY_LEN(names)] = {0};
 	char text[4096];
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return false; /* killed */
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const char *line = strstr(text, names[i]);
-		set[i] = line ? strtoull(line + strlen(names[i]), NULL, 16) : 0;
-	}
-	return (set[0] | set[1]) & ~set[2] & set[3];
+	return (status_bits(text, "SigPnd") | status_bits(text, "ShdPnd")) & ~status_bits(text, "SigBlk") &
+	       status_bits(text, "SigCgt");
 }
 
 /* Of all that the host does by itself only this is not restarted where nobody has a handler. */

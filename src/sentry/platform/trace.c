@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "sentry/boot.h"
+#include "sentry/sys/proc_text.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -229,8 +230,7 @@ bool trace_signal_caught(const struct task *t, int sig)
 	char text[4096];
 	if (task_host_proc(t, "status", text, sizeof(text)) < 0)
 		return true;
-	const char *line = strstr(text, "\nSigCgt:");
-	return !line || strtoull(line + strlen("\nSigCgt:"), NULL, 16) >> (sig - 1) & 1;
+	return !status_line(text, "SigCgt") || status_bits(text, "SigCgt") >> (sig - 1) & 1;
 }
 
 /* The host shows an interrupted notification as this call having returned -ERESTARTSYS. */

@@ -91,12 +91,10 @@ struct many {
 static bool init_is_deaf(const struct process *p, int sig)
 {
 	char text[4096];
-	const char *caught;
 
 	if (p->pid != 1 || task_host_proc(process_task(p), "status", text, sizeof(text)) < 0)
 		return false;
-	caught = status_line(text, "SigCgt");
-	return !caught || !(strtoull(caught, NULL, 16) >> (sig - 1) & 1);
+	return !(status_bits(text, "SigCgt") >> (sig - 1) & 1);
 }
 
 static int visit_many(struct process *p, void *data)

@@ -26,6 +26,13 @@ const char *word_line(const char *text, const char *key)
 	return find_line(text, key, ' ');
 }
 
+uint64_t status_bits(const char *text, const char *key)
+{
+	const char *value = status_line(text, key);
+
+	return value ? strtoull(value, NULL, 16) : 0;
+}
+
 long long status_number(const char *text, const char *key)
 {
 	const char *value = status_line(text, key);

@@ -13,3 +13,5 @@ const char *word_line(const char *text, const char *key);
 /* The last / first number of that line; -1 where there is none. */
 long long status_last_number(const char *text, const char *key);
 long long status_number(const char *text, const char *key);
+/* That line as a set of bits in hexadecimal, as of signals; 0 where there is none. */
+uint64_t status_bits(const char *text, const char *key);

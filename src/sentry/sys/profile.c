@@ -210,16 +210,10 @@ static void kill_process(struct task *t)
 {
 	char text[4096];
 	uint64_t bit = UINT64_C(1) << (SIGSYS - 1), kept = bit;
-	static const char *const fields[] = {"\nSigBlk:", "\nSigIgn:", "\nSigCgt:"};
 
-	if (task_host_proc(t, "status", text, sizeof(text)) >= 0) {
-		kept = 0;
-		for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-			const char *at = strstr(text, fields[i]);
-
-			kept |= at ? strtoull(at + strlen(fields[i]), NULL, 16) & bit : 0;
-		}
-	}
+	if (task_host_proc(t, "status", text, sizeof(text)) >= 0)
+		kept &= status_bits(text, "SigBlk") | status_bits(text, "SigIgn") |
+			status_bits(text, "SigCgt");
 	/* The first process of a pid namespace heeds no signal from without but SIGKILL. */
 	t->process->forbidden = true;
 	platform_kill(t->process, kept || t->process->pid == 1 ? SIGKILL : SIGSYS);
