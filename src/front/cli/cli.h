@@ -138,6 +138,8 @@ typedef int (*cli_each)(struct call *call, struct engine *e, const char *id, str
 must_use int cli_each_container(struct call *call, cli_each each, struct err *err);
 /* The same, and prints each word of which it was done, as Docker does. */
 must_use int cli_each_named(struct call *call, cli_each each, struct err *err);
+/* The same with words that are no containers: `each` has them as they are. */
+must_use int cli_each_word(struct call *call, cli_each each, struct err *err);
 
 /* print.c */
 

@@ -114,19 +114,14 @@ static int run_vm_snapshot_inspect(struct call *call, struct err *err)
 	return text ? cli_println(text, err) : err_oom(err);
 }
 
+static int remove_snapshot(struct call *call unused, struct engine *e, const char *name, struct err *err)
+{
+	return engine_machine_remove(e, name, err);
+}
+
 static int run_vm_snapshot_rm(struct call *call, struct err *err)
 {
-	struct engine *e;
-	int r = cli_engine(call, &e, err);
-
-	for (int i = 0; r == 0 && i < call->nargs; i++) {
-		struct err one = {0};
-		if (engine_machine_remove(e, call->args[i], &one) < 0)
-			cli_complain(call, &one);
-		else
-			r = cli_println(call->args[i], err);
-	}
-	return r;
+	return cli_each_word(call, remove_snapshot, err);
 }
 
 const struct command command_vm_snapshot = {

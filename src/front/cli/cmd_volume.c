@@ -163,21 +163,17 @@ static const struct opt volume_rm_options[] = {
 	O_BOOL(VOL, force, "force", 'f', "No failure where there is no such volume"),
 };
 
-static int run_volume_rm(struct call *call, struct err *err)
+static int remove_volume(struct call *call, struct engine *e, const char *name, struct err *err)
 {
 	const struct volume_flags *f = call->options;
-	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = engine_volume_remove(e, name, f->force, err);
 
-	for (int i = 0; r == 0 && i < call->nargs; i++) {
-		struct err one = {0};
-		int k = engine_volume_remove(e, call->args[i], f->force, &one);
-		if (k < 0 && !(k == -ENOENT && f->force))
-			cli_complain(call, &one);
-		else
-			r = cli_println(call->args[i], err);
-	}
-	return r;
+	return r == -ENOENT && f->force ? 0 : r;
+}
+
+static int run_volume_rm(struct call *call, struct err *err)
+{
+	return cli_each_word(call, remove_volume, err);
 }
 
 #define VOL_SIZE .options_size = sizeof(struct volume_flags)

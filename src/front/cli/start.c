@@ -261,7 +261,7 @@ int cli_container(struct call *call, const char *name, char **ret_id, struct err
 	return r < 0 ? r : engine_resolve(e, name, ret_id, err);
 }
 
-static int each_container(struct call *call, cli_each each, bool named, struct err *err)
+static int each_word(struct call *call, cli_each each, bool container, bool named, struct err *err)
 {
 	struct engine *e;
 	int r = cli_engine(call, &e, err);
@@ -269,9 +269,9 @@ static int each_container(struct call *call, cli_each each, bool named, struct e
 	for (int i = 0; r == 0 && i < call->nargs; i++) {
 		struct err one = {0};
 		autofree char *id = NULL;
-		int k = engine_resolve(e, call->args[i], &id, &one);
+		int k = container ? engine_resolve(e, call->args[i], &id, &one) : 0;
 		if (k == 0)
-			k = each(call, e, id, &one);
+			k = each(call, e, container ? id : call->args[i], &one);
 		if (k < 0)
 			cli_complain(call, &one);
 		else if (named)
@@ -282,12 +282,17 @@ static int each_container(struct call *call, cli_each each, bool named, struct e
 
 int cli_each_container(struct call *call, cli_each each, struct err *err)
 {
-	return each_container(call, each, false, err);
+	return each_word(call, each, true, false, err);
 }
 
 int cli_each_named(struct call *call, cli_each each, struct err *err)
 {
-	return each_container(call, each, true, err);
+	return each_word(call, each, true, true, err);
+}
+
+int cli_each_word(struct call *call, cli_each each, struct err *err)
+{
+	return each_word(call, each, false, true, err);
 }
 
 /* ---- the program ---- */
