@@ -59,7 +59,9 @@ int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec)
 					.newfd = at >= 0 ? (__u32)at : 0,
 					.newfd_flags = cloexec ? O_CLOEXEC : 0};
 	int r = ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &x);
-	return r < 0 ? -errno : r;
+	if (r >= 0)
+		return r;
+	return errno == ESRCH ? -ENOENT /* interrupted while it was about to take it */ : -errno;
 }
 
 static void release_data(struct task *t)

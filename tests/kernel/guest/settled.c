@@ -21,7 +21,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, CLOSES = 3000, SPLICED = 4 << 20, HOT = 64, NOBODY = 65534 };
+enum {
+	PAGE = 4096,
+	OFTEN = 300, /* microseconds */
+	CLOSES = 3000,
+	PROGRAMS = 150,
+	FIRST_CLOSES = 100,
+	SPLICED = 4 << 20,
+	HOT = 64,
+	NOBODY = 65534
+};
 
 static void ignore(int sig)
 {
@@ -29,22 +38,37 @@ static void ignore(int sig)
 }
 
 /* A file that was mapped is closed once, however often the call is interrupted. */
-static void closes(const char *name, int flags)
+static int closes(int times, int flags, int every)
 {
 	struct sigaction act = {.sa_handler = ignore, .sa_flags = flags};
-	struct itimerval often = {{0, 300}, {0, 300}}, never = {{0}};
+	struct itimerval often = {{0, every}, {0, every}}, never = {{0}};
 	int wrong = 0;
 
 	(void)sigaction(SIGALRM, &act, NULL);
 	(void)setitimer(ITIMER_REAL, &often, NULL);
-	for (int i = 0; i < CLOSES; i++) {
+	for (int i = 0; i < times; i++) {
 		int fd = open("/proc/self/exe", O_RDONLY);
 		void *at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
 
 		wrong += fd < 0 || at == MAP_FAILED || close(fd) < 0 || munmap(at, PAGE) < 0;
 	}
 	(void)setitimer(ITIMER_REAL, &never, NULL);
-	fact(name, wrong, 0);
+	return wrong;
+}
+
+/* A program's first calls are interrupted while it is given a descriptor more often than later ones. */
+static int closes_of_programs(void)
+{
+	int wrong = 0, status;
+
+	for (int i = 0; i < PROGRAMS; i++) {
+		if (fork() == 0) {
+			(void)execl("/proc/self/exe", "closes", NULL);
+			_exit(1);
+		}
+		wrong += wait(&status) < 0 || status;
+	}
+	return wrong;
 }
 
 static int splice_from, splice_to[2];
@@ -278,11 +302,14 @@ static void nothing_sent(void)
 	(void)close(out);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 0 && strcmp(argv[0], "closes") == 0)
+		return closes(FIRST_CLOSES, 0, OFTEN / 2) != 0;
 	nothing_sent();
-	closes("closes of mapped files", SA_RESTART);
-	closes("where nothing is restarted", 0);
+	fact("closes of mapped files", closes(CLOSES, SA_RESTART, OFTEN), 0);
+	fact("where nothing is restarted", closes(CLOSES, 0, OFTEN), 0);
+	fact("by many who have just begun", closes_of_programs(), 0);
 	splices();
 	stream_order();
 	segments();
