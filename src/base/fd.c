@@ -3,6 +3,7 @@
 
 #include "base/sys.h"
 
+#include <sys/file.h>
 #include <sys/socket.h>
 
 enum { FD_PASS_MAX = 253 }; /* the kernel's SCM_MAX_FD */
@@ -65,6 +66,14 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 	*ret_data = take_ptr(&buf);
 	if (ret_len)
 		*ret_len = len;
+	return 0;
+}
+
+int fd_flock(int fd, int operation)
+{
+	while (flock(fd, operation) < 0)
+		if (errno != EINTR)
+			return -errno;
 	return 0;
 }
 

@@ -34,6 +34,8 @@ must_use ssize_t fd_read_full(int fd, void *buf, size_t len);
  * at most `max` bytes; more is -EFBIG.
  */
 must_use int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
+/* flock(2) through interruptions; 0 or -errno (LOCK_NB: -EWOULDBLOCK). */
+must_use int fd_flock(int fd, int operation);
 must_use int fd_set_cloexec(int fd, bool on);
 must_use int fd_set_nonblock(int fd, bool on);
 

@@ -83,13 +83,11 @@ int engine_lock(struct engine *e, const char *id, bool wait, struct err *err)
 		}
 		if (fd < 0)
 			return err_sys(err, "cannot open \"%s/containers/%s\"", e->data_root, id);
-		if (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
-			if (errno == EINTR)
-				continue;
-			if (errno == EWOULDBLOCK)
-				return -EAGAIN;
-			return err_sys(err, "cannot lock container %.12s", id);
-		}
+		int r = fd_flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+		if (r == -EWOULDBLOCK)
+			return -EAGAIN;
+		if (r < 0)
+			return err_num(err, r, "cannot lock container %.12s", id);
 		/* Whoever had it may have removed the directory. */
 		if (fstat(fd, &own) == 0 && fstatat(e->data_fd, id, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    own.st_ino == now.st_ino)
@@ -122,6 +120,7 @@ int engine_load_locked(struct engine *e, const char *id, struct engine_container
 
 int engine_set_state(struct engine *e, struct engine_container *c, const char *state, struct err *err)
 {
+	engine_running_withdraw(e, c);
 	int r = db_exec(e->db, err, "UPDATE container SET state = ? WHERE id = ?", "ss", state, c->id);
 
 	return r < 0 ? r : engine_note_state(c, state, err);
@@ -222,6 +221,7 @@ int engine_store_record(struct engine *e, const struct engine_container *c, stru
 
 	if (!record || !networks)
 		return err_oom(err);
+	engine_running_withdraw(e, c);
 	int r = db_begin(e->db, err);
 	if (r < 0)
 		return r;

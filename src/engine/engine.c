@@ -41,13 +41,13 @@ static int open_directory_of(const char *root, const char *name, mode_t mode, st
 	return fd < 0 ? err_sys(err, "cannot open \"%s\"", path) : fd;
 }
 
-static int engine_open_all(struct engine *e, struct err *err)
+int engine_open_all(struct engine *e, struct err *err)
 {
 	struct image_store_options store = {
 		.root = e->data_root, .layers = e->o.layers, .sync = e->o.sync, .rules = e->o.rules};
-	int r = image_store_open(&store, &e->store, err);
+	int r = e->db ? 0 : image_store_open(&store, &e->store, err);
 
-	if (r < 0)
+	if (r < 0 || e->db)
 		return r;
 	e->db = image_store_db(e->store);
 	r = db_schema(e->db, "engine", ENGINE_SCHEMA, schema, err);
@@ -57,7 +57,8 @@ static int engine_open_all(struct engine *e, struct err *err)
 	e->data_fd = open_directory_of(e->data_root, "containers", 0711, err);
 	if (e->data_fd < 0)
 		return e->data_fd;
-	e->run_fd = open_directory_of(e->run_root, "containers", 0711, err);
+	if (e->run_fd < 0)
+		e->run_fd = open_directory_of(e->run_root, "containers", 0711, err);
 	return MIN_OF(e->run_fd, 0);
 }
 
@@ -82,8 +83,10 @@ int engine_open(const struct engine_options *o, struct engine **ret, struct err 
 	};
 	if (!e->data_root || !e->run_root || !e->rt.root)
 		r = err_oom(err);
+	if (r == 0 && o->running_only)
+		e->run_fd = open_directory_of(e->run_root, "containers", 0711, err);
 	if (r == 0)
-		r = engine_open_all(e, err);
+		r = o->running_only ? MIN_OF(e->run_fd, 0) : engine_open_all(e, err);
 	if (r < 0) {
 		engine_close(e);
 		return r;

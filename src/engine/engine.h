@@ -24,6 +24,7 @@ struct engine_options {
 	enum image_layers layers;
 	bool sync; /* see image_store_options */
 	bool systemd_cgroup, rootless;
+	bool running_only;     /* for engine_exec() alone, which opens the database where it needs it */
 	const char *isolation; /* default level; NULL = ns */
 	bool userns_host;      /* containers.userns = "host" */
 	char **main_argv;      /* for sealed_exe_ensure(): the program may start itself again with it */
@@ -200,7 +201,8 @@ struct engine_exec {
 	bool tty, interactive, detach, privileged;
 	bool machine; /* in the container's machine, beside the container; user: NULL = root */
 };
-must_use int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
+/* `name`: what engine_resolve() takes. */
+must_use int engine_exec(struct engine *e, const char *name, const struct engine_exec *q, int *ret_status,
 			 struct err *err);
 /* Fields as in engine_create; -1 or NULL = unchanged (an unlimited memory_swap is INT64_MIN here). */
 struct engine_update {

@@ -105,6 +105,21 @@ bool engine_runs(struct engine *e, const char *id, struct monitor_status *st);
 /* copy.c: the root of one that engine_runs() has told of; O_PATH. */
 must_use int engine_running_root(const struct engine_container *c, const struct monitor_status *st,
 				 struct err *err);
+/*
+ * running.c: the running container of that name or whole id, as a row that was kept outside of the database
+ * has it; -ENOENT (no message) where there is none or it does not run.
+ */
+must_use int engine_running_find(struct engine *e, const char *word, struct engine_container *ret,
+				 struct monitor_status *st);
+/* Keeps such a row, where it runs and nobody is changing it. */
+void engine_running_keep(struct engine *e, const char *id);
+/* Before the row in the database changes; `c` is locked. */
+void engine_running_withdraw(const struct engine *e, const struct engine_container *c);
+/* Before a container with the host's ids starts, and after it has ended; whether there may be one. */
+must_use int engine_host_ids_note(const struct engine *e, const char *id, struct err *err);
+void engine_host_ids_forget(const struct engine *e, const char *id);
+bool engine_host_ids_used(const struct engine *e);
+
 /* True where somebody holds the lock on RUN_ROOT/containers/ID/monitor. */
 bool engine_monitored(const struct engine *e, const char *id);
 bool engine_has_run_dir(const struct engine *e, const char *id);
@@ -266,4 +281,6 @@ void engine_argv_free(str_list *l);
 must_use int engine_strs_add(str_list *l, const char *text, struct err *err);
 void engine_strs_free(str_list *l);
 
+/* The database and the images, where engine_open() has left them closed (options.running_only). */
+must_use int engine_open_all(struct engine *e, struct err *err);
 must_use int engine_no_such(const char *name, struct err *err);

@@ -174,21 +174,40 @@ static void put_away(void *engine)
 	engine_settle_down(engine);
 }
 
-int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, int *ret_status,
+/* As the database has it, and kept for the next one. */
+static int load_running(struct engine *e, const char *name, struct engine_container *c,
+			struct monitor_status *st, struct err *err)
+{
+	autofree char *id = NULL;
+	int r = engine_open_all(e, err);
+
+	if (r == 0)
+		r = engine_resolve(e, name, &id, err);
+	if (r == 0)
+		r = engine_load(e, id, c, err);
+	if (r < 0)
+		return r;
+	if (streq(c->state, "paused"))
+		return err_set(err, EINVAL, "Container %s is paused, unpause the container before exec",
+			       c->name);
+	if (!engine_runs(e, id, st))
+		return err_set(err, EINVAL, "Container %s is not running", c->id);
+	engine_running_keep(e, id);
+	return 0;
+}
+
+int engine_exec(struct engine *e, const char *name, const struct engine_exec *q, int *ret_status,
 		struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	struct monitor_status st;
 	struct runtime rt = e->rt;
-	int r = engine_load(e, id, &c, err);
+	int r = 0;
 
+	if (engine_running_find(e, name, &c, &st) < 0)
+		r = load_running(e, name, &c, &st, err);
 	if (r < 0)
 		return r;
-	if (streq(c.state, "paused"))
-		return err_set(err, EINVAL, "Container %s is paused, unpause the container before exec",
-			       c.name);
-	if (!engine_runs(e, id, &st))
-		return err_set(err, EINVAL, "Container %s is not running", c.id);
 	if (q->command.n == 0)
 		return err_set(err, EINVAL, "No exec command specified");
 	r = engine_guard_container(e, &c, err);
@@ -201,7 +220,7 @@ int engine_exec(struct engine *e, const char *id, const struct engine_exec *q, i
 	}
 	struct fd_path path = fd_path(process);
 	char *no_args[] = {NULL};
-	struct exec_options o = {.id = id,
+	struct exec_options o = {.id = c.id,
 				 .process = path.s,
 				 .tty = q->tty && !q->detach,
 				 .detach = q->detach,

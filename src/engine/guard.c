@@ -5,9 +5,9 @@
  * Theory of operation.  A container with ids of its own has none for the host's root.  What is root's and not
  * to be written by others stays so for its processes, with every capability that they may have over their own
  * namespace: the program itself behind /proc/PID/exe as any other file of the host's.  That is the usual
- * case, and nothing has to be done in it.  Otherwise (ids of the host's, here or in any other container, a
- * namespace that is joined, an ordinary user's container, a program that is not root's alone) the file behind
- * this process is replaced, which costs a sixth of an `exec`.
+ * case, and nothing has to be done in it.  Otherwise (ids of the host's, here or in any other container that
+ * runs, a namespace that is joined, an ordinary user's container, a program that is not root's alone) the
+ * file behind this process is replaced, which costs a sixth of an `exec`.
  */
 #include "engine/engine_int.h"
 
@@ -29,19 +29,11 @@ static bool joins(const char *mode)
 
 /* Who has the host's ids may do anything to processes of the others' namespaces that it sees, their
  * /proc/PID/exe included. */
-static bool all_apart(const struct engine *e)
-{
-	struct err ignored = {0};
-	struct db_row q autodbrow;
-
-	return db_query(e->db, &q, &ignored, "SELECT 1 FROM container WHERE slot IS NULL LIMIT 1", "") == 0 &&
-	       db_next(&q, &ignored) == 0;
-}
-
 static int guard(const struct engine *e, bool ids_apart, struct err *err)
 {
-	return ids_apart && sealed_exe_is_roots() && all_apart(e) ? 0
-								  : sealed_exe_ensure(e->o.main_argv, err);
+	return ids_apart && sealed_exe_is_roots() && !engine_host_ids_used(e)
+		       ? 0
+		       : sealed_exe_ensure(e->o.main_argv, err);
 }
 
 int engine_guard(struct engine *e, const struct engine_create *q, struct err *err)

@@ -343,6 +343,7 @@ int engine_rename(struct engine *e, const char *id, const char *name, struct err
 		return r;
 	if (streq(c.name, name))
 		return err_set(err, EINVAL, "Renaming a container with the same name as its current name");
+	engine_running_withdraw(e, &c);
 	r = db_exec(e->db, err, "UPDATE container SET name = ? WHERE id = ?", "ss", name, id);
 	if (r == -EEXIST) {
 		struct err ignored = {0};

@@ -198,13 +198,13 @@ static const struct json_field record_fields[] = {
 	F_U32(R, user_base, "userBase"),
 };
 #undef R
-static const struct json_table record_table = JSON_TABLE(struct engine_record, record_fields);
+const struct json_table engine_record_table = JSON_TABLE(struct engine_record, record_fields);
 
 char *engine_record_write(const struct engine_record *r)
 {
 	struct json_out out autojsonout = {0};
 
-	engine_table_write(&out, NULL, &record_table, r);
+	engine_table_write(&out, NULL, &engine_record_table, r);
 	return json_take(&out);
 }
 
@@ -212,7 +212,7 @@ int engine_record_read(const char *text, size_t len, const char *id, struct json
 		       struct engine_record *ret, struct err *err)
 {
 	struct engine_record r = {0};
-	int e = json_decode(doc, text, len, id, &record_table, &r, err);
+	int e = json_decode(doc, text, len, id, &engine_record_table, &r, err);
 
 	if (e < 0)
 		return err_prefix(err, "the record of container");

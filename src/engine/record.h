@@ -44,6 +44,7 @@ struct engine_record {
 	uint32_t user_base; /* first host id of the user namespace; 0 = the host's */
 };
 
+extern const struct json_table engine_record_table;
 /* The caller frees. */
 must_use char *engine_record_write(const struct engine_record *r);
 must_use int engine_record_read(const char *text, size_t len, const char *id, struct json_doc *doc,

@@ -99,8 +99,12 @@ int engine_release(struct engine *e, const struct engine_container *c, struct er
 	return r < 0 ? r : net_detach(net, c->id, NULL, err);
 }
 
-static int drop_run_dir(struct engine *e, const char *id, struct err *err)
+/* `c`: NULL where its row is gone. */
+static int drop_run_dir(struct engine *e, const char *id, const struct engine_container *c, struct err *err)
 {
+	if (c)
+		engine_running_withdraw(e, c);
+	engine_host_ids_forget(e, id);
 	int r = engine_remove_tree(e, e->run_fd, id);
 
 	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id) : 0;
@@ -110,7 +114,7 @@ int engine_end_failed(struct engine *e, const struct engine_container *c, struct
 {
 	int r = engine_release(e, c, err);
 
-	return r < 0 ? r : drop_run_dir(e, c->id, err);
+	return r < 0 ? r : drop_run_dir(e, c->id, c, err);
 }
 
 /* How it ended, as far as somebody knows. */
@@ -215,7 +219,7 @@ static int end_as(struct engine *e, struct engine_container *c, const struct mon
 	}
 	/* One that ended and is to go is removed by whoever meets it: the row need not say so first. */
 	if ((c->flags & ENGINE_AUTO_REMOVE) && !never_ran(c)) {
-		r = drop_run_dir(e, c->id, err);
+		r = drop_run_dir(e, c->id, c, err);
 		return r < 0 ? r : erase_rest(e, c, true, err);
 	}
 	const char *state = never_ran(c) ? "created" : "exited";
@@ -227,7 +231,7 @@ static int end_as(struct engine *e, struct engine_container *c, const struct mon
 		    c->started, never_ran(c) ? (int64_t)0 : c->finished, c->restarts, c->id);
 	if (r >= 0)
 		r = engine_note_state(c, state, err);
-	return r < 0 ? r : drop_run_dir(e, c->id, err);
+	return r < 0 ? r : drop_run_dir(e, c->id, c, err);
 }
 
 int engine_end_locked(struct engine *e, struct engine_container *c, struct err *err)
@@ -245,7 +249,7 @@ int engine_erase(struct engine *e, struct engine_container *c, bool volumes, str
 	if (r == 0 && engine_has_run_dir(e, c->id)) {
 		r = engine_release(e, c, err);
 		if (r == 0)
-			r = drop_run_dir(e, c->id, err);
+			r = drop_run_dir(e, c->id, c, err);
 	}
 	return r < 0 ? r : erase_rest(e, c, volumes, err);
 }
@@ -308,7 +312,7 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 		(void)unlinkat(e->data_fd, id, AT_REMOVEDIR);
 		if (trash >= 0)
 			ignore_result(image_remove_tree_at(trash, id) < 0); /* the store sweeps it */
-		return drop_run_dir(e, id, err);
+		return drop_run_dir(e, id, NULL, err);
 	}
 	if (r < 0)
 		return r;

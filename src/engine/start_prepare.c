@@ -267,6 +267,8 @@ int engine_start_prepare(struct engine_starting *s, struct err *err)
 	r = engine_machine_check(s->c, err);
 	if (r == 0)
 		r = make_paths(s, err);
+	if (r == 0 && s->c->slot < 0 && !s->e->o.rootless)
+		r = engine_host_ids_note(s->e, s->c->id, err);
 	if (r == 0)
 		r = find_joins(s, err);
 	if (r == 0)

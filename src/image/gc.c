@@ -157,7 +157,7 @@ bool store_is_stale(int dirfd, const char *name)
 	autoclose int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	/* What cannot be opened (a link, a socket) nobody of us has made. */
-	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0;
+	return fd < 0 || fd_flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 static int sweep_ingest(void *data, int dirfd, const char *name, struct err *err)
@@ -181,12 +181,11 @@ static int gc_lock(struct image_store *s, bool wait, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, "cannot open \"%s/gc.lock\"", image_store_root(s));
-	while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
-		if (errno == EWOULDBLOCK)
-			return err_set(err, EAGAIN, "content of \"%s\" is being moved", image_store_root(s));
-		if (errno != EINTR)
-			return err_sys(err, "cannot lock \"%s/gc.lock\"", image_store_root(s));
-	}
+	int r = fd_flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB));
+	if (r == -EWOULDBLOCK)
+		return err_set(err, EAGAIN, "content of \"%s\" is being moved", image_store_root(s));
+	if (r < 0)
+		return err_num(err, r, "cannot lock \"%s/gc.lock\"", image_store_root(s));
 	return take_fd(&fd);
 }
 

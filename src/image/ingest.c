@@ -23,9 +23,9 @@ static int open_locked(struct image_store *s, const struct store_path *path, str
 					  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
 			return err_sys(err, "cannot open \"%s/%s\"", image_store_root(s), path->s);
-		while (flock(fd, LOCK_EX) < 0)
-			if (errno != EINTR)
-				return err_sys(err, "cannot lock \"%s/%s\"", image_store_root(s), path->s);
+		int r = fd_flock(fd, LOCK_EX);
+		if (r < 0)
+			return err_num(err, r, "cannot lock \"%s/%s\"", image_store_root(s), path->s);
 		/* While we waited, it was published under its other name, or swept. */
 		if (store_same_file(s, fd, path->s))
 			return take_fd(&fd);

@@ -139,10 +139,8 @@ int content_use(struct image_store *s, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, "cannot open \"%s/gc.lock\"", s->root);
-	while (flock(fd, LOCK_SH) < 0)
-		if (errno != EINTR)
-			return err_sys(err, "cannot lock \"%s/gc.lock\"", s->root);
-	return take_fd(&fd);
+	int r = fd_flock(fd, LOCK_SH);
+	return r < 0 ? err_num(err, r, "cannot lock \"%s/gc.lock\"", s->root) : take_fd(&fd);
 }
 
 /* ---- lists in a column ---- */

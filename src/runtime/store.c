@@ -97,9 +97,10 @@ int store_lock(int dirfd, struct err *err)
 {
 	struct stat st;
 
-	while (flock(dirfd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_sys(err, "cannot lock the state directory");
+	int r = fd_flock(dirfd, LOCK_EX);
+
+	if (r < 0)
+		return err_num(err, r, "cannot lock the state directory");
 	if (fstat(dirfd, &st) < 0)
 		return err_sys(err, "cannot look at the state directory");
 	if (st.st_nlink == 0)
@@ -109,7 +110,7 @@ int store_lock(int dirfd, struct err *err)
 
 bool store_try_lock(int dirfd)
 {
-	return flock(dirfd, LOCK_EX | LOCK_NB) == 0;
+	return fd_flock(dirfd, LOCK_EX | LOCK_NB) == 0;
 }
 
 bool store_busy(int dirfd)
@@ -117,7 +118,7 @@ bool store_busy(int dirfd)
 	/* Another open file description: the lock of our own caller does not count as foreign. */
 	autoclose int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	return fd >= 0 && fd_flock(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK;
 }
 
 void store_unlock(int dirfd)

@@ -67,6 +67,7 @@ struct command {
 	bool enters_container; /* the program itself must be out of the container's reach, whoever's */
 	bool guards_itself; /* the same by engine_guard(), but where that may start the program again: before
 			       anything is read */
+	bool running_only;  /* engine_options has it */
 	bool writes_images; /* what it reports done must survive a power failure */
 	enum command_users users;
 	int error_status;  /* 0: 1 */

@@ -49,7 +49,6 @@ static int run_exec(struct call *call, struct err *err)
 	struct exec_flags *f = call->options;
 	static char sh[] = "sh", *shell[] = {sh, NULL};
 	str_list lines = {0};
-	autofree char *id = NULL;
 	struct engine *e;
 	int r = 0;
 
@@ -75,9 +74,7 @@ static int run_exec(struct call *call, struct err *err)
 	if (r == 0)
 		r = cli_engine(call, &e, err);
 	if (r == 0)
-		r = engine_resolve(e, call->args[0], &id, err);
-	if (r == 0)
-		r = engine_exec(e, id, &f->q, &call->status, err);
+		r = engine_exec(e, call->args[0], &f->q, &call->status, err);
 	return r;
 }
 
@@ -99,6 +96,7 @@ const struct command command_exec = {
 	.max_args = -1,
 	.stop_first = true,
 	.guards_itself = true,
+	.running_only = true,
 	.words = "@running",
 	.run = run_exec,
 };

@@ -232,6 +232,7 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 		.sync = call->command->writes_images,
 		.systemd_cgroup = manager && streq(manager, "systemd"),
 		.rootless = cli->rootless,
+		.running_only = call->command->running_only,
 		.isolation = c->containers.isolation,
 		.userns_host = c->containers.userns && streq(c->containers.userns, "host"),
 		.main_argv = cli->main_argv,

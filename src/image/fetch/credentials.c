@@ -189,9 +189,9 @@ static int lock_place(const char *path, bool make, int *ret, struct err *err)
 		return 0;
 	if (fd < 0)
 		return err_sys(err, "cannot open the directory \"%s\"", dir);
-	for (int left = LOCK_WAIT_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left -= LOCK_TURN_MS) {
-		if (errno != EINTR && (errno != EWOULDBLOCK || left <= 0))
-			return err_sys(err, "cannot lock the directory \"%s\"", dir);
+	for (int left = LOCK_WAIT_MS; (r = fd_flock(fd, LOCK_EX | LOCK_NB)) < 0; left -= LOCK_TURN_MS) {
+		if (r != -EWOULDBLOCK || left <= 0)
+			return err_num(err, r, "cannot lock the directory \"%s\"", dir);
 		(void)usleep(LOCK_TURN_MS * 1000);
 	}
 	*ret = take_fd(&fd);
