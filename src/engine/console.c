@@ -18,6 +18,24 @@ static char *live_path(const struct engine *e, const char *id)
 	return str_format("%s/%s/" ISOLATE_CONSOLE_FILE, e->rt.root, id);
 }
 
+char *engine_console_reason(const struct engine *e, const char *id)
+{
+	static const char begin[] = "coffer: ";
+	autofree char *path = live_path(e, id), *text = NULL;
+	size_t len = 0;
+	const char *last = NULL;
+
+	if (!path || file_read_at(AT_FDCWD, path, CONSOLE_MAX, &text, &len) < 0)
+		return strdup("");
+	for (char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		if (str_starts(line, begin))
+			last = line + strlen(begin);
+	/* The guest may write such lines too: it is said where this stands. */
+	return last ? str_format("its machine ended; the console's last word of it: %.*s",
+				 (int)MIN_OF(strcspn(last, "\r\n"), 200U), last)
+		    : strdup("");
+}
+
 void engine_console_keep(const struct engine *e, const char *id)
 {
 	autofree char *from = live_path(e, id), *to = engine_data_path(e, id, ISOLATE_CONSOLE_FILE),

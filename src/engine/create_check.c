@@ -5,6 +5,7 @@
 #include "engine/spec.h"
 #include "isolate/isolate.h"
 
+#include <arpa/inet.h>
 #include <math.h>
 
 enum { MEMORY_MIN = 6 << 20 };
@@ -180,6 +181,11 @@ static int check_network(const struct engine_create *q, struct err *err)
 	if (engine_mode_is(mode, "host") && q->uts_mode && streq(q->uts_mode, "host") && q->hostname &&
 	    *q->hostname)
 		return err_set(err, EINVAL, "conflicting options: hostname and the UTS mode");
+	for (size_t i = 0; i < q->dns.n; i++) {
+		struct in6_addr any;
+		if (inet_pton(AF_INET, q->dns.v[i], &any) != 1 && inet_pton(AF_INET6, q->dns.v[i], &any) != 1)
+			return err_set(err, EINVAL, "%.64s is not an ip address (--dns)", q->dns.v[i]);
+	}
 	for (size_t i = 0; i < q->add_host.n; i++) {
 		if (!strpbrk(q->add_host.v[i], ":="))
 			return err_set(err, EINVAL, "bad format for add-host: \"%.128s\"", q->add_host.v[i]);

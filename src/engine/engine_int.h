@@ -102,6 +102,10 @@ must_use int engine_release(struct engine *e, const struct engine_container *c, 
 must_use int engine_end_failed(struct engine *e, const struct engine_container *c, struct err *err);
 /* True where the container's first process is there; `st` may be NULL. */
 bool engine_runs(struct engine *e, const char *id, struct monitor_status *st);
+/* settle.c: that it ends by SIGKILL is wanted, and no accident of its kernel's. */
+void engine_asked_note(const struct engine *e, const char *id);
+/* console.c: what who keeps its machine has said last; "" where there is none.  The caller frees. */
+must_use char *engine_console_reason(const struct engine *e, const char *id);
 /* copy.c: the root of one that engine_runs() has told of; O_PATH. */
 must_use int engine_running_root(const struct engine_container *c, const struct monitor_status *st,
 				 struct err *err);

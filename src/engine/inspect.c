@@ -5,6 +5,7 @@
 #include "engine/spec.h"
 
 #include "base/file.h"
+#include "host/cgroup.h"
 
 enum { HEALTH_MAX = 1 << 20 };
 
@@ -273,7 +274,8 @@ static void put_host_config(struct json_out *out, const struct engine_container 
 	inspect_put_list(out, "VolumesFrom", &q->volumes_from);
 	inspect_put_list(out, "CapAdd", &q->cap_add);
 	inspect_put_list(out, "CapDrop", &q->cap_drop);
-	json_put_str(out, "CgroupnsMode", text_or(q->cgroupns_mode, ""));
+	json_put_str(out, "CgroupnsMode",
+		     text_or(q->cgroupns_mode, cgroup_is_unified() ? "private" : "host"));
 	inspect_put_list(out, "Dns", &q->dns);
 	inspect_put_list(out, "DnsOptions", &q->dns_options);
 	inspect_put_list(out, "DnsSearch", &q->dns_search);

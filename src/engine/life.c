@@ -109,6 +109,8 @@ static int send_signal(struct engine *e, const struct engine_container *c, const
 		       struct err *err)
 {
 	struct err kill_err = {0};
+	if (runtime_signal_number(signal, &kill_err) == SIGKILL)
+		engine_asked_note(e, c->id);
 	int r = runtime_kill(&e->rt, c->id, signal, false, &kill_err);
 
 	if (r < 0 && engine_runs(e, c->id, NULL)) {
@@ -232,7 +234,7 @@ int engine_kill(struct engine *e, const char *id, const char *signal, struct err
 		return r;
 	const char *how = signal && *signal ? signal : "KILL";
 	number = runtime_signal_number(how, err);
-	if (number < 0)
+	if (number <= 0) /* 0 asks whether somebody is there, which `ps` answers */
 		return err_set(err, EINVAL, "Invalid signal: %.32s", how);
 	if (!engine_is_live(&c))
 		return err_set(err, EINVAL, "Cannot kill container: %s: Container %s is not running", c.name,

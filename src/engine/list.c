@@ -202,10 +202,12 @@ static bool image_matches(const struct engine_filters *f, const char *image, con
 	return !any;
 }
 
-/* "8080", "80/tcp": the host's port or the container's, in ranges too. */
+/* "8080", "8080-8090/udp": the host's port, in ranges too. */
 static bool port_matches(const char *wanted, const char *ports)
 {
-	unsigned long port = strtoul(wanted, NULL, 10);
+	char *rest;
+	unsigned long from = strtoul(wanted, &rest, 10),
+		      to = *rest == '-' ? strtoul(rest + 1, NULL, 10) : from;
 	const char *proto = strchr(wanted, '/') ? strchr(wanted, '/') : "/tcp";
 
 	for (const char *item = ports; *item;) {
@@ -213,13 +215,13 @@ static bool port_matches(const char *wanted, const char *ports)
 		const char *arrow = memmem(item, len, "->", 2), *colon = arrow;
 		while (colon && colon > item && *colon != ':')
 			colon--;
-		for (int side = 0; arrow && side < 2; side++) {
+		if (arrow) {
 			char *end;
-			unsigned long first = strtoul(side ? arrow + 2 : colon + 1, &end, 10);
+			unsigned long first = strtoul(colon + 1, &end, 10);
 			unsigned long last =
 				*end == '-' && end[1] != '>' ? strtoul(end + 1, &end, 10) : first;
 			const char *slash = memchr(item, '/', len);
-			if (port >= first && port <= last && slash &&
+			if (to >= first && from <= last && slash &&
 			    strlen(proto) == (size_t)(item + len - slash) &&
 			    strncmp(slash, proto, strlen(proto)) == 0)
 				return true;
@@ -249,6 +251,23 @@ static bool exit_matches(const char *wanted, const char *code)
 	return streq(wanted, code);
 }
 
+/* The volume's name or the bind's source, which the row has, or where one is mounted, which the record has.
+ */
+static bool mounts_match(const struct listing *l, const struct db_row *q)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	struct err ignored = {0};
+
+	if (matches_list(&l->filters, "volume", db_text(q, C_MOUNTS)))
+		return true;
+	if (engine_load(l->e, db_text(q, C_ID), &c, &ignored) < 0) /* gone meanwhile */
+		return false;
+	for (size_t i = 0; i < c.record.mounts.n; i++)
+		if (engine_filter_match(&l->filters, "volume", c.record.mounts.v[i].target))
+			return true;
+	return false;
+}
+
 static bool row_wanted(const struct listing *l, const struct db_row *q, const char *state)
 {
 	const struct engine_filters *f = &l->filters;
@@ -262,10 +281,11 @@ static bool row_wanted(const struct listing *l, const struct db_row *q, const ch
 	    !any_matches(f, "name", db_text(q, C_NAME), list_name_matches) ||
 	    !image_matches(f, db_text(q, C_IMAGE), db_text(q, C_IMAGE_ID)) ||
 	    !matches_list(f, "network", db_text(q, C_NETWORKS)) ||
-	    !matches_list(f, "volume", db_text(q, C_MOUNTS)) ||
 	    !engine_filter_match(f, "isolation", db_text(q, C_ISOLATION)) ||
 	    !any_matches(f, "publish", db_text(q, C_PORTS), port_matches) ||
 	    !any_matches(f, "expose", db_text(q, C_EXPOSED), exposes))
+		return false;
+	if (engine_filter_first(f, "volume") && !mounts_match(l, q))
 		return false;
 	if ((l->before && created >= l->before) || (l->since && created <= l->since))
 		return false;

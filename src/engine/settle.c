@@ -11,6 +11,7 @@
  */
 #include "engine/engine_int.h"
 #include "engine/rootless.h"
+#include "engine/spec.h"
 
 #include "base/file.h"
 #include "image/remove_tree.h"
@@ -117,8 +118,40 @@ int engine_end_failed(struct engine *e, const struct engine_container *c, struct
 	return r < 0 ? r : drop_run_dir(e, c->id, c, err);
 }
 
+static bool asked_path(const char *id, char ret[static ENGINE_ID_LEN + 8])
+{
+	return snprintf(ret, ENGINE_ID_LEN + 8, "%s/asked", id) < ENGINE_ID_LEN + 8;
+}
+
+void engine_asked_note(const struct engine *e, const char *id)
+{
+	char path[ENGINE_ID_LEN + 8];
+
+	/* Without it `inspect` tells of a signal that was asked for: no more than that. */
+	autoclose int fd = asked_path(id, path) ? openat(e->run_fd, path,
+							 O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)
+						: -1;
+}
+
+/*
+ * Of a container with a kernel of its own that ended by SIGKILL, or as if by it, which nobody of us has sent:
+ * its sentry, keeper or hypervisor was killed.  The keeper has told of the latter.
+ */
+static char *learn_kernel_end(const struct engine *e, const struct engine_container *c, const char *told)
+{
+	char path[ENGINE_ID_LEN + 8];
+	bool by_signal = str_starts(told, MONITOR_KERNEL_ENDED), killed = c->exit_code == EXIT_KILLED;
+
+	if (killed &&
+	    (!asked_path(c->id, path) || faccessat(e->run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0))
+		return strdup(by_signal ? "" : told);
+	if (killed && !*told && !c->oom && engine_mode_is(c->record.isolation, "vm"))
+		return engine_console_reason(e, c->id);
+	return strdup(c->oom && by_signal ? "" : told);
+}
+
 /* How it ended, as far as somebody knows. */
-static void learn_end(struct engine_container *c, const struct monitor_status *st)
+static void learn_end(const struct engine *e, struct engine_container *c, const struct monitor_status *st)
 {
 	const char *why = "";
 
@@ -140,7 +173,7 @@ static void learn_end(struct engine_container *c, const struct monitor_status *s
 	}
 	if (c->finished < c->started || c->finished == 0)
 		c->finished = engine_now();
-	char *text = strdup(why);
+	char *text = learn_kernel_end(e, c, why);
 	if (text) {
 		free(c->error);
 		c->error = text;
@@ -208,7 +241,7 @@ static int end_as(struct engine *e, struct engine_container *c, const struct mon
 	char code[16];
 	int r;
 
-	learn_end(c, st);
+	learn_end(e, c, st);
 	r = engine_release(e, c, err);
 	if (r < 0)
 		return r;

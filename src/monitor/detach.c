@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "monitor/detach.h"
 
+#include "monitor/monitor.h"
+
 #include <strings.h>
 
 /* The byte of one key, or -1. */
@@ -43,6 +45,13 @@ int detach_parse(const char *text, struct detach *ret, struct err *err)
 	}
 	*ret = d;
 	return 0;
+}
+
+int monitor_detach_check(const char *text, struct err *err)
+{
+	struct detach parsed;
+
+	return detach_parse(text, &parsed, err);
 }
 
 /* The longest beginning of the sequence that what was typed ends with, now that `c` does not go on. */

@@ -136,6 +136,9 @@ must_use int monitor_connect(const char *run_dir, bool in, bool out, bool err_to
 			     struct monitor_conn *ret, struct err *err);
 void monitor_close(struct monitor_conn *c);
 
+/* Keys that detach, as "ctrl-p,ctrl-q": are they some? */
+must_use int monitor_detach_check(const char *text, struct err *err);
+
 struct monitor_relay {
 	bool tty; /* raw mode and sizes of the caller's terminal */
 	bool stdin_open;
@@ -160,6 +163,9 @@ must_use int monitor_set_restart(const char *run_dir, enum monitor_restart polic
 				 struct err *err);
 
 /* What RUN_DIR's files say. */
+/* How monitor_status.error begins where a container's own kernel was ended by the signal that follows. */
+#define MONITOR_KERNEL_ENDED "the container's kernel was ended by signal"
+
 struct monitor_status {
 	bool monitor_alive, running; /* running: the first process is there, or its end is not told yet */
 	pid_t pid;

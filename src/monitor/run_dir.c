@@ -66,7 +66,7 @@ int run_dir_write_health(int dirfd, const char *json)
 
 void run_dir_clean(int dirfd)
 {
-	static const char *const names[] = {"running", "exit", "health", "attach.sock", "probe.pid"};
+	static const char *const names[] = {"running", "exit", "health", "attach.sock", "probe.pid", "asked"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		ignore_result(unlinkat(dirfd, names[i], 0) < 0); /* mostly not there */

@@ -125,6 +125,8 @@ const char *cli_run_root(struct cli *cli);
 /* The configuration, read when first asked for. */
 must_use int cli_config(struct call *call, const struct config **ret, struct err *err);
 /* The engine, opened when first asked for; closed by main(). */
+/* Fewer arguments than that: a failure whose exit status is 1, whatever the command's is. */
+must_use int cli_requires(struct call *call, int least, struct err *err);
 must_use int cli_engine(struct call *call, struct engine **ret, struct err *err);
 /* Full id of the container that args name; -ENOENT "No such container: x". */
 must_use int cli_container(struct call *call, const char *name, char **ret_id, struct err *err);
@@ -134,6 +136,8 @@ void cli_complain(struct call *call, const struct err *err);
 void cli_warn(const char *fmt, ...) printf_like(1, 2);
 /* Wrong usage: main() says where to read on; returns -EINVAL. */
 int cli_misused(struct call *call, struct err *err, const char *fmt, ...) printf_like(3, 4);
+/* Less than 0: failed, which is told; CLI_EACH_SILENT: well, and the word is not printed. */
+enum { CLI_EACH_SILENT = 1 };
 typedef int (*cli_each)(struct call *call, struct engine *e, const char *id, struct err *err);
 /* Calls `each` with every word as a container's id; complains of those that fail and goes on. */
 must_use int cli_each_container(struct call *call, cli_each each, struct err *err);
@@ -141,6 +145,8 @@ must_use int cli_each_container(struct call *call, cli_each each, struct err *er
 must_use int cli_each_named(struct call *call, cli_each each, struct err *err);
 /* The same with words that are no containers: `each` has them as they are. */
 must_use int cli_each_word(struct call *call, cli_each each, struct err *err);
+/* The same without an engine: `e` is NULL. */
+must_use int cli_each_plain(struct call *call, cli_each each, struct err *err);
 
 /* print.c */
 

@@ -27,9 +27,11 @@ static int add_env(struct call *call, struct exec_flags *f, const char *text, st
 {
 	struct str whole autostr = {0};
 
-	if (*text == '\0' || *text == '=')
+	if (*text == '\0' || *text == '=') {
+		err->exit_status = 125; /* as of a flag that is not known */
 		return cli_misused(call, err,
 				   "invalid environment variable: \"%s\" (write KEY=VALUE, or KEY)", text);
+	}
 	if (!strchr(text, '=')) {
 		const char *value = getenv(text);
 		if (!value)
@@ -52,8 +54,7 @@ static int run_exec(struct call *call, struct err *err)
 	struct engine *e;
 	int r = 0;
 
-	if (call->nargs < 2 && !f->q.machine)
-		return cli_misused(call, err, "'coffer %s' requires at least 2 arguments", call->path);
+	r = f->q.machine ? 0 : cli_requires(call, 2, err);
 	for (size_t i = 0; r == 0 && i < f->env_files.n; i++)
 		r = env_file_read(&call->memory, f->env_files.v[i], true, &lines, err);
 	for (size_t i = 0; r == 0 && i < lines.n; i++)

@@ -112,30 +112,24 @@ static int run_wait(struct call *call, struct err *err)
 	return cli_each_container(call, wait_one, err);
 }
 
-static int run_rm(struct call *call, struct err *err)
+static int rm_one(struct call *call, struct engine *e, const char *name, struct err *err)
 {
 	const struct life_flags *f = call->options;
-	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	autofree char *id = NULL;
+	int status = call->status, r = engine_resolve(e, name, &id, err);
 
-	for (int i = 0; r == 0 && i < call->nargs; i++) {
-		struct err one = {0};
-		autofree char *id = NULL;
-		int k = engine_resolve(e, call->args[i], &id, &one);
-		if (k == -ENOENT && f->force) {
-			/* `rm -f` of what is not there is no failure, as with Docker and with rm(1). */
-			cli_complain(call, &one);
-			call->status = 0;
-			continue;
-		}
-		if (k == 0)
-			k = engine_remove(e, id, f->force, f->volumes, &one);
-		if (k < 0)
-			cli_complain(call, &one);
-		else
-			r = cli_println(call->args[i], err);
+	if (r == -ENOENT && f->force) {
+		/* `rm -f` of what is not there is no failure, as with Docker and with rm(1). */
+		cli_complain(call, err);
+		call->status = status;
+		return CLI_EACH_SILENT;
 	}
-	return r;
+	return r < 0 ? r : engine_remove(e, id, f->force, f->volumes, err);
+}
+
+static int run_rm(struct call *call, struct err *err)
+{
+	return cli_each_word(call, rm_one, err);
 }
 
 static int run_rename(struct call *call, struct err *err)

@@ -106,6 +106,9 @@ static struct value *event_value(struct json_doc *m, const struct engine_event *
 			if (streq(ev->attributes.v[i].key, "image"))
 				value_put(m, v, "from", ev->attributes.v[i].value);
 	}
+	const struct value *from = value_member(v, "from");
+	value_put(m, v, "From", from ? from->text : "");
+	value_put(m, v, "Scope", "local");
 	value_put(m, v, "ID", ev->id);
 	value_put(m, v, "Status", ev->action);
 	value_put(m, v, "Type", ev->type);

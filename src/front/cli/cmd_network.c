@@ -11,6 +11,16 @@ struct network_flags {
 };
 #define NET struct network_flags
 
+static void tell_network_life(struct engine *e, const struct net_network *n, const char *action)
+{
+	struct oci_pair pairs[] = {{"name", n->name}, {"type", n->driver ? n->driver : "bridge"}};
+
+	engine_tell(e, &(struct engine_event){.type = "network",
+					      .action = action,
+					      .id = n->id,
+					      .attributes = {.v = pairs, .n = ARRAY_LEN(pairs)}});
+}
+
 static const struct opt network_create_options[] = {
 	O_STR(NET, driver, "driver", 'd', "Driver: bridge (default) or cni", .words = "bridge cni"),
 	O_LIST(NET, subnets, "subnet", 0, "Subnet as 10.5.0.0/24; one of each address family"),
@@ -84,7 +94,11 @@ static int run_network_create(struct call *call, struct err *err)
 		r = engine_net_get(e, &net, err);
 	if (r == 0)
 		r = net_create(net, &q, &id, err);
-	return r < 0 ? r : cli_println(id, err);
+	if (r < 0)
+		return r;
+	q.id = id;
+	tell_network_life(e, &q, "create");
+	return cli_println(id, err);
 }
 
 /* ---- ls ---- */
@@ -106,7 +120,33 @@ static bool is_builtin(const struct net_network *n)
 	return streq(n->name, "bridge") || streq(n->name, "host") || streq(n->name, "none");
 }
 
-static bool network_passes(const str_list *filters, const struct net_network *n)
+/* By a container, running or not. */
+static int network_is_used(struct engine *e, const str_list *filters, const struct net_network *n, bool *ret,
+			   struct err *err)
+{
+	struct engine_rows rows;
+	bool asked = false;
+
+	*ret = false;
+	for (size_t i = 0; i < filters->n; i++)
+		asked |= filter_value(filters->v[i], "dangling") != NULL;
+	if (!asked)
+		return 0;
+	autofree char *filter = str_format("network=%s", n->name);
+	if (!filter)
+		return err_oom(err);
+	const char *v[] = {filter};
+	const struct engine_list q = {.all = true, .filters = {.v = v, .n = 1}};
+	int r = engine_list(e, &q, &rows, err);
+	if (r < 0)
+		return r;
+	*ret = rows.rows.n > 0;
+	engine_rows_free(&rows);
+	return 0;
+}
+
+/* `used`: as above. */
+static bool network_passes(const str_list *filters, const struct net_network *n, bool used)
 {
 	bool names = false, named = false;
 
@@ -126,6 +166,9 @@ static bool network_passes(const str_list *filters, const struct net_network *n)
 				return false;
 		} else if ((value = filter_value(f, "type"))) {
 			if (streq(value, "custom") == is_builtin(n))
+				return false;
+		} else if ((value = filter_value(f, "dangling"))) {
+			if (is_builtin(n) || used == (streq(value, "true") || streq(value, "1")))
 				return false;
 		} else if ((value = filter_value(f, "scope")) && !streq(value, "local")) {
 			return false;
@@ -164,7 +207,7 @@ static int run_network_ls(struct call *call, struct err *err)
 	network_list list = {0};
 	struct engine *e;
 	struct net *net;
-	int r = filters_check(&f->filters, "name id driver label type scope", err);
+	int r = filters_check(&f->filters, "name id driver label type scope dangling", err);
 
 	if (r == 0)
 		r = cli_engine(call, &e, err);
@@ -188,7 +231,9 @@ static int run_network_ls(struct call *call, struct err *err)
 		qsort(list.v, list.n, sizeof(*list.v), by_network_name);
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
 		struct json_doc m autojson = {0};
-		if (network_passes(&f->filters, &list.v[i]))
+		bool used;
+		r = network_is_used(e, &f->filters, &list.v[i], &used, err);
+		if (r == 0 && network_passes(&f->filters, &list.v[i], used))
 			r = rows_add(&p, &m, network_row(&m, &list.v[i], f->no_trunc), err);
 	}
 	net_list_free(&list);
@@ -204,25 +249,27 @@ static const struct opt network_rm_options[] = {
 	O_BOOL(NET, force, "force", 'f', "No failure where there is no such network"),
 };
 
-static int run_network_rm(struct call *call, struct err *err)
+static int network_rm_one(struct call *call, struct engine *e, const char *name, struct err *err)
 {
 	const struct network_flags *f = call->options;
-	struct engine *e;
+	network_list one = {0};
 	struct net *net;
-	int r = cli_engine(call, &e, err);
+	int r = engine_net_get(e, &net, err);
 
+	if (r < 0)
+		return r;
+	r = net_find(net, name, &one, err);
 	if (r == 0)
-		r = engine_net_get(e, &net, err);
-	for (int i = 0; r == 0 && i < call->nargs; i++) {
-		struct err one = {0};
-		autofree char *name = NULL;
-		int k = net_remove(net, call->args[i], &name, &one);
-		if (k < 0 && !(k == -ENOENT && f->force))
-			cli_complain(call, &one);
-		else if (k == 0)
-			r = cli_println(call->args[i], err);
-	}
-	return r;
+		r = net_remove(net, name, NULL, err);
+	if (r == 0 && one.n)
+		tell_network_life(e, &one.v[0], "destroy");
+	net_list_free(&one);
+	return r == -ENOENT && f->force ? CLI_EACH_SILENT : r;
+}
+
+static int run_network_rm(struct call *call, struct err *err)
+{
+	return cli_each_word(call, network_rm_one, err);
 }
 
 static const struct opt network_connect_options[] = {

@@ -25,23 +25,24 @@ static const struct run_flags run_defaults = {
 	.sig_proxy = true,
 };
 
+enum { START_TRIES = 10 };
+
 /* The detach keys by flag, configuration and default. */
 static int settle_keys(struct call *call, const char *given, const char **ret, struct err *err)
 {
 	const struct config *c;
 	int r = cli_config(call, &c, err);
 
-	if (r == 0)
-		*ret = given			   ? given
-		       : c->containers.detach_keys ? c->containers.detach_keys
-						   : "ctrl-p,ctrl-q";
-	return r;
+	if (r < 0)
+		return r;
+	*ret = given ? given : c->containers.detach_keys ? c->containers.detach_keys : "ctrl-p,ctrl-q";
+	return monitor_detach_check(*ret, err);
 }
 
 static int check_tty(bool tty, bool stdin_attached, struct err *err)
 {
 	if (tty && stdin_attached && !isatty(STDIN_FILENO)) {
-		err->exit_status = 125;
+		err->exit_status = 1;
 		return err_set(
 			err, ENOTTY,
 			"the input device is not a TTY; without -t the container gets a pipe for its input");
@@ -169,8 +170,8 @@ static int run_run(struct call *call, struct err *err)
 
 	if (f->snapshot)
 		r = check_from_snapshot(call, f, err);
-	else if (!call->nargs)
-		r = cli_misused(call, err, "'coffer %s' requires at least 1 argument", call->path);
+	else
+		r = cli_requires(call, 1, err);
 	if (r == 0)
 		r = run_settle(call, &f->create, f->detach, err);
 	if (r == 0 && f->snapshot)
@@ -281,7 +282,16 @@ static int start_attached(struct call *call, struct engine *e, const char *id, s
 				     .attach_stdout = true,
 				     .attach_stderr = true,
 				     .client_finishes = true};
-	r = engine_start(e, id, &start, &conn, err);
+	/* One that runs already is attached to; it may end meanwhile, and is started then. */
+	for (int tries = 0; tries < START_TRIES; tries++) {
+		*err = (struct err){0};
+		r = engine_start(e, id, &start, &conn, err);
+		if (r < 0 || conn.fd >= 0)
+			break;
+		r = engine_attach(e, id, !start.attach_stdin, &conn, &tty, err);
+		if (r != -ENOENT && r != -EINVAL)
+			break;
+	}
 	if (r < 0)
 		return r;
 	struct monitor_relay relay = {

@@ -28,7 +28,7 @@ enum { STATS_INTERVAL_MS = 1000, STATS_FIRST_MS = 500 };
 
 /* One container's last figures. */
 struct stats_seen {
-	const char *id; /* 64 digits, the stats' memory */
+	const char *id, *word; /* word: as it was named */
 	struct engine_stats last;
 	bool known, fresh;
 };
@@ -42,7 +42,8 @@ struct stats {
 	bool first;
 };
 
-static struct stats_seen *seen_find(struct stats *s, const char *id, struct err *err)
+/* `word`: what it was called by; NULL: by nobody. */
+static struct stats_seen *seen_find(struct stats *s, const char *id, const char *word, struct err *err)
 {
 	for (size_t i = 0; i < s->seen.n; i++)
 		if (streq(s->seen.v[i].id, id))
@@ -52,7 +53,9 @@ static struct stats_seen *seen_find(struct stats *s, const char *id, struct err 
 		(void)err_oom(err);
 		return NULL;
 	}
-	*fresh = (struct stats_seen){.id = memory_text(&s->call->memory, id)};
+	*fresh = (struct stats_seen){.id = memory_text(&s->call->memory, id),
+				     .word = word ? memory_text(&s->call->memory, word)
+						  : cli_short_id(&s->call->memory, id, false)};
 	return fresh;
 }
 
@@ -80,7 +83,7 @@ static struct value *stats_row(struct json_doc *m, const struct stats_seen *seen
 		       ok && now->memory_limit ? (double)now->memory / (double)now->memory_limit * 100
 					       : 0.0);				   /* fits */
 	(void)snprintf(pids, sizeof(pids), "%llu", (unsigned long long)now->pids); /* fits */
-	value_put(m, v, "Container", seen->id);
+	value_put(m, v, "Container", seen->word);
 	value_put(m, v, "ID", cli_short_id(m, seen->id, full));
 	value_put(m, v, "Name", *now->name ? memory_text(m, now->name) : "--");
 	value_put(m, v, "CPUPerc", ok ? memory_text(m, cpu_text) : "--");
@@ -99,7 +102,7 @@ static int stats_one(struct stats *s, const char *id, const char *name, struct r
 	struct json_doc m autojson = {0};
 	struct engine_stats now = {0};
 	struct err why = {0};
-	struct stats_seen *seen = seen_find(s, id, err);
+	struct stats_seen *seen = seen_find(s, id, NULL, err);
 
 	if (!seen)
 		return -err->code;
@@ -187,6 +190,8 @@ static int run_stats(struct call *call, struct err *err)
 	for (int i = 0; r == 0 && i < call->nargs; i++) {
 		autofree char *id = NULL;
 		r = engine_resolve(s.engine, call->args[i], &id, err);
+		if (r == 0 && !seen_find(&s, id, call->args[i], err))
+			r = -err->code;
 		const char **item = r == 0 ? memory_push(&call->memory, &s.ids, sizeof(*item)) : NULL;
 		if (item)
 			*item = memory_text(&call->memory, id);

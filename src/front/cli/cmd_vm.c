@@ -218,23 +218,24 @@ static int remove_kernel(const struct guest_kernel *k, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot remove \"%s\"", k->dir) : 0;
 }
 
-static int run_vm_rm(struct call *call, struct err *err)
+static int vm_rm_one(struct call *call, struct engine *e, const char *name, struct err *err)
 {
 	struct guest_kernels all = {0};
 	int r = guest_kernels_list(&all, err);
 
-	for (int i = 0; r == 0 && i < call->nargs; i++) {
-		const struct guest_kernel *k = find_kernel(&all, call->args[i]);
-		struct err one = {0};
-		int done = k ? remove_kernel(k, &one)
-			     : err_set(&one, ENOENT, "no such kernel: %s", call->args[i]);
-		if (done < 0)
-			cli_complain(call, &one);
-		else
-			r = cli_println(call->args[i], err);
+	(void)call;
+	(void)e; /* there is none: cli_each_plain() */
+	if (r == 0) {
+		const struct guest_kernel *k = find_kernel(&all, name);
+		r = k ? remove_kernel(k, err) : err_set(err, ENOENT, "no such kernel: %s", name);
 	}
 	guest_kernels_free(&all);
 	return r;
+}
+
+static int run_vm_rm(struct call *call, struct err *err)
+{
+	return cli_each_plain(call, vm_rm_one, err);
 }
 
 #define VM_SIZE .options_size = sizeof(struct vm_flags)

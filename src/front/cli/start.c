@@ -262,20 +262,22 @@ int cli_container(struct call *call, const char *name, char **ret_id, struct err
 	return r < 0 ? r : engine_resolve(e, name, ret_id, err);
 }
 
-static int each_word(struct call *call, cli_each each, bool container, bool named, struct err *err)
+enum { WORDS_OF_ENGINE = 1, WORDS_CONTAINERS = 2, WORDS_PRINTED = 4 };
+
+static int each_word(struct call *call, cli_each each, unsigned how, struct err *err)
 {
-	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	struct engine *e = NULL;
+	int r = how & WORDS_OF_ENGINE ? cli_engine(call, &e, err) : 0;
 
 	for (int i = 0; r == 0 && i < call->nargs; i++) {
 		struct err one = {0};
 		autofree char *id = NULL;
-		int k = container ? engine_resolve(e, call->args[i], &id, &one) : 0;
+		int k = how & WORDS_CONTAINERS ? engine_resolve(e, call->args[i], &id, &one) : 0;
 		if (k == 0)
-			k = each(call, e, container ? id : call->args[i], &one);
+			k = each(call, e, id ? id : call->args[i], &one);
 		if (k < 0)
 			cli_complain(call, &one);
-		else if (named)
+		else if (k == 0 && (how & WORDS_PRINTED))
 			r = cli_println(call->args[i], err);
 	}
 	return r;
@@ -283,20 +285,34 @@ static int each_word(struct call *call, cli_each each, bool container, bool name
 
 int cli_each_container(struct call *call, cli_each each, struct err *err)
 {
-	return each_word(call, each, true, false, err);
+	return each_word(call, each, WORDS_OF_ENGINE | WORDS_CONTAINERS, err);
 }
 
 int cli_each_named(struct call *call, cli_each each, struct err *err)
 {
-	return each_word(call, each, true, true, err);
+	return each_word(call, each, WORDS_OF_ENGINE | WORDS_CONTAINERS | WORDS_PRINTED, err);
 }
 
 int cli_each_word(struct call *call, cli_each each, struct err *err)
 {
-	return each_word(call, each, false, true, err);
+	return each_word(call, each, WORDS_OF_ENGINE | WORDS_PRINTED, err);
+}
+
+int cli_each_plain(struct call *call, cli_each each, struct err *err)
+{
+	return each_word(call, each, WORDS_PRINTED, err);
 }
 
 /* ---- the program ---- */
+
+int cli_requires(struct call *call, int least, struct err *err)
+{
+	if (call->nargs >= least)
+		return 0;
+	err->exit_status = 1;
+	return cli_misused(call, err, "'coffer %s' requires at least %d argument%s", call->path, least,
+			   least == 1 ? "" : "s");
+}
 
 static int count_args(struct call *call, struct err *err)
 {
@@ -309,9 +325,9 @@ static int count_args(struct call *call, struct err *err)
 					     call->path, call->args[0])
 			       : cli_misused(call, err, "'coffer %s' requires exactly %d argument%s, got %d",
 					     call->path, c->min_args, c->min_args == 1 ? "" : "s", n);
-	if (n < c->min_args)
-		return cli_misused(call, err, "'coffer %s' requires at least %d argument%s", call->path,
-				   c->min_args, c->min_args == 1 ? "" : "s");
+	int r = cli_requires(call, c->min_args, err);
+	if (r < 0)
+		return r;
 	if (c->max_args >= 0 && n > c->max_args)
 		return cli_misused(call, err, "'coffer %s' requires at most %d argument%s, got %d",
 				   call->path, c->max_args, c->max_args == 1 ? "" : "s", n);

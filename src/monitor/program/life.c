@@ -131,6 +131,12 @@ void life_child(struct mon *m, pid_t pid, int status)
 		return; /* a maker, a health check, an orphan */
 	m->ended = true;
 	m->code = proc_exit_code(status);
+	/* A container's kernel ends with its init's code, and by a signal only where that was meant for it.
+	 */
+	m->kernel_signal = m->plan.isolation && !streq(m->plan.isolation, "ns") && WIFSIGNALED(status) &&
+					   !m->restart.stopped
+				   ? WTERMSIG(status)
+				   : 0;
 	if (m->phase == RUNNING)
 		m->phase = DRAINING;
 }
@@ -208,11 +214,15 @@ static int make_again(struct mon *m, struct err *err)
 
 static void write_exit(struct mon *m, bool restarting)
 {
+	char why[96] = "";
+	if (m->kernel_signal && !m->failure.code)
+		(void)snprintf(why, sizeof(why), MONITOR_KERNEL_ENDED " %d (%s)", m->kernel_signal,
+			       strsignal(m->kernel_signal)); /* cut is fine */
 	struct run_exit e = {.code = m->code,
 			     .oom = m->oom_killed,
 			     .finished_at = m->finished_at,
 			     .restarting = restarting,
-			     .error = m->failure.msg};
+			     .error = *why ? why : m->failure.msg};
 
 	ignore_result(run_dir_write_exit(m->dirfd, &e) < 0); /* the clients are told in any case */
 }
@@ -241,6 +251,7 @@ void life_make_again(struct mon *m)
 	m->phase = MAKING;
 	m->pid = 0;
 	m->ended = m->reported = m->oom_killed = false;
+	m->kernel_signal = 0;
 	m->failure = (struct err){0};
 	if (make_again(m, &m->failure) < 0)
 		not_started(m);

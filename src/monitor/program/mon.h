@@ -91,12 +91,13 @@ struct mon {
 	int report; /* -1: no maker is at work any more */
 	pid_t pid;  /* of the container's first process; 0 = none */
 	bool reported, ended;
-	bool told;	      /* the end is written down */
-	int64_t delay;	      /* from it to the restart, ns; -1 = there is none */
-	int code;	      /* exit code, once ended */
-	struct err failure;   /* why there is none */
-	struct err doomed;    /* set: the container must not be, it is killed as soon as it is there */
-	int64_t started_at;   /* wall clock */
+	bool told;	    /* the end is written down */
+	int64_t delay;	    /* from it to the restart, ns; -1 = there is none */
+	int code;	    /* exit code, once ended */
+	struct err failure; /* why there is none */
+	int kernel_signal;  /* what has ended who stands for a container with a kernel of its own; 0 = none */
+	struct err doomed;  /* set: the container must not be, it is killed as soon as it is there */
+	int64_t started_at; /* wall clock */
 	int64_t started_mono; /* monotonic */
 	int64_t finished_at;  /* wall clock */
 	struct restart restart;

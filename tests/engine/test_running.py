@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of running containers beside the database (engine/running.c): believed as long as it is true."""
+import json
+import os
+
+import pytest
+
+import libengine
+
+
+@pytest.fixture
+def one(coffer):
+    """A running container "one" whose row an exec has kept; its directory."""
+    cid = coffer.out("run", "-d", "--name", "one", *coffer.run_options(), "--network", "none", "-e", "A=1", "box",
+                     "sleep", "600")
+    coffer("exec", "one", "true")
+    return os.path.join(coffer.volatile, "run", "containers", cid)
+
+
+def kept(directory):
+    return os.path.exists(directory + "/row")
+
+
+def name_of(coffer, name):
+    return os.path.join(coffer.volatile, "run/names", name)
+
+
+def without_database(coffer):
+    """Whoever asks the database now fails."""
+    path = coffer.scratch + "/root/coffer.db"
+    os.rename(path, path + ".away")
+    os.mkdir(path)
+
+    def back():
+        os.rmdir(path)
+        os.rename(path + ".away", path)
+    return back
+
+
+def test_exec_asks_no_database(coffer, one):
+    assert kept(one) and os.readlink(name_of(coffer, "one")) == os.path.basename(one)
+    back = without_database(coffer)
+    try:
+        assert coffer.out("exec", "one", "sh", "-c", "echo $A") == "1"
+        assert coffer.out("exec", os.path.basename(one), "sh", "-c", "echo $A") == "1"
+        assert coffer("exec", os.path.basename(one)[:12], "true", rc=None).returncode == 1  # a prefix is looked up
+    finally:
+        back()
+
+
+def test_a_new_name_is_the_only_one(coffer, one):
+    coffer("rename", "one", "two")
+    assert not kept(one) and not os.path.lexists(name_of(coffer, "one"))
+    assert "No such container: one" in coffer("exec", "one", "true", rc=1).stderr
+    coffer("exec", "two", "true")
+    assert kept(one)
+    # The old name is another container's now.
+    coffer("run", "-d", "--name", "one", *coffer.run_options(), "--network", "none", "-e", "A=2", "box", "sleep", "600")
+    for _ in range(2):
+        assert coffer.out("exec", "one", "sh", "-c", "echo $A") == "2"
+        assert coffer.out("exec", "two", "sh", "-c", "echo $A") == "1"
+
+
+def test_paused_is_refused(coffer, one):
+    coffer("pause", "one")
+    assert not kept(one)
+    assert "is paused" in coffer("exec", "one", "true", rc=1).stderr
+    coffer("unpause", "one")
+    coffer("exec", "one", "true")
+    assert kept(one)
+
+
+def test_update_and_restart(coffer, one):
+    coffer("update", "--cpu-shares", "512", "one")
+    assert not kept(one)
+    coffer("exec", "one", "true")
+    coffer("restart", "-t", "0", "one")
+    assert not kept(one)
+    coffer("exec", "one", "true")
+    assert kept(one)
+
+
+def test_nothing_is_left(coffer, one):
+    coffer("rm", "-f", "one")
+    assert not os.path.exists(one) and not os.path.lexists(name_of(coffer, "one"))
+    assert "No such container: one" in coffer("exec", "one", "true", rc=1).stderr
+
+
+def test_a_dead_one_is_not_running(coffer, one):
+    """The monitor and the container killed: the row that stands is of nobody."""
+    for pid in coffer.monitors():
+        os.kill(pid, 9)
+    libengine.wait_for("the monitor's end", lambda: not coffer.monitors())
+    os.kill(int(open(one + "/running").read().split()[0]), 9)
+    assert kept(one)
+    libengine.wait_for("the container's end",
+                       lambda: "is not running" in coffer("exec", "one", "true", rc=None).stderr)
+    coffer("ps")
+    assert not kept(one)
+
+
+@pytest.mark.parametrize("spoil", ["foreign", "writable", "torn", "link", "other-store", "other-name", "other-version"])
+def test_what_is_not_ours_is_not_believed(coffer, one, spoil):
+    row = one + "/row"
+    with open(row) as f:
+        whole = json.load(f)
+    wrong = json.loads(json.dumps(whole).replace("A=1", "A=wrong"))
+    changes = {"other-store": {"root": "/nosuch"}, "other-name": {"name": "another"}, "other-version": {"version": 99}}
+    wrong.update(changes.get(spoil, {}))
+    text = json.dumps(wrong)
+    with open(row, "w") as f:
+        f.write(text[:-10] if spoil == "torn" else text)
+    if spoil == "foreign":
+        os.chown(row, 1234, 1234)
+    elif spoil == "writable":
+        os.chmod(row, 0o622)
+    elif spoil == "link":
+        os.rename(row, row + ".there")
+        os.symlink("row.there", row)
+    assert coffer.out("exec", "one", "sh", "-c", "echo $A") == "1"
+    # And it was written anew.
+    with open(row) as f:
+        assert json.load(f) == whole
+    assert not os.path.islink(row)
+
+
+def test_start_attaches_to_what_runs(coffer):
+    coffer("run", "-d", "--name", "late", *coffer.run_options(), "--network", "none", "box", "sh", "-c",
+           "while [ ! -e /go ]; do sleep 0.05; done; echo word; exit 7")
+    coffer("exec", "-d", "late", "sh", "-c", "sleep 1; touch /go")
+    done = coffer("start", "-a", "late", rc=7)
+    assert done.stdout == "word\n"
+
+
+def test_the_reason_when_a_kernel_is_killed(coffer):
+    """kill -9 of the sentry is told apart from a kill that was asked for."""
+    run = ["run", "-d", *coffer.run_options(), "--network", "none", "--isolation", "kernel"]
+    state = "{{.State.ExitCode}} {{.State.Error}}"
+    for name in ("victim", "asked"):
+        coffer(*run, "--name", name, "box", "sleep", "600")
+    os.kill(int(coffer.inspect("victim", "{{.State.Pid}}")), 9)
+    libengine.wait_for("its end", lambda: coffer.inspect("victim", "{{.State.Running}}") == "false")
+    assert coffer.inspect("victim", state) == "137 the container's kernel was ended by signal 9 (Killed)"
+    coffer("kill", "asked")
+    assert coffer.inspect("asked", state) == "137"
