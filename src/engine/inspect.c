@@ -257,6 +257,19 @@ static void put_log_config(struct json_out *out, const struct engine_create *q)
 	json_end(out);
 }
 
+static void inspect_put_masks(struct json_out *out, const struct engine_create *q)
+{
+	struct engine_security sec;
+	struct err ignored = {0};
+
+	if (engine_security_parse(q, &sec, &ignored) == 0 && !sec.unmasked) {
+		engine_spec_masks(out, "MaskedPaths", "ReadonlyPaths");
+		return;
+	}
+	json_put_null(out, "MaskedPaths");
+	json_put_null(out, "ReadonlyPaths");
+}
+
 static void put_host_config(struct json_out *out, const struct engine_container *c)
 {
 	const struct engine_record *r = &c->record;
@@ -291,6 +304,7 @@ static void put_host_config(struct json_out *out, const struct engine_container 
 	json_put_bool(out, "ReadonlyRootfs", q->read_only);
 	inspect_put_list(out, "SecurityOpt", &q->security_opt);
 	put_tmpfs(out, r);
+	inspect_put_masks(out, q);
 	json_put_str(out, "UTSMode", text_or(q->uts_mode, ""));
 	json_put_str(out, "UsernsMode", text_or(q->userns_mode, ""));
 	json_put_i64(out, "ShmSize", q->shm_size ? q->shm_size : 64 << 20);

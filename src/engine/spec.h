@@ -75,4 +75,6 @@ must_use int engine_spec_devices(struct json_out *out, const char *key, const st
 void engine_spec_memory(struct json_out *out, const struct engine_create *q);
 void engine_spec_cpu(struct json_out *out, const struct engine_create *q);
 
+/* The lists of paths that are hidden and that are not to be written, by these names. */
+void engine_spec_masks(struct json_out *out, const char *masked_key, const char *read_only_key);
 bool engine_mode_is(const char *mode, const char *want); /* NULL-safe */

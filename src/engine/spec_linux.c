@@ -13,6 +13,12 @@ static const char *const read_only[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
+void engine_spec_masks(struct json_out *out, const char *masked_key, const char *read_only_key)
+{
+	json_put_strs(out, masked_key, masked, ARRAY_LEN(masked));
+	json_put_strs(out, read_only_key, read_only, ARRAY_LEN(read_only));
+}
+
 static void put_ns(struct json_out *out, const char *type, const char *path)
 {
 	json_begin_object(out, NULL);
@@ -159,10 +165,8 @@ int engine_spec_linux(struct json_out *out, const struct engine_spec *s, uint64_
 	if (r < 0)
 		return r;
 	json_put_opt_str(out, "rootfsPropagation", root_propagation(s));
-	if (!sec->unmasked) {
-		json_put_strs(out, "maskedPaths", masked, ARRAY_LEN(masked));
-		json_put_strs(out, "readonlyPaths", read_only, ARRAY_LEN(read_only));
-	}
+	if (!sec->unmasked)
+		engine_spec_masks(out, "maskedPaths", "readonlyPaths");
 	json_end(out);
 	return 0;
 }
