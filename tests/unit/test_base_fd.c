@@ -3,8 +3,11 @@
 
 #include "base/fd.h"
 
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 static bool is_open(int fd)
@@ -164,6 +167,50 @@ static void test_path(void)
 	CHECK_STR(fd_path(INT_MAX).s, "/proc/self/fd/2147483647");
 }
 
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
+
+/* A lock that is waited for through signals without SA_RESTART, and one that is not waited for. */
+static void test_flock(void)
+{
+	char name[] = "/tmp/coffer-fd-XXXXXX";
+	autoclose int mine = mkostemp(name, O_CLOEXEC);
+	autoclose int other = open(name, O_RDWR | O_CLOEXEC);
+	struct sigaction act = {.sa_handler = on_alarm};
+	struct itimerval tick = {.it_interval = {.tv_usec = 5000}, .it_value = {.tv_usec = 5000}}, none = {0};
+	int ready[2];
+
+	CHECK(mine >= 0 && other >= 0 && unlink(name) == 0 && pipe2(ready, O_CLOEXEC) == 0);
+	CHECK(fd_flock(mine, LOCK_EX) == 0);
+	CHECK_INT(fd_flock(other, LOCK_EX | LOCK_NB), -EWOULDBLOCK);
+	CHECK_INT(fd_flock(-1, LOCK_EX), -EBADF);
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)sigaction(SIGALRM, &act, NULL);
+		(void)setitimer(ITIMER_REAL, &tick, NULL);
+		while (alarms == 0) /* they do come */
+			(void)pause();
+		bool told = write(ready[1], "x", 1) == 1;
+		int r = fd_flock(other, LOCK_EX), seen = alarms;
+		(void)setitimer(ITIMER_REAL, &none, NULL);
+		_exit(told && r == 0 && seen > 2 ? 0 : 1);
+	}
+	char c;
+	CHECK(read(ready[0], &c, 1) == 1);
+	(void)usleep(50000); /* some ticks while it waits */
+	CHECK(fd_flock(mine, LOCK_UN) == 0);
+	int status = -1;
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_INT(status, 0);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+}
+
 int main(void)
 {
 	test_ownership();
@@ -173,5 +220,6 @@ int main(void)
 	test_passing();
 	test_close_from();
 	test_path();
+	test_flock();
 	return test_end();
 }
