@@ -35,9 +35,18 @@ def test_each_command_has_a_page(manual):
     have = set(os.listdir(manual / "man1"))
     wanted = {"coffer.1"} | {"coffer-%s.1" % "-".join(c) for c in every_command()}
     assert wanted <= have, wanted - have
-    shown = run(["man", "-l", "--warnings", *sorted("man1/" + n for n in have)], cwd=manual, limit=120,
-                env=dict(os.environ, LC_ALL="C.UTF-8", MANPAGER="cat", MANWIDTH="100"))
+    text = {n: (manual / "man1" / n).read_text() for n in have}
+    links = {n: t.split()[1] for n, t in text.items() if t.startswith(".so ")}
+    assert links and all(os.path.basename(to) in set(have) - set(links) for to in links.values()), links
+    view = dict(os.environ, LC_ALL="C.UTF-8", MANPAGER="cat", MANWIDTH="100")
+    # All in one process, as man(1) takes three to each page ...
+    pages = ["man1/" + n for n in sorted(have - set(links))]
+    shown = run(["groff", "-Kutf8", "-ww", "-man", "-Tutf8", "-P-cbou", "-rLL=100n", *pages], cwd=manual, limit=120, env=view)
     assert shown.stderr == "" and "Create and run a new container" in shown.stdout
+    # ... and some by itself: a link, too.
+    for name in ("coffer-run.1", sorted(links)[0]):
+        shown = run(["man", "-l", "--warnings", "man1/" + name], cwd=manual, limit=120, env=view)
+        assert shown.stderr == "" and "OPTIONS" in shown.stdout
 
 
 def test_pages_have_all_options(manual):
@@ -67,7 +76,7 @@ LINES = [
     ("run box ", "some-file"),
 ]
 BASH = ["bash --norc -i", "PS1=; bind 'set enable-bracketed-paste off'; bind 'set page-completions off'; source <(coffer completion bash)"]
-ZSH = ["zsh -f -i", "PS1=; PROMPT_SP=; unset zle_bracketed_paste; fpath=($PWD/../site $fpath); autoload -U compinit; compinit -u -D; "
+ZSH = ["zsh -f -i", "PS1=; PROMPT_SP=; unset zle_bracketed_paste; fpath=($PWD/../site $fpath); autoload -U compinit; compinit -u -d $PWD/../../zcompdump; "
        "setopt no_list_ambiguous no_beep"]
 
 
