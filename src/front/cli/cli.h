@@ -124,9 +124,9 @@ const char *cli_run_root(struct cli *cli);
 
 /* The configuration, read when first asked for. */
 must_use int cli_config(struct call *call, const struct config **ret, struct err *err);
-/* The engine, opened when first asked for; closed by main(). */
 /* Fewer arguments than that: a failure whose exit status is 1, whatever the command's is. */
 must_use int cli_requires(struct call *call, int least, struct err *err);
+/* The engine, opened when first asked for; closed by main(). */
 must_use int cli_engine(struct call *call, struct engine **ret, struct err *err);
 /* Full id of the container that args name; -ENOENT "No such container: x". */
 must_use int cli_container(struct call *call, const char *name, char **ret_id, struct err *err);
