@@ -115,6 +115,13 @@ struct transfer {
 	bool keep; /* tee: what is read stays */
 };
 
+static long keep_pipes_here(struct task *t, struct transfer *x)
+{
+	long r = x->from.pipe ? pipe_keep_here(t, x->from.file) : 0;
+
+	return r == 0 && x->to.pipe ? pipe_keep_here(t, x->to.file) : r;
+}
+
 /* To write to a file lets the lock go: what was seen in the pipe must be there still to be taken out. */
 static void hold_source(struct transfer *x, bool on)
 {
@@ -224,7 +231,9 @@ HANDLER(sys_splice)
 		return -EINVAL;
 	if (!x.to.pipe && x.to.file->flags & O_APPEND)
 		return -EINVAL;
-	r = run_transfer(t, c, &x);
+	r = keep_pipes_here(t, &x);
+	if (r == 0)
+		r = run_transfer(t, c, &x);
 	if (r > 0 && (write_offset(t, &x.from) < 0 || write_offset(t, &x.to) < 0))
 		return -EFAULT;
 	return r;
@@ -236,6 +245,7 @@ HANDLER(sys_tee)
 	struct transfer x = {.len = MIN_OF(c->args[2], (uint64_t)IO_MAX),
 			     .nowait = flags & SPLICE_F_NONBLOCK,
 			     .keep = true};
+	long r;
 
 	if (flags & ~(unsigned)SPLICE_ALL)
 		return -EINVAL;
@@ -247,7 +257,8 @@ HANDLER(sys_tee)
 		return -EBADF;
 	if (!file_is_pipe(x.from.file) || !file_is_pipe(x.to.file) || pipe_same(x.from.file, x.to.file))
 		return -EINVAL;
-	return run_transfer(t, c, &x);
+	r = keep_pipes_here(t, &x);
+	return r ? r : run_transfer(t, c, &x);
 }
 
 HANDLER(sys_vmsplice)
@@ -261,8 +272,10 @@ HANDLER(sys_vmsplice)
 		return -EINVAL;
 	if (!f || !file_is_pipe(f))
 		return -EBADF;
-	r = io_begin_vector(&io, t, c->args[1], c->args[2]);
-	if (r < 0)
+	r = pipe_keep_here(t, f);
+	if (r == 0)
+		r = io_begin_vector(&io, t, c->args[1], c->args[2]);
+	if (r)
 		return r;
 	io.flags |= flags & SPLICE_F_NONBLOCK ? IO_NOWAIT : 0;
 	file_ref(f);

@@ -19,8 +19,10 @@ bool pipe_same(const struct file *a, const struct file *b); /* two ends of one p
 long pipe_size(const struct file *f);
 long pipe_resize(struct task *t, struct file *f, uint64_t size);
 /*
- * For splice, tee and vmsplice, which move data through a buffer of the sentry's.
+ * For splice, tee and vmsplice, which move data through a buffer of the sentry's.  0: the pipe is the
+ * sentry's own from now on, which the others count on; CALL_PARK: the call is run again when it is; -ENOMEM.
  */
+long pipe_keep_here(struct task *t, struct file *f);
 ssize_t pipe_peek(struct file *f, void *buf, size_t n, size_t skip); /* 0 = empty and no writer; -EAGAIN */
 void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked at */
 size_t pipe_room(const struct file *f); /* bytes that a write takes now, at least */

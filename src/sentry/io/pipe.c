@@ -57,6 +57,7 @@ struct pipe_file *pipe_open_end(struct pipe *p, int flags)
 	}
 	file_init(&x->file, &pipe_ops, flags);
 	x->pipe = p;
+	x->host = -1;
 	x->file.queue = &p->queue;
 	x->writers_seen = p->writers > 0 ? p->writers_ever - 1 : p->writers_ever;
 	x->readers_seen = p->readers_ever;
@@ -90,6 +91,8 @@ int pipe_make(struct task *t, int flags, struct file *ret[2])
 		return -ENOMEM;
 	}
 	in->writers_seen = p->writers_ever - 1;
+	p->ends[0] = in;
+	p->ends[1] = out;
 	ret[0] = &in->file;
 	ret[1] = &out->file;
 	return 0;
@@ -100,6 +103,7 @@ static void pipe_release(struct file *f)
 	struct pipe_file *x = container_of(f, struct pipe_file, file);
 	struct pipe *p = x->pipe;
 
+	pipe_host_release(x);
 	if (file_can_read(f) && --p->readers == 0)
 		wake(&p->queue, WRITABLE | EPOLLERR | EPOLLHUP);
 	if (file_can_write(f) && --p->writers == 0)
@@ -111,12 +115,15 @@ static void pipe_release(struct file *f)
 
 static ssize_t pipe_read(struct file *f, struct io *io)
 {
-	struct pipe *p = pipe_of(f);
+	struct pipe_file *x = container_of(f, struct pipe_file, file);
+	struct pipe *p = x->pipe;
 	bool was_full = ring_full(&p->ring);
 	ssize_t n;
 
 	if (io->left == 0)
 		return 0;
+	if (p->host)
+		return pipe_host_read(x, io);
 	if (p->held)
 		return -EAGAIN;
 	n = ring_get(&p->ring, io);
@@ -129,13 +136,16 @@ static ssize_t pipe_read(struct file *f, struct io *io)
 
 static ssize_t pipe_write(struct file *f, struct io *io)
 {
-	struct pipe *p = pipe_of(f);
+	struct pipe_file *x = container_of(f, struct pipe_file, file);
+	struct pipe *p = x->pipe;
 	ssize_t n;
 
 	if (io->left == 0)
 		return 0;
 	if (p->readers == 0)
 		return -EPIPE;
+	if (p->host)
+		return pipe_host_write(x, io);
 	n = ring_put(&p->ring, io, (f->flags & O_DIRECT) != 0);
 	if (n > 0)
 		wake_one(&p->queue, READABLE);
@@ -148,6 +158,8 @@ static uint32_t pipe_poll(struct file *f)
 	struct pipe *p = x->pipe;
 	uint32_t events = 0;
 
+	if (p->host)
+		return pipe_host_poll(x);
 	if (file_can_read(f)) {
 		events |= ring_empty(&p->ring) ? 0 : READABLE;
 		events |= p->writers == 0 && p->writers_ever != x->writers_seen ? EPOLLHUP : 0;
@@ -161,7 +173,11 @@ static uint32_t pipe_poll(struct file *f)
 
 static long pipe_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
-	return cmd == FIONREAD ? io_put_int(t, arg, (int)ring_bytes(&pipe_of(f)->ring)) : -ENOTTY;
+	const struct pipe_file *x = container_of(f, const struct pipe_file, file);
+
+	if (cmd != FIONREAD)
+		return -ENOTTY;
+	return io_put_int(t, arg, x->pipe->host ? pipe_host_bytes(x) : (int)ring_bytes(&x->pipe->ring));
 }
 
 static int pipe_stat(struct file *f, struct statx *st)
@@ -187,6 +203,10 @@ const struct file_ops pipe_ops = {
 	.ioctl = pipe_ioctl,
 	.stat = pipe_stat,
 	.owner = pipe_owner,
+	.native = pipe_native,
+	.kind = SHADOW_SOCKET,
+	.taken_back = pipe_taken_back,
+	.set_flags = pipe_set_flags,
 	.release = pipe_release,
 };
 
@@ -221,6 +241,13 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size)
 	if (slots > p->ring.size && (uint64_t)slots * RING_PAGE > PIPE_MAX &&
 	    !creds_capable(t->creds, CAP_SYS_RESOURCE))
 		return -EPERM;
+	if (p->host) {
+		r = pipe_host_resize(container_of(f, struct pipe_file, file), size);
+		if (r == -EPERM) /* the host would ask for a right of ours */
+			return pipe_keep_here(t, f);
+		if (r < 0)
+			return r;
+	}
 	r = ring_resize(&p->ring, slots);
 	if (r < 0)
 		return r;

@@ -32,6 +32,14 @@ static struct ring_slot *slot_at(const struct ring *r, unsigned i)
 	return &r->slots[i & (r->size - 1)];
 }
 
+bool ring_has_packets(const struct ring *r)
+{
+	for (unsigned i = r->tail; i != r->head; i++)
+		if (slot_at(r, i)->packet)
+			return true;
+	return false;
+}
+
 size_t ring_bytes(const struct ring *r)
 {
 	size_t sum = 0;

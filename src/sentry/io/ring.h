@@ -27,6 +27,7 @@ int ring_init(struct ring *r, unsigned slots); /* -ENOMEM */
 void ring_free(struct ring *r);
 bool ring_empty(const struct ring *r);
 bool ring_full(const struct ring *r);
+bool ring_has_packets(const struct ring *r);
 size_t ring_bytes(const struct ring *r);
 /* > 0 bytes moved; -EAGAIN where it is full, -EFAULT, -ENOMEM.  Up to a page goes in whole or not at all. */
 ssize_t ring_put(struct ring *r, struct io *io, bool packet);

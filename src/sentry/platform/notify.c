@@ -275,7 +275,9 @@ static void notify_receive(const struct seccomp_notif *n)
 		t->call = (struct call){.id = n->id,
 					.nr = n->data.nr,
 					.ip = n->data.instruction_pointer,
+					.done = t->platform->partial,
 					.deadline = INT64_MAX};
+		t->platform->partial = 0;
 		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
 		t->platform->handed = t->platform->barred = false;
 		shadow_tidy(t);

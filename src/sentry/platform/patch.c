@@ -16,6 +16,7 @@
  */
 #include "sentry/call.h"
 #include "sentry/file.h"
+#include "sentry/io/io.h"
 #include "sentry/platform/handoff.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
@@ -677,6 +678,15 @@ int patch_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 	return 0;
 }
 
+/* The one whose call is made there, or NULL. */
+static const struct site *site_of_call(const struct patches *p, uint64_t pc)
+{
+	for (size_t i = 0; i < p->nsites; i++)
+		if (p->sites[i].call == pc)
+			return &p->sites[i];
+	return NULL;
+}
+
 /* The one whose slot this is in, or NULL. */
 static const struct site *site_around(const struct patches *p, uint64_t pc)
 {
@@ -684,6 +694,22 @@ static const struct site *site_around(const struct patches *p, uint64_t pc)
 		if (pc - p->sites[i].slot < p->sites[i].size)
 			return &p->sites[i];
 	return NULL;
+}
+
+/* A write that our stop has cut short goes on as a call of the sentry's, as if nothing had stopped it. */
+static void go_on_writing(struct task *t, const struct site *s, struct arch_regs *regs)
+{
+	uint64_t args[6];
+	long done = arch_result(regs);
+	if ((s->nr != SYS_write && s->nr != SYS_writev) || done <= 0)
+		return;
+	arch_call_args(regs, args);
+	const struct file *f = fd_get(t, (int)args[0]);
+	if (!f || !file_is_pipe(f) || f->flags & O_NONBLOCK)
+		return;
+	t->platform->partial = (uint64_t)done;
+	arch_end_call(regs, s->nr); /* the number is where the result will be */
+	arch_set_pc(regs, s->call);
 }
 
 void patch_call_again(struct task *t, bool anew)
@@ -695,8 +721,28 @@ void patch_call_again(struct task *t, bool anew)
 	const struct site *s = site_around(p, arch_pc(&regs));
 	if (!s)
 		return;
+	bool stopped_in_call = site_is_behind_call(s, &regs);
 	(void)site_leave(s, &regs, anew);
+	if (stopped_in_call && anew)
+		go_on_writing(t, s, &regs);
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+}
+
+/* A signal comes before the rest is written: the call ends with what it has done. */
+static bool end_partial(struct task *t)
+{
+	struct arch_regs regs;
+	if (!t->platform->partial)
+		return false;
+	if (arch_get(t->host_tid, &regs) == 0) {
+		const struct site *s = site_of_call(t->platform->patches, arch_pc(&regs));
+		arch_end_call(&regs, (long)t->platform->partial);
+		if (s)
+			arch_set_pc(&regs, s->end);
+		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	}
+	t->platform->partial = 0;
+	return true;
 }
 
 bool patch_steps(const struct task *t)
@@ -714,7 +760,7 @@ bool patch_leave(struct task *t, int sig)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
-	if (!p || !p->nsites)
+	if (!p || !p->nsites || end_partial(t))
 		return false;
 	handoff_leave(t);
 	if (arch_get(t->host_tid, &regs) < 0)

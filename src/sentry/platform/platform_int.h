@@ -84,9 +84,11 @@ struct platform_task {
 	bool kicked;		   /* interrupted by us, its next stop is waited for (takeback.c) */
 	struct list_node late;	   /* ... its call has ended with late_result, and is to be answered */
 	long late_result;
-	bool barred;		/* no call may: it is in one that stops in the tracer */
-	int64_t last_trap;	/* of a call that might have come through the area; ns */
-	unsigned streak;	/* of such calls in quick succession */
+	uint64_t partial;  /* bytes that a native write had moved when it was taken back; it goes on as a call
+			    */
+	bool barred;	   /* no call may: it is in one that stops in the tracer */
+	int64_t last_trap; /* of a call that might have come through the area; ns */
+	unsigned streak;   /* of such calls in quick succession */
 	struct arch_regs *regs; /* while a handler runs for a call that traps to the tracer */
 };
 

@@ -154,6 +154,9 @@ static void shadow_take(struct task *t, struct shadows *s, unsigned i)
 	s->any_stale |= !gone;
 	if (!gone || i / SHADOW_MAX == SHADOW_FILE)
 		(void)patch_set_native(t, i, false); /* it cannot go wrong: it would be the process's end */
+	if (!gone)
+		patch_forget_native(
+			t); /* the next call traps, and the shadow goes then: it may keep a pipe open */
 }
 
 static bool is_set(const struct shadows *s, unsigned i)

@@ -84,3 +84,5 @@ bool site_is_patched(const struct site *s, const unsigned char *bytes);
  * made by the call's own instruction.
  */
 bool site_leave(const struct site *s, struct arch_regs *regs, bool anew);
+/* ... its native call has just come to its end. */
+bool site_is_behind_call(const struct site *s, const struct arch_regs *regs);

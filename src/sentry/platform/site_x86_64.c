@@ -442,3 +442,8 @@ bool site_leave(const struct site *s, struct arch_regs *regs, bool anew)
 	}
 	return false;
 }
+
+bool site_is_behind_call(const struct site *s, const struct arch_regs *regs)
+{
+	return s->asked && regs->user.rip == s->slot + s->asked;
+}

@@ -268,6 +268,13 @@ void pipe_discard(struct file *f, size_t n)
 	(void)n;
 }
 
+long pipe_keep_here(struct task *t, struct file *f)
+{
+	(void)t;
+	(void)f;
+	return 0;
+}
+
 void pipe_hold(struct file *f, bool on)
 {
 	(void)f;
