@@ -33,7 +33,7 @@ static struct pipe_file *pipe_file_of(struct file *f)
 
 /* ---- there ---- */
 
-static bool may_move(const struct pipe *p)
+static bool may_move_there(const struct pipe *p)
 {
 	if (p->here || p->held || !list_empty(&p->fifos) || ring_has_packets(&p->ring))
 		return false;
@@ -95,7 +95,7 @@ int pipe_native(struct file *f)
 {
 	struct pipe *p = pipe_file_of(f)->pipe;
 
-	if (!p->host && !p->here && ++p->asked >= ASKED && may_move(p))
+	if (!p->host && !p->here && ++p->asked >= ASKED && may_move_there(p))
 		move_there(p);
 	return p->host && !p->here ? pipe_file_of(f)->host : -EBADF;
 }
@@ -130,7 +130,7 @@ static int watch_end(struct pipe_file *x)
 	return r;
 }
 
-static ssize_t wait_for(struct pipe_file *x, ssize_t n)
+static ssize_t wait_at_end(struct pipe_file *x, ssize_t n)
 {
 	int r = n == -EAGAIN ? watch_end(x) : 0;
 
@@ -156,12 +156,12 @@ ssize_t pipe_host_read(struct pipe_file *x, struct io *io)
 {
 	ssize_t n = io_from_host(io, read_now, x);
 
-	return n == -EAGAIN && !x->pipe->writers ? 0 : wait_for(x, n);
+	return n == -EAGAIN && !x->pipe->writers ? 0 : wait_at_end(x, n);
 }
 
 ssize_t pipe_host_write(struct pipe_file *x, struct io *io)
 {
-	return wait_for(x, io_to_host(io, write_now, x));
+	return wait_at_end(x, io_to_host(io, write_now, x));
 }
 
 uint32_t pipe_host_poll(struct pipe_file *x)

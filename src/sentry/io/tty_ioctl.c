@@ -158,6 +158,10 @@ long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flag
 		return fd;
 	if (tty_job_of(t, &job) < 0 || job.session != job.pid || job.tty != 0)
 		return fd;
+	if (!c->id) {		       /* handed over: it is made again, as a call of which the host knows */
+		(void)fd_close(t, fd); /* it was opened by this call */
+		return CALL_HOST;
+	}
 	if (platform_inject(t, f->host_fd, fd) < 0)
 		return fd;
 	c->done = (uint64_t)fd;

@@ -68,6 +68,22 @@ bool handoff_may(int nr)
 	case SYS_umask:
 	case SYS_uname:
 	case SYS_epoll_ctl:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_setsockopt:
+	case SYS_getsockopt:
+	case SYS_sendfile:
+	case SYS_mkdir:
+	case SYS_mkdirat:
+	case SYS_rmdir:
+	case SYS_unlink:
+	case SYS_unlinkat:
+	case SYS_rename:
+	case SYS_utimensat:
+	case SYS_fchmod:
+	case SYS_fchmodat:
+	case SYS_fchown:
+	case SYS_fchownat:
 		return possible;
 	default:
 		return false;
@@ -123,7 +139,8 @@ static bool may_serve(const struct task *t)
 	struct handoff_page **page = pt->patches ? patch_areas(t) : NULL;
 	return page && *page && !(*page)->broken && t->state == CALL_IDLE && pt->stage == STAGE_GUEST &&
 	       !pt->remote && !pt->held && !pt->dead && !pt->barred && !pt->undelivered &&
-	       !pt->before_clone && !pt->resume;
+	       !pt->before_clone && !pt->resume && !pt->partial &&
+	       !fd_table_shadows(t->files)->any_stale; /* to be tidied by a call that traps */
 }
 
 /* A copy of the call, which the guest may change at any time: false = it is none that is made here. */

@@ -113,7 +113,7 @@ bool patch_handoff_is_eager(void)
 
 bool patch_wants_handoff(void)
 {
-	return is_patching() && (is_annotated("dev.coffer.kernel.handoff", "on") || patch_handoff_is_eager());
+	return is_patching() && !is_annotated("dev.coffer.kernel.handoff", "off");
 }
 
 bool patch_new_image(struct task *t, uint64_t page)

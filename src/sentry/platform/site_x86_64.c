@@ -86,6 +86,10 @@ int site_path(int nr)
 	case SYS_access:
 	case SYS_readlink:
 	case SYS_open:
+	case SYS_mkdir:
+	case SYS_rmdir:
+	case SYS_unlink:
+	case SYS_rename:
 		return 1;
 	case SYS_newfstatat:
 	case SYS_statx:
@@ -93,6 +97,11 @@ int site_path(int nr)
 	case SYS_faccessat2:
 	case SYS_readlinkat:
 	case SYS_openat:
+	case SYS_mkdirat:
+	case SYS_unlinkat:
+	case SYS_utimensat:
+	case SYS_fchmodat:
+	case SYS_fchownat:
 		return 2;
 	default:
 		return 0;
