@@ -753,7 +753,7 @@ bool patch_steps(const struct task *t)
 	if (!p || !p->nsites || ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0 ||
 	    info.si_code != TRAP_TRACE || arch_get(t->host_tid, &regs) < 0)
 		return false;
-	return site_around(p, arch_pc(&regs));
+	return site_around(p, arch_pc(&regs)) || handoff_where(&regs, p->page) != HANDOFF_OUTSIDE;
 }
 
 bool patch_leave(struct task *t, int sig)
