@@ -7,6 +7,10 @@
  * and no look at which descriptor is ready.  They share nothing but the two
  * descriptors; the first that comes to an end ends the process.
  *
+ * A third one tells the kernel of names that have changed on the host.  For
+ * that it takes the directory's lock, which somebody may hold who waits for an
+ * answer: whoever delivers answers must not wait for it.
+ *
  * The process must not wait for what it carries: it opens nothing, it is not
  * killed for want of memory, and the kernel does not have it write pages back
  * while it allocates (PR_SET_IO_FLUSHER).
@@ -34,9 +38,19 @@ enum {
 	CONNECT_SECONDS = 30,		/* a port may be there before its other end is */
 };
 
+/* A message about a name, not delivered yet. */
+struct name_told {
+	struct name_told *next;
+	size_t len;
+	unsigned char data[];
+};
+
 struct relay {
 	int fuse, port;
 	unsigned char *requests, *replies;
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t more;
+	struct name_told *first, **last; /* owned */
 };
 
 /* Whole requests, one a read. */
@@ -52,8 +66,43 @@ static void *carry_requests(void *arg)
 	}
 }
 
+static void *deliver_names(void *arg)
+{
+	struct relay *r = arg;
+	for (;;) {
+		(void)pthread_mutex_lock(&r->lock);
+		while (!r->first)
+			(void)pthread_cond_wait(&r->more, &r->lock);
+		struct name_told *m = r->first;
+		r->first = m->next;
+		if (!r->first)
+			r->last = &r->first;
+		(void)pthread_mutex_unlock(&r->lock);
+		/* Most often the kernel knows no such name. */
+		ignore_result(write(r->fuse, m->data, m->len) < 0);
+		free(m);
+	}
+	return NULL;
+}
+
+/* Without memory it is not told: it asks by itself after a while. */
+static void queue_name(struct relay *r, const unsigned char *data, size_t len)
+{
+	struct name_told *m = malloc(sizeof(*m) + len);
+	if (!m)
+		return;
+	m->next = NULL;
+	m->len = len;
+	memcpy(m->data, data, len);
+	(void)pthread_mutex_lock(&r->lock);
+	*r->last = m;
+	r->last = &m->next;
+	(void)pthread_cond_signal(&r->more);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
 /* Gives the kernel the whole replies that are there; how many bytes, or -1 where it is none. */
-static ssize_t deliver_replies(const struct relay *r, size_t have)
+static ssize_t deliver_replies(struct relay *r, size_t have)
 {
 	struct fuse_out_header head;
 	size_t at = 0;
@@ -63,6 +112,11 @@ static ssize_t deliver_replies(const struct relay *r, size_t have)
 			return -1;
 		if (have - at < head.len)
 			break;
+		if (head.unique == 0 && head.error == FUSE_NOTIFY_INVAL_ENTRY) {
+			queue_name(r, r->replies + at, head.len);
+			at += head.len;
+			continue;
+		}
 		/* ENOENT: nobody waits for it any more. */
 		if (write(r->fuse, r->replies + at, head.len) < 0 && errno != ENOENT && errno != EINTR)
 			return -1;
@@ -77,7 +131,7 @@ static bool is_port(int fd)
 	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
 }
 
-static void carry_replies(const struct relay *r)
+static void carry_replies(struct relay *r)
 {
 	int64_t patience = clock_ns(CLOCK_MONOTONIC) + CONNECT_SECONDS * INT64_C(1000000000);
 	size_t have = 0;
@@ -114,15 +168,19 @@ static void protect_self(void)
 
 _Noreturn static void relay_main(int fuse, int port)
 {
-	struct relay r = {fuse, port, malloc(BUFFER), malloc(BUFFER)};
+	struct relay r = {.fuse = fuse, .port = port, .requests = malloc(BUFFER), .replies = malloc(BUFFER)};
 	int keep[] = {MIN_OF(fuse, port), MAX_OF(fuse, port)};
 	sigset_t all;
 	pthread_t thread;
+	r.last = &r.first;
+	(void)pthread_mutex_init(&r.lock, NULL);
+	(void)pthread_cond_init(&r.more, NULL);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	ignore_result(chdir("/")); /* so that it holds no mount */
 	protect_self();
 	if (r.requests && r.replies && fd_close_from(0, keep, ARRAY_LEN(keep), false) == 0 &&
+	    pthread_create(&thread, NULL, deliver_names, &r) == 0 &&
 	    pthread_create(&thread, NULL, carry_requests, &r) == 0)
 		carry_replies(&r);
 	_exit(0);

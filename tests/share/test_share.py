@@ -285,6 +285,83 @@ def test_the_host_s_changes_are_seen(make):
 
 
 
+def soon(what, seconds=5):
+    """For what the guest is told of: long before it would ask by itself."""
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.01)
+    return what()
+
+
+def is_file(path, data):
+    try:
+        return get(path) == data
+    except FileNotFoundError:
+        return data is None
+
+
+def test_the_guest_is_told_of_the_host_s_changes(make, tmp_path):
+    """It may believe everything for half a minute, and need not."""
+    os.makedirs(tmp_path / "source/d/e")
+    put(str(tmp_path / "source/d/old"), b"old")
+    share = make(root_ttl=30000)
+    for name in ("/d/f", "/d/e/f"):
+        here, there = share.path + name, share.host + name
+        assert is_file(here, None)
+        for data in (b"one", b"three", b"t", b"four"):
+            put(there, data)
+            assert soon(lambda: is_file(here, data))
+        os.chmod(there, 0o600)
+        assert soon(lambda: stat.S_IMODE(os.stat(here).st_mode) == 0o600)
+        put(here, b"by the guest")
+        assert get(there) == b"by the guest"
+        put(there, b"by the host")
+        assert soon(lambda: is_file(here, b"by the host"))
+        os.rename(there, there + "2")
+        assert soon(lambda: is_file(here, None) and is_file(here + "2", b"by the host"))
+        os.rename(share.host + "/d/old", there)
+        assert soon(lambda: is_file(here, b"old") and not os.path.exists(share.path + "/d/old"))
+        os.rename(there, share.host + "/d/old")
+        assert soon(lambda: is_file(here, None))
+    assert sorted(os.listdir(share.path + "/d")) == ["e", "f2", "old"]
+    os.rename(share.host + "/d", share.host + "/c")
+    assert soon(lambda: is_file(share.path + "/c/e/f2", b"by the host") and not os.path.exists(share.path + "/d"))
+    os.chmod(share.host + "/c", 0o700)
+    assert soon(lambda: stat.S_IMODE(os.stat(share.path + "/c").st_mode) == 0o700)
+    shutil.rmtree(share.host + "/c")
+    assert soon(lambda: os.listdir(share.path) == [])
+
+
+def test_the_host_s_changes_are_told_while_the_guest_writes(make):
+    """Its own changes are no news, the host's of the same moment are."""
+    share = make(root_ttl=30000)
+    share.run("mkdir d; for i in $(seq 50); do echo 0 > d/h$i; done; ls -l d > /dev/null; cat d/* > /dev/null")
+    with subprocess.Popen(["nsenter", "-t", str(share.process.pid), "-m", "sh", "-c",
+                           "cd %s/d; while :; do echo x > g; mv g g2; ln g2 g3; rm g2 g3; done" % share.target]) as writer:
+        try:
+            for i in range(1, 51):
+                put(share.host + "/d/h%d" % i, b"%d" % i)
+                put(share.host + "/d/new%d" % i, b"%d" % i)
+                time.sleep(0.002)
+        finally:
+            writer.kill()
+    for i in range(1, 51):
+        assert soon(lambda i=i: get(share.path + "/d/h%d" % i) == b"%d" % i == get(share.path + "/d/new%d" % i)), i
+
+
+def test_names_are_told_while_somebody_waits_for_an_answer(make):
+    """To forget a name takes its directory's lock, under which others wait for the server."""
+    share = make(root_ttl=30000)
+    os.mkdir(share.path + "/d")
+    with subprocess.Popen(["nsenter", "-t", str(share.process.pid), "-m", "sh", "-c",
+                           "cd %s/d; i=0; while [ $i -lt 4000 ]; do i=$((i+1)); : > n$i; rm n$i; done" % share.target]) as writer:
+        while writer.poll() is None:
+            for i in range(20):
+                put(share.host + "/d/h%d" % i, b"")
+                os.unlink(share.host + "/d/h%d" % i)
+    assert writer.returncode == 0
+    assert soon(lambda: os.listdir(share.path + "/d") == [])
+
 
 def test_a_program_written_by_the_guest_runs_on_the_host(share):
     shutil.copy("/bin/true", share.path + "/t")

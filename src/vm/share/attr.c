@@ -47,14 +47,14 @@ void attr_fill(const struct node *n, const struct statx *x, struct fuse_attr *re
 void entry_fill(const struct share_server *s, const struct node *n, const struct statx *x,
 		struct fuse_entry_out *ret)
 {
-	uint32_t ttl = node_ttl_ms(s, n);
+	uint32_t name = entry_ttl_ms(s, n->parent, n), attr = attr_ttl_ms(s, n, x);
 	*ret = (struct fuse_entry_out){
 		.nodeid = n->id,
 		.generation = n->generation,
-		.entry_valid = ttl / 1000,
-		.attr_valid = ttl / 1000,
-		.entry_valid_nsec = ttl % 1000 * 1000000,
-		.attr_valid_nsec = ttl % 1000 * 1000000,
+		.entry_valid = name / 1000,
+		.attr_valid = attr / 1000,
+		.entry_valid_nsec = name % 1000 * 1000000,
+		.attr_valid_nsec = attr % 1000 * 1000000,
 	};
 	attr_fill(n, x, &ret->attr);
 }
@@ -69,7 +69,7 @@ int reply_entry(struct share_server *s, const struct node *n, const struct statx
 static int reply_attr(const struct share_server *s, const struct node *n, const struct statx *x,
 		      struct reply *r)
 {
-	uint32_t ttl = node_ttl_ms(s, n);
+	uint32_t ttl = attr_ttl_ms(s, n, x);
 	struct fuse_attr_out out = {.attr_valid = ttl / 1000, .attr_valid_nsec = ttl % 1000 * 1000000};
 	attr_fill(n, x, &out.attr);
 	return reply_put(r, &out, sizeof(out));
@@ -80,6 +80,7 @@ int verb_getattr(struct share_server *s, struct node *n, struct request *q, stru
 	struct fuse_getattr_in in;
 	struct statx x = {0};
 	int e = request_take(q, &in, sizeof(in));
+	watch_node(s, n);
 	if (e == 0)
 		e = node_statx(s, n, &x);
 	return e < 0 ? e : reply_attr(s, n, &x, r);

@@ -28,13 +28,14 @@ static const uint64_t rights = RIGHT(CHOWN) | RIGHT(DAC_OVERRIDE) | RIGHT(DAC_RE
 /* clang-format off */
 static const uint16_t needed[] = {
 	/* the stream */
-	SYS_read, SYS_write, SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_setsockopt, SYS_shutdown,
+	SYS_read, SYS_write, SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_ppoll, SYS_shutdown,
 	/* files; none is made or taken away but beneath a descriptor */
 	SYS_openat, SYS_openat2, SYS_close, SYS_statx, SYS_fstat, SYS_newfstatat, SYS_getdents64, SYS_lseek,
 	SYS_pread64, SYS_pwrite64, SYS_preadv2, SYS_pwritev2, SYS_fsync, SYS_fdatasync, SYS_fallocate,
 	SYS_copy_file_range, SYS_truncate, SYS_ftruncate, SYS_readlinkat, SYS_symlinkat, SYS_mknodat, SYS_mkdirat,
 	SYS_unlinkat, SYS_linkat, SYS_renameat, SYS_renameat2, SYS_fchmodat, SYS_fchownat, SYS_utimensat, SYS_fstatfs,
 	SYS_setxattr, SYS_getxattr, SYS_listxattr, SYS_removexattr, SYS_umask, SYS_fcntl,
+	SYS_inotify_add_watch, SYS_inotify_rm_watch,
 	/* whose they are */
 	SYS_setfsuid, SYS_setfsgid, SYS_capset,
 	/* its own memory, and its end */

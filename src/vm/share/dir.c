@@ -156,6 +156,8 @@ static int list_entries(struct share_server *s, struct node *n, struct request *
 	const struct host_entry *h = NULL;
 	int e = request_take(q, &in, sizeof(in));
 	if (e == 0)
+		watch_node(s, n);
+	if (e == 0)
 		e = n->type == S_IFDIR ? stream_get(s, n, in.offset, &t) : -ENOTDIR;
 	if (e < 0)
 		return e;

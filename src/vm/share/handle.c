@@ -178,7 +178,13 @@ static int answer_verb(struct share_server *s, struct request *q, struct reply *
 		return op == FUSE_FORGET ? NO_REPLY : -ESTALE;
 	if (row->writes && s->config.readonly)
 		return -EROFS;
-	return row->run(s, n, q, r);
+	if (!row->writes || s->watch_fd < 0)
+		return row->run(s, n, q, r);
+	struct share_own own;
+	watch_before(s, n, q, &own);
+	int e = row->run(s, n, q, r);
+	watch_read(s, &own);
+	return e;
 }
 
 size_t share_handle(struct share_server *s, const void *request, size_t len, void *reply, size_t reply_size)
@@ -250,7 +256,7 @@ int share_new(const struct share *config, bool confine, struct share_server **re
 	struct share_server *s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_oom(err);
-	*s = (struct share_server){.config = *config, .root_fd = -1, .self_fd = -1};
+	*s = (struct share_server){.config = *config, .root_fd = -1, .self_fd = -1, .watch_fd = -1};
 	for (int i = 0; i < STREAMS; i++)
 		s->streams[i].fd = -1;
 	s->fsuid = s->fsgid = s->umask = UINT32_MAX; /* unknown */
@@ -259,6 +265,8 @@ int share_new(const struct share *config, bool confine, struct share_server **re
 	int r = s->root_fd < 0 ? err_sys(err, "cannot keep the directory to share") : open_self(s, err);
 	if (r == 0)
 		r = nodes_init(s, err);
+	if (r == 0)
+		watch_begin(s);
 	if (r == 0)
 		r = share_confine(s, confine, err);
 	if (r < 0) {
@@ -274,6 +282,7 @@ void share_free(struct share_server *s)
 	if (!s)
 		return;
 	nodes_free(s);
+	watch_end(s);
 	fd_drop(&s->root_fd);
 	fd_drop(&s->self_fd);
 	free(s);

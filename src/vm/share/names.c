@@ -10,7 +10,7 @@
 /* A name that is not there may be remembered as such. */
 static int reply_absent(struct share_server *s, const struct node *parent, struct reply *r)
 {
-	uint32_t ttl = node_ttl_ms(s, parent);
+	uint32_t ttl = entry_ttl_ms(s, parent, NULL);
 	struct fuse_entry_out out = {.entry_valid = ttl / 1000, .entry_valid_nsec = ttl % 1000 * 1000000};
 	return ttl ? reply_put(r, &out, sizeof(out)) : -ENOENT;
 }
@@ -32,6 +32,7 @@ int verb_lookup(struct share_server *s, struct node *n, struct request *q, struc
 	int e = request_name(q, &name);
 	if (e < 0)
 		return e;
+	watch_node(s, n); /* before it is looked at */
 	int fd = node_fd(s, n);
 	if (fd < 0)
 		return fd;

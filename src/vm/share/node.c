@@ -150,6 +150,7 @@ static void node_unref(struct share_server *s, struct node *n)
 		struct node *parent = n->parent;
 		if (n->streams)
 			streams_drop(s, n);
+		watch_drop(s, n);
 		node_close(s, n);
 		hash_out(s, n);
 		clear_name(n);

@@ -9,9 +9,9 @@
  */
 #include "vm/share/share_int.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 enum { IDLE_MS = 100, IN_SIZE = SHARE_REQUEST_MAX + (256 << 10) };
 
@@ -19,7 +19,6 @@ struct channel {
 	int sock; /* owned */
 	uint8_t *in, *out;
 	size_t have, at; /* bytes in `in`; where the next request begins */
-	bool timed;	 /* it wakes up where nothing comes */
 };
 
 static void channel_close(struct channel *c)
@@ -29,20 +28,11 @@ static void channel_close(struct channel *c)
 	free(c->out);
 }
 
-static int set_timer(struct channel *c, bool on)
-{
-	struct timeval t = {.tv_usec = on ? IDLE_MS * 1000 : 0};
-	if (c->timed == on)
-		return 0;
-	c->timed = on;
-	return setsockopt(c->sock, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) < 0 ? -errno : 0;
-}
-
 /* 1: the other side is gone. */
-static int send_reply(struct channel *c, size_t len)
+static int send_bytes(const struct channel *c, const uint8_t *data, size_t len)
 {
 	for (size_t at = 0; at < len;) {
-		ssize_t n = send(c->sock, c->out + at, len - at, MSG_NOSIGNAL);
+		ssize_t n = send(c->sock, data + at, len - at, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -50,6 +40,13 @@ static int send_reply(struct channel *c, size_t len)
 		at += (size_t)n;
 	}
 	return 0;
+}
+
+static int send_notices(struct share_server *s, const struct channel *c)
+{
+	size_t len = s->notices.len;
+	s->notices.len = 0;
+	return send_bytes(c, s->notices.p, len);
 }
 
 /* All whole requests that are there.  1: the end. */
@@ -65,7 +62,9 @@ static int answer_all(struct share_server *s, struct channel *c, struct err *err
 			break;
 		size_t len = share_handle(s, c->in + c->at, head.len, c->out, SHARE_REPLY_MAX);
 		c->at += head.len;
-		int r = send_reply(c, len);
+		int r = send_bytes(c, c->out, len);
+		if (r == 0)
+			r = send_notices(s, c);
 		if (r)
 			return r < 0 ? err_num(err, r, "cannot answer the guest's file share") : r;
 	}
@@ -123,29 +122,47 @@ static int begin_tables(struct share_server *s, struct channel *c, struct err *e
 	if (r < 0)
 		return err_num(err, r, "the snapshot's table of files is of no use");
 	while (r == 0 && (len = share_table_notice(s, &at, c->out)) > 0)
-		r = send_reply(c, len);
+		r = send_bytes(c, c->out, len);
 	return r < 0 ? err_num(err, r, "cannot tell the guest of its files") : 0;
+}
+
+/* Until there is a request: 0.  1: something else was to be done, which is; or the other side is gone. */
+static int await_request(struct share_server *s, const struct channel *c, struct err *err)
+{
+	struct pollfd p[] = {{.fd = c->sock, .events = POLLIN}, {.fd = s->watch_fd, .events = POLLIN}};
+	const struct timespec idle = {.tv_nsec = IDLE_MS * 1000000};
+	int n = ppoll(p, ARRAY_LEN(p), s->writable ? &idle : NULL, NULL);
+
+	if (n < 0)
+		return errno == EINTR ? 1
+				      : err_sys(err, "cannot wait for what the guest asks of its file share");
+	if (n == 0)
+		(void)share_idle(s); /* it waits anew in any case */
+	if (p[1].revents) {
+		watch_read(s, NULL);
+		int r = send_notices(s, c);
+		if (r < 0)
+			return err_num(err, r, "cannot tell the guest of a change");
+	}
+	return p[0].revents == 0;
 }
 
 static int serve_all(struct share_server *s, struct channel *c, struct err *err)
 {
 	for (;;) {
-		int r = set_timer(c, s->writable > 0);
+		int r = table_wanted ? 0 : await_request(s, c, err);
 		if (r < 0)
-			return err_num(err, r, "cannot set the file share's timer");
-		ssize_t n =
-			recv(c->sock, c->in + c->have, IN_SIZE - c->have, table_wanted ? MSG_DONTWAIT : 0);
+			return r;
+		if (r > 0)
+			continue;
+		ssize_t n = recv(c->sock, c->in + c->have, IN_SIZE - c->have, MSG_DONTWAIT);
 		if (n < 0 && table_wanted && errno == EAGAIN) {
 			give_table(s, c);
 			continue;
 		}
 		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			return 0;
-		if (n < 0 && errno == EAGAIN) {
-			(void)share_idle(s); /* the timer is set anew above */
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)
 			return err_sys(err, "cannot read what the guest asks of its file share");

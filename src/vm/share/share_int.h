@@ -38,6 +38,8 @@ struct node {
 	char short_name[NAME_INLINE];
 	int fd, data_fd; /* O_PATH; for reading or both */
 	int64_t used_ns; /* when data_fd was opened for writing, or written to */
+	int watch;	 /* 0: none */
+	struct node *watch_next;
 	uint16_t streams;
 	bool live, hashed, pinned, held, listed, writable;
 };
@@ -50,6 +52,12 @@ struct stream {
 	uint64_t stamp;
 	uint8_t *buf; /* owned */
 	size_t at, len;
+};
+
+/* Messages for the guest's kernel that nobody asked for. */
+struct notices {
+	uint8_t *p; /* owned */
+	size_t len, size;
 };
 
 struct share_server {
@@ -71,6 +79,11 @@ struct share_server {
 	struct __user_cap_data_struct caps[2];
 	int64_t now_ns;
 	uint64_t root_mount;
+	/* what the host changes */
+	int watch_fd; /* -1: it is not told of */
+	size_t watches;
+	struct node *watched[256];
+	struct notices notices; /* to be sent behind the reply */
 };
 
 /* ---- requests and replies (handle.c): cursors ---- */
@@ -178,6 +191,33 @@ uint32_t node_ttl_ms(const struct share_server *s, const struct node *n);
 
 /* ---- directories (dir.c) ---- */
 void streams_drop(struct share_server *s, struct node *n); /* NULL: all */
+
+/* ---- changes of the host's (watch.c) ---- */
+struct share_place {
+	uint32_t parent; /* 0: none */
+	char name[NAME_MAX + 1];
+};
+/* What a request changes. */
+struct share_own {
+	const uint8_t *payload; /* the request's */
+	size_t len;
+	uint32_t node, other;
+	struct share_place places[2];
+};
+void watch_begin(struct share_server *s); /* before it is confined */
+void watch_end(struct share_server *s);
+/* From now on what stands in this directory may be believed longer. */
+void watch_node(struct share_server *s, struct node *n);
+void watch_drop(struct share_server *s, struct node *n);
+/* All directories in which the guest knows a name. */
+void watch_parents(struct share_server *s);
+/* Takes all events that are there; `own`: but those of a request that was just answered, or NULL. */
+void watch_read(struct share_server *s, const struct share_own *own);
+void watch_before(struct share_server *s, const struct node *n, const struct request *q,
+		  struct share_own *ret);
+/* How long a name (n: NULL = that there is none) and an inode may be believed, ms. */
+uint32_t entry_ttl_ms(const struct share_server *s, const struct node *parent, const struct node *n);
+uint32_t attr_ttl_ms(const struct share_server *s, const struct node *n, const struct statx *x);
 
 /* ---- rights (confine.c) ---- */
 must_use int share_confine(struct share_server *s, bool filter, struct err *err);

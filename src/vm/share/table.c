@@ -243,6 +243,8 @@ int share_table_load(struct share_server *s, int fd)
 		r = nodes_reserve(s, head.nslots);
 	if (r == 0)
 		r = load_all(&l, len);
+	if (r == 0)
+		watch_parents(s); /* the guest believes what it was told of them */
 	free(l.nodes);
 	s->started = r == 0;
 	return r;
