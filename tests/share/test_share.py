@@ -465,7 +465,7 @@ def test_volumes_are_apart_and_live_shorter(make, tmp_path):
     source = tmp_path / "source"
     os.makedirs(source / "v")
     os.makedirs(source / "w")
-    share = make(root_ttl=100000, volume_ttl=0, prepare="mount -t tmpfs -o size=1m v %s/v && mount -t tmpfs w %s/w" % (source, source))
+    share = make(root_ttl=1000000, volume_ttl=0, prepare="mount -t tmpfs -o size=1m v %s/v && mount -t tmpfs w %s/w" % (source, source))
     for name in ("f", "v/f", "w/f"):
         put(share.host + "/" + name, b"one")
         assert get(share.path + "/" + name) == b"one"

@@ -138,6 +138,31 @@ def test_initramfs_holds_agent_and_modules_in_order(place):
     assert names.index("lib/modules") < names.index("lib/modules/a.ko") and names.index("dev") < names.index("dev/null")
 
 
+def init_of(place):
+    done = coffer(place, "vm", "build-initramfs")
+    assert done.returncode == 0, done.stderr
+    with open(done.stdout.strip(), "rb") as f:
+        return unpack(f.read())["init"][1]
+
+
+def test_what_nobody_loads_of_the_agent_stays_outside(place, tmp_path):
+    """Sections and what is behind them; the rest is a program as before."""
+    kernel(place, "k")
+    with open("/bin/true", "rb") as f:
+        program = f.read()
+    agent(place, program + b"debug" * 100000)
+    init = init_of(place)
+    assert len(init) < len(program)
+    (tmp_path / "init").write_bytes(init)
+    (tmp_path / "init").chmod(0o755)
+    assert subprocess.run([tmp_path / "init"], check=False).returncode == 0
+    # A table of parts that is not there, and a part that is not: not to be cut.
+    for at in (32, int.from_bytes(program[32:40], "little") + 32):
+        bad = program[:at] + b"\xff" * 8 + program[at + 8:]
+        agent(place, bad)
+        assert init_of(place) == bad
+
+
 def test_initramfs_is_the_same_bytes_every_time(place):
     kernel(place, "k")
     first = coffer(place, "vm", "build-initramfs").stdout.strip()

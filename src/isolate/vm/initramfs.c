@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/str.h"
 
+#include <elf.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -50,8 +51,39 @@ static int put_cpio(struct archive *a, const struct entry *e)
 	return r < 0 ? r : put_padded(a, e->data, e->len);
 }
 
-/* A regular file of the host's, whole. */
-static int put_host_file(struct archive *a, const char *name, mode_t mode, int fd, size_t max)
+/*
+ * What of a program is loaded: its sections, with all that is there for debuggers, stand behind.  In the
+ * guest each byte would be in memory twice, as the archive's and as the file's.  Anything else stays as it
+ * is.
+ */
+static size_t loaded_part(void *data, size_t len)
+{
+	Elf64_Ehdr head;
+	size_t end = sizeof(head);
+
+	if (len < sizeof(head))
+		return len;
+	memcpy(&head, data, sizeof(head));
+	if (memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    head.e_phentsize != sizeof(Elf64_Phdr) || head.e_phnum == 0 || head.e_phoff > len ||
+	    (len - head.e_phoff) / sizeof(Elf64_Phdr) < head.e_phnum)
+		return len;
+	for (size_t i = 0; i < head.e_phnum; i++) {
+		Elf64_Phdr part;
+		memcpy(&part, (char *)data + head.e_phoff + i * sizeof(part), sizeof(part));
+		if (part.p_offset > len || part.p_filesz > len - part.p_offset)
+			return len;
+		end = MAX_OF(end, (size_t)(part.p_offset + part.p_filesz));
+	}
+	end = MAX_OF(end, (size_t)head.e_phoff + head.e_phnum * sizeof(Elf64_Phdr));
+	head.e_shoff = 0;
+	head.e_shnum = head.e_shstrndx = 0;
+	memcpy(data, &head, sizeof(head));
+	return end;
+}
+
+/* A regular file of the host's; of a program what is loaded, else whole. */
+static int put_host_file(struct archive *a, const char *name, mode_t mode, int fd, size_t max, bool program)
 {
 	struct stat st;
 	void *map;
@@ -62,12 +94,11 @@ static int put_host_file(struct archive *a, const char *name, mode_t mode, int f
 		return err_set(a->err, EINVAL,
 			       "cannot put \"%s\" into the guest's initramfs: not a file of 1 to %zu bytes",
 			       name, max);
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return err_sys(a->err, "cannot map \"%s\" for the guest's initramfs", name);
-	int r = put_cpio(
-		a, &(struct entry){
-			   .name = name, .mode = S_IFREG | mode, .data = map, .len = (size_t)st.st_size});
+	size_t len = program ? loaded_part(map, (size_t)st.st_size) : (size_t)st.st_size;
+	int r = put_cpio(a, &(struct entry){.name = name, .mode = S_IFREG | mode, .data = map, .len = len});
 	(void)munmap(map, (size_t)st.st_size); /* ours */
 	return r;
 }
@@ -84,7 +115,7 @@ static int put_module(struct archive *a, int modules_fd, const char *name)
 	fd = openat(modules_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return err_sys(a->err, "cannot open the module \"%s\"", name);
-	return put_host_file(a, path, 0644, fd, MODULE_MAX);
+	return put_host_file(a, path, 0644, fd, MODULE_MAX, false);
 }
 
 static int put_modules(struct archive *a, int dir_fd)
@@ -136,7 +167,7 @@ int initramfs_write(int fd, int agent_fd, int dir_fd, struct err *err)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(nodes); i++)
 		r = put_cpio(&a, &nodes[i]);
 	if (r == 0)
-		r = put_host_file(&a, "init", 0755, agent_fd, AGENT_MAX);
+		r = put_host_file(&a, "init", 0755, agent_fd, AGENT_MAX, true);
 	if (r == 0 && dir_fd >= 0)
 		r = put_modules(&a, dir_fd);
 	return r < 0 ? r : put_cpio(&a, &(struct entry){.name = "TRAILER!!!"});

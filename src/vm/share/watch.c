@@ -30,7 +30,7 @@
 #endif
 
 enum {
-	WATCHED_TTL_MS = 60000,
+	WATCHED_TTL_MS = 300000,
 	WATCHES_MAX = 4096, /* each keeps an inode in the host's memory */
 	NOTICES_MAX = 1 << 20,
 	NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
