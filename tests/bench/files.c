@@ -8,7 +8,6 @@
  * closed: the system calls of `find -size` and `cat`, without their processes.  Prints lines "of WHAT FIND-NS
  * READ-NS".
  */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -5,6 +5,7 @@ The kernel is the newest of COFFER_VM_DIR or of the tests' cache; one with its d
 coffer-vmm takes. QEMU is measured beside it on the same accelerator where QEMU can boot there, and says so where not.
 """
 import glob
+import json
 import os
 import re
 import select
@@ -16,6 +17,7 @@ import subprocess
 import time
 
 ALL = {}
+HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 1 << 20
 SECONDS = 900  # a host that emulates ring 0 boots in many
 # In the keeper's log (COFFER_VM_LOG): what a stage ends with.
@@ -26,6 +28,7 @@ PROMISES = [
     ("vm: snapshot to guest, ms", "vm-start", "exec to restored guest", "vmm", None, 15),
     ("vm: vmm's own memory, kB", "vm-start", "hypervisor's own memory", "vmm", None, 5120),
     ("vm: guest at rest, kB", "vm-start", "kernel and agent at rest", "vmm", None, 30720),
+    ("vm: warm files / guest's own", "vm-files", "warm / own", "qemu", None, 2),
 ]
 
 
@@ -56,7 +59,7 @@ class Machines:
         shutil.copytree(folder, os.path.dirname(self.kernel), ignore=shutil.ignore_patterns("initramfs-*"))
         self.binary = st.runtime("coffer").binary
         self.bundle = st.bundles.make("vm-start", st.token + "/vm-start")
-        self.count = 0
+        self.count, self.said = 0, ""
 
     def run(self, hypervisor, accelerator="auto", bundle=None):
         """({stage: ms since the keeper began}, ms of the whole), or why it does not go."""
@@ -73,6 +76,7 @@ class Machines:
         whole = (time.monotonic() - start) * 1e3
         if done.returncode:
             return None, done.stderr.strip()
+        self.said = done.stdout
         with open(log) as f:
             lines = [re.match(r"(\d+\.\d+) ms: (.*)", line) for line in f]
         return {stage: next((float(m[1]) for m in lines if m and m[2].startswith(words)), None)
@@ -243,4 +247,45 @@ def vm_start(st):
     if os.access("/dev/kvm", os.W_OK):
         for name, ms in first_words(vmm, first_word_kernel(os.path.join(machines.top, "word")), runs).items():
             put(rows, "same kvm: exec to first word", "ms", name, ms)
+    return rows
+
+
+def files_bundle(st):
+    """The image has a tree of 5,000 files (files.c), and a tmpfs for a copy of it."""
+    program = os.path.join(st.bundles.rootfs, "files")
+    if not os.path.exists(program):
+        subprocess.run(["cc", "-std=gnu17", "-O2", "-static", "-o", program, os.path.join(HERE, "files.c")], check=True)
+        subprocess.run([program, "make", os.path.join(st.bundles.rootfs, "tree")], check=True)
+    bundle = st.bundles.make("vm-files", st.token + "/vm-files", args=("/files", "walk", "/tree", "/tmp/copy"))
+    path = os.path.join(bundle, "config.json")
+    with open(path) as f:
+        config = json.load(f)
+    config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=100m"]})
+    with open(path, "w") as f:
+        json.dump(config, f)
+    return bundle
+
+
+@case
+def vm_files(st):
+    """find and read of 5,000 files (48 MB) of the image, from within the machine, beside a copy in the guest's own memory"""
+    rows, folder = {}, kernel_folder()
+    if not folder:
+        print("  note: no kernel for machines: tools/vm-guest --build")
+        return rows
+    machines, bundle, found = Machines(st, folder), files_bundle(st), {}
+    machines.run("qemu")  # the template
+    for _ in range(1 if st.quick else 3):
+        done = machines.run("qemu", bundle=bundle)
+        if done[0] is None:
+            print("  note: qemu: %s" % done[1])
+            return rows
+        for pass_, find, read in (line.split() for line in machines.said.splitlines()):
+            found.setdefault(pass_, []).append((int(find) / 1e6, int(read) / 1e6))
+    for pass_, times in found.items():
+        for what, values in (("find", [t[0] for t in times]), ("read", [t[1] for t in times]), ("both", [sum(t) for t in times])):
+            put(rows, "%s: %s" % (pass_, what), "ms", "qemu", statistics.median(values))
+    # Of each pass and the one next to it, for the machine's speed changes.
+    pairs = [sum(warm) / sum(own) for warm, own in zip(found["warm"], found["own"])]
+    put(rows, "warm / own", "", "qemu", statistics.median(pairs))
     return rows
