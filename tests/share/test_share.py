@@ -521,6 +521,27 @@ def test_an_overlay_with_layers_of_two_file_systems(make, tmp_path, xino):
     assert picture(path) == picture(share.host)
 
 
+@pytest.mark.parametrize("xino", ("off", "auto"))
+def test_an_overlay_s_changes_are_told(make, tmp_path, xino):
+    """Also where the change gives the file another device and number."""
+    os.mkdir(tmp_path / "x")
+    share = make(root_ttl=30000, prepare=OVERLAY.format(tmp_path, xino))
+    for name in ("/f2", "/d/f1", "/d/f2", "/d/f3"):
+        assert is_file(share.path + name, b"lower\n")
+    assert is_file(share.path + "/d/new", None) and os.stat(share.path + "/d").st_mode & 0o777 == 0o755
+    for name in ("/f2", "/d/f1"):
+        for data in (b"upper", b"once more"):
+            put(share.host + name, data)
+            assert soon(lambda name=name, data=data: is_file(share.path + name, data))
+    os.unlink(share.host + "/d/f2")
+    os.chmod(share.host + "/d/f3", 0o600)
+    os.chmod(share.host + "/d", 0o700)
+    put(share.host + "/d/new", b"new")
+    assert soon(lambda: is_file(share.path + "/d/f2", None) and is_file(share.path + "/d/new", b"new"))
+    assert soon(lambda: os.stat(share.path + "/d/f3").st_mode & 0o777 == 0o600)
+    assert soon(lambda: os.stat(share.path + "/d").st_mode & 0o777 == 0o700)
+
+
 def test_the_guest_decides_on_access(share):
     put(share.path + "/f", b"x")
     os.chmod(share.path + "/f", 0o600)

@@ -200,11 +200,38 @@ static bool is_own_change(const struct share_own *own, const struct node *dir, c
 	       memmem(own->payload, own->len, name, strlen(name) + 1);
 }
 
+/* By its place: an overlay has copied it, and it is another inode now. */
+static struct node *last_seen_at(const struct share_server *s, const struct node *dir, const char *name)
+{
+	for (size_t i = 1; i < s->nslots; i++)
+		if (s->slots[i]->live && s->slots[i]->parent == dir && s->slots[i]->name &&
+		    streq(s->slots[i]->name, name))
+			return s->slots[i];
+	return NULL;
+}
+
+/* It is not what the guest knows, or has other attributes. */
+static void notice_child(struct share_server *s, struct node *dir, const char *name)
+{
+	struct node *child = NULL;
+	struct statx x;
+	int fd = node_fd(s, dir);
+
+	if (fd < 0 || node_at(s, fd, name, &x, &child) < 0)
+		return;
+	/* The name of a directory is not taken away: the guest may have mounts there. */
+	if (!child && S_ISDIR(x.stx_mode))
+		child = last_seen_at(s, dir, name);
+	else if (!child)
+		notice_entry(s, dir, name);
+	if (child)
+		notice_inode(s, child);
+}
+
 static void heed_event(struct share_server *s, const struct inotify_event *e, const char *name,
 		       const struct share_own *own)
 {
-	struct node *dir = e->wd > 0 ? *watched_at(s, e->wd) : NULL, *child = NULL;
-	struct statx x;
+	struct node *dir = e->wd > 0 ? *watched_at(s, e->wd) : NULL;
 
 	if (e->mask & IN_Q_OVERFLOW)
 		notice_all(s);
@@ -222,9 +249,7 @@ static void heed_event(struct share_server *s, const struct inotify_event *e, co
 		return;
 	if (e->mask & NAMES)
 		notice_entry(s, dir, name);
-	int fd = node_fd(s, dir);
-	if (fd >= 0 && node_at(s, fd, name, &x, &child) == 0 && child)
-		notice_inode(s, child);
+	notice_child(s, dir, name);
 }
 
 void watch_read(struct share_server *s, const struct share_own *own)
