@@ -24,6 +24,32 @@ int fd_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+static bool is_zero(const unsigned char *p, size_t n)
+{
+	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+int fd_write_sparse(int fd, off_t at, const void *data, size_t len)
+{
+	enum { BLOCK = 4096, AT_ONCE = 1 << 20 };
+	const unsigned char *p = data;
+
+	for (size_t done = 0; done < len;) {
+		size_t end = done, block;
+		while (end < len && end - done < AT_ONCE && (block = MIN_OF((size_t)BLOCK, len - end)) &&
+		       !is_zero(p + end, block))
+			end += block;
+		for (size_t next = done; next < end;) {
+			ssize_t n = pwrite(fd, p + next, end - next, at + (off_t)next);
+			if (n < 0 && errno != EINTR)
+				return -errno;
+			next += n > 0 ? (size_t)n : 0;
+		}
+		done = end > done ? end : end + MIN_OF((size_t)BLOCK, len - end);
+	}
+	return 0;
+}
+
 ssize_t fd_read_full(int fd, void *buf, size_t len)
 {
 	size_t got = 0;

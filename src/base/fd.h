@@ -27,6 +27,9 @@ static inline void fd_drop(int *fd)
 
 /* Writes all of it, through interruptions.  Returns 0 or -errno. */
 must_use int fd_write_all(int fd, const void *data, size_t len);
+/* To a place in a file that has nothing there yet: blocks of zeros are left out, and stay holes.  0 or
+ * -errno. */
+must_use int fd_write_sparse(int fd, off_t at, const void *data, size_t len);
 /* Reads until `len` bytes or the end.  Returns the count or -errno. */
 must_use ssize_t fd_read_full(int fd, void *buf, size_t len);
 /*

@@ -60,7 +60,7 @@ struct vm_spec {
 	size_t nnics;
 	const struct vm_snapshot *from; /* restore instead of boot; NULL = boot */
 	/* Memory in this file (a memfd of vm_memory_new(), empty), to be saved later; NULL = no.  Together
-	   with `from` coffer-vmm does not use it, and cannot be saved. */
+	   with `from` coffer-vmm does not use it: then `save` writes the memory. */
 	const struct vm_snapshot *memory_in;
 };
 
@@ -78,7 +78,10 @@ struct hypervisor {
 	int (*start)(const struct vm_spec *spec, struct vm *ret, struct err *err);
 	int (*pause)(struct vm *vm, struct err *err);
 	int (*resume)(struct vm *vm, struct err *err);
-	/* Of a paused machine that was started with `memory_in`: the devices; the memory is there already. */
+	/*
+	 * Of a paused machine: the devices.  And the memory where to->memory_fd, the same file, is not -1:
+	 * coffer-vmm's that began with `from`; any other has it in `memory_in` already.
+	 */
 	int (*save)(struct vm *vm, const struct vm_snapshot *to, struct err *err);
 	/* One line that names program and version as far as it matters to a snapshot: another one cannot use
 	 * it. */

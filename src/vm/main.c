@@ -388,7 +388,7 @@ static int start_machine(struct keeper *k, struct err *err)
 		r = start_hypervisor(k, &agent, err);
 	}
 	k->machine = r == 0;
-	/* coffer-vmm maps what it begins with privately: nobody else sees what it writes. */
+	/* coffer-vmm maps what it begins with privately: who saves it has it write its memory. */
 	if (r == 0 && k->restored && k->monitor >= 0)
 		fd_drop(&k->memory_in.memory_fd);
 	if (r < 0)

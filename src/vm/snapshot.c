@@ -217,10 +217,6 @@ static int may_save(const struct keeper *k, struct err *err)
 		return err_set(err, EBUSY, "the machine is being saved already");
 	if (!k->template.key[0])
 		return err_set(err, ENOTSUP, "cannot save the machine: what it was made of is not known");
-	if (k->memory_in.memory_fd < 0)
-		return err_set(err, ENOTSUP,
-			       "cannot save the machine: one of coffer-vmm that began with a template or a "
-			       "snapshot has its memory in no file");
 	if (!k->first || k->first->exited || k->inmates != k->first || k->first->next)
 		return err_set(err, EBUSY,
 			       "cannot save the machine: processes of `exec` are at work in it, or it ends");

@@ -84,18 +84,12 @@ int vm_memory_copy(int from, off_t from_at, int to, off_t to_at, uint64_t size)
 	return 0;
 }
 
-static bool is_zero(const unsigned char *p, size_t n)
-{
-	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
-}
-
 /*
  * The same from a mapping, once for a template: pages of zeros, which a booting kernel leaves many of where
  * its image was unpacked, become holes, and no later machine copies them.
  */
 static int keep_memory(int from, int to, uint64_t size)
 {
-	enum { PAGE = 4096 };
 	int r = 0;
 	unsigned char *m = mmap(NULL, size, PROT_READ, MAP_SHARED, from, 0);
 
@@ -107,16 +101,9 @@ static int keep_memory(int from, int to, uint64_t size)
 			break; /* nothing more */
 		off_t hole = lseek(from, data, SEEK_HOLE);
 		/* Not beyond: to look at a hole fills it. */
-		uint64_t stop = hole < 0 ? size : MIN_OF((uint64_t)hole, size), start = (uint64_t)data, end;
-		while (start < stop && is_zero(m + start, PAGE))
-			start += PAGE;
-		for (end = start; end < stop && end - start < (1 << 20) && !is_zero(m + end, PAGE);)
-			end += PAGE;
-		for (at = start; r == 0 && at < end;) {
-			ssize_t n = pwrite(to, m + at, end - at, MEMORY_AT + (off_t)at);
-			r = n < 0 && errno != EINTR ? -errno : 0;
-			at += n > 0 ? (uint64_t)n : 0;
-		}
+		uint64_t stop = hole < 0 ? size : MIN_OF((uint64_t)hole, size);
+		r = fd_write_sparse(to, MEMORY_AT + data, m + data, stop - (uint64_t)data);
+		at = stop;
 	}
 	(void)munmap(m, size); /* ours */
 	return r;
@@ -189,7 +176,8 @@ int vm_machine_read(int file, const char wanted[static 16], const struct vm_spec
 int vm_machine_write(int file, struct vm_machine_head *h, struct vm *vm, const struct vm_spec *s,
 		     struct err *err)
 {
-	struct vm_snapshot to = {.memory_fd = s->memory_in->memory_fd, .state_fd = file};
+	bool apart = s->memory_in->memory_fd >= 0; /* in a file of its own */
+	struct vm_snapshot to = {.memory_fd = apart ? -1 : file, .memory_at = MEMORY_AT, .state_fd = file};
 	struct stat st;
 
 	h->memory = s->memory;
@@ -199,7 +187,8 @@ int vm_machine_write(int file, struct vm_machine_head *h, struct vm *vm, const s
 	int r = vm->driver->save(vm, &to, err);
 	if (r < 0)
 		return r;
-	r = keep_memory(to.memory_fd, file, s->memory);
+	if (apart)
+		r = keep_memory(s->memory_in->memory_fd, file, s->memory);
 	if (r < 0)
 		return err_num(err, r, "cannot write the machine's memory");
 	if (fstat(file, &st) < 0)

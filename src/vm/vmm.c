@@ -124,7 +124,9 @@ static int receive_reply(struct vm *vm, struct err *err)
 
 static int ask_vmm(struct vm *vm, uint32_t type, const struct vm_snapshot *to, struct err *err)
 {
-	const struct vmm_request q = {.type = type, .at = to ? (uint64_t)to->state_at : 0};
+	const struct vmm_request q = {.type = type,
+				      .at = to ? (uint64_t)to->state_at : 0,
+				      .memory_at = to && to->memory_fd >= 0 ? (uint64_t)to->memory_at : 0};
 	int r = fd_send(vm->control, &q, sizeof(q), to ? &to->state_fd : NULL, to != NULL);
 
 	return r < 0 ? err_num(err, r, "cannot ask coffer-vmm") : receive_reply(vm, err);

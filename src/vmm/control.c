@@ -33,7 +33,7 @@ static int do_request(struct machine *m, const struct vmm_request *q, int fd, st
 	case VMM_SAVE:
 		if (!m->paused || fd < 0)
 			return err_set(err, EINVAL, "a machine is saved while it is paused, into a file");
-		return snapshot_save(m, fd, q->at, err);
+		return snapshot_save(m, fd, q->at, q->memory_at, err);
 	default:
 		return err_set(err, EINVAL, "coffer-vmm knows no request %u", q->type);
 	}

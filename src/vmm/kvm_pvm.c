@@ -16,6 +16,11 @@
  *    the processor put where SYSCALL should have led.  Any other fault goes on
  *    behind the handler's first instruction, which is done here, since the
  *    breakpoint stands on it.
+ * 4. A tick of the guest's timer costs it thousands of instructions, which are
+ *    milliseconds, and more of the clock's where the host is busy: ticks each
+ *    10 ms can be all that it does.  So the next one of a processor that has
+ *    not rested since the last comes no sooner than TICK_MS.  One that rests
+ *    is woken when it asked to be.
  */
 #include "vmm/machine.h"
 #include "vmm/pvm_insn.h"
@@ -23,8 +28,10 @@
 #include "base/clock.h"
 
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 enum {
+	TICK_MS = 50,
 	PROBE_AT = 0x1000,
 	PROBE_LOOPS = 500,
 	PROBE_TIMES = 3,
@@ -37,8 +44,9 @@ enum {
 	XSAVE_MXCSR = 6, /* in words of 32 bits */
 	XSAVE_FEATURES = 128,
 	XFEATURE_SSE = 2,
-	MSR_STAR = 0xc0000081,
-	MSR_LSTAR,
+	MSR_TSC = 0x10,
+	MSR_TSC_DEADLINE = 0x6e0,
+	MSR_LSTAR = 0xc0000082,
 	MSR_FMASK = 0xc0000084,
 };
 
@@ -50,6 +58,7 @@ struct quirk_vcpu {
 	uint64_t lstar, handler; /* 0: not known yet */
 	uint64_t fmask;
 	bool stepping; /* over the handler's first instruction */
+	long rests;    /* how often the thread has waited, when the timer was set last */
 };
 
 /* ---- the probe ---- */
@@ -110,15 +119,20 @@ int quirks_probe(const struct machine *m, bool *ret, struct err *err)
 /*
  * A write to LSTAR is an exit: the moment from which system calls may come, on each processor.  Where KVM
  * cannot do that, some exit before the first system call serves as well, with one processor for certain.
+ * And one to the timer.
  */
-static void watch_lstar(const struct machine *m)
+static void watch_registers(const struct machine *m)
 {
 	const struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
 					   .args = {KVM_MSR_EXIT_REASON_FILTER}};
 	uint8_t none = 0;
 	const struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
-		.ranges = {{.flags = KVM_MSR_FILTER_WRITE, .nmsrs = 1, .base = MSR_LSTAR, .bitmap = &none}}};
+		.ranges = {{.flags = KVM_MSR_FILTER_WRITE, .nmsrs = 1, .base = MSR_LSTAR, .bitmap = &none},
+			   {.flags = KVM_MSR_FILTER_WRITE,
+			    .nmsrs = 1,
+			    .base = MSR_TSC_DEADLINE,
+			    .bitmap = &none}}};
 
 	if (ioctl(m->vm_fd, KVM_ENABLE_CAP, &cap) == 0)
 		ignore_result(ioctl(m->vm_fd, KVM_X86_SET_MSR_FILTER, &filter) < 0);
@@ -127,7 +141,7 @@ static void watch_lstar(const struct machine *m)
 int quirks_vcpu(struct vcpu *v, struct err *err)
 {
 	if (v->number == 0)
-		watch_lstar(v->machine);
+		watch_registers(v->machine);
 	v->quirk = calloc(1, sizeof(*v->quirk));
 	return v->quirk ? 0 : err_oom(err);
 }
@@ -173,6 +187,19 @@ static uint64_t read_msr(const struct vcpu *v, uint32_t index)
 	return ioctl(v->fd, KVM_GET_MSRS, &c) == 1 ? c.entry.data : 0;
 }
 
+/* When the timer may go off that the guest has set to `wanted`. */
+static uint64_t next_tick(struct vcpu *v, uint64_t wanted)
+{
+	int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+	struct rusage use;
+
+	if (getrusage(RUSAGE_THREAD, &use) < 0 || khz <= 0 || wanted == 0)
+		return wanted;
+	bool rested = use.ru_nvcsw != v->quirk->rests;
+	v->quirk->rests = use.ru_nvcsw;
+	return rested ? wanted : MAX_OF(wanted, read_msr(v, MSR_TSC) + (uint64_t)khz * TICK_MS);
+}
+
 static int on_msr_write(struct vcpu *v)
 {
 	struct {
@@ -180,7 +207,10 @@ static int on_msr_write(struct vcpu *v)
 		struct kvm_msr_entry entry;
 	} c = {.head.nmsrs = 1, .entry = {.index = v->run->msr.index, .data = v->run->msr.data}};
 
-	v->quirk->handler = 0; /* looked for again */
+	if (c.entry.index == MSR_LSTAR)
+		v->quirk->handler = 0; /* looked for again */
+	else
+		c.entry.data = next_tick(v, c.entry.data);
 	v->run->msr.error = ioctl(v->fd, KVM_SET_MSRS, &c) != 1;
 	return 0;
 }

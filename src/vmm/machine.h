@@ -115,7 +115,8 @@ void vcpus_resume(struct machine *m);
 void machine_stop(struct machine *m, enum machine_end end, const char *fmt, ...) printf_like(3, 4);
 
 /* snapshot.c */
-must_use int snapshot_save(struct machine *m, int fd, uint64_t at, struct err *err);
+/* memory_at: where in the file the memory goes; 0: it is in its own (MEMORY_SHARED). */
+must_use int snapshot_save(struct machine *m, int fd, uint64_t at, uint64_t memory_at, struct err *err);
 must_use int snapshot_restore(struct machine *m, int fd, uint64_t at, struct err *err);
 
 /* kvm_pvm.c */
@@ -129,6 +130,8 @@ must_use int quirks_vcpu(struct vcpu *v, struct err *err);
 /* An exit that KVM alone should not have made.  0: go on; -errno: it cannot be helped. */
 must_use int quirks_exit(struct vcpu *v);
 void quirks_before_run(struct vcpu *v);
+/* pvm_kernel.c: of a kernel that is loaded, before it starts. */
+void quirks_kernel(const struct guest_memory *m, int kernel_fd);
 
 /* control.c */
 must_use int control_open(struct machine *m, int fd, struct err *err);

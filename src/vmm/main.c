@@ -144,6 +144,8 @@ static int load_guest(struct machine *m, const struct machine_plan *p, struct er
 		r = machine_cmdline(m, p, cmdline, err);
 	if (r == 0)
 		r = boot_load(&m->memory, p, cmdline, &entry, err);
+	if (r == 0 && m->quirks)
+		quirks_kernel(&m->memory, p->kernel_fd);
 	if (r == 0)
 		r = mptable_write(&m->memory, m->nvcpus, err);
 	return r < 0 ? r : boot_vcpu(m, m->vcpus[0].fd, entry, err);

@@ -6,13 +6,38 @@
 
 enum { PAGE = 4096 };
 
+/*
+ * A file's holes stay anonymous: they cost nothing, where the file's own would fill its cache with zeros as
+ * they are looked at.  In steps of huge pages, for holes may be many.
+ */
+static int map_private(void *base, uint64_t size, int fd, uint64_t at)
+{
+	enum { STEP = 2 << 20 };
+
+	for (uint64_t next = 0, end; next < size; next = end) {
+		off_t data = lseek(fd, (off_t)(at + next), SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return 0;
+		off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return -errno;
+		next = ((uint64_t)data - at) / STEP * STEP;
+		end = MIN_OF(((uint64_t)hole - at + STEP - 1) / STEP * STEP, size);
+		if (next < size &&
+		    mmap((char *)base + next, end - next, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)(at + next)) == MAP_FAILED)
+			return -errno;
+	}
+	return 0;
+}
+
 int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, int fd, uint64_t at,
 		struct err *err)
 {
 	static const int flags[] = {
 		[MEMORY_ANONYMOUS] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		[MEMORY_SHARED] = MAP_SHARED,
-		[MEMORY_PRIVATE] = MAP_PRIVATE | MAP_NORESERVE,
+		[MEMORY_PRIVATE] = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /* and map_private() */
 	};
 	struct stat st;
 	uint64_t end = 0;
@@ -30,9 +55,13 @@ int memory_open(struct guest_memory *m, uint64_t size, enum memory_kind kind, in
 	/* A page beyond the file's end would be a SIGBUS, not an error. */
 	if (kind == MEMORY_PRIVATE && (uint64_t)st.st_size < end)
 		return err_set(err, EINVAL, "the snapshot's memory is cut short");
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags[kind], fd, (off_t)at);
-	if (p == MAP_FAILED)
-		return err_sys(err, "cannot map %llu bytes of memory for the guest",
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags[kind], kind == MEMORY_SHARED ? fd : -1,
+		       kind == MEMORY_SHARED ? (off_t)at : 0);
+	int r = p == MAP_FAILED ? -errno : kind == MEMORY_PRIVATE ? map_private(p, size, fd, at) : 0;
+	if (r < 0 && p != MAP_FAILED)
+		(void)munmap(p, size); /* ours */
+	if (r < 0)
+		return err_num(err, r, "cannot map %llu bytes of memory for the guest",
 			       (unsigned long long)size);
 	/* Neither a core dump nor a fork is to have it; huge pages are the host's choice. */
 	ignore_result(madvise(p, size, MADV_DONTDUMP) < 0);

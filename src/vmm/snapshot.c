@@ -5,7 +5,8 @@
  *
  * The memory is a file of its own.  It was the machine's from its start
  * (MEMORY_SHARED), so that nothing of it is copied here; who restores maps it
- * privately, and pays for the pages that it touches.
+ * privately, and pays for the pages that it touches.  When such a machine is
+ * saved in its turn, its memory is written beside the state.
  *
  * Order matters on the way back: the LAPIC before the TSC deadline, which it
  * would else forget (the guest would sleep for ever); system registers before
@@ -228,12 +229,22 @@ static int read_state(int fd, uint64_t at, char **ret, size_t *ret_len, struct e
 	return 0;
 }
 
-int snapshot_save(struct machine *m, int fd, uint64_t at, struct err *err)
+static int write_memory(const struct guest_memory *m, int fd, uint64_t at, struct err *err)
+{
+	uint64_t end;
+
+	if (__builtin_add_overflow(at, m->size, &end) || end > INT64_MAX)
+		return err_set(err, EINVAL, "the machine's memory has no place in the file");
+	int r = fd_write_sparse(fd, (off_t)at, m->base, m->size);
+	return r < 0 ? err_num(err, r, "cannot write the machine's memory") : 0;
+}
+
+int snapshot_save(struct machine *m, int fd, uint64_t at, uint64_t memory_at, struct err *err)
 {
 	struct state_writer w = {0};
 	const struct state_header h = header_of(m);
 
-	if (m->memory.kind != MEMORY_SHARED)
+	if (!memory_at && m->memory.kind != MEMORY_SHARED)
 		return err_set(err, EINVAL, "the machine's memory is in no file that could be kept");
 	state_put(&w, &h, sizeof(h));
 	int r = 0;
@@ -245,6 +256,8 @@ int snapshot_save(struct machine *m, int fd, uint64_t at, struct err *err)
 		device_save(m->devices[i], &w);
 	if (r == 0)
 		r = w.bytes.failed ? err_oom(err) : write_state(&w.bytes, fd, at, err);
+	if (r == 0 && memory_at)
+		r = write_memory(&m->memory, fd, memory_at, err);
 	str_free(&w.bytes);
 	return r;
 }

@@ -19,7 +19,8 @@ enum vmm_request_type {
 struct vmm_request {
 	uint32_t type;
 	uint32_t zero;
-	uint64_t at; /* VMM_SAVE: where in the file */
+	uint64_t at;	    /* VMM_SAVE: where in the file the state goes */
+	uint64_t memory_at; /* and the guest's memory, whose zeros become holes; 0: it is in its own file */
 };
 
 struct vmm_reply {

@@ -64,9 +64,9 @@ class Machine:
         got = self.control.recv(512)
         return (struct.unpack("<i", got[:4])[0], got[4:].rstrip(b"\0").decode()) if got else None
 
-    def ask(self, kind, fd=None, at=0):
+    def ask(self, kind, fd=None, at=0, memory_at=0):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
-        self.control.sendmsg([struct.pack("<IIQ", kind, 0, at)], rights)
+        self.control.sendmsg([struct.pack("<IIQQ", kind, 0, at, memory_at)], rights)
         return self.reply()
 
     def until(self, word, seconds=60):

@@ -193,6 +193,30 @@ def test_restored_guest_goes_on_where_it_stood_as_often_as_one_likes(run, snapsh
         assert b"up" not in text and text.split(b"\n")[1] == b"%d" % (last + 2)
 
 
+def test_restored_machine_is_saved_in_its_turn(run, snapshot, tmp_path):
+    """Its memory is written beside its state, zeros as holes; and so is the next one's."""
+    memory, state, last = snapshot
+    at, state_at = 2 << 20, (2 << 20) + MEMORY
+    args = ()
+    for turn in range(3):
+        m = run(memory=MEMORY, fds={"memory-file": memory, "state": state}, args=args)
+        assert m.reply() == (0, "")
+        last += 3
+        m.until(b"\n%d\n" % last)
+        assert m.ask(PAUSE) == (0, "")
+        assert m.ask(SAVE, state, state_at)[0] < 0  # the memory is in no file
+        file = os.open(tmp_path / ("saved%d" % turn), os.O_RDWR | os.O_CREAT)
+        assert m.ask(SAVE, file, state_at, at) == (0, "")
+        assert os.fstat(file).st_blocks * 512 < MEMORY // 4
+        now = int(m.drain().split(b"\n")[-2])
+        assert now >= last
+        if turn:
+            os.close(memory)
+        memory, last, args = file, now, ["memory-at=%d" % at, "state-at=%d" % state_at]
+        state = memory
+    os.close(memory)
+
+
 def test_state_of_many_processors_is_written_from_within_the_confinement(run, guest):
     memory, state = os.memfd_create("memory"), os.memfd_create("state")
     try:
