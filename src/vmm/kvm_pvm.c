@@ -20,7 +20,10 @@
  *    milliseconds, and more of the clock's where the host is busy: ticks each
  *    10 ms can be all that it does.  So the next one of a processor that has
  *    not rested since the last comes no sooner than TICK_MS.  One that rests
- *    is woken when it asked to be.
+ *    is woken when it asked to be.  Before the first program it is much later:
+ *    a tick between the kernel's change to a better clock and its change to
+ *    single ticks makes up for each that was missed, one after the other,
+ *    which does not end where one costs more than its period.
  */
 #include "vmm/machine.h"
 #include "vmm/pvm_insn.h"
@@ -32,6 +35,7 @@
 
 enum {
 	TICK_MS = 50,
+	EARLY_TICK_MS = 1000,
 	PROBE_AT = 0x1000,
 	PROBE_LOOPS = 500,
 	PROBE_TIMES = 3,
@@ -52,12 +56,13 @@ enum {
 
 /* nokaslr-like words are not needed: addresses are found in the guest's own tables. */
 const char quirks_cmdline[] =
-	"noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off";
+	"noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off noreplace-smp";
 
 struct quirk_vcpu {
 	uint64_t lstar, handler; /* 0: not known yet */
 	uint64_t fmask;
 	bool stepping; /* over the handler's first instruction */
+	bool programs; /* some have run */
 	long rests;    /* how often the thread has waited, when the timer was set last */
 };
 
@@ -196,8 +201,9 @@ static uint64_t next_tick(struct vcpu *v, uint64_t wanted)
 	if (getrusage(RUSAGE_THREAD, &use) < 0 || khz <= 0 || wanted == 0)
 		return wanted;
 	bool rested = use.ru_nvcsw != v->quirk->rests;
+	uint64_t ms = v->quirk->programs ? TICK_MS : EARLY_TICK_MS;
 	v->quirk->rests = use.ru_nvcsw;
-	return rested ? wanted : MAX_OF(wanted, read_msr(v, MSR_TSC) + (uint64_t)khz * TICK_MS);
+	return rested ? wanted : MAX_OF(wanted, read_msr(v, MSR_TSC) + (uint64_t)khz * ms);
 }
 
 static int on_msr_write(struct vcpu *v)
@@ -270,6 +276,7 @@ static int on_debug(struct vcpu *v)
 	if (ioctl(v->fd, KVM_GET_REGS, &r) < 0 || r.rip != q->handler ||
 	    fetch(v, r.rsp, (uint8_t *)&f, sizeof(f)) != sizeof(f))
 		return -EIO;
+	q->programs |= (f.cs & 3) == 3;
 	if (f.rip == q->lstar && (f.cs & 3) == 3) {
 		r.rip = q->lstar;
 		r.rsp = f.rsp;

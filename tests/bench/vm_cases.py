@@ -99,7 +99,7 @@ class Restored:
     def __init__(self, program, path):
         memory, state_at, _ = template_facts(path)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.memory, self.control = memory, ours
+        self.path, self.control = path, ours
         self.ends = [socket.socketpair() for _ in range(2)]
         fds = {"kvm": os.open("/dev/kvm", os.O_RDWR), "console": os.open("/dev/null", os.O_WRONLY),
                "memory-file": os.open(path, os.O_RDONLY), "control": theirs.fileno(),
@@ -117,13 +117,14 @@ class Restored:
         self.good = len(answer) >= 4 and struct.unpack("<i", answer[:4])[0] == 0
 
     def own_memory(self):
-        """PSS in kB of everything but the guest's memory."""
+        """PSS in kB of everything but the guest's memory: the template's file, and what is anonymous where that has holes."""
         own, inside = 0, False
         with open("/proc/%d/smaps" % self.process.pid) as f:
             for line in f:
-                head = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
+                head = re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+\s*(.*)", line)
                 if head:
-                    inside = int(head[2], 16) - int(head[1], 16) >= self.memory
+                    size = int(head[2], 16) - int(head[1], 16)
+                    inside = head[3] == self.path or (not head[3] and size >= 2 * MIB)
                 elif line.startswith("Pss:") and not inside:
                     own += int(line.split()[1])
         return own
