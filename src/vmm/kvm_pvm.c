@@ -19,8 +19,8 @@
  * 4. A tick of the guest's timer costs it thousands of instructions, which are
  *    milliseconds, and more of the clock's where the host is busy: ticks each
  *    10 ms can be all that it does.  So the next one of a processor that has
- *    not rested since the last comes no sooner than TICK_MS.  One that rests
- *    is woken when it asked to be.  Before the first program it is much later:
+ *    worked for BUSY_MS without a rest comes no sooner than TICK_MS.  One that
+ *    rests is woken when it asked to be.  Before the first program it is much later:
  *    a tick between the kernel's change to a better clock and its change to
  *    single ticks makes up for each that was missed, one after the other,
  *    which does not end where one costs more than its period.
@@ -34,6 +34,7 @@
 #include <sys/resource.h>
 
 enum {
+	BUSY_MS = 20, /* of its own time */
 	TICK_MS = 50,
 	EARLY_TICK_MS = 1000,
 	PROBE_AT = 0x1000,
@@ -56,7 +57,8 @@ enum {
 
 /* nokaslr-like words are not needed: addresses are found in the guest's own tables. */
 const char quirks_cmdline[] =
-	"noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off noreplace-smp";
+	"noxsave nosmap nosmep clearcpuid=308,307,151,141 lpj=4600000 nopti mitigations=off noreplace-smp "
+	"rcupdate.rcu_cpu_stall_suppress=1";
 
 struct quirk_vcpu {
 	uint64_t lstar, handler; /* 0: not known yet */
@@ -64,6 +66,7 @@ struct quirk_vcpu {
 	bool stepping; /* over the handler's first instruction */
 	bool programs; /* some have run */
 	long rests;    /* how often the thread has waited, when the timer was set last */
+	int64_t since; /* of the thread's processor time, in ns: the first time after it had waited */
 };
 
 /* ---- the probe ---- */
@@ -200,10 +203,16 @@ static uint64_t next_tick(struct vcpu *v, uint64_t wanted)
 
 	if (getrusage(RUSAGE_THREAD, &use) < 0 || khz <= 0 || wanted == 0)
 		return wanted;
+	int64_t now = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	bool rested = use.ru_nvcsw != v->quirk->rests;
 	uint64_t ms = v->quirk->programs ? TICK_MS : EARLY_TICK_MS;
-	v->quirk->rests = use.ru_nvcsw;
-	return rested ? wanted : MAX_OF(wanted, read_msr(v, MSR_TSC) + (uint64_t)khz * ms);
+	if (rested) {
+		v->quirk->rests = use.ru_nvcsw;
+		v->quirk->since = now;
+	}
+	if (rested || (v->quirk->programs && now - v->quirk->since < BUSY_MS * INT64_C(1000000)))
+		return wanted;
+	return MAX_OF(wanted, read_msr(v, MSR_TSC) + (uint64_t)khz * ms);
 }
 
 static int on_msr_write(struct vcpu *v)

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -211,8 +212,31 @@ static void test_flock(void)
 	(void)close(ready[1]);
 }
 
+static void test_sparse(void)
+{
+	enum { BLOCK = 4096, SIZE = 64 * BLOCK + 100, AT = 2 * BLOCK };
+	unsigned char *data = calloc(1, SIZE), *got = malloc(SIZE);
+	autoclose int fd = memfd_create("sparse", MFD_CLOEXEC);
+
+	CHECK(data && got && fd >= 0);
+	memset(data + 3 * BLOCK, 7, 2 * BLOCK);
+	data[20 * BLOCK] = data[32 * BLOCK - 1] = data[SIZE - 1] = 1;
+	CHECK_INT(fd_write_sparse(fd, AT, data, SIZE), 0);
+	CHECK_INT(pread(fd, got, SIZE, AT), SIZE);
+	CHECK(memcmp(data, got, SIZE) == 0);
+	struct stat st;
+	CHECK(fstat(fd, &st) == 0);
+	CHECK_INT(st.st_blocks * 512, 5 * BLOCK);
+	CHECK_INT(fd_write_sparse(fd, AT, data, 0), 0);
+	CHECK_INT(fd_write_sparse(-1, 0, data, BLOCK), 0);
+	CHECK_INT(fd_write_sparse(-1, 0, data, SIZE), -EBADF);
+	free(data);
+	free(got);
+}
+
 int main(void)
 {
+	test_sparse();
 	test_ownership();
 	test_read_write();
 	test_read_all();

@@ -17,6 +17,8 @@ static int nothing(unused struct vm *vm, unused struct err *err)
 
 static int save(unused struct vm *vm, const struct vm_snapshot *to, unused struct err *err)
 {
+	if (to->memory_fd >= 0) /* whose memory is in no file of its own */
+		CHECK_INT(pwrite(to->memory_fd, "memory", 6, to->memory_at + 8192), 6);
 	return pwrite(to->state_fd, "devices", 7, to->state_at) == 7 ? 0 : -EIO;
 }
 
@@ -50,10 +52,11 @@ static int look(int dir, int kernel, uint64_t memory, struct vm_template *t, str
 	return r;
 }
 
-static void make(int dir, int kernel)
+/* apart: the driver's memory is in a file of its own. */
+static void make(int dir, int kernel, bool apart)
 {
 	autoclose int proc = open("/proc", O_PATH | O_CLOEXEC);
-	autoclose int memory = vm_memory_new(MEMORY);
+	autoclose int memory = apart ? vm_memory_new(MEMORY) : -1;
 	const struct vm_snapshot in = {.memory_fd = memory, .state_fd = -1};
 	struct vm_spec s = spec(kernel);
 	struct vm vm = {.driver = &driver};
@@ -67,7 +70,8 @@ static void make(int dir, int kernel)
 		fprintf(stderr, "no files without names here: %s\n", err.msg);
 		exit(77);
 	}
-	CHECK_INT(pwrite(memory, "memory", 6, 8192), 6);
+	if (apart)
+		CHECK_INT(pwrite(memory, "memory", 6, 8192), 6);
 	t.boot_ns = 42;
 	CHECK_INT(vm_template_save(&t, &vm, &s, &err), 0);
 	CHECK_STR(err.msg, "");
@@ -84,15 +88,19 @@ int main(void)
 
 	CHECK(mkdtemp(path));
 	autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	make(dir, kernel);
-	CHECK_INT(look(dir, kernel, MEMORY, &t, &err), 1);
-	CHECK_INT(t.boot_ns, 42);
-	CHECK_INT(pread(t.snapshot.memory_fd, got, 6, t.snapshot.memory_at + 8192), 6);
-	CHECK_STR(got, "memory");
-	CHECK_INT(pread(t.snapshot.state_fd, got, 8, t.snapshot.state_at), 7);
 	char name[sizeof(t.name)];
-	memcpy(name, t.name, sizeof(name));
-	vm_template_close(&t);
+	for (int apart = 0; apart < 2; apart++) {
+		make(dir, kernel, apart);
+		CHECK_INT(look(dir, kernel, MEMORY, &t, &err), 1);
+		CHECK_INT(t.boot_ns, 42);
+		CHECK_INT(pread(t.snapshot.memory_fd, got, 6, t.snapshot.memory_at + 8192), 6);
+		CHECK_STR(got, "memory");
+		CHECK_INT(pread(t.snapshot.state_fd, got, 8, t.snapshot.state_at), 7);
+		memcpy(name, t.name, sizeof(name));
+		vm_template_close(&t);
+		memset(got, 0, sizeof(got));
+		CHECK_INT(apart ? 0 : unlinkat(dir, name, 0), 0);
+	}
 	/* Another machine is another one. */
 	CHECK_INT(look(dir, kernel, 2 * MEMORY, &t, &err), 0);
 	CHECK(t.writable && !err.code);
@@ -103,7 +111,7 @@ int main(void)
 	CHECK_INT(err.code, EPERM);
 	vm_template_close(&t);
 	/* Cut short; then not one at all; then a link. */
-	make(dir, kernel);
+	make(dir, kernel, true);
 	autoclose int file = openat(dir, name, O_RDWR | O_CLOEXEC);
 	CHECK_INT(ftruncate(file, 3 << 20), 0);
 	CHECK_INT(look(dir, kernel, MEMORY, &t, &err), 0);
