@@ -3,12 +3,12 @@
 
 The kernel is the one of the tests' cache (`tools/vm-guest --build`), which nobody builds here: it takes half an hour. The first
 machine boots, and its template stays beside the kernel, as long as kernel, initramfs and coffer-vmm are the same; each test begins there.
+Where ring 0 is emulated and the host is busy that boot takes minutes: only `make stress-vmm` has the patience, and calls it a failure.
 """
 import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import machine
 import pytest
@@ -19,7 +19,8 @@ import machines  # noqa: E402  (found through the path above)
 
 CACHE = os.environ.get("COFFER_TEST_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME", "/var/cache"), "coffer-tests")
 KERNELS = pathlib.Path(CACHE, "vm-guest-lean")
-BOOT_SECONDS = 600
+PATIENT = "COFFER_VM_START_SECONDS" in os.environ
+BOOT_SECONDS = int(os.environ.get("COFFER_VM_START_SECONDS", 240))
 
 if machine.why_not():
     pytest.skip(machine.why_not(), allow_module_level=True)
@@ -33,14 +34,16 @@ def make_place(top):
     p = machines.Place(top)
     p.env["COFFER_VM_DIR"] = str(KERNELS)
     p.configure('hypervisor = "vmm"\nmemory = "96m"')
-    p.seconds = BOOT_SECONDS
+    p.seconds = BOOT_SECONDS / env.PATIENCE
     return p
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     p = make_place(tmp_path_factory.mktemp("template"))
-    done = p.run("true", limit=BOOT_SECONDS)
+    done = p.run("true", limit=2 * BOOT_SECONDS)
+    if not PATIENT and "nothing for %d s" % BOOT_SECONDS in done.stderr:
+        pytest.skip("no machine has booted within %d s: this host is too busy" % BOOT_SECONDS)
     assert done.returncode == 0, done.stderr
 
 
