@@ -19,6 +19,7 @@
  *	rows.c	    body of a job: the table of processes
  *	live.c	    the keeper's processes, their ends
  *	streams.c   their standard streams, windows and credits
+ *	member.c    agents of further containers, where the machine is a pod
  */
 #pragma once
 
@@ -69,7 +70,11 @@ struct live {
 enum { LIVE_BUCKETS = 64 };
 
 struct agent {
-	bool guest; /* pid 1 of a machine; else a test's */
+	bool guest;	   /* of a machine; else a test's */
+	const char *ports; /* a test's: where its ports are, as sockets; NULL = there are none */
+	uint32_t member;   /* the number of a further container's; 0 = the first */
+	char id[24];	   /* of the container in `rt` */
+	struct member *members;
 	int share_port;
 	pid_t relay;  /* of the file share; 0 = none.  Without it nothing in the machine has files */
 	char *shared; /* where the file share is mounted: the container's root; NULL = not yet; owned */
@@ -83,6 +88,7 @@ struct agent {
 		size_t at, len, size;
 	} out;
 	bool greeted, leaving;
+	bool shut_down; /* leaving, because it was told to */
 	bool freezing, frozen;	/* GUEST_FREEZE: asked for, done */
 	struct container still; /* the container that is frozen; valid while freezing or frozen */
 	uint32_t main_id;	/* the container's process; 0 = no RUN yet */
@@ -95,8 +101,6 @@ struct agent {
 	struct job *jobs, *done;
 };
 
-#define AGENT_CONTAINER "guest"
-
 /* ---- main.c ---- */
 must_use int watch_add(struct agent *a, int epoll, struct source *s, uint32_t events);
 /* Not watched any more, and closed. */
@@ -108,6 +112,9 @@ void agent_warn(const struct agent *a, const char *text);
 /* ---- boot.c ---- */
 /* Makes a guest of the bare kernel's process.  a->port and a->share_port are open after it. */
 must_use int boot_guest(struct agent *a, struct err *err);
+/* The two ports of these names; they may come a little later, but within so many ms (-1: as long as it takes).
+ */
+must_use int boot_ports(struct agent *a, const char *agent, const char *share, int within_ms, struct err *err);
 must_use int boot_ready(struct agent *a, struct err *err);
 /* GUEST_HELLO and GUEST_TIME: the clock, and new entropy, which is used at once. */
 must_use int boot_hello(const struct agent *a, const struct guest_hello *h, struct err *err);
@@ -122,6 +129,16 @@ void channel_put(struct agent *a, const struct guest_frame *f);
 void channel_reply(struct agent *a, uint32_t id, int code, const struct err *err);
 void channel_flush(struct agent *a);
 void channel_ready(struct agent *a, struct source *s);
+
+/* ---- main.c, of a further container ---- */
+/* READY, and all that follows, until the keeper or the agent has enough. */
+must_use int agent_serve(struct agent *a, struct err *err);
+
+/* ---- member.c ---- */
+/* A child that is the agent of a further container; its ports may come a little later. */
+must_use int member_start(struct agent *a, uint32_t number, struct err *err);
+/* Was it one?  Then what it left is removed, and the keeper told. */
+bool member_reaped(struct agent *a, pid_t pid);
 
 /* ---- orders.c ---- */
 void orders_take(struct agent *a, const struct guest_frame *f, const void *payload);

@@ -22,12 +22,14 @@
 #include <dirent.h>
 #include <linux/netlink.h>
 #include <linux/random.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <sys/un.h>
 
 enum { MODULES_MAX = 64 << 10, OPEN_MAX_AGENT = 65536 };
 
@@ -134,23 +136,46 @@ static int open_port(const char *wanted)
 	return fd;
 }
 
-static int wait_ports(struct agent *a, struct err *err)
+/* A test's. */
+static int connect_port(const char *dir, const char *name)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", dir, name);
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || n < 0 || (size_t)n >= sizeof(sa.sun_path) ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return -ENOENT;
+	return take_fd(&fd);
+}
+
+static void find_port(const struct agent *a, const char *name, int *fd)
+{
+	if (*fd < 0)
+		*fd = a->ports ? connect_port(a->ports, name) : open_port(name);
+}
+
+int boot_ports(struct agent *a, const char *agent, const char *share, int within_ms, struct err *err)
 {
 	struct sockaddr_nl everything = {.nl_family = AF_NETLINK, .nl_groups = 1};
+	const int64_t until = clock_ms() + within_ms;
 	char event[4096];
 	autoclose int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+	struct pollfd p = {.fd = s, .events = POLLIN};
 
 	if (s < 0 || bind(s, (struct sockaddr *)&everything, sizeof(everything)) < 0)
 		return err_sys(err, "cannot listen to the kernel's announcements");
 	for (;;) {
-		if (a->port.fd < 0)
-			a->port.fd = open_port(GUEST_PORT_AGENT);
-		if (a->share_port < 0)
-			a->share_port = open_port(GUEST_PORT_SHARE);
+		find_port(a, agent, &a->port.fd);
+		find_port(a, share, &a->share_port);
 		if (a->port.fd >= 0 && a->share_port >= 0)
 			return 0;
+		int64_t left = within_ms < 0 ? -1 : until - clock_ms();
+		if (within_ms >= 0 && left <= 0)
+			return err_set(err, ETIMEDOUT, "the port \"%s\" does not come", agent);
 		/* Lost ones (ENOBUFS) are as good as one. */
-		if (recv(s, event, sizeof(event), 0) < 0 && errno != EINTR && errno != ENOBUFS)
+		if (poll(&p, 1, (int)left) > 0 && recv(s, event, sizeof(event), MSG_DONTWAIT) < 0 && errno != EINTR &&
+		    errno != EAGAIN && errno != ENOBUFS)
 			return err_sys(err, "cannot listen to the kernel's announcements");
 	}
 }
@@ -190,7 +215,7 @@ int boot_guest(struct agent *a, struct err *err)
 		return err_sys(err, "cannot raise the limit of open files");
 	if (net_lo_up(&ignored) < 0)
 		agent_warn(a, ignored.msg); /* a kernel without a network */
-	return wait_ports(a, err);
+	return boot_ports(a, GUEST_PORT_AGENT, GUEST_PORT_SHARE, -1, err);
 }
 
 /*
@@ -225,7 +250,7 @@ int boot_ready(struct agent *a, struct err *err)
 
 	if (sysinfo(&info) == 0)
 		message.ready.memory = (uint64_t)info.totalram * info.mem_unit;
-	message.ready.timer_percent = a->guest ? measure_timer() : 0;
+	message.ready.timer_percent = a->guest && !a->member ? measure_timer() : 0;
 	int r = fd_write_all(a->port.fd, &message, sizeof(message));
 	if (r == 0)
 		r = fd_set_nonblock(a->port.fd, true);

@@ -104,7 +104,7 @@ int job_run(struct agent *a, const struct job_order *o, struct job_answer *ret, 
 {
 	const struct create_host host = {.rootfs_tree = -1, .ret_master = &ret->master};
 	const struct create_options options = {
-		.id = AGENT_CONTAINER, .bundle = BUNDLE, .host = &host, .detach = true};
+		.id = a->id, .bundle = BUNDLE, .host = &host, .detach = true};
 	automaking struct making m;
 
 	making_begin(&m, &a->rt, &options);
@@ -149,7 +149,7 @@ int job_exec(struct agent *a, const struct job_order *o, struct job_answer *ret,
 	struct oci_process process;
 	struct oci_document *doc = NULL;
 	autocontainer struct container c;
-	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &c, err);
+	int r = container_load(&a->rt, a->id, CONTAINER_CONFIG, &c, err);
 
 	if (r == 0) /* whether it is paused is the host's business */
 		r = container_may(&c, LIFE_EXEC_PAUSED, NULL, err);
@@ -166,7 +166,7 @@ int job_update(struct agent *a, const struct job_order *o, struct job_answer *re
 	struct oci_resources resources;
 	struct oci_document *doc = NULL;
 	autocontainer struct container c;
-	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &c, err);
+	int r = container_load(&a->rt, a->id, CONTAINER_CONFIG, &c, err);
 
 	if (r == 0)
 		r = container_may(&c, LIFE_UPDATE, NULL, err);
@@ -183,7 +183,7 @@ int job_signal_all(struct agent *a, const struct job_order *o, struct job_answer
 	char number[16];
 
 	(void)snprintf(number, sizeof(number), "%u", o->signal.signal); /* fits */
-	return runtime_kill(&a->rt, AGENT_CONTAINER, number, true, err);
+	return runtime_kill(&a->rt, a->id, number, true, err);
 }
 
 /*

@@ -93,6 +93,30 @@ int job_freeze(struct agent *a, const struct job_order *o unused, struct job_ans
 	return r;
 }
 
+static int change_container(struct agent *a, bool still, struct err *err)
+{
+	autocontainer struct container c;
+	int r = container_load(&a->rt, a->id, CONTAINER_CONFIG, &c, err);
+
+	if (r == 0)
+		r = container_may(&c, still ? LIFE_PAUSE : LIFE_RESUME, NULL, err);
+	if (r == 0)
+		r = still ? c.level->pause(&c.sandbox, err) : c.level->resume(&c.sandbox, err);
+	return r;
+}
+
+int job_pause(struct agent *a, const struct job_order *o unused, struct job_answer *ret unused,
+	      struct err *err)
+{
+	return change_container(a, true, err);
+}
+
+int job_resume(struct agent *a, const struct job_order *o unused, struct job_answer *ret unused,
+	       struct err *err)
+{
+	return change_container(a, false, err);
+}
+
 /*
  * ---- in the agent itself ----
  *
@@ -101,7 +125,7 @@ int job_freeze(struct agent *a, const struct job_order *o unused, struct job_ans
 
 int freeze_prepare(struct agent *a, struct err *err)
 {
-	int r = container_load(&a->rt, AGENT_CONTAINER, CONTAINER_CONFIG, &a->still, err);
+	int r = container_load(&a->rt, a->id, CONTAINER_CONFIG, &a->still, err);
 
 	a->freezing = r == 0;
 	return r;

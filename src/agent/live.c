@@ -116,6 +116,8 @@ void live_reap(struct agent *a)
 			l = find_pid(a, pid);
 		if (l)
 			exited(a, l, status);
+		else
+			ignore_result(member_reaped(a, pid)); /* else an orphan */
 	}
 }
 
@@ -126,7 +128,7 @@ void live_watch_memory(struct agent *a)
 	struct err err = {0};
 	short events = 0;
 
-	int r = container_load(&a->rt, AGENT_CONTAINER, 0, &a->container, &err);
+	int r = container_load(&a->rt, a->id, 0, &a->container, &err);
 	if (r == 0) {
 		a->oom_kills = cgroup_oom_kills(&a->container.cgroup);
 		a->oom.fd = cgroup_oom_watch(&a->container.cgroup, &events, &err);

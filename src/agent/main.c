@@ -2,7 +2,8 @@
 /*
  * coffer-agent: pid 1 of a virtual machine, or, with --socket FD, the same
  * without a machine of its own (for tests): then it mounts nothing by itself,
- * leaves clock and entropy alone, and removes the container at its end.
+ * leaves clock and entropy alone, and removes the container at its end.  DIR
+ * in --ports DIR has sockets for the ports that a machine would get later.
  *
  * A forker.  It trusts the keeper, who made the machine, but not its mistakes:
  * a request that makes no sense is answered with an error; a stream of bytes
@@ -142,7 +143,7 @@ static void wind_up(struct agent *a)
 	pid_t pid = a->main_id ? fork() : 0, ended;
 
 	if (a->main_id && pid == 0) {
-		if (runtime_delete(&a->rt, AGENT_CONTAINER, true, &err) < 0 && err.code != ENOENT)
+		if (runtime_delete(&a->rt, a->id, true, &err) < 0 && err.code != ENOENT)
 			agent_warn(a, err.msg);
 		_exit(0);
 	}
@@ -155,6 +156,17 @@ static void wind_up(struct agent *a)
 	while (ended > 0 && ended != pid);
 }
 
+int agent_serve(struct agent *a, struct err *err)
+{
+	int r = boot_ready(a, err);
+
+	if (r == 0)
+		r = agent_set_up(a, err);
+	if (r == 0)
+		agent_loop(a);
+	return r;
+}
+
 /* The keeper ends the machine's process in any case; a reset makes the hypervisor end by itself. */
 static _Noreturn void power_off(void)
 {
@@ -165,7 +177,8 @@ static _Noreturn void power_off(void)
 
 int main(int argc, char **argv)
 {
-	struct agent a = {.share_port = -1,
+	struct agent a = {.id = "guest",
+			  .share_port = -1,
 			  .log = STDERR_FILENO,
 			  .port = {.fd = -1},
 			  .in = {.max_payload = GUEST_PAYLOAD_MAX}};
@@ -173,7 +186,10 @@ int main(int argc, char **argv)
 	uint64_t fd;
 	int r;
 
-	if (argc == 3 && streq(argv[1], "--socket") && str_to_u64(argv[2], 10, &fd) == 0 && fd <= INT_MAX) {
+	bool ports = argc == 5 && streq(argv[3], "--ports");
+	if ((argc == 3 || ports) && streq(argv[1], "--socket") && str_to_u64(argv[2], 10, &fd) == 0 &&
+	    fd <= INT_MAX) {
+		a.ports = ports ? argv[4] : "/nonexistent";
 		a.port.fd = (int)fd;
 		a.log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 		r = fd_set_cloexec(a.port.fd, true);
@@ -191,12 +207,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (r == 0)
-		r = boot_ready(&a, &err);
-	if (r == 0)
-		r = agent_set_up(&a, &err);
-	if (r == 0)
-		agent_loop(&a);
-	else
+		r = agent_serve(&a, &err);
+	if (r < 0)
 		agent_warn(&a, err.msg);
 	if (a.guest)
 		power_off();

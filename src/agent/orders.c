@@ -81,6 +81,8 @@ static int order_network(struct agent *a, const struct guest_frame *f, const voi
 	struct network_order order;
 	int r = decode_network(payload, f->len, &order, err);
 
+	if (r == 0 && a->member)
+		r = err_set(err, EPERM, "the network is the pod's");
 	if (r == 0)
 		r = net_lo_up(err);
 	for (size_t i = 0; i < order.cards.n && r == 0; i++)
@@ -222,6 +224,8 @@ static int order_freeze(struct agent *a, const struct guest_frame *f, const void
 {
 	const struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
 
+	if (a->members || a->member)
+		return err_set(err, EBUSY, "the machine is a pod's, with further containers");
 	if (!a->main_there || a->freezing || a->frozen || a->jobs || a->nlive != 1)
 		return err_set(
 			err, EBUSY,
@@ -237,6 +241,25 @@ static int order_thaw(struct agent *a, const struct guest_frame *f, const void *
 {
 	return a->frozen ? freeze_end(a, payload, f->len, err)
 			 : err_set(err, EINVAL, "the machine is not frozen");
+}
+
+static int order_pause(struct agent *a, const struct guest_frame *f, const void *payload unused,
+		       struct err *err unused)
+{
+	const struct job_order o = {.frame = f, .stdio = {.child = {-1, -1, -1}}};
+
+	job_start(a, f->type == GUEST_PAUSE ? job_pause : job_resume, &o, NULL);
+	return LATER;
+}
+
+static int order_member(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
+{
+	struct guest_member m;
+	int r = decode_struct(payload, f->len, &m, sizeof(m), err);
+
+	if (r == 0 && (a->freezing || a->frozen))
+		r = err_set(err, EBUSY, "the machine is being saved");
+	return r < 0 ? r : member_start(a, m.number, err);
 }
 
 /* ---- streams: no answer but to what cannot be ---- */
@@ -284,7 +307,7 @@ static int order_resize(struct agent *a, const struct guest_frame *f, const void
 static int order_shutdown(struct agent *a, const struct guest_frame *f unused, const void *payload unused,
 			  struct err *err unused)
 {
-	a->leaving = true;
+	a->leaving = a->shut_down = true;
 	return LATER;
 }
 
@@ -307,6 +330,9 @@ static const struct order {
 	[GUEST_STATS] = {order_stats},
 	[GUEST_FREEZE] = {order_freeze},
 	[GUEST_THAW] = {order_thaw},
+	[GUEST_MEMBER] = {order_member},
+	[GUEST_PAUSE] = {order_pause},
+	[GUEST_RESUME] = {order_pause},
 	[GUEST_SHUTDOWN] = {order_shutdown, .silent = true, .first = true},
 	[GUEST_CREDIT] = {order_credit, .silent = true},
 };

@@ -129,7 +129,7 @@ int job_rows(struct agent *a, const struct job_order *o, struct job_answer *ret,
 	autofree pid_t *pids = NULL;
 	autocontainer struct container c;
 	size_t n = 0, rows = 0;
-	int r = container_load(&a->rt, AGENT_CONTAINER, 0, &c, err);
+	int r = container_load(&a->rt, a->id, 0, &c, err);
 
 	if (r == 0)
 		r = c.level->processes(&c.sandbox, &pids, &n, err);
@@ -159,7 +159,7 @@ int job_stats(struct agent *a, const struct job_order *o unused, struct job_answ
 	struct guest_stats *s = calloc(1, sizeof(*s)); /* freed by the job's end */
 	autocontainer struct container c;
 	struct sysinfo machine;
-	int r = container_load(&a->rt, AGENT_CONTAINER, 0, &c, err);
+	int r = container_load(&a->rt, a->id, 0, &c, err);
 
 	if (r == 0)
 		r = c.level->stats(&c.sandbox, &stats, err);

@@ -82,6 +82,14 @@ must_use int guest_initramfs_make(const struct guest_kernel *k, bool anew, char 
 /* A container with this annotation begins with the snapshot of that name. */
 #define GUEST_SNAPSHOT_ANNOTATION "dev.coffer.vm.snapshot"
 
+/*
+ * ---- pods ----
+ *
+ * A container with this annotation goes into the machine of the container of
+ * that id (isolate/vm/pod.c has the others' ways to say so).
+ */
+#define GUEST_POD_ANNOTATION "dev.coffer.vm.pod"
+
 struct guest_snapshot {
 	int machine; /* empty, for SAVE (wire/supervisor.h) */
 	int dir, lock, made;

@@ -13,7 +13,7 @@
 
 enum { RESOURCES_MAX = 1 << 20 };
 
-static void connection_close(struct keeper *k, struct connection *c)
+void control_close(struct keeper *k, struct connection *c)
 {
 	if (c->sock < 0)
 		return;
@@ -21,6 +21,7 @@ static void connection_close(struct keeper *k, struct connection *c)
 	session_forget(k, c);
 	if (k->saver == c)
 		snapshot_end(k);
+	pod_dismiss(k, c);
 	if (k->starter == c)
 		k->starter = NULL;
 	if (!c->inmate)
@@ -103,7 +104,7 @@ static void asked_to_exec(struct keeper *k, struct connection *c, bool outside, 
 	if (start_inmate(k, c, outside, fds, nfds, &err) == 0)
 		return;
 	control_failed(c, &err);
-	connection_close(k, c);
+	control_close(k, c);
 }
 
 static void asked_to_signal(struct keeper *k, struct connection *c, const struct supervisor_request *q)
@@ -132,11 +133,13 @@ static void asked_to_update(struct keeper *k, struct connection *c, const int *f
 }
 
 /* Behind the cgroup's directories, which the guest's groups are told by the configuration. */
-static void take_tuns(struct keeper *k, const struct supervisor_request *q, int *fds, size_t nfds)
+static void take_begin(struct keeper *k, const struct supervisor_request *q, int *fds, size_t nfds)
 {
 	size_t first = !!(q->flags & SUPERVISOR_HAS_MEMORY) + !!(q->flags & SUPERVISOR_HAS_CPU);
 
-	for (size_t i = first; i < nfds && k->ntuns < ARRAY_LEN(k->tuns); i++)
+	if (k->member && first < nfds)
+		k->pod = take_fd(&fds[first]);
+	for (size_t i = first; i < nfds && !k->member && k->ntuns < ARRAY_LEN(k->tuns); i++)
 		k->tuns[k->ntuns++] = take_fd(&fds[i]);
 }
 
@@ -147,7 +150,7 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 
 	if (q->kind == SUPERVISOR_BEGIN) {
 		if (!k->begun) {
-			take_tuns(k, q, fds, nfds);
+			take_begin(k, q, fds, nfds);
 			k->starter = c;
 			keeper_begin(k);
 		}
@@ -185,6 +188,14 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 		if (err.code)
 			control_failed(c, &err);
 		break;
+	case SUPERVISOR_JOIN:
+		if (pod_admit(k, c, fds, nfds, &err) < 0)
+			control_failed(c, &err);
+		break;
+	case SUPERVISOR_PAUSE:
+	case SUPERVISOR_RESUME:
+		session_stand(k, c, q->kind == SUPERVISOR_PAUSE ? GUEST_PAUSE : GUEST_RESUME);
+		break;
 	case SUPERVISOR_BEGIN:
 		break; /* above */
 	}
@@ -207,7 +218,7 @@ static void runtime_ready(struct keeper *k, void *data, short revents unused)
 		for (size_t i = 0; i < nfds; i++)
 			fd_drop(&fds[i]);
 		if (n != (ssize_t)sizeof(q))
-			connection_close(k, c);
+			control_close(k, c);
 	}
 }
 

@@ -3,8 +3,8 @@
  * What a hypervisor does for the keeper.  Two drivers: QEMU (qemu.c) and our
  * own monitor coffer-vmm (vmm.c).
  *
- * A machine is started with everything that it will ever have: nothing is
- * plugged in later.  All comes as descriptors; the hypervisor's process opens
+ * A machine is started with everything that it will ever have, but for ports:
+ * each further container of a pod brings two (pod.c).  All comes as descriptors; the hypervisor's process opens
  * no path of the host's but its own program's libraries.  It is a child of
  * the caller, jailed (jail.h), and dies with it.
  */
@@ -12,7 +12,11 @@
 
 #include "base/err.h"
 
-enum { VM_DISKS_MAX = 64, VM_NICS_MAX = 8 };
+enum {
+	VM_DISKS_MAX = 64,
+	VM_NICS_MAX = 8,
+	VM_PORTS_MAX = 31, /* of the bus of ports, the reserved port 0 included */
+};
 
 struct vm_disk {
 	int fd; /* borrowed */
@@ -86,6 +90,13 @@ struct hypervisor {
 	/* One line that names program and version as far as it matters to a snapshot: another one cannot use
 	 * it. */
 	int (*identity)(const struct vm_spec *spec, char *buf, size_t size, struct err *err);
+	/*
+	 * A further port of this name while the machine runs, as agent_fd is one; fd is borrowed.  The name is
+	 * "dev.coffer.agent.7" and the like: letters, digits and dots.  NULL: the driver cannot.
+	 */
+	int (*plug_port)(struct vm *vm, const char *name, int fd, struct err *err);
+	/* One that was plugged in; half of it will do. */
+	int (*unplug_port)(struct vm *vm, const char *name, struct err *err);
 	/* Ends the process, and waits for it.  Idempotent. */
 	void (*stop)(struct vm *vm);
 };

@@ -13,6 +13,7 @@
  *	session.c   the agent: frames, requests, the stages of the start (wire/guest.h)
  *	streams.c   standard streams of the guest's processes
  *	snapshot.c  the machine in a file, and from one
+ *	pod.c	    further containers of a machine, on both sides
  *	console.c   what the guest's console and the hypervisor say
  *
  * It is a forker: the share server and the hypervisor are its children.
@@ -155,6 +156,8 @@ void session_signal(struct keeper *k, struct inmate *i, uint32_t sig);
 void session_set_time(struct keeper *k, struct connection *c);
 void session_processes(struct keeper *k, struct connection *c);
 void session_stats(struct keeper *k, struct connection *c);
+/* GUEST_PAUSE, GUEST_RESUME. */
+void session_stand(struct keeper *k, struct connection *c, enum guest_frame_type type);
 void session_update(struct keeper *k, struct connection *c, const void *json, size_t len);
 /* RUN and EXEC: `json` is what the agent makes the process of. */
 must_use int session_start(struct keeper *k, struct inmate *i, const void *json, size_t len, struct err *err);
@@ -174,6 +177,21 @@ void control_done(struct connection *c, int status, int fd);
 void control_failed(struct connection *c, const struct err *err);
 void control_started(struct connection *c);
 void control_exited(struct connection *c, int status);
+
+void control_close(struct keeper *k, struct connection *c);
+
+/* ---- pod.c ---- */
+
+/* JOIN: a further container's keeper.  fds are taken over. */
+must_use int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err);
+/* Its connection has ended. */
+void pod_dismiss(struct keeper *k, const struct connection *c);
+/* LEFT. */
+void pod_left(struct keeper *k, uint32_t number);
+
+/* The other side: this one is a further container's; BEGIN has brought k->pod. */
+must_use int pod_enter(struct keeper *k, int port, int share, struct err *err);
+void pod_poll(struct keeper *k, struct poll_set *p);
 
 /* ---- snapshot.c ---- */
 
@@ -203,12 +221,15 @@ struct keeper {
 	int monitor;		       /* coffer-vmm, to be executed; -1: the hypervisor is QEMU */
 	int tuns[SUPERVISOR_TUNS_MAX]; /* came with BEGIN */
 	size_t ntuns;
-	uint64_t memory, vcpus, seconds, terminal, acpi, beside;
+	uint64_t memory, vcpus, seconds, terminal, acpi, beside, member;
 	uint64_t cache,
 		volume_cache; /* ms that the guest may believe what the file share said of root, volumes */
 
 	uid_t maker;
 	int signals;
+	int pod;		/* of a further container: the connection to its pod's keeper; -1 = gone */
+	struct member *members; /* of a pod's first container */
+	uint32_t last_member;
 	struct connection *connections;
 	struct connection *starter; /* BEGIN's, until it is answered */
 	bool begun;
@@ -231,7 +252,7 @@ struct keeper {
 	int table_number;      /* of the last question for it */
 	bool restored;	       /* from it, so that it says no READY, and was greeted already */
 	bool greeted;	       /* of session_greet() */
-	bool machine;	       /* vm is a machine that runs, as far as is known */
+	bool machine;	       /* vm is a machine that runs, as far as is known; or the pod's does */
 	pid_t share;
 	int64_t share_ended_ns; /* 0 = it runs */
 	int share_status;	/* as waitpid */

@@ -337,6 +337,8 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 int keeper_save_template(struct keeper *k, struct err *err)
 {
 	struct err why = {0};
+	if (k->member)
+		return 0;
 	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
 
 	if (r == -EIO) {
@@ -348,6 +350,28 @@ int keeper_save_template(struct keeper *k, struct err *err)
 	else if (k->templates >= 0)
 		keeper_log(k, "past the template");
 	return 0;
+}
+
+/* A further container of a pod: all but the machine. */
+static int start_member(struct keeper *k, struct err *err)
+{
+	int agent = -1, share = -1, log = -1;
+	int r = console_open(&k->hypervisor_log, k->console_file, &log, err);
+
+	k->console = (struct console){.pipe = -1, .file = k->console_file};
+	if (r == 0)
+		r = vm_names_replace(err);
+	if (r >= 0)
+		r = open_agent_port(k, &agent, err);
+	if (r == 0)
+		r = start_share(k, log, &share, err);
+	if (r == 0)
+		r = pod_enter(k, agent, share, err);
+	k->machine = r == 0;
+	fd_drop(&agent);
+	fd_drop(&share);
+	fd_drop(&log);
+	return r;
 }
 
 static int start_machine(struct keeper *k, struct err *err)
@@ -426,7 +450,7 @@ void keeper_begin(struct keeper *k)
 
 	k->begun = true;
 	k->began_ns = clock_ns(CLOCK_MONOTONIC);
-	int r = start_machine(k, &err);
+	int r = k->member ? start_member(k, &err) : start_machine(k, &err);
 	if (r == 0)
 		r = drop_keeper_rights(k, &err);
 	if (r < 0) {
@@ -436,6 +460,10 @@ void keeper_begin(struct keeper *k)
 		if (last[0])
 			(void)err_set(&err, err.code, "%.400s: %s", err.msg, last); /* told below */
 		keeper_fail(k, &err);
+		return;
+	}
+	if (k->member) {
+		k->stage = STAGE_AGENT; /* READY is the next that comes */
 		return;
 	}
 	k->stage = STAGE_KERNEL;
@@ -575,6 +603,7 @@ static int keeper_turn(struct keeper *k, struct poll_set *p, struct err *err)
 		console_poll(&k->hypervisor_log, p);
 	}
 	session_poll(k, p);
+	pod_poll(k, p);
 	control_poll(k, p);
 	streams_poll(k, p);
 	look_at_clock(k, p);
@@ -620,7 +649,7 @@ static int keeper_main(struct keeper *k, struct err *err)
 
 	while (r == 0 && !k->over)
 		r = keeper_turn(k, &p, err);
-	if (k->machine)
+	if (k->machine && k->vm.driver)
 		k->vm.driver->stop(&k->vm);
 	if (r < 0)
 		return r;
@@ -653,6 +682,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"seconds=", .number = &k->seconds},
 		{"beside=", .number = &k->beside},
 		{"terminal=", .number = &k->terminal},
+		{"pod=", .number = &k->member},
 	};
 	int r = argc < 2 ? 0 : supervisor_parse(argc, argv, keys, ARRAY_LEN(keys), a, err);
 
@@ -673,6 +703,7 @@ int main(int argc, char **argv)
 			   .usr = -1,
 			   .usr2 = -1,
 			   .kvm = -1,
+			   .pod = -1,
 			   .monitor = -1,
 			   .templates = -1,
 			   .template = {.file = -1},

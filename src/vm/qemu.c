@@ -225,6 +225,45 @@ static int qemu_save(struct vm *vm, const struct vm_snapshot *to, struct err *er
 	return r < 0 ? r : qmp_wait_migration(q, "save the machine", err);
 }
 
+/* By ids that are the port's name and one made of it. */
+static int qemu_plug_port(struct vm *vm, const char *name, int fd, struct err *err)
+{
+	static const char what[] = "give the machine a further port";
+	autofree char *backend = str_format("{\"id\":\"of.%s\",\"backend\":{\"type\":\"socket\",\"data\":{\"server\":"
+					    "false,\"addr\":{\"type\":\"fd\",\"data\":{\"str\":\"port\"}}}}}",
+					    name);
+	autofree char *device = str_format("{\"driver\":\"virtserialport\",\"bus\":\"ports.0\",\"id\":\"%s\","
+					   "\"chardev\":\"of.%s\",\"name\":\"%s\"}",
+					   name, name, name);
+	struct err ignored = {0};
+
+	if (!backend || !device)
+		return err_oom(err);
+	int r = qmp_command(vm->data, "getfd", "{\"fdname\":\"port\"}", fd, what, err);
+	if (r == 0)
+		r = qmp_command(vm->data, "chardev-add", backend, -1, what, err);
+	if (r == 0)
+		r = qmp_command(vm->data, "device_add", device, -1, what, err);
+	if (r < 0)
+		ignore_result(vm->driver->unplug_port(vm, name, &ignored)); /* why not is what counts */
+	return r;
+}
+
+static int qemu_unplug_port(struct vm *vm, const char *name, struct err *err)
+{
+	static const char what[] = "take a port from the machine";
+	autofree char *device = str_format("{\"id\":\"%s\"}", name), *backend = str_format("{\"id\":\"of.%s\"}", name);
+	struct err first = {0};
+
+	if (!backend || !device)
+		return err_oom(err);
+	int r = qmp_command(vm->data, "device_del", device, -1, what, &first);
+	int r2 = qmp_command(vm->data, "chardev-remove", backend, -1, what, err);
+	if (r < 0)
+		*err = first;
+	return r < 0 ? r : r2;
+}
+
 static int qemu_identity(const struct vm_spec *s, char *buf, size_t size, struct err *err)
 {
 	struct stat st;
@@ -232,7 +271,7 @@ static int qemu_identity(const struct vm_spec *s, char *buf, size_t size, struct
 	if (fstatat(s->usr_tree, QEMU_BELOW_USR, &st, 0) < 0)
 		return err_sys(err, "cannot look at /usr/%s", QEMU_BELOW_USR);
 	/* The TSC's rate is what the guest's kernel was told; two measurements differ in the last digits. */
-	(void)snprintf(buf, size, "qemu 2 %lld %lld.%09ld %s %u", (long long)st.st_size,
+	(void)snprintf(buf, size, "qemu 3 %lld %lld.%09ld %s %u", (long long)st.st_size,
 		       (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, s->kvm_fd >= 0 ? "kvm" : "tcg",
 		       (host_tsc_khz() + 5000) / 10000);
 	return 0;
@@ -244,4 +283,6 @@ const struct hypervisor hypervisor_qemu = {.name = "qemu",
 					   .resume = qemu_resume,
 					   .save = qemu_save,
 					   .identity = qemu_identity,
+					   .plug_port = qemu_plug_port,
+					   .unplug_port = qemu_unplug_port,
 					   .stop = qemu_stop};

@@ -156,7 +156,7 @@ static void add_devices(struct qemu_args *a, const struct vm_spec *s)
 	put_arg(a, "-serial");
 	put_arg(a, "chardev:console");
 	put_arg(a, "-device");
-	put_arg(a, "virtio-serial-device,id=ports,max_ports=4");
+	put_argf(a, "virtio-serial-device,id=ports,max_ports=%d", VM_PORTS_MAX);
 	add_port(a, "agent", "dev.coffer.agent", s->agent_fd, 1);
 	add_port(a, "share", "dev.coffer.share", s->share_fd, 2);
 	put_arg(a, "-device");

@@ -194,6 +194,11 @@ void session_set_time(struct keeper *k, struct connection *c)
 	ask_for(k, c, GUEST_TIME, &h, sizeof(h));
 }
 
+void session_stand(struct keeper *k, struct connection *c, enum guest_frame_type type)
+{
+	ask_for(k, c, type, NULL, 0);
+}
+
 void session_update(struct keeper *k, struct connection *c, const void *json, size_t len)
 {
 	ask_for(k, c, GUEST_UPDATE, json, len);
@@ -606,6 +611,7 @@ static void count_kill(struct keeper *k)
 static int take_frame(struct keeper *k, const struct guest_frame *f, const void *payload, struct err *err)
 {
 	static const char killed[] = "coffer: a process of the container was killed for want of memory\n";
+	struct guest_member left;
 
 	switch (f->type) {
 	case GUEST_READY:
@@ -619,6 +625,12 @@ static int take_frame(struct keeper *k, const struct guest_frame *f, const void 
 	case GUEST_OOM:
 		count_kill(k);
 		console_note(&k->console, killed, sizeof(killed) - 1);
+		return 0;
+	case GUEST_LEFT:
+		if (f->len != sizeof(left))
+			return err_set(err, EBADMSG, "LEFT of %u bytes", f->len);
+		memcpy(&left, payload, sizeof(left));
+		pod_left(k, left.number);
 		return 0;
 	case GUEST_LOG:
 		console_note(&k->console, payload, f->len);

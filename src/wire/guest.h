@@ -21,8 +21,15 @@
  * Every request but those of a stream (INPUT, CREDIT, RESIZE) is answered by
  * one REPLY with the request's `id`.  Replies may overtake one another, but
  * HELLO, NETWORK and MOUNT are done in their order, before what comes behind
- * them.  A machine runs one container: one RUN.  At most GUEST_LIVE_MAX
+ * them.  A session runs one container: one RUN.  At most GUEST_LIVE_MAX
  * processes of the keeper's are there at once.
+ *
+ * A machine runs several containers where it is a pod: each has a keeper of
+ * its own, two ports of its own, named after the two above with a number
+ * behind a dot, and an agent of its own behind them, a child of the first.
+ * The first keeper has the ports made and asks for that agent (MEMBER); from
+ * its READY on, all that is said here is said between those two alone, but for
+ * NETWORK, MEMBER and FREEZE, which are the machine's.
  *
  * The keeper believes nothing: a frame that is out of place, too long or of
  * no process of its ends the machine.  Nothing that the guest sends is parsed
@@ -54,6 +61,7 @@ enum guest_frame_type {
 	GUEST_EXITED,	 /* struct guest_exited; output may still follow, until both streams have ended */
 	GUEST_OOM,	 /* a process of the container was killed for want of memory */
 	GUEST_LOG,	 /* text, for the console's log */
+	GUEST_LEFT,	 /* struct guest_member: that one's agent has ended, and all that it ran */
 
 	/* keeper to agent */
 	GUEST_HELLO = 64, /* struct guest_hello */
@@ -71,6 +79,9 @@ enum guest_frame_type {
 	GUEST_STATS,	  /* REPLY with struct guest_stats */
 	GUEST_FREEZE,	  /* the machine is to be saved: see below */
 	GUEST_THAW,	  /* the host name of the container, not terminated; none: as it was */
+	GUEST_MEMBER,	  /* struct guest_member: a further container; its ports may come a little later */
+	GUEST_PAUSE,	  /* the container's processes stand still; the session does not */
+	GUEST_RESUME,
 
 	/* both */
 	GUEST_CREDIT = 128, /* struct guest_credit: so many bytes of a stream were consumed; 0, from the
@@ -102,6 +113,11 @@ struct guest_ready {
  * the addresses of the one that was saved away) and THAW; the machine itself
  * TIME and THAW.
  */
+
+/* Numbers are given once in a machine's life; never 0. */
+struct guest_member {
+	uint32_t number;
+};
 
 struct guest_hello {
 	uint32_t protocol;

@@ -25,7 +25,8 @@
 
 enum supervisor_request_kind {
 	/* The runtime's `start`: descriptors of the cgroup's memory and cpu directories, as `flags` say; then
-	 * /dev/net/tun, opened in the container's network namespace, for each card that the guest is to have.
+	 * /dev/net/tun, opened in the container's network namespace, for each card that the guest is to have;
+	 * or, for a further container of a pod, a connection to the control socket of the pod's keeper.
 	 * One answer: STARTED or FAILED. */
 	SUPERVISOR_BEGIN = 1,
 	/* `join`: fds are the process's JSON (an OCI process), a file of strings, and standard input, output,
@@ -41,6 +42,11 @@ enum supervisor_request_kind {
 	SUPERVISOR_TIME,      /* the machine stood still: its clock is to be set.  DONE or FAILED. */
 	SUPERVISOR_SAVE,      /* one fd: an empty file, for reading and writing.  DONE: the machine is in it,
 			       * and stands still until the connection ends; or FAILED. */
+	SUPERVISOR_JOIN,      /* of the keeper of a further container, to that of its pod's machine: two fds, what
+			       * the hypervisor is to have of its ports (wire/guest.h).  DONE or FAILED.  Where
+			       * the connection ends on one side, the container is over on the other. */
+	SUPERVISOR_PAUSE,     /* of a pod's container: its processes in the guest.  DONE or FAILED. */
+	SUPERVISOR_RESUME,
 };
 
 enum {

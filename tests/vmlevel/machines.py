@@ -125,10 +125,12 @@ def archive(path, files):
 
 
 class Place:
-    """A bundle with busybox, a state directory and a coffer.toml of its own."""
+    """A bundle with busybox, a state directory and a coffer.toml of its own; beside: the state directory of that place."""
 
-    def __init__(self, top):
-        self.top, self.env = top, dict(os.environ)
+    def __init__(self, top, beside=None):
+        self.top, self.env = top, dict(beside.env if beside else os.environ)
+        self.state = beside.state if beside else top / "state"
+        self.group = "/coffer-vmlevel-%d%s" % (os.getpid(), "-" + top.name if beside else "")
         self.env.pop("COFFER_CONFIG", None)
         self.played = None
         self.seconds = 120  # that a machine may take until the program runs
@@ -161,14 +163,14 @@ class Place:
         self.played.chmod(mode)
 
     def argv(self, *words):
-        oci = [env.OCI, "--root", str(self.top / "state"), "--isolation", "vm", *words]
+        oci = [env.OCI, "--root", str(self.state), "--isolation", "vm", *words]
         if not self.played:
             return oci
         script = 'mount --bind "$0" %s && exec "$@"' % QEMU
         return ["unshare", "-m", "--propagation", "private", "sh", "-c", script, str(self.played)] + oci
 
     def write(self, args, change=None):
-        config = bundle.default_config(args, "/coffer-vmlevel-%d" % os.getpid())
+        config = bundle.default_config(args, self.group)
         bundle.without_namespace(config, "network")
         config["linux"]["namespaces"].append({"type": "network"})
         if change:
@@ -199,8 +201,7 @@ class Place:
 
     def left(self):
         """What is still there of a container that ended."""
-        state = self.top / "state"
-        return sorted(x.name for x in state.iterdir() if not x.name.startswith("@")) if state.exists() else []
+        return sorted(x.name for x in self.state.iterdir() if not x.name.startswith("@")) if self.state.exists() else []
 
 
 def without_modules(source, target, *names):

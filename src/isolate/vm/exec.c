@@ -100,6 +100,13 @@ int vm_set_clock(const struct sandbox *s, struct err *err)
 	return supervised_waits(s) ? 0 : supervised_ask(s, &q, -1, NULL, ANSWER_MS, err);
 }
 
+int vm_stand(const struct sandbox *s, bool still, struct err *err)
+{
+	const struct supervisor_request q = {.kind = still ? SUPERVISOR_PAUSE : SUPERVISOR_RESUME};
+
+	return supervised_waits(s) ? 0 : supervised_ask(s, &q, -1, NULL, ANSWER_MS, err);
+}
+
 /* The machine stands still until *ret_hold is closed. */
 int vm_save(const struct sandbox *s, int file, int *ret_hold, struct err *err)
 {

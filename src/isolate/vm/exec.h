@@ -12,4 +12,6 @@ must_use int vm_set_clock(const struct sandbox *s, struct err *err);
 struct guest_stats;
 must_use int vm_guest_stats(const struct sandbox *s, struct guest_stats *ret, struct err *err);
 must_use int vm_save(const struct sandbox *s, int file, int *ret_hold, struct err *err);
+/* Of a pod's further container: its processes in the guest stand still, or go on. */
+must_use int vm_stand(const struct sandbox *s, bool still, struct err *err);
 must_use int vm_update_guest(const struct sandbox *s, const struct oci_resources *r, struct err *err);

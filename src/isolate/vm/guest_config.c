@@ -62,11 +62,14 @@ static bool is_any_mounts_option(const char *option)
 
 /* A file system with something of the host's in it has been mounted by the carrier, and comes by the share.
  */
-static void put_guest_mount(struct json_out *out, const struct oci_mount *m)
+static void put_guest_mount(struct json_out *out, const struct oci_mount *m, bool member)
 {
-	bool bind = vm_is_bind(m), carried = !bind && !is_of_guest(m);
+	/* Memory that containers share is of one file system of the guest's. */
+	bool shm = member && streq(m->destination, "/dev/shm");
+	bool bind = vm_is_bind(m), carried = shm || (!bind && !is_of_guest(m));
 	autofree char *source =
-		str_format("%s%s%s", GUEST_SHARE_AT, m->destination[0] == '/' ? "" : "/", m->destination);
+		shm ? strdup(VM_GUEST_SHM)
+		    : str_format("%s%s%s", GUEST_SHARE_AT, m->destination[0] == '/' ? "" : "/", m->destination);
 
 	if (!source)
 		out->text.failed = true;
@@ -88,7 +91,7 @@ static void put_guest_mount(struct json_out *out, const struct oci_mount *m)
 	json_end(out);
 }
 
-static void put_guest_namespaces(struct json_out *out, const struct oci_config *config)
+static void put_guest_namespaces(struct json_out *out, const struct oci_config *config, bool member)
 {
 	static const enum oci_ns always[] = {OCI_NS_PID, OCI_NS_MOUNT, OCI_NS_IPC, OCI_NS_UTS, OCI_NS_CGROUP};
 	bool net = false;
@@ -98,6 +101,8 @@ static void put_guest_namespaces(struct json_out *out, const struct oci_config *
 		       str_starts(config->linux.sysctl.v[i].key, "net/");
 	json_begin_list(out, "namespaces");
 	for (size_t i = 0; i < ARRAY_LEN(always); i++) {
+		if (member && (always[i] == OCI_NS_IPC || always[i] == OCI_NS_UTS))
+			continue; /* the agent's own, which are the pod's */
 		json_begin_object(out, NULL);
 		json_put_str(out, "type", oci_ns_name(always[i]));
 		json_end(out);
@@ -213,12 +218,12 @@ static void put_clocks(struct json_out *out, const struct oci_linux *linux)
 	json_end(out);
 }
 
-static void put_linux(struct json_out *out, const struct oci_config *config, const char *seccomp)
+static void put_linux(struct json_out *out, const struct oci_config *config, bool member, const char *seccomp)
 {
 	const struct oci_linux *linux = &config->linux;
 
 	json_begin_object(out, "linux");
-	put_guest_namespaces(out, config);
+	put_guest_namespaces(out, config, member);
 	put_guest_devices(out, linux);
 	put_guest_pairs(out, "sysctl", &linux->sysctl);
 	vm_guest_resources(out, "resources", &linux->resources);
@@ -238,7 +243,7 @@ static void put_linux(struct json_out *out, const struct oci_config *config, con
 	json_end(out);
 }
 
-int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err)
+int vm_guest_config(const struct oci_config *config, bool member, const char *text, size_t len, struct err *err)
 {
 	const struct oci_seccomp *filter = config->linux.seccomp;
 	struct json_out out autojsonout = {0};
@@ -264,14 +269,16 @@ int vm_guest_config(const struct oci_config *config, const char *text, size_t le
 	json_put_str(&out, "path", VM_GUEST_ROOT);
 	json_put_bool(&out, "readonly", config->root_readonly);
 	json_end(&out);
-	json_put_opt_str(&out, "hostname", named ? config->hostname : host.nodename);
-	json_put_opt_str(&out, "domainname", config->domainname);
+	if (!member) {
+		json_put_opt_str(&out, "hostname", named ? config->hostname : host.nodename);
+		json_put_opt_str(&out, "domainname", config->domainname);
+	}
 	json_begin_list(&out, "mounts");
 	for (size_t i = 0; i < config->mounts.n; i++)
-		put_guest_mount(&out, &config->mounts.v[i]);
+		put_guest_mount(&out, &config->mounts.v[i], member);
 	json_end(&out);
 	put_guest_annotations(&out, &config->annotations);
-	put_linux(&out, config, seccomp);
+	put_linux(&out, config, member, seccomp);
 	json_end(&out);
 	return supervised_memory_file("guest-config", &out, err);
 }

@@ -21,12 +21,12 @@ char vm_keeper_program[] = "coffer-vm";
 
 #define autosettings __attribute__((cleanup(vm_settings_free)))
 
-static void plan_size(const struct oci_config *config, const struct vm_settings *settings,
-		      struct vm_size *ret)
+static int plan_size(const struct oci_config *config, const struct vm_settings *settings, struct vm_size *ret,
+		     struct err *err)
 {
 	const struct vm_size usual = {.memory = settings->memory_bytes, .vcpus = settings->vcpus};
 
-	vm_plan_size(&config->linux.resources, &usual, ret);
+	return vm_pod_size(config, &usual, ret, err);
 }
 
 static int check_machine(struct err *err)
@@ -196,7 +196,7 @@ static int guest_config(const struct isolate_create *c, struct err *err)
 
 	if (r < 0)
 		return err_num(err, r, "cannot read the container's config.json");
-	return vm_guest_config(c->config, text, len, err);
+	return vm_guest_config(c->config, vm_is_member(&c->sandbox), text, len, err);
 }
 
 /* The environment's is for tests of what happens when a machine does not come up. */
@@ -249,32 +249,86 @@ static int vm_launch(const struct isolate_create *c, const struct vm_settings *s
 	return r < 0 ? r : add_numbers(c, settings, size, l, err);
 }
 
+/* A further container of a pod has a keeper, and no machine. */
+static int member_launch(const struct isolate_create *c, const struct vm_settings *settings,
+			 const struct vm_size *size, struct supervised *l, struct err *err)
+{
+	autoclose int config = guest_config(c, err);
+	int r = config < 0 ? config : supervised_prepare(c, vm_keeper_program, config, l, err);
+
+	if (r == 0)
+		r = add_logs(c, l, err);
+	if (r == 0)
+		r = supervised_add_number(l, "pod", 1, err);
+	return r < 0 ? r : add_numbers(c, settings, size, l, err);
+}
+
+/* Said now, if the machine is not there, and not when it is to be started. */
+static int check_pod(const struct sandbox *s, const char *pod, struct err *err)
+{
+	int sock = vm_pod_connect(s, pod, err);
+
+	if (sock < 0)
+		return sock;
+	(void)close(sock); /* its keeper sees one come and go */
+	return 0;
+}
+
+static void member_size(const struct oci_resources *r, struct vm_size *ret)
+{
+	*ret = (struct vm_size){.memory = r->memory.limit.set && r->memory.limit.v > 0
+						  ? (uint64_t)r->memory.limit.v
+						  : 0,
+				.vcpus = 1};
+}
+
 static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
 {
 	autosupervisedplan struct supervised_plan plan = {0};
 	autosupervised struct supervised l = {.exe = -1};
 	autosettings struct vm_settings settings = {0};
+	const char *pod = NULL;
 	struct vm_size size;
-	int r = vm_plan_check(c, err);
+	int r = vm_pod_of(&c->sandbox, &pod, err);
 
+	if (r == 0)
+		r = vm_plan_check(c, pod != NULL, err);
 	if (r == 0)
 		r = check_machine(err);
 	if (r == 0)
 		r = vm_settings_load(&settings, err);
+	if (r == 0 && pod)
+		r = check_pod(&c->sandbox, pod, err);
 	if (r < 0)
 		return r;
-	plan_size(c->config, &settings, &size);
-	r = vm_plan(c->config, &size, &plan, err);
+	if (pod)
+		member_size(&c->config->linux.resources, &size);
+	else
+		r = plan_size(c->config, &settings, &size, err);
 	if (r == 0)
-		r = vm_launch(c, &settings, &size, &l, err);
+		r = vm_plan(c->config, &size, &plan, err);
+	if (r == 0)
+		r = (pod ? member_launch : vm_launch)(c, &settings, &size, &l, err);
 	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
+}
+
+static int member_start(const struct sandbox *s, const char *pod, struct err *err)
+{
+	autoclose int sock = vm_pod_connect(s, pod, err);
+
+	return sock < 0 ? sock : supervised_start_with(s, &sock, 1, err);
 }
 
 static int vm_start(const struct sandbox *s, struct err *err)
 {
 	int tuns[SUPERVISOR_TUNS_MAX];
+	const char *pod = NULL;
+	int r = vm_pod_of(s, &pod, err);
+
+	if (r < 0 || pod)
+		return r < 0 ? r : member_start(s, pod, err);
 	int n = vm_open_tuns(s->pid, tuns, err);
-	int r = n < 0 ? n : supervised_start_with(s, tuns, (size_t)n, err);
+	r = n < 0 ? n : supervised_start_with(s, tuns, (size_t)n, err);
 
 	for (int i = 0; i < n; i++)
 		(void)close(tuns[i]); /* the keeper has its own */
@@ -287,9 +341,19 @@ static int vm_processes(const struct sandbox *s, pid_t **ret, size_t *ret_n, str
 	return isolate_carrier->processes(s, ret, ret_n, err);
 }
 
+/* A machine stands still with its hypervisor; one of several containers in one by its own kernel first. */
 static int vm_pause(const struct sandbox *s, struct err *err)
 {
-	return isolate_carrier->pause(s, err);
+	struct err ignored = {0};
+	bool member = vm_is_member(s);
+	int r = member ? vm_stand(s, true, err) : 0;
+
+	if (r < 0)
+		return r;
+	r = isolate_carrier->pause(s, err);
+	if (r < 0 && member)
+		ignore_result(vm_stand(s, false, &ignored)); /* why it is not paused is what counts */
+	return r;
 }
 
 static int vm_resume(const struct sandbox *s, struct err *err)
@@ -297,6 +361,8 @@ static int vm_resume(const struct sandbox *s, struct err *err)
 	struct err late = {0};
 	int r = isolate_carrier->resume(s, err);
 
+	if (vm_is_member(s))
+		return r < 0 ? r : vm_stand(s, false, err);
 	/* The machine runs again; a clock that is behind is worth telling, and no failure. */
 	if (r == 0 && vm_set_clock(s, &late) < 0 && s->warn)
 		s->warn(s->warn_data, late.msg);
@@ -315,12 +381,19 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *wanted
 	pair_list unified = {.v = kept};
 	struct oci_resources host;
 	struct vm_size size;
+	bool member = vm_is_member(s);
 	int r = kept ? vm_settings_load(&settings, err) : err_oom(err);
 
 	if (r < 0)
 		return r;
-	plan_size(s->config, &settings, &size);
-	if (wanted->memory.limit.set && wanted->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
+	if (member)
+		member_size(wanted, &size);
+	else
+		r = plan_size(s->config, &settings, &size, err);
+	if (r < 0)
+		return r;
+	/* The pod's machine bounds its containers together, whatever the limit of each. */
+	if (!member && wanted->memory.limit.set && wanted->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
 		return err_set(
 			err, ENOTSUP,
 			"cannot limit the memory to %lld bytes: the machine was started with %llu, and "

@@ -121,7 +121,22 @@ static bool is_own_network(const char *path)
 	       a.st_dev == b.st_dev;
 }
 
-static int vm_check_namespaces(const struct oci_linux *linux, struct err *err)
+/* In a pod the network, IPC and host name are those of the machine, whose they are outside. */
+static int check_join(enum oci_ns ns, const char *path, bool member, struct err *err)
+{
+	if (member && ns == OCI_NS_PID)
+		return err_set(err, ENOTSUP,
+			       "isolation level \"vm\" cannot join the pid namespace %s: each container of a pod "
+			       "has its own (shareProcessNamespace is not there)",
+			       path);
+	if (member && (ns == OCI_NS_IPC || ns == OCI_NS_UTS))
+		return 0;
+	return err_set(err, ENOTSUP,
+		       "isolation level \"vm\" cannot join the %s namespace %s: it is of another kernel",
+		       oci_ns_name(ns), path);
+}
+
+static int vm_check_namespaces(const struct oci_linux *linux, bool member, struct err *err)
 {
 	static const struct {
 		enum oci_ns ns;
@@ -141,11 +156,9 @@ static int vm_check_namespaces(const struct oci_linux *linux, struct err *err)
 				"isolation level \"vm\" needs a %s namespace, and linux.namespaces has "
 				"none: a guest cannot share the host's",
 				name);
-		if (ns->path && !rules[i].joined)
-			return err_set(err, ENOTSUP,
-				       "isolation level \"vm\" cannot join the %s namespace %s: it is of "
-				       "another kernel",
-				       name, ns->path);
+		int r = ns->path && !rules[i].joined ? check_join(rules[i].ns, ns->path, member, err) : 0;
+		if (r < 0)
+			return r;
 	}
 	const char *net = linux->ns[OCI_NS_NETWORK].path;
 	if (net && is_own_network(net))
@@ -196,12 +209,12 @@ bool vm_is_bind(const struct oci_mount *m)
 	return false;
 }
 
-int vm_plan_check(const struct isolate_create *c, struct err *err)
+int vm_plan_check(const struct isolate_create *c, bool member, struct err *err)
 {
 	const struct oci_config *config = c->config;
 	const struct oci_linux *linux = &config->linux;
 	uint32_t host;
-	int r = vm_check_namespaces(linux, err);
+	int r = vm_check_namespaces(linux, member, err);
 
 	if (r < 0)
 		return r;
@@ -261,5 +274,7 @@ int vm_plan(const struct oci_config *config, const struct vm_size *size, struct 
 	linux->time_offsets.n = 0;
 	linux->offset_boottime.set = linux->offset_monotonic.set = false;
 	linux->ns[OCI_NS_TIME].wanted = false;
+	/* A pod's: the guest's are the ones that count, and the keeper needs none of them. */
+	linux->ns[OCI_NS_IPC].path = linux->ns[OCI_NS_UTS].path = NULL;
 	return 0;
 }

@@ -27,7 +27,7 @@ enum {
 
 /* What the keeper may: set up the machine's network and jail, serve files for any user of the container. */
 extern const str_list vm_caps;
-/* The keeper, and a proxy of a further process. */
+/* What the carrier makes.  size: of the machine; of a pod's further container: what it may use of it. */
 must_use int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *ret,
 		     struct err *err);
 /* Memory and processors of the machine: by the container's limits where there are any. */
@@ -39,10 +39,23 @@ bool vm_is_bind(const struct oci_mount *m);
 /* The guest's kernel makes it itself; anything else is a piece of the host's. */
 bool vm_knows_device(const struct oci_device *d);
 /* What nobody could do for a guest, said before anything is made. */
-must_use int vm_plan_check(const struct isolate_create *c, struct err *err);
+must_use int vm_plan_check(const struct isolate_create *c, bool member, struct err *err);
+
+/* ---- pod.c ---- */
+/* The id of the container into whose machine this one goes; NULL: it gets one of its own.  *ret borrows. */
+must_use int vm_pod_of(const struct sandbox *s, const char **ret, struct err *err);
+bool vm_is_member(const struct sandbox *s);
+/* A connection to the keeper of the machine of `pod`, which runs; else why there is none. */
+must_use int vm_pod_connect(const struct sandbox *s, const char *pod, struct err *err);
+/* What the engine of a pod says that all of it will want: then that is the size of its machine. */
+must_use int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
+			 struct err *err);
+/* GUEST_SHM: what the agent has of the first container's /dev/shm. */
+#define VM_GUEST_SHM "/run/coffer/shm"
 
 /* The configuration for the guest's agent, as JSON in a memory file.  `text` is the user's own. */
-must_use int vm_guest_config(const struct oci_config *config, const char *text, size_t len, struct err *err);
+must_use int vm_guest_config(const struct oci_config *config, bool member, const char *text, size_t len,
+			     struct err *err);
 /* A snapshot's machine, for reading; hostile names are refused. */
 must_use int vm_snapshot_open(const char *name, struct err *err);
 /* One /dev/net/tun for each card of the guest, opened in the network namespace of `pid`; their number.  The

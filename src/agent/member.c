@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Further containers, where the machine is a pod.
+ *
+ * Each has an agent of its own: a child of pid 1, which stands in new pid and
+ * mount namespaces, and behind two ports of its own (wire/guest.h).  It is in
+ * all else what the first agent is, so that nothing of what one keeper says
+ * can be about another one's container.
+ *
+ * As pid 1 of its namespace its end is the end of all that it ran, its file
+ * share's relay included, and its mounts go with it: what is left to the
+ * first agent is an empty cgroup.  It has the network of the machine, and
+ * host name and IPC of the first container, /dev/shm too: who makes a
+ * container of a pod need not say so.
+ */
+#include "agent/agent.h"
+
+#include "base/file.h"
+#include "base/str.h"
+#include "base/sys.h"
+
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+
+enum { PORTS_MS = 30000 };
+
+#define MEMBER_SHM "/run/coffer/shm"
+
+struct member {
+	struct member *next;
+	uint32_t number;
+	pid_t pid;
+};
+
+/* Of the first container's process; owned. */
+struct joined {
+	int ipc, uts, mnt;
+};
+
+static void joined_close(struct joined *j)
+{
+	fd_drop(&j->ipc);
+	fd_drop(&j->uts);
+	fd_drop(&j->mnt);
+}
+
+static int open_namespaces(pid_t pid, struct joined *ret, struct err *err)
+{
+	const struct {
+		const char *name;
+		int *fd;
+	} all[] = {{"ipc", &ret->ipc}, {"uts", &ret->uts}, {"mnt", &ret->mnt}};
+
+	*ret = (struct joined){-1, -1, -1};
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		char path[64];
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, all[i].name); /* fits */
+		*all[i].fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (*all[i].fd < 0) {
+			int r = err_sys(err, "cannot open the first container's %s namespace", all[i].name);
+			joined_close(ret);
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* ---- in the child ---- */
+
+/* The first container's /dev/shm, as a mount of nowhere yet; -1: there is none.  Its links are its own. */
+static int clone_shm(int mnt)
+{
+	autoclose int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	autoclose int at = -1;
+	int tree = -1;
+
+	if (own < 0 || setns(mnt, CLONE_NEWNS) < 0)
+		return -1;
+	at = sys_openat2(AT_FDCWD, "/dev/shm", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS);
+	if (at >= 0)
+		tree = sys_open_tree(at, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (setns(own, CLONE_NEWNS) < 0)
+		_exit(1); /* nobody may be served out of another one's files */
+	return tree;
+}
+
+static int place_shm(int tree, struct err *err)
+{
+	int r = file_mkdir_all(MEMBER_SHM, 0755);
+
+	if (r < 0)
+		return err_num(err, r, "cannot make " MEMBER_SHM);
+	if (tree >= 0 && sys_move_mount(tree, "", AT_FDCWD, MEMBER_SHM, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+		return 0;
+	return mount("shm", MEMBER_SHM, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777") < 0
+		       ? err_sys(err, "cannot mount " MEMBER_SHM)
+		       : 0;
+}
+
+/* What the first agent has below /run, its container's root above all, is not ours to see. */
+static int own_mounts(const struct joined *j, struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || chdir("/") < 0)
+		return err_sys(err, "cannot have mounts of its own");
+	autoclose int shm = clone_shm(j->mnt);
+	while (umount2("/run", MNT_DETACH) == 0)
+		;
+	if (mount("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0 ||
+	    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_sys(err, "cannot mount /run and /proc of its own");
+	return place_shm(shm, err);
+}
+
+static int become_member(struct agent *a, struct joined *j, struct err *err)
+{
+	char agent[64], share[64];
+	int keep[] = {a->log, j->ipc, j->uts, j->mnt};
+
+	/* In the order that the descriptors have. */
+	for (size_t i = 0; i < ARRAY_LEN(keep); i++)
+		for (size_t k = i + 1; k < ARRAY_LEN(keep); k++)
+			if (keep[k] < keep[i]) {
+				int other = keep[i];
+				keep[i] = keep[k];
+				keep[k] = other;
+			}
+	int r = fd_close_from(3, keep, ARRAY_LEN(keep), false);
+	if (r < 0)
+		return err_num(err, r, "cannot close descriptors");
+	(void)prctl(PR_SET_NAME, a->id, 0, 0, 0);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(err, "cannot ask to end with the first agent");
+	r = own_mounts(j, err);
+	if (r == 0 && (setns(j->uts, CLONE_NEWUTS) < 0 || setns(j->ipc, CLONE_NEWIPC) < 0))
+		r = err_sys(err, "cannot join the first container's host name and IPC");
+	joined_close(j);
+	(void)snprintf(agent, sizeof(agent), GUEST_PORT_AGENT ".%u", a->member); /* fits */
+	(void)snprintf(share, sizeof(share), GUEST_PORT_SHARE ".%u", a->member);
+	return r < 0 ? r : boot_ports(a, agent, share, PORTS_MS, err);
+}
+
+static _Noreturn void member_main(const struct agent *first, uint32_t number, struct joined *j)
+{
+	struct agent a = {.guest = first->guest,
+			  .ports = first->ports,
+			  .member = number,
+			  .share_port = -1,
+			  .log = first->log,
+			  .port = {.fd = -1},
+			  .in = {.max_payload = GUEST_PAYLOAD_MAX}};
+	struct err err = {0};
+
+	(void)snprintf(a.id, sizeof(a.id), "guest-%u", number); /* fits */
+	int r = become_member(&a, j, &err);
+	if (r == 0)
+		r = agent_serve(&a, &err);
+	if (r < 0)
+		agent_warn(&a, err.msg);
+	/* What was written by mapping; a keeper that has gone has nobody to take it. */
+	if (a.shut_down && a.guest)
+		sync();
+	_exit(r < 0);
+}
+
+/* ---- in the first agent ---- */
+
+static pid_t fork_member(void)
+{
+	struct clone_args args = {.flags = CLONE_NEWNS | CLONE_NEWPID, .exit_signal = SIGCHLD};
+
+	return sys_clone3(&args);
+}
+
+int member_start(struct agent *a, uint32_t number, struct err *err)
+{
+	const struct live *l = a->main_there ? live_find(a, a->main_id) : NULL;
+	struct joined j;
+
+	if (a->member)
+		return err_set(err, EPERM, "a container of a pod has no containers of its own");
+	if (!l || l->pid <= 0)
+		return err_set(err, ESRCH, "the pod's first container has ended");
+	for (const struct member *m = a->members; m; m = m->next)
+		if (m->number == number || number == 0)
+			return err_set(err, EEXIST, "number %u is taken", number);
+	int r = open_namespaces(l->pid, &j, err);
+	struct member *m = r < 0 ? NULL : calloc(1, sizeof(*m));
+	if (r < 0)
+		return r;
+	pid_t pid = m ? fork_member() : -1;
+	if (pid == 0)
+		member_main(a, number, &j);
+	joined_close(&j);
+	if (pid < 0) {
+		free(m);
+		return m ? err_sys(err, "cannot start the container's agent") : err_oom(err);
+	}
+	*m = (struct member){.next = a->members, .number = number, .pid = pid};
+	a->members = m;
+	return 0;
+}
+
+/* Nobody is in it any more. */
+static void remove_group(const struct agent *a, uint32_t number)
+{
+	char id[24];
+	struct cgroup group = {0};
+	struct err err = {0};
+
+	(void)snprintf(id, sizeof(id), "guest-%u", number); /* fits */
+	const struct cgroup_request q = {.id = id};
+	int r = cgroup_plan(&q, &group, &err);
+	if (r == 0)
+		r = cgroup_remove(&group, &err);
+	if (r < 0)
+		agent_warn(a, err.msg);
+	cgroup_free(&group);
+}
+
+bool member_reaped(struct agent *a, pid_t pid)
+{
+	struct member **at = &a->members;
+
+	while (*at && (*at)->pid != pid)
+		at = &(*at)->next;
+	struct member *m = *at;
+	if (!m)
+		return false;
+	const struct guest_frame f = {.type = GUEST_LEFT, .len = sizeof(struct guest_member)};
+	const struct guest_member left = {.number = m->number};
+	*at = m->next;
+	remove_group(a, m->number);
+	channel_send(a, &f, &left, NULL, 0);
+	free(m);
+	return true;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which machine a container goes into, by its annotations:
+ *
+ *	dev.coffer.vm.pod=ID				ours
+ *	io.kubernetes.cri.container-type=container	containerd; the machine of the sandbox
+ *	io.kubernetes.cri.sandbox-id=ID			container, which is of type "sandbox"
+ *	io.kubernetes.cri-o.ContainerType=container	CRI-O, likewise
+ *	io.kubernetes.cri-o.SandboxID=ID
+ *
+ * The other container is found beside this one's state directory: whoever may
+ * name it there may also stop it.  What its keeper then believes is the
+ * socket's peer (wire/supervisor.h).
+ */
+#include "isolate/vm/vm.h"
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "isolate/machine.h"
+
+#include <sys/stat.h>
+
+struct convention {
+	const char *type, *id; /* keys */
+};
+static const struct convention conventions[] = {
+	{"io.kubernetes.cri.container-type", "io.kubernetes.cri.sandbox-id"},
+	{"io.kubernetes.cri-o.ContainerType", "io.kubernetes.cri-o.SandboxID"},
+};
+
+/* As the runtime's ids are: no path, and nothing but one component. */
+static bool is_id(const char *s)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";
+	size_t n = strspn(s, letters);
+
+	return n > 0 && n <= NAME_MAX && s[n] == '\0' && !streq(s, ".") && !streq(s, "..");
+}
+
+int vm_pod_of(const struct sandbox *s, const char **ret, struct err *err)
+{
+	const struct oci_config *config = s->config;
+	const char *pod = oci_annotation(config, GUEST_POD_ANNOTATION), *key = GUEST_POD_ANNOTATION;
+
+	for (size_t i = 0; i < ARRAY_LEN(conventions) && !pod; i++) {
+		const char *type = oci_annotation(config, conventions[i].type);
+		if (!type || !streq(type, "container"))
+			continue;
+		key = conventions[i].id;
+		pod = oci_annotation(config, key);
+		if (!pod)
+			return err_set(err, EINVAL, "annotation %s says \"container\", and %s is not there",
+				       conventions[i].type, key);
+	}
+	if (pod && !is_id(pod))
+		return err_set(err, EINVAL, "annotation %s: \"%s\" is no id of a container", key, pod);
+	if (pod && s->id && streq(pod, s->id))
+		return err_set(err, EINVAL, "annotation %s: a container cannot be in its own machine as a further one",
+			       key);
+	*ret = pod;
+	return 0;
+}
+
+bool vm_is_member(const struct sandbox *s)
+{
+	const char *pod = NULL;
+	struct err ignored = {0};
+
+	return vm_pod_of(s, &pod, &ignored) == 0 && pod;
+}
+
+int vm_pod_connect(const struct sandbox *s, const char *pod, struct err *err)
+{
+	autofree char *path = str_format("../%s", pod);
+	struct stat st;
+
+	if (!path)
+		return err_oom(err);
+	autoclose int dir = openat(s->state_dirfd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 && errno == ENOENT)
+		return err_set(err, ENOENT, "there is no container \"%s\", into whose machine this one is to go", pod);
+	if (dir < 0)
+		return err_sys(err, "cannot look at the container \"%s\"", pod);
+	if (fstatat(dir, ISOLATE_CONSOLE_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_set(err, EINVAL, "the container \"%s\" is not of isolation level \"vm\": it has no machine "
+					    "for others",
+			       pod);
+	if (fstatat(dir, "start.sock", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return err_set(err, ESRCH, "the machine of container \"%s\" has not been started", pod);
+	int sock = supervisor_connect(dir, err);
+	return sock == -ESRCH ? err_set(err, ESRCH, "the container \"%s\" has ended, and its machine with it", pod)
+			      : sock;
+}
+
+/* ---- how large ---- */
+
+static int sum_of(const struct oci_config *config, const char *key, int64_t *ret, struct err *err)
+{
+	const char *text = oci_annotation(config, key);
+	uint64_t n = 0;
+
+	*ret = 0;
+	if (!text || !*text || *text == '-') /* "-1": unlimited */
+		return 0;
+	if (str_to_u64(text, 10, &n) < 0 || n > INT64_MAX)
+		return err_set(err, EINVAL, "annotation %s: \"%s\" is no number", key, text);
+	*ret = (int64_t)n;
+	return 0;
+}
+
+/*
+ * containerd tells its sandbox container what all of the pod's may use, as far as they are limited.  The
+ * sandbox's own limits are not those of the pod, for its own program does nothing.
+ */
+int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
+		struct err *err)
+{
+	const char *type = oci_annotation(config, conventions[0].type);
+	struct oci_resources all = config->linux.resources;
+	int64_t memory, quota, period;
+	int r;
+
+	if (!type || !streq(type, "sandbox")) {
+		vm_plan_size(&all, usual, ret);
+		return 0;
+	}
+	r = sum_of(config, "io.kubernetes.cri.sandbox-memory", &memory, err);
+	if (r == 0)
+		r = sum_of(config, "io.kubernetes.cri.sandbox-cpu-quota", &quota, err);
+	if (r == 0)
+		r = sum_of(config, "io.kubernetes.cri.sandbox-cpu-period", &period, err);
+	if (r < 0)
+		return r;
+	if (memory > 0) {
+		all.memory.limit.set = true;
+		all.memory.limit.v = memory;
+	}
+	if (quota > 0) {
+		all.cpu.quota.set = true;
+		all.cpu.quota.v = quota;
+		all.cpu.period.set = period > 0;
+		all.cpu.period.v = (uint64_t)period;
+	}
+	vm_plan_size(&all, usual, ret);
+	return 0;
+}
