@@ -139,6 +139,8 @@ must_use int agent_serve(struct agent *a, struct err *err);
 must_use int member_start(struct agent *a, uint32_t number, struct err *err);
 /* Was it one?  Then what it left is removed, and the keeper told. */
 bool member_reaped(struct agent *a, pid_t pid);
+/* Of a test's agent: kills them, and removes what they left. */
+void members_end(struct agent *a);
 
 /* ---- orders.c ---- */
 void orders_take(struct agent *a, const struct guest_frame *f, const void *payload);

@@ -140,6 +140,7 @@ static void agent_loop(struct agent *a)
 static void wind_up(struct agent *a)
 {
 	struct err err = {0};
+	members_end(a);
 	pid_t pid = a->main_id ? fork() : 0, ended;
 
 	if (a->main_id && pid == 0) {

@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 enum { PORTS_MS = 30000 };
 
@@ -218,6 +219,17 @@ static void remove_group(const struct agent *a, uint32_t number)
 	if (r < 0)
 		agent_warn(a, err.msg);
 	cgroup_free(&group);
+}
+
+void members_end(struct agent *a)
+{
+	for (struct member *m; (m = a->members);) {
+		a->members = m->next;
+		(void)kill(m->pid, SIGKILL); /* our child, not reaped */
+		ignore_result(waitpid(m->pid, NULL, 0));
+		remove_group(a, m->number);
+		free(m);
+	}
 }
 
 bool member_reaped(struct agent *a, pid_t pid)

@@ -248,6 +248,8 @@ static int settle_record(struct engine_making *m, struct err *err)
 	if (r == 0)
 		r = create_settle_networks(m, err);
 	if (r == 0)
+		r = engine_pod_settle(m, err);
+	if (r == 0)
 		r = engine_links_settle(m, err);
 	if (r == 0)
 		r = engine_restart_parse(m->q->restart, &restart, &max, err);

@@ -31,5 +31,7 @@ must_use int engine_size_parse(const char *text, uint64_t *ret);
 must_use int engine_create_config(struct engine_making *m, struct err *err);
 /* links.c: --link with ids in place of names; the networks are settled. */
 must_use int engine_links_settle(struct engine_making *m, struct err *err);
+/* pod.c: --pod, once level and joined namespaces are known. */
+must_use int engine_pod_settle(struct engine_making *m, struct err *err);
 /* create_mounts.c */
 must_use int engine_create_mounts(struct engine_making *m, struct err *err);

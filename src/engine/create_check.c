@@ -171,7 +171,7 @@ static int check_network(const struct engine_create *q, struct err *err)
 	if (joined && q->ports.n)
 		return err_set(err, EINVAL,
 			       "conflicting options: port publishing and the container type network mode");
-	if (joined && q->hostname && *q->hostname)
+	if (joined && !q->pod && q->hostname && *q->hostname) /* a pod's: pod.c */
 		return err_set(err, EINVAL, "conflicting options: hostname and the network mode");
 	if (joined && q->add_host.n)
 		return err_set(err, EINVAL,

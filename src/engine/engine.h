@@ -110,6 +110,7 @@ struct engine_create {
 	const char *landlock; /* the JSON of --landlock (docs/coffer-oci.md) */
 	const char *pid_mode, *ipc_mode, *uts_mode, *userns_mode, *cgroupns_mode, *cgroup_parent;
 	const char *isolation;
+	const char *pod; /* the container into whose machine it goes; network_mode is "container:" and that */
 	/* life */
 	const char *restart; /* "no", "always", "unless-stopped", "on-failure[:N]" */
 	const char *stop_signal;

@@ -169,6 +169,7 @@ static const struct json_field limit_fields[] = {
 	F_STR(Q, landlock, "landlock"),
 	F_STR(Q, pid_mode, "pidMode"),
 	F_STR(Q, ipc_mode, "ipcMode"),
+	F_STR(Q, pod, "pod"),
 	F_STR(Q, uts_mode, "utsMode"),
 	F_STR(Q, userns_mode, "usernsMode"),
 	F_STR(Q, cgroupns_mode, "cgroupnsMode"),

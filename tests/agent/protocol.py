@@ -15,8 +15,8 @@ from harness import bundle, env
 AGENT = os.path.join(os.path.dirname(env.OCI), "coffer-agent")
 
 PROTOCOL, DATA_MAX, WINDOW, LIVE_MAX = 1, 32 << 10, 256 << 10, 1024
-READY, REPLY, OUTPUT, EXITED, OOM, LOG = range(1, 7)
-HELLO, NETWORK, MOUNT, RUN, EXEC, INPUT, SIGNAL, RESIZE, UPDATE, PROCESSES, TIME, SHUTDOWN, STATS, FREEZE, THAW = range(64, 79)
+READY, REPLY, OUTPUT, EXITED, OOM, LOG, LEFT = range(1, 8)
+HELLO, NETWORK, MOUNT, RUN, EXEC, INPUT, SIGNAL, RESIZE, UPDATE, PROCESSES, TIME, SHUTDOWN, STATS, FREEZE, THAW, MEMBER, PAUSE, RESUME = range(64, 82)
 CREDIT = 128
 TERMINAL, STDIN, OUTSIDE = 1, 2, 4
 
@@ -39,7 +39,7 @@ class Keeper:
         self.ready, self.stingy = None, False
         self.replies, self.output, self.ended, self.status = {}, collections.defaultdict(bytearray), set(), {}
         self.room = collections.defaultdict(lambda: WINDOW)
-        self.ooms, self.order = [], []
+        self.ooms, self.order, self.left = [], [], []
 
     def send(self, kind, payload=b"", process=0, stream=0, id=0):
         self.sock.sendall(HEAD.pack(len(payload), kind, stream, process, id) + payload)
@@ -87,6 +87,8 @@ class Keeper:
             self.status[process] = struct.unpack("<i", payload)[0]
         elif kind == OOM:
             self.ooms.append(process)
+        elif kind == LEFT:
+            self.left += struct.unpack("<I", payload)
         elif kind == CREDIT:
             self.room[process] += struct.unpack("<I", payload)[0]
             assert self.room[process] <= WINDOW
@@ -173,19 +175,20 @@ class Keeper:
 
 SCRIPT = """
 mount -t proc proc /proc && mount -t tmpfs -o mode=755 run /run && mkdir -p /run/coffer
-exec "$0" --socket 3
+exec "$0" --socket 3 "$@"
 """
 
 
 class Agent(Keeper):
     """coffer-agent in mount, pid and network namespaces of its own; "/run/coffer/root" is a busybox."""
 
-    def __init__(self, top, greet=True, root=True):
+    def __init__(self, top, greet=True, root=True, ports=None):
         ours, theirs = socket.socketpair()
         self.log = open(os.path.join(top, "agent.log"), "w+")
         theirs_fd = theirs.fileno()
         self.child = subprocess.Popen(
-            ["unshare", "-m", "-p", "-n", "-f", "--kill-child", "--propagation", "private", "sh", "-c", SCRIPT, AGENT],
+            ["unshare", "-m", "-p", "-n", "-f", "--kill-child", "--propagation", "private", "sh", "-c", SCRIPT, AGENT]
+            + (["--ports", ports] if ports else []),
             preexec_fn=lambda: os.dup2(theirs_fd, 3), pass_fds=(3,), stderr=self.log, stdin=subprocess.DEVNULL)
         theirs.close()
         super().__init__(ours)
@@ -224,3 +227,44 @@ def process(*args, **more):
     p = dict(config(*args)["process"])
     p.update(more)
     return p
+
+
+class Member(Keeper):
+    """The keeper of a further container, behind ports of its own: listening sockets in the agent's --ports directory."""
+
+    def __init__(self, first, ports, number, top, root=True):
+        listeners = []
+        for name in ("dev.coffer.agent.%d" % number, "dev.coffer.share.%d" % number):
+            s = socket.socket(socket.AF_UNIX)
+            s.bind(os.path.join(ports, name))
+            s.listen(1)
+            s.settimeout(env.seconds(20))
+            listeners.append(s)
+        self.reply = first.ask(MEMBER, struct.pack("<I", number))
+        assert self.reply.code == 0, self.reply
+        sock, self.share = (s.accept()[0] for s in listeners)
+        for s in listeners:
+            s.close()
+        super().__init__(sock)
+        self.until(lambda: self.ready)
+        assert self.hello().code == 0
+        if root:
+            self.rootfs = bundle.store().rootfs(os.path.join(top, "rootfs-%d" % number))
+            assert self.mount("none", self.rootfs, "/run/coffer/root", MS_BIND | MS_REC) == (0, 0, b"")
+
+    def close(self):
+        self.sock.close()
+        self.share.close()
+
+
+def member_config(*args, **more):
+    """As a keeper makes it of a further container's configuration: no IPC, no host name of its own, no group's path."""
+    c = config(*args, **more)
+    for kind in ("ipc", "uts"):
+        bundle.without_namespace(c, kind)
+    c.pop("hostname", None)
+    c["linux"].pop("cgroupsPath", None)
+    for m in c["mounts"]:
+        if m["destination"] == "/dev/shm":
+            m.update(type="bind", source="/run/coffer/shm", options=["bind", "nosuid", "nodev", "noexec"])
+    return c

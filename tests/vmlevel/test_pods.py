@@ -44,7 +44,7 @@ class Pod:
             done = subprocess.run(place.argv("create", "--bundle", str(place.top / "bundle"), name), stdout=out,
                                   stderr=out, stdin=subprocess.DEVNULL, env=place.environ(),
                                   timeout=env.seconds(120))
-        return "" if done.returncode == 0 else self.out(name) or "failed"
+        return "" if done.returncode == 0 else self.out(name).replace("\\", "") or "failed"
 
     def start(self, name, *args, **more):
         assert self.create(name, *args, **more) == ""
@@ -141,7 +141,7 @@ def test_two_containers_in_one_machine(pod, notes):
 
 def test_they_meet_on_the_loopback(pod):
     pod.start("two", "nc", "-l", "-p", "7777", "-e", "/bin/echo", "hello from two")
-    libengine.wait_for("the listener", lambda: ":1E61" in pod.sh("pod", "cat /proc/net/tcp"), 30)
+    libengine.wait_for("the listener", lambda: ":1E61" in pod.sh("pod", "cat /proc/net/tcp /proc/net/tcp6"), 30)
     assert pod.sh("pod", "nc 127.0.0.1 7777 </dev/null") == "hello from two\n"
     pod.wait("two")
 
@@ -156,7 +156,7 @@ def test_shared_memory_is_one(pod):
 
 
 def test_exit_statuses_are_each_ones_own(pod):
-    for name, script, status in (("a", "exit 7", 7), ("b", "kill -9 $$", 137), ("c", "true", 0)):
+    for name, script, status in (("a", "exit 7", 7), ("b", "sh -c 'kill -9 $$'; exit $?", 137), ("c", "true", 0)):
         place = pod.place(name)
         done = place.run("sh", "-c", "echo of %s; %s" % (name, script), name=name,
                          change=lambda c: c.update(annotations={POD: "pod"}))
@@ -385,7 +385,7 @@ def test_a_pod_that_has_not_begun_or_has_ended(empty):
     assert empty.call("kill", "pod", "KILL").returncode == 0
     empty.wait("pod")
     done = empty.call("start", "two")
-    assert done.returncode != 0 and 'the container "pod" has ended' in done.stderr, done.stderr
+    assert done.returncode != 0 and 'the container "pod" has ended' in done.stderr.replace("\\", ""), done.stderr
     reason = empty.create("three", *SLEEP)
     assert 'the container "pod" has ended' in reason, reason
 

@@ -101,6 +101,9 @@ const struct opt create_flags_options[] = {
 	/* isolation */
 	O_STR(ST, q.isolation, "isolation", 0,
 	      "Isolation level; 'coffer info' lists what this machine can do", .words = "ns kernel vm"),
+	O_STR(ST, q.pod, "pod", 0,
+	      "With --isolation=vm: into the machine of this container, sharing its network", .value = "container",
+	      .words = "@running"),
 	O_STR(ST, q.userns_mode, "userns", 0, "User namespace: a fresh one (default) or \"host\"",
 	      .words = "host"),
 	O_STR(ST, q.pid_mode, "pid", 0, "PID namespace: \"host\", container:NAME", .words = "host"),

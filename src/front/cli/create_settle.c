@@ -127,12 +127,31 @@ static int settle_network(const struct create_settle *s, const char *text, struc
 	return 0;
 }
 
+static int settle_pod(const struct create_settle *s, struct err *err)
+{
+	const struct create_flags *f = s->flags;
+	autostr struct str mode = {0};
+
+	if (f->ip || f->ip6 || f->aliases.n || f->link_local.n)
+		return err_set(err, EINVAL,
+			       "conflicting options: an address or an alias needs a network of its own, not that of "
+			       "--pod");
+	str_putf(&mode, "container:%s", f->q.pod);
+	s->flags->q.network_mode = memory_take(s->memory, &mode);
+	return s->flags->q.network_mode ? 0 : err_oom(err);
+}
+
 /* --ip, --ip6, --mac-address and --network-alias are those of the first network. */
 static int settle_all_networks(const struct create_settle *s, struct err *err)
 {
 	struct create_flags *f = s->flags;
 	bool first = f->ip || f->ip6 || f->aliases.n || f->q.mac_address;
 	int r = settle_each(s, &f->networks, settle_network, err);
+
+	if (r == 0 && f->q.pod && f->networks.n)
+		r = err_set(err, EINVAL, "conflicting options: --network and --pod, whose network it has");
+	if (r == 0 && f->q.pod)
+		return settle_pod(s, err);
 
 	if (r == 0 && f->link_local.n)
 		r = err_set(err, EOPNOTSUPP, "--link-local-ip is not supported");
