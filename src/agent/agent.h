@@ -88,7 +88,7 @@ struct agent {
 		size_t at, len, size;
 	} out;
 	bool greeted, leaving;
-	bool shut_down; /* leaving, because it was told to */
+	bool shut_down;		/* leaving, because it was told to */
 	bool freezing, frozen;	/* GUEST_FREEZE: asked for, done */
 	struct container still; /* the container that is frozen; valid while freezing or frozen */
 	uint32_t main_id;	/* the container's process; 0 = no RUN yet */
@@ -112,9 +112,11 @@ void agent_warn(const struct agent *a, const char *text);
 /* ---- boot.c ---- */
 /* Makes a guest of the bare kernel's process.  a->port and a->share_port are open after it. */
 must_use int boot_guest(struct agent *a, struct err *err);
-/* The two ports of these names; they may come a little later, but within so many ms (-1: as long as it takes).
+/* The two ports of these names; they may come a little later, but within so many ms (-1: as long as it
+ * takes).
  */
-must_use int boot_ports(struct agent *a, const char *agent, const char *share, int within_ms, struct err *err);
+must_use int boot_ports(struct agent *a, const char *agent, const char *share, int within_ms,
+			struct err *err);
 must_use int boot_ready(struct agent *a, struct err *err);
 /* GUEST_HELLO and GUEST_TIME: the clock, and new entropy, which is used at once. */
 must_use int boot_hello(const struct agent *a, const struct guest_hello *h, struct err *err);

@@ -174,8 +174,8 @@ int boot_ports(struct agent *a, const char *agent, const char *share, int within
 		if (within_ms >= 0 && left <= 0)
 			return err_set(err, ETIMEDOUT, "the port \"%s\" does not come", agent);
 		/* Lost ones (ENOBUFS) are as good as one. */
-		if (poll(&p, 1, (int)left) > 0 && recv(s, event, sizeof(event), MSG_DONTWAIT) < 0 && errno != EINTR &&
-		    errno != EAGAIN && errno != ENOBUFS)
+		if (poll(&p, 1, (int)left) > 0 && recv(s, event, sizeof(event), MSG_DONTWAIT) < 0 &&
+		    errno != EINTR && errno != EAGAIN && errno != ENOBUFS)
 			return err_sys(err, "cannot listen to the kernel's announcements");
 	}
 }

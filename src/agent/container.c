@@ -103,8 +103,7 @@ static int build_container(struct making *m, const struct job_order *o, struct e
 int job_run(struct agent *a, const struct job_order *o, struct job_answer *ret, struct err *err)
 {
 	const struct create_host host = {.rootfs_tree = -1, .ret_master = &ret->master};
-	const struct create_options options = {
-		.id = a->id, .bundle = BUNDLE, .host = &host, .detach = true};
+	const struct create_options options = {.id = a->id, .bundle = BUNDLE, .host = &host, .detach = true};
 	automaking struct making m;
 
 	making_begin(&m, &a->rt, &options);

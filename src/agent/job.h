@@ -49,4 +49,5 @@ bool job_collect(struct agent *a);
 /* Frees those that have ended. */
 void job_sweep(struct agent *a);
 
-job_body job_run, job_exec, job_outside, job_update, job_signal_all, job_rows, job_stats, job_freeze, job_pause, job_resume;
+job_body job_run, job_exec, job_outside, job_update, job_signal_all, job_rows, job_stats, job_freeze,
+	job_pause, job_resume;

@@ -15,16 +15,17 @@ static int check_alone(const struct engine_create *q, struct err *err)
 {
 	const struct {
 		const char *flag, *value;
-	} other[] = {{"--pid", q->pid_mode},	   {"--ipc", q->ipc_mode},
-		     {"--uts", q->uts_mode},	   {"--userns", q->userns_mode},
-		     {"--hostname", q->hostname},  {"--domainname", q->domainname},
+	} other[] = {{"--pid", q->pid_mode},	       {"--ipc", q->ipc_mode},
+		     {"--uts", q->uts_mode},	       {"--userns", q->userns_mode},
+		     {"--hostname", q->hostname},      {"--domainname", q->domainname},
 		     {"--mac-address", q->mac_address}};
 
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		if (other[i].value && *other[i].value)
-			return err_set(err, EINVAL,
-				       "conflicting options: %s and --pod, which says what the container shares",
-				       other[i].flag);
+			return err_set(
+				err, EINVAL,
+				"conflicting options: %s and --pod, which says what the container shares",
+				other[i].flag);
 	return 0;
 }
 
@@ -33,14 +34,16 @@ static int check_other(const struct engine_container *other, struct err *err)
 	const char *level = other->record.isolation ? other->record.isolation : "ns";
 
 	if (!streq(level, "vm"))
-		return err_set(err, EINVAL,
-			       "container %s is of isolation level \"%s\": only one of \"vm\" has a machine, which "
-			       "others can go into",
-			       other->name, level);
+		return err_set(
+			err, EINVAL,
+			"container %s is of isolation level \"%s\": only one of \"vm\" has a machine, which "
+			"others can go into",
+			other->name, level);
 	if (other->record.q.pod)
-		return err_set(err, EINVAL,
-			       "container %s is in the pod of container %.12s: name that one, whose the machine is",
-			       other->name, other->record.net_container ? other->record.net_container : "");
+		return err_set(
+			err, EINVAL,
+			"container %s is in the pod of container %.12s: name that one, whose the machine is",
+			other->name, other->record.net_container ? other->record.net_container : "");
 	return 0;
 }
 
@@ -72,12 +75,14 @@ int engine_pod_settle(struct engine_making *m, struct err *err)
 
 	for (size_t i = 0; i < notes->n; i++)
 		if (streq(notes->v[i].key, GUEST_POD_ANNOTATION))
-			return err_set(err, EINVAL, "annotation " GUEST_POD_ANNOTATION " is set by --pod alone");
+			return err_set(err, EINVAL,
+				       "annotation " GUEST_POD_ANNOTATION " is set by --pod alone");
 	if (!m->q->pod)
 		return 0;
 	if (!streq(rec->isolation, "vm"))
 		return err_set(err, EINVAL,
-			       "--pod puts a container into another one's machine: it needs --isolation=vm, not \"%s\"",
+			       "--pod puts a container into another one's machine: it needs --isolation=vm, "
+			       "not \"%s\"",
 			       rec->isolation);
 	int r = check_alone(m->q, err);
 	if (r == 0 && !rec->net_container)

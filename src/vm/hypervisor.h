@@ -4,9 +4,9 @@
  * own monitor coffer-vmm (vmm.c).
  *
  * A machine is started with everything that it will ever have, but for ports:
- * each further container of a pod brings two (pod.c).  All comes as descriptors; the hypervisor's process opens
- * no path of the host's but its own program's libraries.  It is a child of
- * the caller, jailed (jail.h), and dies with it.
+ * each further container of a pod brings two (pod.c).  All comes as descriptors; the hypervisor's process
+ * opens no path of the host's but its own program's libraries.  It is a child of the caller, jailed (jail.h),
+ * and dies with it.
  */
 #pragma once
 
@@ -91,8 +91,8 @@ struct hypervisor {
 	 * it. */
 	int (*identity)(const struct vm_spec *spec, char *buf, size_t size, struct err *err);
 	/*
-	 * A further port of this name while the machine runs, as agent_fd is one; fd is borrowed.  The name is
-	 * "dev.coffer.agent.7" and the like: letters, digits and dots.  NULL: the driver cannot.
+	 * A further port of this name while the machine runs, as agent_fd is one; fd is borrowed.  The name
+	 * is "dev.coffer.agent.7" and the like: letters, digits and dots.  NULL: the driver cannot.
 	 */
 	int (*plug_port)(struct vm *vm, const char *name, int fd, struct err *err);
 	/* One that was plugged in; half of it will do. */

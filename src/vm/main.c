@@ -107,7 +107,9 @@ static void fail_with_console(struct keeper *k, const char *what)
 	note_in_console(k, what);
 	(void)err_set(&err, ETIMEDOUT, "%s: %s%s%s%s%s", keeper_stage_text(k->stage), what,
 		      own[0] ? "; the hypervisor said: " : "", own,
-		      last[0] ? "; the console's last lines: " : "; the console is empty",
+		      last[0]	  ? "; the console's last lines: "
+		      : k->member ? "; the machine's console is with the pod's first container"
+				  : "; the console is empty",
 		      last); /* told below */
 	keeper_fail(k, &err);
 }

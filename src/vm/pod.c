@@ -56,7 +56,7 @@ static void unplug(struct keeper *k, const char *name)
 		keeper_log(k, "%s", err.msg);
 }
 
-static int plug(struct keeper *k, uint32_t number, const int *fds, struct err *err)
+static int plug_ports(struct keeper *k, uint32_t number, const int *fds, struct err *err)
 {
 	const struct port_names names = name_ports(number);
 	int r = k->vm.driver->plug_port(&k->vm, names.agent, fds[0], err);
@@ -134,11 +134,13 @@ static int may_admit(const struct keeper *k, const struct connection *c, size_t 
 		return err_set(err, EINVAL,
 			       "that container is itself one of a pod: name the one that the machine is of");
 	if (!k->vm.driver->plug_port)
-		return err_set(err, ENOTSUP, "the hypervisor \"%s\" cannot give a running machine further ports: "
-					     "a pod needs QEMU",
+		return err_set(err, ENOTSUP,
+			       "the hypervisor \"%s\" cannot give a running machine further ports: "
+			       "a pod needs QEMU",
 			       k->vm.driver->name);
 	if (n >= MEMBERS_MAX)
-		return err_set(err, EMFILE, "the machine has %zu further containers, and has room for no more", n);
+		return err_set(err, EMFILE,
+			       "the machine has %zu further containers, and has room for no more", n);
 	return 0;
 }
 
@@ -152,7 +154,7 @@ int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, str
 	if (r < 0)
 		return r;
 	const struct guest_member ask = {.number = ++k->last_member};
-	r = plug(k, ask.number, fds, err);
+	r = plug_ports(k, ask.number, fds, err);
 	if (r < 0) {
 		free(m);
 		return r;

@@ -229,9 +229,10 @@ static int qemu_save(struct vm *vm, const struct vm_snapshot *to, struct err *er
 static int qemu_plug_port(struct vm *vm, const char *name, int fd, struct err *err)
 {
 	static const char what[] = "give the machine a further port";
-	autofree char *backend = str_format("{\"id\":\"of.%s\",\"backend\":{\"type\":\"socket\",\"data\":{\"server\":"
-					    "false,\"addr\":{\"type\":\"fd\",\"data\":{\"str\":\"port\"}}}}}",
-					    name);
+	autofree char *backend =
+		str_format("{\"id\":\"of.%s\",\"backend\":{\"type\":\"socket\",\"data\":{\"server\":"
+			   "false,\"addr\":{\"type\":\"fd\",\"data\":{\"str\":\"port\"}}}}}",
+			   name);
 	autofree char *device = str_format("{\"driver\":\"virtserialport\",\"bus\":\"ports.0\",\"id\":\"%s\","
 					   "\"chardev\":\"of.%s\",\"name\":\"%s\"}",
 					   name, name, name);
@@ -252,7 +253,8 @@ static int qemu_plug_port(struct vm *vm, const char *name, int fd, struct err *e
 static int qemu_unplug_port(struct vm *vm, const char *name, struct err *err)
 {
 	static const char what[] = "take a port from the machine";
-	autofree char *device = str_format("{\"id\":\"%s\"}", name), *backend = str_format("{\"id\":\"of.%s\"}", name);
+	autofree char *device = str_format("{\"id\":\"%s\"}", name),
+		      *backend = str_format("{\"id\":\"of.%s\"}", name);
 	struct err first = {0};
 
 	if (!backend || !device)

@@ -216,7 +216,8 @@ static int may_save(const struct keeper *k, struct err *err)
 	if (k->saver || k->holding)
 		return err_set(err, EBUSY, "the machine is being saved already");
 	if (k->member || k->last_member)
-		return err_set(err, ENOTSUP, "cannot save the machine: it is, or was, a pod's with further containers");
+		return err_set(err, ENOTSUP,
+			       "cannot save the machine: it is, or was, a pod's with further containers");
 	if (!k->template.key[0])
 		return err_set(err, ENOTSUP, "cannot save the machine: what it was made of is not known");
 	if (!k->first || k->first->exited || k->inmates != k->first || k->first->next)

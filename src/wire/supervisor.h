@@ -42,10 +42,10 @@ enum supervisor_request_kind {
 	SUPERVISOR_TIME,      /* the machine stood still: its clock is to be set.  DONE or FAILED. */
 	SUPERVISOR_SAVE,      /* one fd: an empty file, for reading and writing.  DONE: the machine is in it,
 			       * and stands still until the connection ends; or FAILED. */
-	SUPERVISOR_JOIN,      /* of the keeper of a further container, to that of its pod's machine: two fds, what
-			       * the hypervisor is to have of its ports (wire/guest.h).  DONE or FAILED.  Where
-			       * the connection ends on one side, the container is over on the other. */
-	SUPERVISOR_PAUSE,     /* of a pod's container: its processes in the guest.  DONE or FAILED. */
+	SUPERVISOR_JOIN,  /* of the keeper of a further container, to that of its pod's machine: two fds, what
+			   * the hypervisor is to have of its ports (wire/guest.h).  DONE or FAILED.  Where
+			   * the connection ends on one side, the container is over on the other. */
+	SUPERVISOR_PAUSE, /* of a pod's container: its processes in the guest.  DONE or FAILED. */
 	SUPERVISOR_RESUME,
 };
 

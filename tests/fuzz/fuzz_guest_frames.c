@@ -14,6 +14,7 @@ static void decode(const struct guest_frame *f, const void *payload)
 	struct network_order network;
 	struct guest_process process;
 	struct guest_hello hello;
+	struct guest_member member;
 	struct mount_order m;
 	const char *json;
 	struct err err = {0};
@@ -35,6 +36,7 @@ static void decode(const struct guest_frame *f, const void *payload)
 	    json + len != (const char *)copy + f->len)
 		abort();
 	ignore_result(decode_struct(copy, f->len, &hello, sizeof(hello), &err));
+	ignore_result(decode_struct(copy, f->len, &member, sizeof(member), &err));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

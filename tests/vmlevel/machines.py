@@ -26,7 +26,9 @@ def port(name):
 HEAD = struct.Struct("<IHHII")
 READY, REPLY, OUTPUT, EXITED, OOM, LOG = range(1, 7)
 HELLO, NETWORK, MOUNT, RUN, EXEC, INPUT, SIGNAL, RESIZE, UPDATE, PROCESSES, TIME, SHUTDOWN = range(64, 76)
+LEFT, MEMBER = 7, 79
 qmp, agent, share = port("qmp"), port("agent"), port("share")
+refused = None  # what is in a command that the monitor refuses
 
 def polite():
     qmp.sendall(b'{"QMP": {}}\\r\\n')
@@ -39,6 +41,9 @@ def obey():
         files += fds
         *lines, rest = (rest + data).split(b"\\n")
         for line in lines:
+            if refused and refused in line:
+                qmp.sendall(b'{"error": {"class": "GenericError", "desc": "none to be had"}}\\r\\n')
+                continue
             qmp.sendall(b'{"return": {}}\\r\\n')
             if b'"migrate' not in line or b"capabilities" in line:
                 continue
@@ -81,7 +86,8 @@ def up_to(kind):
         got, process, id, payload = hear()
         if got == kind:
             return process, id
-        answer(id)
+        if id:
+            answer(id)
 
 def running(**said):
     ready(**said)

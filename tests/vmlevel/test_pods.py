@@ -163,7 +163,7 @@ def test_exit_statuses_are_each_ones_own(pod):
         assert (done.returncode, done.stdout) == (status, "of %s\n" % name), done
     assert pod.state("pod") == "running"
     done = pod.place("d").run("nowhere", name="d", change=lambda c: c.update(annotations={POD: "pod"}))
-    assert done.returncode == 127 and '"nowhere": executable file not found' in done.stderr, done
+    assert done.returncode == 1 and 'executable file not found in $PATH' in done.stderr, done
     # Nothing is left of them in the guest: neither groups nor ports, nor processes.
     look = pod.machine()
     libengine.wait_for("the last one to go", lambda: "guest-" not in look("ls /sys/fs/cgroup"), 30)
@@ -422,3 +422,93 @@ def test_the_sandboxs_machine_has_the_size_of_its_pod(empty):
     empty.start("pod", *SLEEP, change=change)
     kib = int(empty.sh("pod", "grep MemTotal /proc/meminfo").split()[1])
     assert 200 << 10 <= kib <= (200 + 64) << 10, kib
+
+
+# ---- a hypervisor and a guest that do not keep to it ----
+
+RUNS = """
+    polite()
+    console("a kernel\\n")
+    process = running()
+"""
+
+
+def played(empty, scene, seconds=60):
+    empty.first.seconds = seconds
+    empty.first.play(RUNS + scene)
+    empty.start("pod", *SLEEP)
+    empty.place("two").seconds = seconds
+    return empty
+
+
+def test_a_guest_that_speaks_of_one_that_never_was(empty):
+    pod = played(empty, """
+    say(LEFT, struct.pack("<I", 77))
+    hang()
+""")
+    time.sleep(0.5)
+    assert pod.state("pod") == "running"
+
+
+@pytest.mark.parametrize("size", [0, 3, 8])
+def test_a_guest_that_says_nonsense_of_one(empty, size):
+    pod = played(empty, """
+    say(LEFT, bytes(%d))
+    hang()
+""" % size)
+    pod.wait("pod")
+    assert "LEFT of %d bytes" % size in (pod.first.state / "pod" / "console.log").read_text()
+
+
+def test_a_hypervisor_without_further_ports(empty):
+    pod = played(empty, """
+    refused = b"device_add"
+    hang()
+""")
+    time.sleep(0.3)
+    assert pod.create("two", *SLEEP) == ""
+    done = pod.call("start", "two")
+    assert done.returncode != 0 and "cannot give the machine a further port: QEMU says: none to be had" in done.stderr, done.stderr
+    assert pod.state("pod") == "running"
+
+
+def test_an_agent_that_refuses(empty):
+    pod = played(empty, """
+    process, id = up_to(MEMBER)
+    answer(id, -1, 0, b"not here")
+    hang()
+""")
+    assert pod.create("two", *SLEEP) == ""
+    done = pod.call("start", "two")
+    assert done.returncode != 0 and "not here" in done.stderr, done.stderr
+    assert pod.state("pod") == "running"
+
+
+def test_a_member_of_whom_nothing_is_heard(empty):
+    pod = played(empty, """
+    process, id = up_to(MEMBER)
+    answer(id)
+    hang()
+""")
+    assert pod.create("two", *SLEEP) == ""
+    pod.place("two").seconds = 2
+    pod.call("delete", "--force", "two")
+    assert pod.create("two", *SLEEP) == ""
+    begin = time.monotonic()
+    done = pod.call("start", "two")
+    assert done.returncode != 0 and "its agent did not report" in done.stderr and "nothing for" in done.stderr, done.stderr
+    assert time.monotonic() - begin < env.seconds(30)
+    assert pod.state("pod") == "running"
+
+
+def test_a_guest_that_lets_go_of_one_at_once(empty):
+    pod = played(empty, """
+    process, id = up_to(MEMBER)
+    answer(id)
+    say(LEFT, struct.pack("<I", 1))
+    hang()
+""")
+    assert pod.create("two", *SLEEP) == ""
+    done = pod.call("start", "two")
+    assert done.returncode != 0 and "the pod's machine has ended, or has let go of this container" in done.stderr, done.stderr
+    assert pod.state("pod") == "running"

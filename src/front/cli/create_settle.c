@@ -133,9 +133,10 @@ static int settle_pod(const struct create_settle *s, struct err *err)
 	autostr struct str mode = {0};
 
 	if (f->ip || f->ip6 || f->aliases.n || f->link_local.n)
-		return err_set(err, EINVAL,
-			       "conflicting options: an address or an alias needs a network of its own, not that of "
-			       "--pod");
+		return err_set(
+			err, EINVAL,
+			"conflicting options: an address or an alias needs a network of its own, not that of "
+			"--pod");
 	str_putf(&mode, "container:%s", f->q.pod);
 	s->flags->q.network_mode = memory_take(s->memory, &mode);
 	return s->flags->q.network_mode ? 0 : err_oom(err);

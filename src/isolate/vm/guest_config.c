@@ -67,9 +67,9 @@ static void put_guest_mount(struct json_out *out, const struct oci_mount *m, boo
 	/* Memory that containers share is of one file system of the guest's. */
 	bool shm = member && streq(m->destination, "/dev/shm");
 	bool bind = vm_is_bind(m), carried = shm || (!bind && !is_of_guest(m));
-	autofree char *source =
-		shm ? strdup(VM_GUEST_SHM)
-		    : str_format("%s%s%s", GUEST_SHARE_AT, m->destination[0] == '/' ? "" : "/", m->destination);
+	autofree char *source = shm ? strdup(VM_GUEST_SHM)
+				    : str_format("%s%s%s", GUEST_SHARE_AT,
+						 m->destination[0] == '/' ? "" : "/", m->destination);
 
 	if (!source)
 		out->text.failed = true;
@@ -243,7 +243,8 @@ static void put_linux(struct json_out *out, const struct oci_config *config, boo
 	json_end(out);
 }
 
-int vm_guest_config(const struct oci_config *config, bool member, const char *text, size_t len, struct err *err)
+int vm_guest_config(const struct oci_config *config, bool member, const char *text, size_t len,
+		    struct err *err)
 {
 	const struct oci_seccomp *filter = config->linux.seccomp;
 	struct json_out out autojsonout = {0};

@@ -276,10 +276,9 @@ static int check_pod(const struct sandbox *s, const char *pod, struct err *err)
 
 static void member_size(const struct oci_resources *r, struct vm_size *ret)
 {
-	*ret = (struct vm_size){.memory = r->memory.limit.set && r->memory.limit.v > 0
-						  ? (uint64_t)r->memory.limit.v
-						  : 0,
-				.vcpus = 1};
+	*ret = (struct vm_size){
+		.memory = r->memory.limit.set && r->memory.limit.v > 0 ? (uint64_t)r->memory.limit.v : 0,
+		.vcpus = 1};
 }
 
 static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct err *err)
@@ -393,7 +392,8 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *wanted
 	if (r < 0)
 		return r;
 	/* The pod's machine bounds its containers together, whatever the limit of each. */
-	if (!member && wanted->memory.limit.set && wanted->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
+	if (!member && wanted->memory.limit.set &&
+	    wanted->memory.limit.v > (int64_t)(size.memory - VM_KERNEL_MEMORY))
 		return err_set(
 			err, ENOTSUP,
 			"cannot limit the memory to %lld bytes: the machine was started with %llu, and "

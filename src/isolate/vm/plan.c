@@ -122,13 +122,14 @@ static bool is_own_network(const char *path)
 }
 
 /* In a pod the network, IPC and host name are those of the machine, whose they are outside. */
-static int check_join(enum oci_ns ns, const char *path, bool member, struct err *err)
+static int check_joined_namespace(enum oci_ns ns, const char *path, bool member, struct err *err)
 {
 	if (member && ns == OCI_NS_PID)
-		return err_set(err, ENOTSUP,
-			       "isolation level \"vm\" cannot join the pid namespace %s: each container of a pod "
-			       "has its own (shareProcessNamespace is not there)",
-			       path);
+		return err_set(
+			err, ENOTSUP,
+			"isolation level \"vm\" cannot join the pid namespace %s: each container of a pod "
+			"has its own (shareProcessNamespace is not there)",
+			path);
 	if (member && (ns == OCI_NS_IPC || ns == OCI_NS_UTS))
 		return 0;
 	return err_set(err, ENOTSUP,
@@ -156,7 +157,9 @@ static int vm_check_namespaces(const struct oci_linux *linux, bool member, struc
 				"isolation level \"vm\" needs a %s namespace, and linux.namespaces has "
 				"none: a guest cannot share the host's",
 				name);
-		int r = ns->path && !rules[i].joined ? check_join(rules[i].ns, ns->path, member, err) : 0;
+		int r = ns->path && !rules[i].joined
+				? check_joined_namespace(rules[i].ns, ns->path, member, err)
+				: 0;
 		if (r < 0)
 			return r;
 	}

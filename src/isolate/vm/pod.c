@@ -29,7 +29,7 @@ static const struct convention conventions[] = {
 };
 
 /* As the runtime's ids are: no path, and nothing but one component. */
-static bool is_id(const char *s)
+static bool is_container_id(const char *s)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";
 	size_t n = strspn(s, letters);
@@ -52,10 +52,11 @@ int vm_pod_of(const struct sandbox *s, const char **ret, struct err *err)
 			return err_set(err, EINVAL, "annotation %s says \"container\", and %s is not there",
 				       conventions[i].type, key);
 	}
-	if (pod && !is_id(pod))
+	if (pod && !is_container_id(pod))
 		return err_set(err, EINVAL, "annotation %s: \"%s\" is no id of a container", key, pod);
 	if (pod && s->id && streq(pod, s->id))
-		return err_set(err, EINVAL, "annotation %s: a container cannot be in its own machine as a further one",
+		return err_set(err, EINVAL,
+			       "annotation %s: a container cannot be in its own machine as a further one",
 			       key);
 	*ret = pod;
 	return 0;
@@ -78,23 +79,26 @@ int vm_pod_connect(const struct sandbox *s, const char *pod, struct err *err)
 		return err_oom(err);
 	autoclose int dir = openat(s->state_dirfd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 && errno == ENOENT)
-		return err_set(err, ENOENT, "there is no container \"%s\", into whose machine this one is to go", pod);
+		return err_set(err, ENOENT,
+			       "there is no container \"%s\", into whose machine this one is to go", pod);
 	if (dir < 0)
 		return err_sys(err, "cannot look at the container \"%s\"", pod);
 	if (fstatat(dir, ISOLATE_CONSOLE_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_set(err, EINVAL, "the container \"%s\" is not of isolation level \"vm\": it has no machine "
-					    "for others",
+		return err_set(err, EINVAL,
+			       "the container \"%s\" is not of isolation level \"vm\": it has no machine "
+			       "for others",
 			       pod);
 	if (fstatat(dir, "start.sock", &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return err_set(err, ESRCH, "the machine of container \"%s\" has not been started", pod);
 	int sock = supervisor_connect(dir, err);
-	return sock == -ESRCH ? err_set(err, ESRCH, "the container \"%s\" has ended, and its machine with it", pod)
-			      : sock;
+	return sock == -ESRCH
+		       ? err_set(err, ESRCH, "the container \"%s\" has ended, and its machine with it", pod)
+		       : sock;
 }
 
 /* ---- how large ---- */
 
-static int sum_of(const struct oci_config *config, const char *key, int64_t *ret, struct err *err)
+static int pod_sum(const struct oci_config *config, const char *key, int64_t *ret, struct err *err)
 {
 	const char *text = oci_annotation(config, key);
 	uint64_t n = 0;
@@ -124,11 +128,11 @@ int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, st
 		vm_plan_size(&all, usual, ret);
 		return 0;
 	}
-	r = sum_of(config, "io.kubernetes.cri.sandbox-memory", &memory, err);
+	r = pod_sum(config, "io.kubernetes.cri.sandbox-memory", &memory, err);
 	if (r == 0)
-		r = sum_of(config, "io.kubernetes.cri.sandbox-cpu-quota", &quota, err);
+		r = pod_sum(config, "io.kubernetes.cri.sandbox-cpu-quota", &quota, err);
 	if (r == 0)
-		r = sum_of(config, "io.kubernetes.cri.sandbox-cpu-period", &period, err);
+		r = pod_sum(config, "io.kubernetes.cri.sandbox-cpu-period", &period, err);
 	if (r < 0)
 		return r;
 	if (memory > 0) {
