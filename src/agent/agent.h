@@ -75,6 +75,7 @@ struct agent {
 	uint32_t member;   /* the number of a further container's; 0 = the first */
 	char id[24];	   /* of the container in `rt` */
 	struct member *members;
+	bool pod_shm; /* there is a /dev/shm for these (member.c) */
 	int share_port;
 	pid_t relay;  /* of the file share; 0 = none.  Without it nothing in the machine has files */
 	char *shared; /* where the file share is mounted: the container's root; NULL = not yet; owned */

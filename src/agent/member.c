@@ -24,11 +24,13 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 enum { PORTS_MS = 30000 };
 
 #define MEMBER_SHM "/run/coffer/shm"
+#define POD_SHM	   "/run/coffer/pod-shm" /* of the first agent */
 
 struct member {
 	struct member *next;
@@ -88,15 +90,24 @@ static int clone_shm(int mnt)
 	return tree;
 }
 
+/* Kubernetes' sandbox containers have theirs read-only: then the others have one of their own in common. */
+static int clone_pod_shm(int mnt)
+{
+	autoclose int first = clone_shm(mnt);
+	struct statvfs fs;
+
+	if (first >= 0 && fstatvfs(first, &fs) == 0 && !(fs.f_flag & ST_RDONLY))
+		return take_fd(&first);
+	return sys_open_tree(AT_FDCWD, POD_SHM, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
 static int place_shm(int tree, struct err *err)
 {
 	int r = file_mkdir_all(MEMBER_SHM, 0755);
 
 	if (r < 0)
 		return err_num(err, r, "cannot make " MEMBER_SHM);
-	if (tree >= 0 && sys_move_mount(tree, "", AT_FDCWD, MEMBER_SHM, MOVE_MOUNT_F_EMPTY_PATH) == 0)
-		return 0;
-	return mount("shm", MEMBER_SHM, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777") < 0
+	return sys_move_mount(tree, "", AT_FDCWD, MEMBER_SHM, MOVE_MOUNT_F_EMPTY_PATH) < 0
 		       ? err_sys(err, "cannot mount " MEMBER_SHM)
 		       : 0;
 }
@@ -106,7 +117,9 @@ static int own_mounts(const struct joined *j, struct err *err)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || chdir("/") < 0)
 		return err_sys(err, "cannot have mounts of its own");
-	autoclose int shm = clone_shm(j->mnt);
+	autoclose int shm = clone_pod_shm(j->mnt);
+	if (shm < 0)
+		return err_sys(err, "cannot find the pod's /dev/shm");
 	while (umount2("/run", MNT_DETACH) == 0)
 		;
 	if (mount("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0 ||
@@ -175,6 +188,17 @@ static pid_t fork_member(void)
 	return sys_clone3(&args);
 }
 
+static int make_pod_shm(struct agent *a, struct err *err)
+{
+	if (a->pod_shm)
+		return 0;
+	int r = file_mkdir_all(POD_SHM, 0755);
+	if (r < 0)
+		return err_num(err, r, "cannot make " POD_SHM);
+	a->pod_shm = mount("shm", POD_SHM, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777") == 0;
+	return a->pod_shm ? 0 : err_sys(err, "cannot mount " POD_SHM);
+}
+
 int member_start(struct agent *a, uint32_t number, struct err *err)
 {
 	const struct live *l = a->main_there ? live_find(a, a->main_id) : NULL;
@@ -187,7 +211,9 @@ int member_start(struct agent *a, uint32_t number, struct err *err)
 	for (const struct member *m = a->members; m; m = m->next)
 		if (m->number == number || number == 0)
 			return err_set(err, EEXIST, "number %u is taken", number);
-	int r = open_namespaces(l->pid, &j, err);
+	int r = make_pod_shm(a, err);
+	if (r == 0)
+		r = open_namespaces(l->pid, &j, err);
 	struct member *m = r < 0 ? NULL : calloc(1, sizeof(*m));
 	if (r < 0)
 		return r;

@@ -95,7 +95,7 @@ struct hypervisor {
 	 * is "dev.coffer.agent.7" and the like: letters, digits and dots.  NULL: the driver cannot.
 	 */
 	int (*plug_port)(struct vm *vm, const char *name, int fd, struct err *err);
-	/* One that was plugged in; half of it will do. */
+	/* One that was plugged in.  -EIO: what is behind it is still busy: to be called again. */
 	int (*unplug_port)(struct vm *vm, const char *name, struct err *err);
 	/* Ends the process, and waits for it.  Idempotent. */
 	void (*stop)(struct vm *vm);

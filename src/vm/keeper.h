@@ -230,6 +230,7 @@ struct keeper {
 	int pod;		/* of a further container: the connection to its pod's keeper; -1 = gone */
 	struct member *members; /* of a pod's first container */
 	uint32_t last_member;
+	int64_t unplug_ns; /* when ports were last taken away, or tried to be */
 	struct connection *connections;
 	struct connection *starter; /* BEGIN's, until it is answered */
 	bool begun;

@@ -25,12 +25,14 @@
 
 #include <sys/socket.h>
 
-enum { MEMBERS_MAX = (VM_PORTS_MAX - 3) / 2 };
+enum { MEMBERS_MAX = (VM_PORTS_MAX - 3) / 2, UNPLUG_AGAIN_MS = 200, UNPLUG_TRIES = 100 };
 
 struct member {
 	struct member *next;
-	struct connection *connection; /* NULL: to be freed where its ports are gone */
+	struct connection *connection; /* NULL: it has gone, and its ports are still to be taken away */
 	uint32_t number;
+	bool agent, share; /* ports that are there */
+	int tries;
 };
 
 /* ---- the first container's keeper ---- */
@@ -48,12 +50,12 @@ static struct port_names name_ports(uint32_t number)
 	return n;
 }
 
-static void unplug(struct keeper *k, const char *name)
+/* Is it gone, or is there nobody to take it from? */
+static bool unplug(struct keeper *k, const char *name)
 {
 	struct err err = {0};
 
-	if (k->machine && !k->over && k->vm.driver->unplug_port(&k->vm, name, &err) < 0)
-		keeper_log(k, "%s", err.msg);
+	return !k->machine || k->over || k->vm.driver->unplug_port(&k->vm, name, &err) == 0;
 }
 
 static int plug_ports(struct keeper *k, uint32_t number, const int *fds, struct err *err)
@@ -65,29 +67,46 @@ static int plug_ports(struct keeper *k, uint32_t number, const int *fds, struct 
 		return r;
 	r = k->vm.driver->plug_port(&k->vm, names.share, fds[1], err);
 	if (r < 0)
-		unplug(k, names.agent);
+		ignore_result(unplug(k, names.agent)); /* else a socket stays until the machine ends */
 	return r;
 }
 
-static void remove_member(struct keeper *k, struct member **at)
+static void unplug_ports(struct keeper *k, struct member *m)
 {
-	struct member *m = *at;
 	const struct port_names names = name_ports(m->number);
 
-	*at = m->next;
-	keeper_log(k, "container %u of the pod has gone", m->number);
-	unplug(k, names.agent);
-	unplug(k, names.share);
-	free(m);
+	m->agent = m->agent && !unplug(k, names.agent);
+	m->share = m->share && !unplug(k, names.share);
+	m->tries++;
+}
+
+/* Ports of those that have gone, again; who cannot be rid of them lives with them. */
+static void sweep_members(struct keeper *k)
+{
+	for (struct member **at = &k->members; *at;) {
+		struct member *m = *at;
+		if (!m->connection)
+			unplug_ports(k, m);
+		if (m->connection || ((m->agent || m->share) && m->tries < UNPLUG_TRIES)) {
+			at = &m->next;
+			continue;
+		}
+		keeper_log(k, "the ports of container %u have gone%s", m->number,
+			   m->agent || m->share ? " not" : "");
+		*at = m->next;
+		free(m);
+	}
 }
 
 void pod_dismiss(struct keeper *k, const struct connection *c)
 {
-	for (struct member **at = &k->members; *at; at = &(*at)->next) {
-		if ((*at)->connection == c) {
-			remove_member(k, at);
-			return;
-		}
+	for (struct member *m = k->members; m; m = m->next) {
+		if (m->connection != c)
+			continue;
+		m->connection = NULL;
+		k->unplug_ns = clock_ns(CLOCK_MONOTONIC);
+		keeper_log(k, "container %u of the pod has gone", m->number);
+		unplug_ports(k, m);
 	}
 }
 
@@ -95,7 +114,7 @@ void pod_dismiss(struct keeper *k, const struct connection *c)
 void pod_left(struct keeper *k, uint32_t number)
 {
 	for (struct member *m = k->members; m; m = m->next) {
-		if (m->number == number) {
+		if (m->number == number && m->connection) {
 			control_close(k, m->connection);
 			return;
 		}
@@ -124,7 +143,7 @@ static int may_admit(const struct keeper *k, const struct connection *c, size_t 
 	size_t n = 0;
 
 	for (const struct member *m = k->members; m; m = m->next) {
-		n++;
+		n += m->connection != NULL;
 		if (m->connection == c)
 			return err_set(err, EBADMSG, "the keeper of a further container asked twice");
 	}
@@ -159,12 +178,13 @@ int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, str
 		free(m);
 		return r;
 	}
-	*m = (struct member){.next = k->members, .connection = c, .number = ask.number};
+	*m = (struct member){
+		.next = k->members, .connection = c, .number = ask.number, .agent = true, .share = true};
 	k->members = m;
 	keeper_log(k, "container %u of the pod comes", m->number);
 	struct question *q = session_ask(k, GUEST_MEMBER, 0, &ask, sizeof(ask), NULL, 0);
 	if (!q) {
-		remove_member(k, &k->members);
+		pod_dismiss(k, c);
 		return err_oom(err);
 	}
 	q->answered = admitted;
@@ -219,8 +239,24 @@ static void pod_ready(struct keeper *k, void *data unused, short revents unused)
 	keeper_fail(k, &err);
 }
 
+static void poll_members(struct keeper *k, struct poll_set *p)
+{
+	bool any = false;
+
+	for (const struct member *m = k->members; m; m = m->next)
+		any |= !m->connection;
+	if (!any)
+		return;
+	if (clock_ns(CLOCK_MONOTONIC) - k->unplug_ns >= UNPLUG_AGAIN_MS * INT64_C(1000000)) {
+		sweep_members(k);
+		k->unplug_ns = clock_ns(CLOCK_MONOTONIC);
+	}
+	poll_within(p, UNPLUG_AGAIN_MS);
+}
+
 void pod_poll(struct keeper *k, struct poll_set *p)
 {
 	if (k->pod >= 0)
 		poll_want(p, k->pod, POLLIN, pod_ready, NULL);
+	poll_members(k, p);
 }

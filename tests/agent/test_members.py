@@ -78,6 +78,28 @@ def test_what_is_shared_and_what_not(pod):
     assert m.stats()["pids"] == 1
 
 
+def test_shared_memory_where_the_first_one_has_none_to_write(tmp_path):
+    """As with Kubernetes' sandbox containers."""
+    ports = tmp_path / "ports"
+    ports.mkdir()
+    a = Agent(str(tmp_path), ports=str(ports))
+    members = []
+    try:
+        config = protocol.config("sleep", "1000")
+        config["linux"].pop("cgroupsPath", None)
+        next(m for m in config["mounts"] if m["destination"] == "/dev/shm")["options"].append("ro")
+        assert a.run(config) == (0, 0, b"")
+        for n in (1, 2):
+            members.append(Member(a, str(ports), n, str(tmp_path)))
+            run(members[-1], "sleep", "1000")
+        told(members[0], 5, "sh", "-c", "echo seen >/dev/shm/x")
+        assert told(members[1], 5, "cat", "/dev/shm/x") == "seen\n"
+    finally:
+        for m in members:
+            m.close()
+        a.close()
+
+
 def test_its_end_is_the_end_of_all_that_it_ran(pod):
     m = pod.member(1)
     run(m, "sh", "-c", "while :; do echo x >/dev/shm/alive; sleep 0.02; done")

@@ -305,7 +305,7 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 	else
 		r = plan_size(c->config, &settings, &size, err);
 	if (r == 0)
-		r = vm_plan(c->config, &size, &plan, err);
+		r = vm_plan(c->config, pod != NULL, &size, &plan, err);
 	if (r == 0)
 		r = (pod ? member_launch : vm_launch)(c, &settings, &size, &l, err);
 	return r < 0 ? r : supervised_create(c, &plan, &l, ret, err);
@@ -401,6 +401,9 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *wanted
 			(long long)wanted->memory.limit.v,
 			(unsigned long long)(size.memory - VM_KERNEL_MEMORY));
 	vm_plan_limits(wanted, size.memory, &host, &unified);
+	r = vm_pod_weights(s->config, member, &host.cpu, err);
+	if (r < 0)
+		return r;
 	/* An unlimited guest is one of the whole machine, which the host still limits. */
 	if (wanted->memory.limit.set && wanted->memory.limit.v <= 0)
 		host.memory.limit.set = host.memory.swap.set = false;

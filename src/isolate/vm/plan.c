@@ -256,8 +256,8 @@ int vm_plan_check(const struct isolate_create *c, bool member, struct err *err)
 	return 0;
 }
 
-int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *p,
-	    struct err *err)
+int vm_plan(const struct oci_config *config, bool member, const struct vm_size *size,
+	    struct supervised_plan *p, struct err *err)
 {
 	int r = supervised_plan(config, &vm_caps, p, err);
 
@@ -270,6 +270,9 @@ int vm_plan(const struct oci_config *config, const struct vm_size *size, struct 
 		return err_oom(err);
 	pair_list unified = {.v = p->unified};
 	vm_plan_limits(&config->linux.resources, size->memory, &linux->resources, &unified);
+	r = vm_pod_weights(config, member, &linux->resources.cpu, err);
+	if (r < 0)
+		return r;
 	p->config.annotations.n = 0; /* Landlock's is the guest's */
 	linux->devices.n = 0;
 	linux->sysctl.n = 0;

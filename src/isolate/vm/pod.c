@@ -112,6 +112,31 @@ static int pod_sum(const struct oci_config *config, const char *key, int64_t *re
 	return 0;
 }
 
+static bool is_sandbox(const struct oci_config *config)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(conventions); i++) {
+		const char *type = oci_annotation(config, conventions[i].type);
+		is |= type && streq(type, "sandbox");
+	}
+	return is;
+}
+
+/* Kubernetes gives its sandbox containers the least weight that there is: a machine would starve with it. */
+int vm_pod_weights(const struct oci_config *config, bool member, struct oci_cpu *cpu, struct err *err)
+{
+	bool sandbox = !member && is_sandbox(config);
+	int64_t shares = 0;
+	int r = sandbox ? pod_sum(config, "io.kubernetes.cri.sandbox-cpu-shares", &shares, err) : 0;
+
+	if (r < 0 || (!sandbox && !member))
+		return r;
+	cpu->shares.set = shares > 2; /* 2: nobody has asked for any */
+	cpu->shares.v = (uint64_t)shares;
+	return 0;
+}
+
 /*
  * containerd tells its sandbox container what all of the pod's may use, as far as they are limited.  The
  * sandbox's own limits are not those of the pod, for its own program does nothing.
@@ -119,12 +144,11 @@ static int pod_sum(const struct oci_config *config, const char *key, int64_t *re
 int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
 		struct err *err)
 {
-	const char *type = oci_annotation(config, conventions[0].type);
 	struct oci_resources all = config->linux.resources;
 	int64_t memory, quota, period;
 	int r;
 
-	if (!type || !streq(type, "sandbox")) {
+	if (!is_sandbox(config)) {
 		vm_plan_size(&all, usual, ret);
 		return 0;
 	}

@@ -28,8 +28,8 @@ enum {
 /* What the keeper may: set up the machine's network and jail, serve files for any user of the container. */
 extern const str_list vm_caps;
 /* What the carrier makes.  size: of the machine; of a pod's further container: what it may use of it. */
-must_use int vm_plan(const struct oci_config *config, const struct vm_size *size, struct supervised_plan *ret,
-		     struct err *err);
+must_use int vm_plan(const struct oci_config *config, bool member, const struct vm_size *size,
+		     struct supervised_plan *ret, struct err *err);
 /* Memory and processors of the machine: by the container's limits where there are any. */
 void vm_plan_size(const struct oci_resources *r, const struct vm_size *usual, struct vm_size *ret);
 /* Limits of the host's group: what is limited is the guest; the hypervisor comes on top. */
@@ -50,7 +50,13 @@ must_use int vm_pod_connect(const struct sandbox *s, const char *pod, struct err
 /* What the engine of a pod says that all of it will want: then that is the size of its machine. */
 must_use int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
 			 struct err *err);
-/* GUEST_SHM: what the agent has of the first container's /dev/shm. */
+/*
+ * Weights of the host's group, where there is a pod: those of the sandbox container and of further ones are
+ * meant for their programs, which work in the guest, and not for a hypervisor that works for all of them.
+ */
+must_use int vm_pod_weights(const struct oci_config *config, bool member, struct oci_cpu *cpu,
+			    struct err *err);
+/* VM_GUEST_SHM: what the agent has of the first container's /dev/shm. */
 #define VM_GUEST_SHM "/run/coffer/shm"
 
 /* The configuration for the guest's agent, as JSON in a memory file.  `text` is the user's own. */
