@@ -169,7 +169,7 @@ def test_exit_statuses_are_each_ones_own(pod):
     libengine.wait_for("the last one to go", lambda: "guest-" not in look("ls /sys/fs/cgroup"), 30)
     libengine.wait_for("the ports to go", lambda: len(look("cat /sys/class/virtio-ports/*/name").split()) == 2, 30)
     assert "guest-" not in look("cat /proc/[0-9]*/comm")
-    libengine.wait_for("the hypervisor to be rid of them", lambda: pod.log("pod").count("have gone\n") == 4, 30)
+    libengine.wait_for("the hypervisor to be rid of them", lambda: pod.log("pod").count("have gone\n") == 3, 30)
 
 
 def test_exec_in_each(pod):
