@@ -69,6 +69,7 @@ static bool keeper_scene_open(struct scene *s)
 	int pair[2];
 
 	*s = (struct scene){.k = {.agent = -1,
+				  .pod = -1,
 				  .log = -1,
 				  .proc = -1,
 				  .template = {.file = -1},
