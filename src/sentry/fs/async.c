@@ -93,6 +93,12 @@ static void tell_owner(struct async *a, int fd, long band)
 	tell_all(a, &info);
 }
 
+void async_tell(struct file *f, int fd, long band)
+{
+	if (f->async)
+		tell_owner(f->async, fd, band);
+}
+
 void async_urgent(struct file *f)
 {
 	if (f->async)

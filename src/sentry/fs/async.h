@@ -17,5 +17,7 @@ void async_urgent(struct file *f);
 int async_set_flags(struct file *f, int fd, int flags);
 /* F_NOTIFY: events of DN_* in this directory.  0, -ENOTDIR, -errno. */
 long async_notify(struct task *t, struct file *f, int fd, uint64_t events);
+/* What is told once (a lease that is asked back), by descriptor `fd` and in si_band. */
+void async_tell(struct file *f, int fd, long band);
 /* The description goes away. */
 void async_forget(struct file *f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mode, owner, times and size of what a path or a descriptor names. */
 #include "sentry/fs/busy.h"
+#include "sentry/fs/lease.h"
 #include "sentry/fs/way.h"
 #include "sentry/numbers.h"
 #include "sentry/task.h"
@@ -273,7 +274,7 @@ static long check_growth(struct task *t, int64_t size, int64_t now)
 	return r < 0 ? r : 0;
 }
 
-static long truncate_place(struct task *t, const struct place *p, int64_t size)
+static long truncate_place(struct task *t, struct call *c, const struct place *p, int64_t size)
 {
 	struct stat st;
 	long r;
@@ -287,7 +288,9 @@ static long truncate_place(struct task *t, const struct place *p, int64_t size)
 					  : -EINVAL;
 	if (r == 0 && busy_is_executed(&(struct file_id){st.st_dev, st.st_ino}))
 		r = -ETXTBSY;
-	return r < 0 ? r : host_call_slow(truncate(fd_name(p->fd).text, size));
+	if (r == 0)
+		r = lease_break(t, c, &(struct file_id){st.st_dev, st.st_ino}, true, true);
+	return r ? r : host_call_slow(truncate(fd_name(p->fd).text, size));
 }
 
 HANDLER(sys_truncate)
@@ -306,7 +309,7 @@ HANDLER(sys_truncate)
 	way_end(&w);
 	if (r < 0)
 		return r;
-	r = truncate_place(t, p, size);
+	r = truncate_place(t, c, p, size);
 	place_unref(p);
 	return r;
 }

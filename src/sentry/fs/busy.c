@@ -23,7 +23,7 @@ static struct busy *find_busy(const struct file_id *id)
 {
 	struct busy *b = *busy_bucket(id);
 
-	while (b && (b->id.dev != id->dev || b->id.ino != id->ino))
+	while (b && !file_id_is(&b->id, id))
 		b = b->next;
 	return b;
 }

@@ -2,6 +2,7 @@
 /* close, dup, fcntl and their kin. */
 #include "sentry/fs/async.h"
 #include "sentry/fs/host.h"
+#include "sentry/fs/lease.h"
 #include "sentry/fs/lock.h"
 #include "sentry/io/io.h"
 #include "sentry/platform/platform.h"
@@ -130,16 +131,6 @@ int file_set_owner(struct task *t, struct file *f, int who)
 	return 0;
 }
 
-/* Nobody but the caller may have it open, and the sentry cannot know that of the host. */
-static long set_lease(struct file *f, int type)
-{
-	if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK)
-		return -EINVAL;
-	if (!hostfile_is_regular(f))
-		return -EINVAL;
-	return type == F_UNLCK ? -EAGAIN : -ENOLCK;
-}
-
 static long fcntl_dup(struct task *t, struct file *f, uint64_t arg, bool cloexec)
 {
 	if (arg >= t->process->limits[RLIMIT_NOFILE].rlim_cur || arg > INT_MAX)
@@ -196,9 +187,9 @@ static long fcntl_file(struct task *t, struct call *c, struct file *f, unsigned 
 	case F_NOTIFY:
 		return async_notify(t, f, (int)c->args[0], arg);
 	case F_GETLEASE:
-		return F_UNLCK;
+		return lease_get(f);
 	case F_SETLEASE:
-		return set_lease(f, (int)arg);
+		return lease_set(t, f, (int)c->args[0], (int)arg);
 	case F_GETPIPE_SZ:
 		return pipe_size(f);
 	case F_SETPIPE_SZ:

@@ -15,6 +15,10 @@ struct file_id {
 	dev_t dev;
 	ino_t ino;
 };
+static inline bool file_id_is(const struct file_id *a, const struct file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
 bool hostfile_id(const struct file *f, struct file_id *ret);
 bool hostfile_is_regular(const struct file *f);
 /* Where a write of n bytes must stop for RLIMIT_FSIZE; SIGXFSZ and -EFBIG where it may not even begin. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* flock, and fcntl's locks and leases. */
+/* flock, and fcntl's locks. */
 #include "sentry/fs/host.h"
 #include "sentry/fs/lock.h"
 #include "sentry/task.h"

@@ -8,6 +8,7 @@
  * joined with its neighbours of the same mode.
  */
 #include "sentry/fs/lock.h"
+#include "sentry/fs/lease.h"
 
 #include "base/base.h"
 
@@ -33,7 +34,7 @@ static struct lock_inode *find_inode(const struct file_id *id)
 
 	list_each(i, lock_bucket(id), struct lock_inode, node)
 	{
-		if (i->id.dev == id->dev && i->id.ino == id->ino)
+		if (file_id_is(&i->id, id))
 			return i;
 	}
 	return NULL;
@@ -281,6 +282,7 @@ void lock_description_gone(struct file *f)
 {
 	struct file_id id;
 
+	lease_forget(f);
 	if (lock_file_id(f, &id) < 0)
 		return;
 	lock_clear_owner(&id, LOCK_OFD, f);

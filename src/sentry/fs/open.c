@@ -10,6 +10,7 @@
  * is looked at.
  */
 #include "sentry/fs/hostfile.h"
+#include "sentry/fs/lease.h"
 #include "sentry/fs/way.h"
 #include "sentry/io/io.h"
 #include "sentry/task.h"
@@ -142,6 +143,14 @@ static long opened(struct opening *o, int fd, const struct stat *st, struct file
 		r = p ? pathfile_new(p, o->flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW), ret) : -ENOMEM;
 		place_unref(p);
 		return r;
+	}
+	if (S_ISREG(st->st_mode)) {
+		r = lease_break(o->t, o->c, &(struct file_id){st->st_dev, st->st_ino},
+				wants_to_write(o->flags) || o->flags & O_TRUNC, !(o->flags & O_NONBLOCK));
+		if (r) {
+			(void)close(fd); /* nothing was done with it */
+			return r;
+		}
 	}
 	if (S_ISREG(st->st_mode) && wants_to_write(o->flags))
 		return opened_for_writing(o, fd, st, ret);

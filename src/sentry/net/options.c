@@ -57,10 +57,10 @@ static int timeout_get(int64_t ns, void *value, int *len)
 	return option_bytes(&tv, sizeof(tv), value, len);
 }
 
-static int buffer_size(int v, int least, bool forced)
+static int buffer_size(int v, int least, int most, bool forced)
 {
 	if (!forced)
-		v = (int)MIN_OF((unsigned)v, (unsigned)SOCKET_BUFFER);
+		v = (int)MIN_OF((unsigned)v, (unsigned)most);
 	v = MIN_OF(MAX_OF(v, 0), INT_MAX / 2);
 	return MAX_OF(v * 2, least);
 }
@@ -84,13 +84,14 @@ int socket_option_set(struct task *t, struct socket *s, int name, const void *va
 	case SO_SNDBUF:
 		if (name == SO_SNDBUFFORCE && !admin)
 			return -EPERM;
-		s->send_size = buffer_size(v, SOCKET_SEND_MIN, name == SO_SNDBUFFORCE);
+		s->send_size = buffer_size(v, SOCKET_SEND_MIN, socket_limits()->send_most, name == SO_SNDBUFFORCE);
 		return 1;
 	case SO_RCVBUFFORCE:
 	case SO_RCVBUF:
 		if (name == SO_RCVBUFFORCE && !admin)
 			return -EPERM;
-		s->receive_size = buffer_size(v, SOCKET_RECEIVE_MIN, name == SO_RCVBUFFORCE);
+		s->receive_size = buffer_size(v, SOCKET_RECEIVE_MIN, socket_limits()->receive_most,
+					      name == SO_RCVBUFFORCE);
 		return 1;
 	case SO_DEBUG:
 		return v && !admin ? -EACCES : 0;

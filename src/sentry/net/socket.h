@@ -29,13 +29,19 @@ enum {
 	CONTROL_ROOM = 4096,	   /* what we write of control messages: more than any family makes */
 	CONTROL_MAX = 128 << 10,   /* net.core.optmem_max */
 	RIGHTS_MAX = 253,	   /* SCM_MAX_FD */
-	SOCKET_BUFFER = 212992,	   /* net.core.[rw]mem_default and _max */
 	SOCKET_SEND_MIN = 4608,	   /* SOCK_MIN_SNDBUF */
 	SOCKET_RECEIVE_MIN = 2304, /* SOCK_MIN_RCVBUF */
 	BACKLOG_MAX = 4096,	   /* net.core.somaxconn */
 };
 
 struct socket;
+
+/* net.core.[rw]mem_default and _max, as the host has them. */
+struct socket_limits {
+	int send_default, send_most;
+	int receive_default, receive_most;
+};
+const struct socket_limits *socket_limits(void);
 
 /* One message on its way, in either direction. */
 struct message {
