@@ -105,6 +105,11 @@ void async_urgent(struct file *f)
 		tell_all(f->async, &(siginfo_t){.si_signo = SIGURG});
 }
 
+bool async_owner_is_thread(const struct file *f)
+{
+	return f->async && f->async->thread;
+}
+
 void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thread)
 {
 	struct async *a = async_of(f);

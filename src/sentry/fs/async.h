@@ -11,6 +11,8 @@
 
 /* F_SETOWN and its kin: who is told; a group: negative.  It is told with the rights of `t`. */
 void async_set_owner(struct file *f, const struct task *t, pid_t owner, bool thread);
+/* Whether the owner is a single thread (F_OWNER_TID). */
+bool async_owner_is_thread(const struct file *f);
 /* Urgent data is there, or is there still as something else happens: SIGURG to the owner. */
 void async_urgent(struct file *f);
 /* F_SETFL and FIOASYNC: f->flags become these; `fd` is what the receiver is told.  0 or -errno. */

@@ -90,7 +90,9 @@ static long set_status(struct file *f, int fd, int flags)
 
 static long get_owner_ex(struct task *t, const struct file *f, uint64_t arg)
 {
-	struct f_owner_ex x = {.type = f->owner < 0 ? F_OWNER_PGRP : F_OWNER_PID,
+	struct f_owner_ex x = {.type = f->owner < 0		  ? F_OWNER_PGRP
+				       : async_owner_is_thread(f) ? F_OWNER_TID
+								  : F_OWNER_PID,
 			       .pid = f->owner < 0 ? -f->owner : f->owner};
 
 	return guest_put(t, arg, &x);

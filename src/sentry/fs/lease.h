@@ -17,7 +17,8 @@ struct call;
 long lease_set(struct task *t, struct file *f, int fd, int type);
 /* F_GETLEASE: what it is, or what it shall become. */
 int lease_get(const struct file *f);
-/* Before the file is opened (for writing) or truncated: 0 = go on, -EWOULDBLOCK where it may not wait, CALL_PARK. */
+/* Before the file is opened (for writing) or truncated: 0 = go on, -EWOULDBLOCK where it may not wait,
+ * CALL_PARK. */
 long lease_break(struct task *t, struct call *c, const struct file_id *id, bool write, bool may_wait);
 /* The description goes away. */
 void lease_forget(const struct file *f);

@@ -322,7 +322,7 @@ HANDLER(sys_setsockopt)
 
 HANDLER(sys_getsockopt)
 {
-	int level = (int)c->args[1], name = (int)c->args[2], len, r;
+	int level = (int)c->args[1], name = (int)c->args[2], len, room, r;
 	struct socket *s = socket_get(t, c->args[0], &r);
 	_Alignas(8) uint8_t value[OPTION_MAX];
 
@@ -332,7 +332,7 @@ HANDLER(sys_getsockopt)
 		return -EFAULT;
 	if (len < 0)
 		return -EINVAL;
-	len = MIN_OF(len, (int)OPTION_MAX);
+	room = len = MIN_OF(len, (int)OPTION_MAX);
 	r = 1;
 	if (level == SOL_SOCKET)
 		r = socket_option_get(s, name, value, &len);
@@ -342,7 +342,8 @@ HANDLER(sys_getsockopt)
 		return -EFAULT;
 	if (r < 0)
 		return r;
-	if (len > 0 && guest_write(t, c->args[3], value, (size_t)len) < 0)
+	/* An option may tell of more than there was room for (NETLINK_LIST_MEMBERSHIPS). */
+	if (MIN_OF(len, room) > 0 && guest_write(t, c->args[3], value, (size_t)MIN_OF(len, room)) < 0)
 		return -EFAULT;
 	return guest_put(t, c->args[4], &len);
 }

@@ -39,6 +39,7 @@ struct host_socket {
 	/* netlink.c: answers of our own, before the host's. */
 	uint8_t *answers;
 	size_t answers_len;
+	bool pass_creds; /* of netlink: SO_PASSCRED */
 };
 
 static inline struct host_socket *host_socket_of(struct socket *s)

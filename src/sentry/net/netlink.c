@@ -128,6 +128,13 @@ static ssize_t netlink_send(struct task *t unused, struct socket *s, struct mess
 	return r < 0 ? r : (ssize_t)n;
 }
 
+/* All that is received comes from the kernel. */
+static void tell_creds(const struct host_socket *h, struct message *m)
+{
+	if (h->pass_creds)
+		control_put(m, SOL_SOCKET, SCM_CREDENTIALS, &(struct ucred){0}, sizeof(struct ucred));
+}
+
 static ssize_t netlink_receive(struct task *t, struct socket *s, struct message *m)
 {
 	struct host_socket *h = host_socket_of(s);
@@ -136,8 +143,12 @@ static ssize_t netlink_receive(struct task *t, struct socket *s, struct message 
 
 	if (m->flags & MSG_OOB)
 		return -EOPNOTSUPP;
-	if (h->answers_len == 0)
-		return host_socket_receive(t, s, m);
+	if (h->answers_len == 0) {
+		ssize_t r = host_socket_receive(t, s, m);
+		if (r >= 0)
+			tell_creds(h, m);
+		return r;
+	}
 	memcpy(&first, h->answers, sizeof(first));
 	size_t whole = first.nlmsg_len, n = MIN_OF(whole, m->io.left);
 	memcpy(&m->address, &from, sizeof(from));
@@ -150,6 +161,7 @@ static ssize_t netlink_receive(struct task *t, struct socket *s, struct message 
 		h->answers_len -= whole;
 		memmove(h->answers, h->answers + whole, h->answers_len);
 	}
+	tell_creds(h, m);
 	return (ssize_t)(m->flags & MSG_TRUNC ? whole : n);
 }
 
@@ -161,11 +173,18 @@ static uint32_t netlink_poll(struct socket *s)
 static int netlink_set_option(struct task *t, struct socket *s, int level, int name, const void *value,
 			      int len)
 {
+	int on;
+
+	if (level == SOL_SOCKET && name == SO_PASSCRED) {
+		memcpy(&on, value, sizeof(on));
+		host_socket_of(s)->pass_creds = on;
+		return 0;
+	}
 	if (level == SOL_SOCKET)
 		return name == SO_SNDBUF || name == SO_RCVBUF || name == SO_SNDBUFFORCE ||
 				       name == SO_RCVBUFFORCE || name == SO_RCVLOWAT
 			       ? 0
-		       : name == SO_ATTACH_FILTER || name == SO_DETACH_FILTER || name == SO_PASSCRED
+		       : name == SO_ATTACH_FILTER || name == SO_DETACH_FILTER
 			       ? 0 /* a filter keeps out what the program would drop itself */
 			       : socket_plain_set(t, s, name, value, len);
 	if (level != SOL_NETLINK)
@@ -202,7 +221,7 @@ static int netlink_get_option(struct task *t, struct socket *s, int level, int n
 		case SO_RCVBUF:
 			break;
 		case SO_PASSCRED:
-			return option_int(0, value, len);
+			return option_int(host_socket_of(s)->pass_creds, value, len);
 		default:
 			return socket_plain_get(t, s, name, value, len);
 		}

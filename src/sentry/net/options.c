@@ -84,7 +84,8 @@ int socket_option_set(struct task *t, struct socket *s, int name, const void *va
 	case SO_SNDBUF:
 		if (name == SO_SNDBUFFORCE && !admin)
 			return -EPERM;
-		s->send_size = buffer_size(v, SOCKET_SEND_MIN, socket_limits()->send_most, name == SO_SNDBUFFORCE);
+		s->send_size =
+			buffer_size(v, SOCKET_SEND_MIN, socket_limits()->send_most, name == SO_SNDBUFFORCE);
 		return 1;
 	case SO_RCVBUFFORCE:
 	case SO_RCVBUF:

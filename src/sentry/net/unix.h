@@ -56,7 +56,6 @@ struct unix_rights {
 struct unix_packet {
 	struct list_node node;
 	struct unix_socket *sender; /* held */
-	struct unix_address *from;  /* NULL = unnamed */
 	struct unix_creds creds;
 	struct unix_rights *rights; /* NULL = none */
 	size_t cost;		    /* in sender->sent */

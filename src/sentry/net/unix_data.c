@@ -6,7 +6,6 @@ static void packet_free(struct unix_packet *p)
 {
 	struct unix_socket *sender = p->sender;
 
-	unix_address_unref(p->from);
 	unix_rights_free(p->rights);
 	if (sender) {
 		sender->sent -= p->cost;
@@ -55,7 +54,6 @@ static int packet_new(struct unix_socket *u, struct message *m, size_t len, stru
 	*p = (struct unix_packet){.len = len, .cost = len + PACKET_OVERHEAD};
 	list_init(&p->node);
 	p->sender = unix_of(socket_hold(&u->s));
-	p->from = unix_address_ref(u->address);
 	u->sent += p->cost;
 	*ret = p;
 	return 0;
@@ -209,14 +207,17 @@ static void packet_done(struct unix_socket *u, struct unix_packet *p)
 	packet_free(p);
 }
 
+/* What the sender is called now: a stream's may have been bound since. */
 static void from_address(const struct unix_packet *p, struct message *m)
 {
+	const struct unix_address *from = p->sender->address;
+
 	m->address_len = 0;
-	if (!p->from)
+	if (!from)
 		return;
 	memset(&m->address, 0, sizeof(m->address));
-	memcpy(&m->address, &p->from->sun, MIN_OF((size_t)p->from->len, sizeof(p->from->sun)));
-	m->address_len = p->from->len;
+	memcpy(&m->address, &from->sun, MIN_OF((size_t)from->len, sizeof(from->sun)));
+	m->address_len = from->len;
 }
 
 static bool same_creds(const struct unix_creds *a, const struct unix_creds *b)

@@ -28,6 +28,14 @@ static bool shares_fs(const struct task *t)
 	return t->fs->refs > own;
 }
 
+/* As Linux decides it: by who executes, and by whether the program is more, or somebody else. */
+static bool stays_dumpable(const struct creds *before, const struct creds *now)
+{
+	return before->euid == before->uid && before->egid == before->gid && now->euid == before->euid &&
+	       now->egid == before->egid && now->fsuid == before->fsuid && now->fsgid == before->fsgid &&
+	       !(now->cap_permitted & ~before->cap_permitted);
+}
+
 int creds_exec(struct task *t, const struct stat *st, bool *secure)
 {
 	const struct creds before = *t->creds; /* its groups are not looked at */
@@ -63,6 +71,6 @@ int creds_exec(struct task *t, const struct stat *st, bool *secure)
 	c->cap_effective = effective ? c->cap_permitted : c->cap_ambient;
 	c->securebits &= ~SECBIT(SECURE_KEEP_CAPS);
 	*secure = set_id || (c->uid != 0 && (effective || c->cap_permitted & ~c->cap_ambient));
-	t->process->dumpable = c->euid == c->uid && c->egid == c->gid && !*secure;
+	t->process->dumpable = stays_dumpable(&before, c);
 	return 0;
 }

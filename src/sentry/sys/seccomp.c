@@ -24,6 +24,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV 32
+#endif
+enum {
+	FILTER_FLAGS = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW |
+		       SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+		       SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+};
+
 /* The host would let every stub do it: they all have no_new_privs.  The guest's own state decides. */
 static bool may_filter(const struct task *t)
 {
@@ -50,6 +59,8 @@ HANDLER(sys_seccomp)
 	case SECCOMP_SET_MODE_STRICT:
 		return -EINVAL;
 	case SECCOMP_SET_MODE_FILTER:
+		if (flags & ~(uint64_t)FILTER_FLAGS)
+			return -EINVAL;
 		if (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER)
 			return flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
 				       ? -EINVAL

@@ -72,6 +72,9 @@ static void async_socket(void)
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, s) < 0)
 		return;
 	FACT("a thread as owner", fcntl(s[0], F_SETOWN_EX, &owner), 0);
+	owner.type = F_OWNER_PID;
+	FACT("F_GETOWN_EX", fcntl(s[0], F_GETOWN_EX, &owner), 0);
+	FACT("it is a thread", owner.type == F_OWNER_TID && owner.pid == gettid(), 1);
 	FACT("FIOASYNC", ioctl(s[0], FIOASYNC, &on), 0);
 	FACT("F_SETSIG of a socket", fcntl(s[0], F_SETSIG, SIGRTMIN + 2), 0);
 	(void)!write(s[1], &c, 1);

@@ -417,6 +417,36 @@ static void interfaces(void)
 	close(s);
 }
 
+/* Groups, and from whom it comes. */
+static void netlink_options(void)
+{
+	struct {
+		struct nlmsghdr h;
+		struct rtgenmsg g;
+	} q = {{sizeof(q), RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}, {AF_UNSPEC}};
+	char buf[64] = {0}, room[CMSG_SPACE(sizeof(struct ucred))] = {0};
+	struct msghdr m = {.msg_control = room, .msg_controllen = sizeof(room)};
+	struct ucred who = {-1, 1, 1};
+	int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), one = 1;
+	socklen_t len = 0;
+
+	IS("a group", setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &one, sizeof(one)), 0);
+	IS("how many groups there are", getsockopt(s, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, NULL, &len), 0);
+	fact("more than room for none", len > 0, len);
+	len = 2;
+	IS("some of them", getsockopt(s, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, buf, &len), 0);
+	fact("the rest is told of", len > 2 && !buf[4], len);
+	IS("SO_PASSCRED of netlink", setsockopt(s, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)), 0);
+	IS("a question", send(s, &q, sizeof(q), 0), sizeof(q));
+	IS("an answer", recvmsg(s, &m, 0), 0);
+	fact("it tells of its sender", CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_CREDENTIALS,
+	     0);
+	if (CMSG_FIRSTHDR(&m))
+		memcpy(&who, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(who));
+	IS("that is the kernel", who.pid, 0);
+	close(s);
+}
+
 static void netlink(void)
 {
 	struct sockaddr_nl me = {.nl_family = AF_NETLINK}, got;
@@ -459,5 +489,6 @@ int main(void)
 	six();
 	interfaces();
 	netlink();
+	netlink_options();
 	return facts_wrong;
 }

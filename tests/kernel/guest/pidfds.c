@@ -103,6 +103,7 @@ static void filter(void)
 	FACT("not without no_new_privs", prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), -EACCES);
 	FACT("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
 	FACT("a filter", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), 0);
+	FACT("an unknown flag", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 123, NULL), -EINVAL);
 	FACT("an unknown operation", syscall(SYS_seccomp, 99, 0, NULL), -EINVAL);
 	FACT("mode", prctl(PR_GET_SECCOMP), SECCOMP_MODE_FILTER);
 	FACT("what it forbids of the sentry's", syscall(SYS_mkdirat, AT_FDCWD, "x", 0700), -EDQUOT);

@@ -4,6 +4,7 @@
 #include "facts.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -111,6 +112,18 @@ static void stream(void)
 	close(s[0]);
 }
 
+static long read_number(const char *path, long otherwise)
+{
+	FILE *f = fopen(path, "r");
+	long n = otherwise;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = otherwise;
+	if (f)
+		fclose(f);
+	return n;
+}
+
 static void limits(void)
 {
 	int s[2], n = 0, size = 0;
@@ -136,6 +149,10 @@ static void limits(void)
 	IS("small size", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len);
 	IS("is the least", size, 4608);
+	size = INT_MAX / 2;
+	IS("a size of the host's most", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len);
+	IS("is that", size, 2 * read_number("/proc/sys/net/core/wmem_max", 212992));
 	close(s[0]);
 	close(s[1]);
 
@@ -275,6 +292,26 @@ static void abstract_names(void)
 	IS("autobind", bind(c, (void *)&a, 2), 0);
 	len = sizeof(got);
 	IS("made a name", getsockname(c, (void *)&got, &len) == 0 && len == 8 && !got.sun_path[0], 1);
+	close(c);
+	close(l);
+}
+
+static void bound_late(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX}, b = a, got;
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), n;
+	socklen_t len = 12, got_len = sizeof(got);
+	char buf[4];
+
+	snprintf(a.sun_path + 1, 20, "late-%04x", getpid() & 0xffff);
+	snprintf(b.sun_path + 1, 20, "last-%04x", getpid() & 0xffff);
+	IS("a listener", bind(l, (void *)&a, len) || listen(l, 1) || connect(c, (void *)&a, len), 0);
+	IS("a message of a nameless one", send(c, "x", 1, 0), 1);
+	IS("which takes a name", bind(c, (void *)&b, len), 0);
+	n = accept(l, NULL, NULL);
+	IS("the message", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &got_len), 1);
+	IS("comes from the name", got_len == len && memcmp(&got, &b, len) == 0, 1);
+	close(n);
 	close(c);
 	close(l);
 }
@@ -579,6 +616,7 @@ int main(void)
 	addresses();
 	no_numbers();
 	abstract_names();
+	bound_late();
 	datagrams();
 	seqpackets();
 	rights();
