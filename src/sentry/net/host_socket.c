@@ -128,12 +128,16 @@ int host_socket_name(struct socket *s, bool peer, struct sockaddr_storage *ret)
 
 int host_socket_shutdown(struct socket *s, int how)
 {
-	if (shutdown(s->file.host_fd, how) < 0)
-		return -errno;
+	int r = shutdown(s->file.host_fd, how) < 0 ? -errno : 0;
+
+	/* Datagrams' sockets are shut down whether they are connected or not. */
+	if (r < 0 && (r != -ENOTCONN || s->stream))
+		return r;
 	s->file.idle = 0;
 	host_socket_of(s)->odd = true;
+	host_socket_of(s)->read_ended |= how != SHUT_WR;
 	wake(&s->queue, 0);
-	return 0;
+	return r;
 }
 
 /* Where the io stands, so that what the host did not take can be given back. */
@@ -308,6 +312,15 @@ static ssize_t receive_back(struct socket *s, struct message *m)
 	return (ssize_t)n;
 }
 
+/* Who would wait for a datagram that cannot come any more is told of an end. */
+static ssize_t nothing_received(struct socket *s, const struct message *m)
+{
+	int r = host_socket_error(s);
+	bool waits = !(m->flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) && !(s->file.flags & O_NONBLOCK);
+
+	return r == -EAGAIN && waits && !s->stream && host_socket_of(s)->read_ended ? 0 : r;
+}
+
 ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct message *m)
 {
 	size_t n = MIN_OF(m->io.left, (size_t)HOST_BUFFER);
@@ -328,7 +341,7 @@ ssize_t host_socket_receive(struct task *t unused, struct socket *s, struct mess
 	else
 		r = receive_whole(s, m, n, flags);
 	if (r < 0)
-		return host_socket_error(s);
+		return nothing_received(s, m);
 	host_socket_moved(s);
 	size_t copied = MIN_OF((size_t)r, n);
 	if (s->stream && r > 0 && copied < n && !(flags & MSG_PEEK))

@@ -22,6 +22,14 @@ static long int_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t a
 	return guest_put(t, arg, &v);
 }
 
+/* When the last packet came: a struct timeval or timespec, both of two words. */
+static long stamp_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t arg)
+{
+	int64_t v[2] = {0};
+
+	return ioctl(s->file.host_fd, cmd, v) < 0 ? -errno : guest_put(t, arg, &v);
+}
+
 long inet_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t arg)
 {
 	switch (cmd) {
@@ -30,6 +38,11 @@ long inet_ioctl(struct task *t, struct socket *s, unsigned cmd, uint64_t arg)
 	case SIOCOUTQNSD:
 	case SIOCATMARK:
 		return int_ioctl(t, s, cmd, arg);
+	case SIOCGSTAMP_OLD:
+	case SIOCGSTAMPNS_OLD:
+	case SIOCGSTAMP_NEW:
+	case SIOCGSTAMPNS_NEW:
+		return stamp_ioctl(t, s, cmd, arg);
 	default:
 		return interface_ioctl(t, cmd, arg);
 	}

@@ -4,12 +4,14 @@
  *
  * An option is an int, or a structure of the size that stands here; the value
  * has been copied, and the host checks what it means.  What is not listed is
- * ENOPROTOOPT and a line in the log: filters, keys, ULPs and tables are
- * interfaces of the host's kernel that no ordinary program needs.
+ * ENOPROTOOPT and a line in the log: keys, ULPs and tables are interfaces of
+ * the host's kernel that no ordinary program needs.  Classic filters are copied
+ * and judged by the host's verifier, as those of seccomp are.
  */
 #include "sentry/net/inet.h"
 
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/in.h>
@@ -68,6 +70,8 @@ static const struct option options[] = {
 	{SOL_SOCKET, SO_MEMINFO, 64, GET},
 	{SOL_SOCKET, SO_BUF_LOCK, INT},
 	{SOL_SOCKET, SO_ERROR, INT_GET},
+	{SOL_SOCKET, SO_DETACH_FILTER, sizeof(int), SET},
+	{SOL_SOCKET, SO_LOCK_FILTER, INT},
 
 	{IPPROTO_IP, IP_TOS, INT},
 	{IPPROTO_IP, IP_TTL, INT},
@@ -232,14 +236,33 @@ static int linger_set(struct socket *s, const void *value, int len)
 	return setsockopt(s->file.host_fd, SOL_SOCKET, SO_LINGER, &host, sizeof(host)) < 0 ? -errno : 0;
 }
 
+static int filter_set(struct task *t, struct socket *s, int name, const void *value, int len)
+{
+	autofree struct sock_filter *insns = NULL;
+	struct sock_fprog guest;
+
+	if ((size_t)len != sizeof(guest))
+		return -EINVAL;
+	memcpy(&guest, value, sizeof(guest));
+	if (!guest.filter || !guest.len || guest.len > BPF_MAXINSNS)
+		return -EINVAL;
+	insns = calloc(guest.len, sizeof(*insns));
+	if (!insns)
+		return -ENOMEM;
+	if (guest_read(t, insns, (uint64_t)(uintptr_t)guest.filter, guest.len * sizeof(*insns)) < 0)
+		return -EFAULT;
+	const struct sock_fprog host = {.len = guest.len, .filter = insns};
+	return setsockopt(s->file.host_fd, SOL_SOCKET, name, &host, sizeof(host)) < 0 ? -errno : 0;
+}
+
 int inet_set_option(struct task *t, struct socket *s, int level, int name, const void *value, int len)
 {
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return linger_set(s, value, len);
 	if (level == SOL_SOCKET && (name == SO_SNDBUFFORCE || name == SO_RCVBUFFORCE))
 		name = name == SO_SNDBUFFORCE ? SO_SNDBUF : SO_RCVBUF; /* as far as the host's limit allows */
-	if (level == SOL_SOCKET && name == SO_DETACH_FILTER)
-		return -ENOENT; /* there never is one */
+	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_ATTACH_REUSEPORT_CBPF))
+		return filter_set(t, s, name, value, len);
 	if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
 		return -EOPNOTSUPP; /* of unix sockets */
 	const struct option *o = option_find(level, name);

@@ -20,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -417,6 +418,49 @@ static void interfaces(void)
 	close(s);
 }
 
+static void *receive_nothing(void *fd)
+{
+	char c;
+
+	return (void *)recv(*(int *)fd, &c, 1, 0);
+}
+
+/* What is asked of a datagrams' socket beside data: its end, when a packet came, which ones it wants. */
+static void beside_data(void)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, 0xffff), none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog few = {1, &none}, empty = {0, &all}, bad = {1, (void *)1};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int s = socket(AF_INET, SOCK_DGRAM, 0), zero = 0;
+	socklen_t len = sizeof(a);
+	struct timeval when = {0};
+	pthread_t thread;
+	void *got = &got;
+	char c = 'x';
+
+	FAILS("no packet's time", ioctl(s, SIOCGSTAMP, &when), ENOENT);
+	IS("a socket that sends to itself",
+	   bind(s, (void *)&a, len) || getsockname(s, (void *)&a, &len) || connect(s, (void *)&a, len), 0);
+	IS("a packet", send(s, &c, 1, 0) == 1 && recv(s, &c, 1, 0) == 1, 1);
+	IS("its time", ioctl(s, SIOCGSTAMP, &when) == 0 && when.tv_sec > 0, 1);
+	FAILS("no filter", setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof(zero)), ENOENT);
+	FAILS("an empty filter", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &empty, sizeof(empty)), EINVAL);
+	FAILS("a filter from nowhere", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &bad, sizeof(bad)),
+	      EFAULT);
+	IS("a filter", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &few, sizeof(few)), 0);
+	IS("it lets nothing in", send(s, &c, 1, 0) == 1 && recv(s, &c, 1, MSG_DONTWAIT) < 0, 1);
+	IS("it goes", setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof(zero)), 0);
+	IS("and packets come", send(s, &c, 1, 0) == 1 && recv(s, &c, 1, 0) == 1, 1);
+	pthread_create(&thread, NULL, receive_nothing, &s);
+	usleep(50000);
+	IS("shut down for reading", shutdown(s, SHUT_RD), 0);
+	pthread_join(thread, &got);
+	IS("who waited is told of an end", (long)got, 0);
+	IS("so is who comes later", recv(s, &c, 1, 0), 0);
+	FAILS("who does not wait has nothing", recv(s, &c, 1, MSG_DONTWAIT), EAGAIN);
+	close(s);
+}
+
 /* Groups, and from whom it comes. */
 static void netlink_options(void)
 {
@@ -488,6 +532,7 @@ int main(void)
 	bulk();
 	six();
 	interfaces();
+	beside_data();
 	netlink();
 	netlink_options();
 	return facts_wrong;
