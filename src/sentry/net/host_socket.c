@@ -136,6 +136,7 @@ int host_socket_shutdown(struct socket *s, int how)
 	s->file.idle = 0;
 	host_socket_of(s)->odd = true;
 	host_socket_of(s)->read_ended |= how != SHUT_WR;
+	s->listening &= how == SHUT_WR;
 	wake(&s->queue, 0);
 	return r;
 }

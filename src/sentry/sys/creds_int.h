@@ -34,4 +34,5 @@ bool may_signal(const struct task *t, const struct task *other, int sig);
  * The host sends the signal for the thread of the call: the receiver learns of the right sender, and a first
  * process is as safe from it as on Linux.  `info`: address of a siginfo, or 0.  A handler returns its value.
  */
-long signal_by_host(struct task *t, struct call *c, const struct process *to, int sig, uint64_t info);
+long signal_by_host(struct task *t, struct call *c, const struct process *to, pid_t thread /* 0 = all */,
+		    int sig, uint64_t info);

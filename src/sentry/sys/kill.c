@@ -57,10 +57,15 @@ static long by_host(struct task *t, struct call *c, struct process *to)
 	return listens ? platform_call(t, c, c->nr, c->args, NULL, 0, sent) : CALL_HOST;
 }
 
-long signal_by_host(struct task *t, struct call *c, const struct process *to, int sig, uint64_t info)
+long signal_by_host(struct task *t, struct call *c, const struct process *to, pid_t thread, int sig,
+		    uint64_t info)
 {
+	const uint64_t of_thread[6] = {(uint64_t)to->pid, (uint64_t)thread, (uint64_t)sig, info};
 	const uint64_t args[6] = {(uint64_t)to->pid, (uint64_t)sig, info};
 
+	if (thread)
+		return platform_call(t, c, info ? SYS_rt_tgsigqueueinfo : SYS_tgkill, of_thread, NULL, 0,
+				     sent);
 	return platform_call(t, c, info ? SYS_rt_sigqueueinfo : SYS_kill, args, NULL, 0, sent);
 }
 

@@ -3,7 +3,10 @@
  * Descriptors of processes.
  *
  * Those of one process hang on its `epilogue` in one list, so that its end
- * finds them: they are readable then, and name nobody.
+ * finds them: they are readable then.  A descriptor of the host's beside them
+ * knows whether somebody has waited for the process since: until then it can
+ * be signalled, in vain, as any zombie.  A single thread's (PIDFD_THREAD) is the
+ * host's own answer: nobody waits for a thread.
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
@@ -11,6 +14,7 @@
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,32 +22,51 @@
 #ifndef PIDFD_NONBLOCK
 #define PIDFD_NONBLOCK O_NONBLOCK
 #endif
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+enum { PIDFD_SIGNAL_THREAD = 1, PIDFD_SIGNAL_THREAD_GROUP = 2 };
 
-struct pidfds { /* of one process */
+struct pidfds { /* of one process, or thread */
 	struct list_node files;
 	struct wait_queue ended;
-	unsigned refs; /* one a file, one of the process */
+	struct host_watch watch; /* of the host's */
+	unsigned refs;		 /* one a file, one of the process */
 };
 
 struct pidfd {
 	struct file file;
 	struct list_node node;
 	struct pidfds *of;
-	struct process *process; /* NULL = ended */
-	pid_t pid;
+	struct process *process; /* NULL = ended, or a thread's */
+	pid_t pid;		 /* or tid */
+	bool thread;
 };
 
 static void pidfds_unref(struct pidfds *x)
 {
 	if (--x->refs)
 		return;
+	host_watch_remove(&x->watch);
+	(void)close(x->watch.fd); /* nothing was written */
 	wait_queue_destroy(&x->ended);
 	free(x);
 }
 
+/* Waited for: nobody has this id any more. */
+static bool is_reaped(const struct pidfds *x)
+{
+	return syscall(SYS_pidfd_send_signal, x->watch.fd, 0, NULL, 0) < 0 && errno == ESRCH;
+}
+
 static uint32_t pidfd_poll(struct file *f)
 {
-	return container_of(f, struct pidfd, file)->process ? 0 : EPOLLIN;
+	const struct pidfd *x = container_of(f, struct pidfd, file);
+	struct pollfd p = {.fd = x->of->watch.fd, .events = POLLIN | POLLRDNORM};
+
+	if (x->thread)
+		return poll(&p, 1, 0) > 0 ? (uint32_t)(unsigned short)p.revents : 0;
+	return x->process ? 0 : EPOLLIN | EPOLLRDNORM | (is_reaped(x->of) ? EPOLLHUP : 0U);
 }
 
 static void pidfd_release(struct file *f)
@@ -61,40 +84,68 @@ static const struct file_ops pidfd_ops = {
 	.release = pidfd_release,
 };
 
-static struct pidfds *pidfds_of(struct process *p)
+static int pidfds_new(pid_t host_id, int flags, struct pidfds **ret)
 {
-	struct pidfds *x = p->epilogue;
+	int fd = (int)syscall(SYS_pidfd_open, host_id, flags & PIDFD_THREAD), r;
+	struct pidfds *x = fd < 0 ? NULL : calloc(1, sizeof(*x));
 
-	if (x)
-		return x;
-	x = malloc(sizeof(*x));
-	if (!x)
-		return NULL;
+	if (fd < 0)
+		return -errno;
+	if (!x) {
+		(void)close(fd); /* nothing was written */
+		return -ENOMEM;
+	}
 	list_init(&x->files);
 	wait_queue_init(&x->ended);
 	x->refs = 1;
-	p->epilogue = x;
-	return x;
+	x->watch = (struct host_watch){.fd = fd, .queue = &x->ended};
+	r = host_watch_add(&x->watch);
+	if (r < 0) {
+		(void)close(fd); /* nothing was written */
+		free(x);
+		return r;
+	}
+	*ret = x;
+	return 0;
 }
 
-int pidfd_install(struct task *t, struct process *p, int flags)
+/* A file of these, which the caller goes on holding; p: NULL of a zombie or a thread. */
+static int install_of(struct task *t, struct pidfds *of, struct process *p, pid_t pid, int flags)
 {
-	struct pidfds *of = pidfds_of(p);
-	struct pidfd *x;
+	struct pidfd *x = calloc(1, sizeof(*x));
 
-	if (!of)
-		return -ENOMEM;
-	x = calloc(1, sizeof(*x));
 	if (!x)
 		return -ENOMEM;
-	file_init(&x->file, &pidfd_ops, O_RDWR | (flags & PIDFD_NONBLOCK));
+	file_init(&x->file, &pidfd_ops, O_RDWR | (flags & (PIDFD_NONBLOCK | PIDFD_THREAD)));
 	x->file.queue = &of->ended;
 	x->of = of;
 	of->refs++;
 	x->process = p;
-	x->pid = p->pid;
+	x->pid = pid;
+	x->thread = flags & PIDFD_THREAD;
 	list_append(&of->files, &x->node);
 	return fd_install(t, &x->file, 0, true);
+}
+
+int pidfd_install(struct task *t, struct process *p, int flags)
+{
+	int r = p->epilogue ? 0 : pidfds_new(p->host_pid, flags, &p->epilogue);
+
+	return r < 0 ? r : install_of(t, p->epilogue, p, p->pid, flags);
+}
+
+/* What no process has: a thread's, or a zombie's. */
+static int install_alone(struct task *t, pid_t host_id, pid_t id, int flags)
+{
+	struct pidfds *of;
+	int r = pidfds_new(host_id, flags, &of);
+
+	if (r < 0)
+		return r;
+	/* The zombie that was meant, and not one that has had the id since. */
+	r = flags & PIDFD_THREAD || proc_zombie(id) ? install_of(t, of, NULL, id, flags) : -ESRCH;
+	pidfds_unref(of);
+	return r;
 }
 
 pid_t pidfd_pid(const struct file *f)
@@ -119,14 +170,40 @@ HANDLER(call_pidfd_open)
 {
 	pid_t pid = (pid_t)c->args[0];
 	unsigned flags = (unsigned)c->args[1];
+	const struct task *thread = task_find(pid);
+	const struct zombie *z;
 	struct process *p;
 
-	if (flags & ~(unsigned)PIDFD_NONBLOCK || pid <= 0)
+	if (flags & ~(unsigned)(PIDFD_NONBLOCK | PIDFD_THREAD) || pid <= 0)
 		return -EINVAL;
 	p = process_find(pid);
-	if (!p)
-		return task_find(pid) ? -EINVAL : -ESRCH; /* a thread that leads no process */
-	return pidfd_install(t, p, (int)flags);
+	if (p && !(flags & PIDFD_THREAD))
+		return pidfd_install(t, p, (int)flags);
+	if (thread) /* without the flag, of one that leads no process, the host says what is wrong */
+		return install_alone(t, thread->host_tid, pid, (int)flags);
+	z = p ? NULL : proc_zombie(pid);
+	return z ? install_alone(t, z->host_pid, pid, (int)(flags & PIDFD_NONBLOCK)) : -ESRCH;
+}
+
+static struct process *process_of(const struct pidfd *x)
+{
+	const struct task *thread = x->thread && !is_reaped(x->of) ? task_find(x->pid) : NULL;
+
+	return thread ? thread->process : x->process;
+}
+
+/* The thread that a descriptor stands for; 0 = a process. */
+static pid_t pidfd_thread(const struct file *f)
+{
+	return f->ops == &pidfd_ops && container_of(f, struct pidfd, file)->thread
+		       ? container_of(f, struct pidfd, file)->pid
+		       : 0;
+}
+
+/* Ended, and waited for by nobody yet. */
+static bool is_unreaped(const struct file *f)
+{
+	return f->ops == &pidfd_ops && !is_reaped(container_of(f, struct pidfd, file)->of);
 }
 
 /* The process behind a guest's descriptor, which may be its /proc/PID for `directories`, or the error. */
@@ -139,7 +216,7 @@ static struct process *pidfd_process(const struct task *t, int fd, bool director
 	if (!f)
 		return NULL;
 	if (f->ops == &pidfd_ops)
-		p = container_of(f, struct pidfd, file)->process;
+		p = process_of(container_of(f, struct pidfd, file));
 	else if (directories && f->place && proc_is_pid_dir(&f->place->synth))
 		p = process_find(f->place->synth.pid);
 	else
@@ -151,15 +228,17 @@ static struct process *pidfd_process(const struct task *t, int fd, bool director
 HANDLER(call_pidfd_send_signal)
 {
 	int sig = (int)c->args[1];
+	unsigned flags = (unsigned)c->args[3];
 	siginfo_t info;
 	struct process *p;
+	pid_t thread;
 	long error;
 
-	if (c->args[3])
+	if (flags > PIDFD_SIGNAL_THREAD_GROUP)
 		return -EINVAL;
 	p = pidfd_process(t, (int)c->args[0], true, &error);
 	if (!p)
-		return error;
+		return error == -ESRCH && is_unreaped(fd_get(t, (int)c->args[0])) ? 0 : error;
 	if (c->args[2]) {
 		if (guest_get(t, &info, c->args[2]))
 			return -EFAULT;
@@ -172,7 +251,10 @@ HANDLER(call_pidfd_send_signal)
 		return -EINVAL;
 	if (!may_signal(t, process_task(p), sig))
 		return -EPERM;
-	return signal_by_host(t, c, p, sig, c->args[2]);
+	thread = flags == PIDFD_SIGNAL_THREAD_GROUP ? 0 : pidfd_thread(fd_get(t, (int)c->args[0]));
+	if (flags == PIDFD_SIGNAL_THREAD && !thread)
+		thread = p->pid;
+	return signal_by_host(t, c, p, thread, sig, c->args[2]);
 }
 
 /* Of a pidfd that may not wait: the host was asked with WNOHANG, and has written no signal where nobody is

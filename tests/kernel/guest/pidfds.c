@@ -7,6 +7,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sys/utsname.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -50,6 +52,99 @@ static void descriptors(void)
 	TRUE("of this child", info.si_pid == pid && info.si_status == SIGTERM);
 	FACT("a signal to one that has gone", syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), -ESRCH);
 	close(fd);
+}
+
+enum { OF_THREAD = O_EXCL, TO_THREAD = 1, TO_PROCESS = 2 };
+
+static volatile pid_t thread_id;
+static volatile sig_atomic_t receiver;
+
+static void note_receiver(int sig)
+{
+	(void)sig;
+	receiver = gettid();
+}
+
+static void *some_thread(void *go)
+{
+	char c;
+
+	thread_id = gettid();
+	while (read(*(int *)go, &c, 1) < 0)
+		;
+	return NULL;
+}
+
+static long send_to(int fd, int sig, unsigned flags)
+{
+	return RESULT(syscall(SYS_pidfd_send_signal, fd, sig, NULL, flags));
+}
+
+/* Linux before 6.15 says less of threads and of who is waited for. */
+static int says_all(void)
+{
+	struct utsname u;
+	int major = 0, minor = 0;
+
+	return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 15));
+}
+
+static void zombies(void)
+{
+	pid_t pid = fork();
+	siginfo_t info;
+	struct pollfd p = {.events = POLLIN};
+	int late;
+
+	if (pid == 0)
+		_exit(3);
+	p.fd = (int)pidfd_of(pid, 0);
+	FACT("it has ended", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	late = (int)pidfd_of(pid, 0);
+	TRUE("a zombie has a descriptor", late >= 0);
+	fact("and can be signalled", send_to(late, SIGTERM, 0), 0);
+	FACT("it is readable", poll(&p, 1, 0), 1);
+	fact("and no more", p.revents, POLLIN);
+	FACT("waited for", waitid((idtype_t)3, (id_t)late, &info, WEXITED), 0);
+	FACT("it is readable still", poll(&p, 1, 0), 1);
+	if (says_all())
+		fact("and hung up", p.revents, POLLIN | POLLHUP);
+	fact("signalled no more", send_to(p.fd, 0, 0), -ESRCH);
+	fact("by the other one neither", send_to(late, 0, 0), -ESRCH);
+	close(p.fd);
+	close(late);
+}
+
+static void threads(void)
+{
+	struct pollfd p = {.events = POLLIN};
+	pthread_t thread;
+	int go[2];
+
+	if (!says_all() || pipe(go) < 0)
+		return;
+	signal(SIGUSR1, note_receiver);
+	pthread_create(&thread, NULL, some_thread, &go[0]);
+	while (!thread_id)
+		usleep(1000);
+	fact("a thread leads no process", pidfd_of(thread_id, 0), -ENOENT);
+	p.fd = (int)pidfd_of(thread_id, OF_THREAD);
+	TRUE("a thread's descriptor", p.fd >= 0);
+	FACT("it lives", poll(&p, 1, 0), 0);
+	fact("a signal", send_to(p.fd, SIGUSR1, 0), 0);
+	for (int i = 0; i < 5000 && !receiver; i++)
+		usleep(1000);
+	fact("comes to the thread", receiver, thread_id);
+	fact("to its process", send_to(p.fd, 0, TO_PROCESS), 0);
+	fact("to it alone", send_to(p.fd, 0, TO_THREAD), 0);
+	fact("to both", send_to(p.fd, 0, TO_THREAD | TO_PROCESS), -EINVAL);
+	(void)!write(go[1], "x", 1);
+	pthread_join(thread, NULL);
+	FACT("its end is told", poll(&p, 1, 5000), 1);
+	close(p.fd);
+	close(go[0]);
+	close(go[1]);
 }
 
 static void files_of_others(void)
@@ -146,6 +241,8 @@ int main(void)
 
 	without_waiting();
 	descriptors();
+	zombies();
+	threads();
 	files_of_others();
 	pid = fork();
 	if (pid == 0) {
