@@ -47,27 +47,30 @@ static int plan_mounts(const struct oci_config *config, struct supervised_plan *
 {
 	static const char *options[] = {"ro",	    "nosuid",  "nodev",	     "noexec",
 					"mode=555", "size=4k", "nr_inodes=2"};
-	size_t n = 0;
+	size_t n = 0, nsynthetic = 0;
+	autofree const char **synthetic = calloc(config->mounts.n + 1, sizeof(*synthetic));
 
 	p->mounts = calloc(config->mounts.n + 1, sizeof(*p->mounts));
-	if (!p->mounts)
+	if (!p->mounts || !synthetic)
 		return err_oom(err);
 	for (size_t i = 0; i < config->mounts.n; i++) {
 		struct oci_mount m = config->mounts.v[i];
 		bool inside = false;
 
 		/* A mount within a synthetic tree would have nowhere to be. */
-		for (size_t k = 0; k < i && !inside; k++)
-			inside = supervised_is_synthetic(&config->mounts.v[k]) &&
-				 is_at_or_below(m.destination, config->mounts.v[k].destination);
+		for (size_t k = 0; k < nsynthetic && !inside; k++)
+			inside = is_at_or_below(m.destination, synthetic[k]);
 		if (inside)
 			continue;
-		if (supervised_is_synthetic(&m))
-			m = (struct oci_mount){.destination = m.destination,
-					       .type = "tmpfs",
-					       .source = "tmpfs",
-					       .options = {.v = options, .n = ARRAY_LEN(options)}};
-		p->mounts[n++] = m;
+		if (!supervised_is_synthetic(&m)) {
+			p->mounts[n++] = m;
+			continue;
+		}
+		synthetic[nsynthetic++] = m.destination;
+		p->mounts[n++] = (struct oci_mount){.destination = m.destination,
+						    .type = "tmpfs",
+						    .source = "tmpfs",
+						    .options = {.v = options, .n = ARRAY_LEN(options)}};
 	}
 	p->config.mounts.v = p->mounts;
 	p->config.mounts.n = n;

@@ -144,6 +144,8 @@ def test_create_killed_at_a_call(sweep, how):
 @pytest.mark.parametrize("action", [errno.ENOMEM, errno.EIO, "kill"], ids=["ENOMEM", "EIO", "kill"])
 def test_run_with_a_call_that_fails(sweep, quiet_true, action):
     """run in the foreground, to the end of its container: it cleans up itself, unless it was killed."""
+    if sweep.rt.level == "kernel":
+        pytest.skip("the sentry traces its guests, which the injector of faults traces already")
     shutil.copy(quiet_true, sweep.c.rootfs_file("bin/quiet"))
     sweep.c.process["args"] = ["/bin/quiet"]
     sweep.c.write_config()

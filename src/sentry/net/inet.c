@@ -7,7 +7,7 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 
-enum { PACKET_MAX = 65535, PORT_PRIVILEGED = 1024, PROTOCOL_MAX = 263 /* IPPROTO_MAX */ };
+enum { PORT_PRIVILEGED = 1024, PROTOCOL_MAX = 263 /* IPPROTO_MAX */ };
 
 static const struct socket_ops inet_ops;
 
@@ -121,8 +121,6 @@ static int inet_accept(struct task *t unused, struct socket *s, struct socket **
 
 static ssize_t inet_send(struct task *t unused, struct socket *s, struct message *m)
 {
-	if (!s->stream && m->io.left > PACKET_MAX)
-		return -EMSGSIZE;
 	if (m->control_len == 0 || m->continued)
 		return host_socket_send(s, m, NULL, 0);
 	autofree uint8_t *control = malloc(m->control_len);
