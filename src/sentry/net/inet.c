@@ -7,7 +7,7 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 
-enum { PORT_PRIVILEGED = 1024, PROTOCOL_MAX = 263 /* IPPROTO_MAX */ };
+enum { PACKET_MAX = 65535, PORT_PRIVILEGED = 1024, PROTOCOL_MAX = 263 /* IPPROTO_MAX */ };
 
 static const struct socket_ops inet_ops;
 
@@ -119,8 +119,24 @@ static int inet_accept(struct task *t unused, struct socket *s, struct socket **
 	return 0;
 }
 
+/* The host refuses it by its length, before it looks at a byte, and may leave a note of that (IPV6_RECVERR).
+ */
+static ssize_t send_too_long(struct socket *s, const struct message *m)
+{
+	const struct sockaddr *to =
+		m->address_len ? (const struct sockaddr *)(const void *)&m->address : NULL;
+
+	memset(host_buffer(), 0, PACKET_MAX + 1);
+	if (sendto(s->file.host_fd, host_buffer(), PACKET_MAX + 1, MSG_NOSIGNAL | MSG_DONTWAIT, to,
+		   m->address_len) < 0)
+		return host_socket_error(s);
+	return -EMSGSIZE;
+}
+
 static ssize_t inet_send(struct task *t unused, struct socket *s, struct message *m)
 {
+	if (!s->stream && m->io.left > PACKET_MAX)
+		return send_too_long(s, m);
 	if (m->control_len == 0 || m->continued)
 		return host_socket_send(s, m, NULL, 0);
 	autofree uint8_t *control = malloc(m->control_len);
