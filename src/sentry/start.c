@@ -18,6 +18,12 @@ static struct creds *make_creds(const struct oci_process *process, struct err *e
 
 	if (caps_from_config(&process->caps, &caps, NULL, err) < 0)
 		return NULL;
+	for (size_t i = 0; i < user->additional_gids.n; i++)
+		if (user->additional_gids.v[i] == (gid_t)-1) {
+			ignore_result(err_set(err, EINVAL,
+					      "cannot set additional group 4294967295: it names none"));
+			return NULL;
+		}
 	c = calloc(1, sizeof(*c));
 	if (!c) {
 		ignore_result(err_oom(err));
