@@ -77,6 +77,8 @@ struct vm {
 
 struct hypervisor {
 	const char *name; /* "qemu", "vmm" */
+	/* Its guests are told how fast their timer runs: they measure nothing that could be wrong. */
+	bool timer_told;
 	/* The processor is virtual already when this returns: the guest boots.  On failure nothing is left.
 	 */
 	int (*start)(const struct vm_spec *spec, struct vm *ret, struct err *err);

@@ -529,8 +529,8 @@ static int agent_reported(struct keeper *k, const void *payload, size_t len, str
 	k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(ready.boot_ns & INT64_MAX);
 	k->template.boot_ns = ready.boot_ns;
 	struct err why = {0};
-	/* coffer-vmm's guests measure none: theirs is the TSC's deadline, and its rate was told. */
-	if (ready.timer_percent > TIMER_PERCENT_MAX && k->vm.driver != &hypervisor_vmm) {
+	bool measured = !k->vm.driver || !k->vm.driver->timer_told;
+	if (measured && ready.timer_percent > TIMER_PERCENT_MAX) {
 		note_timer(k, ready.timer_percent);
 		vm_template_close(&k->template); /* each machine of it would have such a timer */
 	}

@@ -256,6 +256,7 @@ static int identify_vmm(const struct vm_spec *spec, char *buf, size_t size, stru
 
 const struct hypervisor hypervisor_vmm = {
 	.name = "vmm",
+	.timer_told = true,
 	.start = start_vmm,
 	.pause = pause_vmm,
 	.resume = resume_vmm,
