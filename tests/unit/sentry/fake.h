@@ -169,6 +169,12 @@ long park(struct task *t, struct wait_queue *q, uint32_t events)
 	return CALL_PARK;
 }
 
+bool park_deadline(struct task *t, int64_t ns)
+{
+	(void)t;
+	return ns == 0;
+}
+
 int host_watch_add(struct host_watch *w)
 {
 	(void)w;
