@@ -62,15 +62,14 @@ static int plan_mounts(const struct oci_config *config, struct supervised_plan *
 			inside = is_at_or_below(m.destination, synthetic[k]);
 		if (inside)
 			continue;
-		if (!supervised_is_synthetic(&m)) {
-			p->mounts[n++] = m;
-			continue;
+		if (supervised_is_synthetic(&m)) {
+			synthetic[nsynthetic++] = m.destination;
+			m = (struct oci_mount){.destination = m.destination,
+					       .type = "tmpfs",
+					       .source = "tmpfs",
+					       .options = {.v = options, .n = ARRAY_LEN(options)}};
 		}
-		synthetic[nsynthetic++] = m.destination;
-		p->mounts[n++] = (struct oci_mount){.destination = m.destination,
-						    .type = "tmpfs",
-						    .source = "tmpfs",
-						    .options = {.v = options, .n = ARRAY_LEN(options)}};
+		p->mounts[n++] = m;
 	}
 	p->config.mounts.v = p->mounts;
 	p->config.mounts.n = n;
