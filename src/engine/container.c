@@ -95,6 +95,11 @@ int engine_lock(struct engine *e, const char *id, bool wait, struct err *err)
 	}
 }
 
+void engine_lock_undo(const struct engine *e, const char *id)
+{
+	(void)unlinkat(e->data_fd, id, AT_REMOVEDIR); /* not empty: somebody's */
+}
+
 int engine_load_locked(struct engine *e, const char *id, struct engine_container *ret, struct err *err)
 {
 	struct engine_container c = {.lock = -1};
@@ -104,7 +109,7 @@ int engine_load_locked(struct engine *e, const char *id, struct engine_container
 		return lock;
 	int r = engine_load(e, id, &c, err);
 	if (r == -ENOENT)
-		(void)unlinkat(e->data_fd, id, AT_REMOVEDIR); /* what engine_lock() made, while it is empty */
+		engine_lock_undo(e, id);
 	if (r < 0)
 		return r;
 	c.lock = take_fd(&lock);
@@ -140,50 +145,40 @@ int engine_note_state(struct engine_container *c, const char *state, struct err 
 int engine_resolve(struct engine *e, const char *name, char **ret_id, struct err *err)
 {
 	struct db_row q autodbrow;
-	char *id = NULL;
+	autofree char *id = NULL;
 	size_t len = strlen(name);
-	int n = 0;
-	int r = 0;
+	bool hex = len <= ENGINE_ID_LEN && strspn(name, "0123456789abcdef") == len;
+	int n = 0, r;
 
-	if (name[0] == '/')
-		name++;
+	name += name[0] == '/';
 	if (!*name)
 		return engine_no_such(name, err);
-	bool hex = len <= ENGINE_ID_LEN && strspn(name, "0123456789abcdef") == len;
-	/* An id, then a name, then a prefix: as the first that matches wins, in the order of the third
-	 * column. */
+	/* An id, then a name, then the beginning of an id, if it is that of one alone. */
 	if (hex)
-		r = db_query(
-			e->db, &q, err,
-			"SELECT id, name = ?1 FROM container WHERE name = ?1 OR (id >= ?1 AND id < ?1 || "
-			"'g') LIMIT 3",
-			"s", name);
+		r = db_query(e->db, &q, err,
+			     "SELECT id, id = ?1 OR name = ?1 FROM container WHERE name = ?1 OR "
+			     "(id >= ?1 AND id < ?1 || 'g') ORDER BY id = ?1 DESC, name = ?1 DESC LIMIT 2",
+			     "s", name);
 	else
 		r = db_query(e->db, &q, err, "SELECT id, 1 FROM container WHERE name = ?1", "s", name);
-	while (r == 0 && (r = db_next(&q, err)) > 0) {
-		bool exact = db_int(&q, 1) || streq(db_text(&q, 0), name);
-		if (n == 0 || exact) {
-			free(id);
-			id = strdup(db_text(&q, 0));
-			if (!id)
-				return err_oom(err);
-		}
-		n++;
-		if (exact)
-			n = 1;
-		r = exact ? 0 : 0;
-		if (exact)
-			break;
+	bool exact = false;
+	while (r == 0 && !exact && (r = db_next(&q, err)) > 0) {
+		r = 0;
+		if (n++)
+			continue;
+		exact = db_int(&q, 1) != 0;
+		id = strdup(db_text(&q, 0));
+		if (!id)
+			return err_oom(err);
 	}
-	if (r >= 0 && n == 1) {
-		*ret_id = id;
-		return 0;
-	}
-	free(id);
 	if (r < 0)
 		return r;
-	return n == 0 ? engine_no_such(name, err)
-		      : err_set(err, EINVAL, "Multiple IDs found with provided prefix: %s", name);
+	if (n == 0)
+		return engine_no_such(name, err);
+	if (n > 1)
+		return err_set(err, EINVAL, "Multiple IDs found with provided prefix: %s", name);
+	*ret_id = take_ptr(&id);
+	return 0;
 }
 
 /* "a, b" of the networks, "x,y" of the mounts: what `ps` shows. */

@@ -79,6 +79,8 @@ must_use int engine_load_locked(struct engine *e, const char *id, struct engine_
 				struct err *err);
 /* Waits for the lock of the container (`wait` false: -EAGAIN without a message); a descriptor. */
 must_use int engine_lock(struct engine *e, const char *id, bool wait, struct err *err);
+/* Where nothing is of that id: takes away what engine_lock() has made, while it is empty. */
+void engine_lock_undo(const struct engine *e, const char *id);
 /* Writes the record and the columns that come from it. */
 must_use int engine_store_record(struct engine *e, const struct engine_container *c, struct err *err);
 /* A new row, within the caller's transaction.  -EEXIST: the name or the slot is taken. */
@@ -122,7 +124,7 @@ void engine_running_withdraw(const struct engine *e, const struct engine_contain
 /* Before a container with the host's ids starts, and after it has ended; whether there may be one. */
 must_use int engine_host_ids_note(const struct engine *e, const char *id, struct err *err);
 void engine_host_ids_forget(const struct engine *e, const char *id);
-bool engine_host_ids_used(const struct engine *e);
+bool engine_host_ids_used(struct engine *e);
 
 /* True where somebody holds the lock on RUN_ROOT/containers/ID/monitor. */
 bool engine_monitored(const struct engine *e, const char *id);

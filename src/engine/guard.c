@@ -29,7 +29,7 @@ static bool joins(const char *mode)
 
 /* Who has the host's ids may do anything to processes of the others' namespaces that it sees, their
  * /proc/PID/exe included. */
-static int guard(const struct engine *e, bool ids_apart, struct err *err)
+static int guard(struct engine *e, bool ids_apart, struct err *err)
 {
 	return ids_apart && sealed_exe_is_roots() && !engine_host_ids_used(e)
 		       ? 0

@@ -13,7 +13,8 @@
  * that others may write is not believed.
  *
  * The other thing that is asked at each `exec` is whether any container has the host's ids (guard.c): each of
- * those has a file in RUN_ROOT/hostids from before it starts until after it has ended.
+ * those has a file in RUN_ROOT/hostids from before it starts until after it has ended.  Until that directory
+ * is known to be whole, the database is asked once more.
  */
 #include "engine/engine_int.h"
 
@@ -64,11 +65,11 @@ static bool find_id(int run_fd, const char *word, char ret[static ENGINE_ID_LEN 
 {
 	char path[ROW_NAME_MAX + 16], id[ENGINE_ID_LEN + 2];
 
-	word += *word == '/';
 	if (is_whole_id(word)) {
 		memcpy(ret, word, ENGINE_ID_LEN + 1);
 		return true;
 	}
+	word += *word == '/';
 	ssize_t n = name_path(word, path) ? readlinkat(run_fd, path, id, sizeof(id) - 1) : -1;
 	if (n != ENGINE_ID_LEN)
 		return false;
@@ -88,10 +89,11 @@ static bool row_is_ours(int fd)
 static int take_running(const struct engine *e, const char *word, const char *id,
 			const struct running_row *row, struct engine_container *c)
 {
-	word += *word == '/';
+	const char *name = word + (*word == '/');
+
 	if (row->version != ROW_VERSION || row->record.version != ENGINE_RECORD_VERSION ||
 	    !streq(row->root, e->data_root) || !streq(row->id, id) ||
-	    !(streq(word, id) || streq(word, row->name)))
+	    !(streq(word, id) || streq(name, row->name)))
 		return -ENOENT;
 	c->id = strdup(row->id);
 	c->name = strdup(row->name);
@@ -106,7 +108,7 @@ int engine_running_find(struct engine *e, const char *word, struct engine_contai
 {
 	struct engine_container c = {.lock = -1};
 	char id[ENGINE_ID_LEN + 1], path[ENGINE_ID_LEN + 8];
-	struct running_row row;
+	struct running_row row = {0}; /* what the text has not stays as it is */
 	struct err ignored = {0};
 	autofree char *text = NULL;
 	size_t len = 0;
@@ -127,22 +129,15 @@ int engine_running_find(struct engine *e, const char *word, struct engine_contai
 
 /* ---- writing ---- */
 
-static int write_link(const struct engine *e, const struct engine_container *c)
+static void write_link(const struct engine *e, const struct engine_container *c)
 {
-	char path[ROW_NAME_MAX + 16], temp[ROW_NAME_MAX + 16];
+	char path[ROW_NAME_MAX + 16];
 
-	if (!name_path(c->name, path))
-		return -ENAMETOOLONG;
-	if (mkdirat(e->run_fd, "../names", 0700) < 0 && errno != EEXIST)
-		return -errno;
-	if (symlinkat(c->id, e->run_fd, path) == 0)
-		return 0;
-	/* Of one that had the name before; no name begins with a full stop. */
-	(void)snprintf(temp, sizeof(temp), "../names/.%s", c->id); /* fits */
-	(void)unlinkat(e->run_fd, temp, 0);			   /* what a kill -9 left */
-	if (symlinkat(c->id, e->run_fd, temp) < 0 || renameat(e->run_fd, temp, e->run_fd, path) < 0)
-		return -errno;
-	return 0;
+	if (!name_path(c->name, path) || (mkdirat(e->run_fd, "../names", 0700) < 0 && errno != EEXIST))
+		return;
+	/* Of another store's container, or of before a kill -9. */
+	if (symlinkat(c->id, e->run_fd, path) < 0 && errno == EEXIST && unlinkat(e->run_fd, path, 0) == 0)
+		ignore_result(symlinkat(c->id, e->run_fd, path) < 0);
 }
 
 static void write_row(const struct engine *e, const struct engine_container *c)
@@ -158,9 +153,11 @@ static void write_row(const struct engine *e, const struct engine_container *c)
 	engine_table_write(&out, NULL, &running_table, &row);
 	autofree char *text = json_take(&out);
 	autoclose int dir = openat(e->run_fd, c->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	/* A cache: without it the next one asks the database. */
-	if (text && dir >= 0 && strlen(text) <= ROW_MAX && write_link(e, c) == 0)
-		ignore_result(file_replace_at(dir, "row", text, strlen(text), 0600, false) < 0);
+	/* A cache: without it the next one asks the database.  The link comes after it and goes before it:
+	 * none is left without a row behind it. */
+	if (text && dir >= 0 && strlen(text) <= ROW_MAX &&
+	    file_replace_at(dir, "row", text, strlen(text), 0600, false) == 0)
+		write_link(e, c);
 }
 
 void engine_running_keep(struct engine *e, const char *id)
@@ -169,8 +166,12 @@ void engine_running_keep(struct engine *e, const char *id)
 	struct err ignored = {0};
 	autoclose int lock = engine_lock(e, id, false, &ignored); /* who has it may be about to change it */
 
-	if (lock >= 0 && engine_load(e, id, &c, &ignored) == 0 && streq(c.state, "running") &&
-	    engine_runs(e, id, NULL))
+	if (lock < 0)
+		return;
+	int r = engine_load(e, id, &c, &ignored);
+	if (r == -ENOENT)
+		engine_lock_undo(e, id);
+	if (r == 0 && streq(c.state, "running") && engine_runs(e, id, NULL))
 		write_row(e, &c);
 }
 
@@ -179,34 +180,37 @@ void engine_running_withdraw(const struct engine *e, const struct engine_contain
 	char path[ENGINE_ID_LEN + 8], link[ROW_NAME_MAX + 16];
 
 	row_path(c->id, path);
-	/* Mostly it is not there, and then no link either that leads to anything. */
-	if (unlinkat(e->run_fd, path, 0) == 0 && name_path(c->name, link))
+	/* Mostly neither is there. */
+	if (name_path(c->name, link))
 		(void)unlinkat(e->run_fd, link, 0);
+	(void)unlinkat(e->run_fd, path, 0);
 }
 
 /* ---- ids of the host's ---- */
 
 static const char host_ids[] = "../hostids";
+/* Stands among the marks once those are marked, too, that an earlier version of the program has started. */
+static const char host_ids_counted[] = ".counted";
 
 static void host_ids_path(const char *id, char ret[static ENGINE_ID_LEN + 16])
 {
 	(void)snprintf(ret, ENGINE_ID_LEN + 16, "%s/%.*s", host_ids, ENGINE_ID_LEN, id); /* fits */
 }
 
-int engine_host_ids_note(const struct engine *e, const char *id, struct err *err)
+static int host_ids_mark(const struct engine *e, const char *name, struct err *err)
 {
 	char path[ENGINE_ID_LEN + 16];
 
-	host_ids_path(id, path);
-	/* Who takes the last one away takes the directory too. */
-	for (int tries = 0; tries < 100; tries++) {
-		autoclose int fd = openat(e->run_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd >= 0)
-			return 0;
-		if (errno != ENOENT || (mkdirat(e->run_fd, host_ids, 0700) < 0 && errno != EEXIST))
-			break;
-	}
-	return err_sys(err, "cannot make \"%s/hostids/%.12s\"", e->run_root, id);
+	host_ids_path(name, path);
+	if (mkdirat(e->run_fd, host_ids, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot make \"%s/hostids\"", e->run_root);
+	autoclose int fd = openat(e->run_fd, path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? err_sys(err, "cannot make \"%s/hostids/%.12s\"", e->run_root, name) : 0;
+}
+
+int engine_host_ids_note(const struct engine *e, const char *id, struct err *err)
+{
+	return host_ids_mark(e, id, err);
 }
 
 void engine_host_ids_forget(const struct engine *e, const char *id)
@@ -214,14 +218,16 @@ void engine_host_ids_forget(const struct engine *e, const char *id)
 	char path[ENGINE_ID_LEN + 16];
 
 	host_ids_path(id, path);
-	if (unlinkat(e->run_fd, path, 0) == 0)
-		(void)unlinkat(e->run_fd, host_ids, AT_REMOVEDIR); /* while it is empty */
+	(void)unlinkat(e->run_fd, path, 0); /* mostly it is not there */
 }
 
-bool engine_host_ids_used(const struct engine *e)
+/* Who cannot be asked has some. */
+static bool is_marked(const struct engine *e, bool *ret_counted)
 {
 	int fd = openat(e->run_fd, host_ids, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	bool found = false;
 
+	*ret_counted = false;
 	if (fd < 0)
 		return errno != ENOENT;
 	DIR *dir = fdopendir(fd);
@@ -229,9 +235,44 @@ bool engine_host_ids_used(const struct engine *e)
 		(void)close(fd); /* nothing was written to it */
 		return true;
 	}
-	int entries = 0;
-	for (struct dirent *d; (d = readdir(dir));)
-		entries += *d->d_name != '.';
+	for (struct dirent *d; (d = readdir(dir));) {
+		*ret_counted |= streq(d->d_name, host_ids_counted);
+		found |= *d->d_name != '.';
+	}
 	(void)closedir(dir); /* nothing was written to it */
-	return entries > 0;
+	return found;
+}
+
+/* Under its lock: whose end is being settled is not marked behind that. */
+static int host_ids_count_one(struct engine *e, const char *id, struct err *err)
+{
+	if (!engine_has_run_dir(e, id))
+		return 0;
+	autoclose int lock = engine_lock(e, id, false, err);
+	if (lock < 0)
+		return lock;
+	if (engine_has_run_dir(e, id))
+		return host_ids_mark(e, id, err);
+	engine_lock_undo(e, id);
+	return 0;
+}
+
+static int host_ids_count(struct engine *e, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(e->db, &q, err, "SELECT id FROM container WHERE slot IS NULL", "");
+
+	while (r == 0 && (r = db_next(&q, err)) > 0)
+		r = host_ids_count_one(e, db_text(&q, 0), err);
+	return r < 0 ? r : host_ids_mark(e, host_ids_counted, err);
+}
+
+bool engine_host_ids_used(struct engine *e)
+{
+	struct err ignored = {0};
+	bool counted, used = is_marked(e, &counted);
+
+	if (used || counted)
+		return used;
+	return engine_open_all(e, &ignored) < 0 || host_ids_count(e, &ignored) < 0 || is_marked(e, &counted);
 }

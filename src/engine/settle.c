@@ -342,7 +342,7 @@ int engine_finish(struct engine *e, const char *id, struct err *err)
 		/* Done by somebody else, as far as it came; what stands below the name of a row that is gone
 		 * is nobody's. */
 		autoclose int trash = open_trash(e);
-		(void)unlinkat(e->data_fd, id, AT_REMOVEDIR);
+		engine_lock_undo(e, id);
 		if (trash >= 0)
 			ignore_result(image_remove_tree_at(trash, id) < 0); /* the store sweeps it */
 		return drop_run_dir(e, id, NULL, err);
