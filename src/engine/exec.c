@@ -5,10 +5,12 @@
  */
 #include "engine/rootless.h"
 
+#include "base/proc.h"
 #include "engine/caps.h"
 #include "engine/spec.h"
 
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 static int no_input(struct err *err)
 {
@@ -183,6 +185,9 @@ static int load_running(struct engine *e, const char *name, struct engine_contai
 
 	if (r == 0)
 		r = engine_resolve(e, name, &id, err);
+	/* By the beginning of an id. */
+	if (r == 0 && str_starts(id, name) && engine_running_find(e, id, c, st) == 0)
+		return 0;
 	if (r == 0)
 		r = engine_load(e, id, c, err);
 	if (r < 0)
@@ -191,9 +196,65 @@ static int load_running(struct engine *e, const char *name, struct engine_contai
 		return err_set(err, EINVAL, "Container %s is paused, unpause the container before exec",
 			       c->name);
 	if (!engine_runs(e, id, st))
-		return err_set(err, EINVAL, "Container %s is not running", c->id);
+		return st->restarting
+			       ? err_set(err, EINVAL,
+					 "Container %s is restarting, wait until the container is running",
+					 c->id)
+			       : err_set(err, EINVAL, "Container %s is not running", c->id);
 	engine_running_keep(e, id);
 	return 0;
+}
+
+struct exec_report {
+	int r, status;
+	struct err err;
+};
+
+/* Holds nothing while it waits: no place, no lock, no terminal. */
+static void exec_keeper(const struct runtime *rt, const struct exec_options *o, int report)
+{
+	struct exec_report said = {0};
+
+	(void)setsid(); /* a fork leads no group */
+	said.r = detach_stdio(&said.err);
+	if (said.r == 0)
+		said.r = runtime_exec(rt, o, &said.status, &said.err);
+	ignore_result(fd_write_all(report, &said, sizeof(said)) < 0); /* then it is missed */
+	if (close_range(3, ~0U, 0) == 0 && chdir("/") == 0)
+		while (wait(NULL) >= 0 || errno == EINTR)
+			;
+	_exit(0);
+}
+
+/*
+ * One that is left to itself has somebody who waits for it.  Not every host's first process does, and until
+ * then what has ended counts as one of the container's (`stats`, --pids-limit).
+ */
+static int exec_detached(struct engine *e, const struct runtime *rt, const struct exec_options *o,
+			 int *ret_status, struct err *err)
+{
+	struct exec_report said = {0};
+	int ends[2];
+
+	engine_settle_down(e);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
+	pid_t pid = fork();
+	if (pid == 0)
+		exec_keeper(rt, o, ends[1]);
+	int r = pid < 0 ? err_sys(err, "cannot start a process") : 0;
+	(void)close(ends[1]); /* the other's */
+	if (r == 0 && fd_read_full(ends[0], &said, sizeof(said)) != (ssize_t)sizeof(said))
+		r = err_set(err, EIO, "who was to start the process was killed");
+	(void)close(ends[0]); /* it was only read */
+	if (r < 0)
+		return r;
+	if (said.r < 0) {
+		ignore_result(proc_wait(pid) < 0); /* it has nobody to wait for */
+		*err = said.err;
+	}
+	*ret_status = said.status;
+	return said.r;
 }
 
 int engine_exec(struct engine *e, const char *name, const struct engine_exec *q, int *ret_status,
@@ -228,13 +289,13 @@ int engine_exec(struct engine *e, const char *name, const struct engine_exec *q,
 				 .argv = no_args,
 				 .waiting = put_away,
 				 .data = e};
-	r = q->detach ? detach_stdio(err) : q->interactive || q->tty ? 0 : no_input(err);
+	r = q->detach || q->interactive || q->tty ? 0 : no_input(err);
 	if (r < 0)
 		return r;
 	engine_tell_container(e, &c, "exec_start", "execCommand", q->command.v[0]);
 	rt.isolation = NULL;
 	*ret_status = 0;
-	r = runtime_exec(&rt, &o, ret_status, err);
+	r = q->detach ? exec_detached(e, &rt, &o, ret_status, err) : runtime_exec(&rt, &o, ret_status, err);
 	if (r < 0 && !err->exit_status)
 		err->exit_status = 126;
 	return r;

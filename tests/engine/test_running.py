@@ -2,6 +2,7 @@
 """What is known of running containers beside the database (engine/running.c): believed as long as it is true."""
 import json
 import os
+import shutil
 
 import pytest
 
@@ -61,6 +62,31 @@ def test_a_new_name_is_the_only_one(coffer, one):
         assert coffer.out("exec", "two", "sh", "-c", "echo $A") == "1"
 
 
+def test_whose_id_is_another_ones_name(coffer, one):
+    """Docker's order: a whole id, a name, the beginning of an id."""
+    cid = os.path.basename(one)
+    for name, value in ((cid, "2"), (cid[:12], "3")):
+        coffer("run", "-d", "--name", name, *coffer.run_options(), "--network", "none", "-e", "A=" + value, "box",
+               "sleep", "600")
+    for _ in range(2):
+        assert coffer.out("exec", cid, "sh", "-c", "echo $A") == "1"
+        assert coffer.out("exec", "/" + cid, "sh", "-c", "echo $A") == "2"
+        assert coffer.out("exec", cid[:12], "sh", "-c", "echo $A") == "3"
+        assert coffer.out("exec", cid[:13], "sh", "-c", "echo $A") == "1"
+    assert coffer.inspect(cid, "{{.Name}}") == "/one"
+
+
+def test_a_name_is_no_id(coffer, one):
+    for _ in range(2):
+        assert "No such container" in coffer("exec", "/" + os.path.basename(one), "true", rc=1).stderr
+
+
+def test_a_shortened_id_finds_what_was_kept(coffer, one):
+    before = os.stat(one + "/row")
+    coffer("exec", os.path.basename(one)[:12], "true")
+    assert os.stat(one + "/row").st_ino == before.st_ino
+
+
 def test_paused_is_refused(coffer, one):
     coffer("pause", "one")
     assert not kept(one)
@@ -84,6 +110,82 @@ def test_nothing_is_left(coffer, one):
     coffer("rm", "-f", "one")
     assert not os.path.exists(one) and not os.path.lexists(name_of(coffer, "one"))
     assert "No such container: one" in coffer("exec", "one", "true", rc=1).stderr
+
+
+def test_a_link_without_a_row(coffer, one):
+    """As of who was killed between the two."""
+    os.unlink(one + "/row")
+    coffer("rm", "-f", "one")
+    assert os.listdir(os.path.join(coffer.volatile, "run/names")) == []
+
+
+def test_a_row_without_a_link(coffer, one):
+    os.unlink(name_of(coffer, "one"))
+    coffer("exec", "one", "true")
+    assert os.readlink(name_of(coffer, "one")) == os.path.basename(one)
+
+
+def test_between_two_runs(coffer):
+    coffer("run", "-d", "--name", "again", "--restart", "always", *coffer.run_options(), "--network", "none", "box",
+           "false")
+    libengine.wait_for("a pause", lambda: "is restarting, wait until" in
+                       coffer("exec", "again", "true", rc=None).stderr)
+
+
+def host_ids(coffer):
+    return [x for x in os.listdir(os.path.join(coffer.volatile, "run/hostids")) if x[0] != "."]
+
+
+def parent_of(coffer, name, words):
+    """Of the process in the container: the host's number of its parent."""
+    rows = coffer.out("top", name, "-eo", "ppid,args").splitlines()
+    return next(int(x.split()[0]) for x in rows if words in x)
+
+
+def gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_who_has_the_hosts_ids_is_marked(coffer, one):
+    assert host_ids(coffer) == []
+    other = coffer.out("run", "-d", "--name", "other", "--userns", "host", *coffer.run_options(), "--network", "none",
+                       "box", "sleep", "600")
+    assert host_ids(coffer) == [other]
+    coffer("restart", "-t", "0", "other")
+    assert host_ids(coffer) == [other]
+    coffer("run", "--userns", "host", *coffer.run_options(), "--network", "none", "box", "/nosuch", rc=127)
+    assert host_ids(coffer) == [other]
+    coffer("rm", "-f", "other")
+    assert host_ids(coffer) == []
+
+
+def test_marks_of_before(coffer, one):
+    """One that an earlier version has started, which made no marks."""
+    other = coffer.out("run", "-d", "--name", "other", "--userns", "host", *coffer.run_options(), "--network", "none",
+                       "box", "sleep", "600")
+    shutil.rmtree(os.path.join(coffer.volatile, "run/hostids"))
+    coffer("exec", "one", "true")
+    assert host_ids(coffer) == [other]
+    coffer("rm", "-f", "other")
+    assert host_ids(coffer) == []
+
+
+def test_a_detached_one_is_waited_for(coffer, one):
+    """Not by the host's first process, which may not do it."""
+    coffer("exec", "-d", "one", "sleep", "4321")
+    pid = parent_of(coffer, "one", "sleep 4321")
+    with open("/proc/%d/cmdline" % pid) as f:
+        assert f.read().endswith("one\0sleep\x004321\0")
+    assert len(os.listdir("/proc/%d/fd" % pid)) == 3
+    coffer("exec", "one", "sh", "-c", "kill -9 $(pidof sleep | tr ' ' '\\n' | grep -v '^1$')")
+    libengine.wait_for("its end", lambda: gone(pid))
+    assert coffer.out("stats", "--no-stream", "--format", "{{.PIDs}}", "one") == "1"
+    # What fails is told as ever.
+    assert coffer("exec", "-d", "one", "/nosuch", rc=127).stderr
 
 
 def test_a_dead_one_is_not_running(coffer, one):

@@ -120,17 +120,21 @@ static bool is_builtin(const struct net_network *n)
 	return streq(n->name, "bridge") || streq(n->name, "host") || streq(n->name, "none");
 }
 
-/* By a container, running or not. */
+/* By a container, running or not, or by itself; asked only where that is filtered by. */
 static int network_is_used(struct engine *e, const str_list *filters, const struct net_network *n, bool *ret,
 			   struct err *err)
 {
 	struct engine_rows rows;
-	bool asked = false;
+	bool asked = false, yes;
 
-	*ret = false;
-	for (size_t i = 0; i < filters->n; i++)
-		asked |= filter_value(filters->v[i], "dangling") != NULL;
-	if (!asked)
+	*ret = is_builtin(n);
+	for (size_t i = 0; i < filters->n; i++) {
+		const char *value = filter_value(filters->v[i], "dangling");
+		if (value && bool_parse(value, &yes) < 0)
+			return err_set(err, EINVAL, "invalid filter '%s': true or false", filters->v[i]);
+		asked |= value != NULL;
+	}
+	if (!asked || *ret)
 		return 0;
 	autofree char *filter = str_format("network=%s", n->name);
 	if (!filter)
@@ -168,7 +172,8 @@ static bool network_passes(const str_list *filters, const struct net_network *n,
 			if (streq(value, "custom") == is_builtin(n))
 				return false;
 		} else if ((value = filter_value(f, "dangling"))) {
-			if (is_builtin(n) || used == (streq(value, "true") || streq(value, "1")))
+			bool yes; /* it is one: network_is_used() */
+			if (bool_parse(value, &yes) < 0 || used == yes)
 				return false;
 		} else if ((value = filter_value(f, "scope")) && !streq(value, "local")) {
 			return false;
