@@ -553,11 +553,10 @@ static int put_sizes(struct json_out *out, struct engine *e, const struct engine
 	return 0;
 }
 
-static int write_inspect(struct json_out *out, struct engine *e, const struct engine_container *c, bool size,
-			 struct err *err)
+static int write_inspect(struct json_out *out, struct engine *e, const struct engine_container *c,
+			 const struct monitor_status *st, bool size, struct err *err)
 {
 	const struct engine_record *r = &c->record;
-	struct monitor_status st = {0};
 	struct net_result net = {.dns_udp = -1, .dns_tcp = -1};
 	struct net *n;
 	bool has_net = false;
@@ -567,14 +566,13 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 	autofree char *log_name = str_format("%s-json.log", c->id), *slash = str_format("/%s", c->name);
 	if (!log_name || !slash)
 		return err_oom(err);
-	(void)engine_runs(e, c->id, &st); /* the details are in st */
-	if (st.running && r->q.networks.n && engine_net_get(e, &n, err) == 0)
+	if (st->running && r->q.networks.n && engine_net_get(e, &n, err) == 0)
 		has_net = net_endpoints(n, c->id, &net, err) == 0;
 	s = engine_security_parse(&r->q, &sec, err);
 	if (s < 0)
 		return s;
 	json_begin_object(out, NULL);
-	inspect_put_head(out, e, c, &st);
+	inspect_put_head(out, e, c, st);
 	put_path(out, "ResolvConfPath", engine_run_path(e, c->id, "resolv.conf"));
 	put_path(out, "HostnamePath", engine_run_path(e, c->id, "hostname"));
 	put_path(out, "HostsPath", engine_run_path(e, c->id, "hosts"));
@@ -583,7 +581,8 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 			 ? engine_data_path(e, c->id, log_name)
 			 : NULL);
 	json_put_str(out, "Name", slash);
-	json_put_u64(out, "RestartCount", st.running || st.restarting ? st.restarts : (uint64_t)c->restarts);
+	json_put_u64(out, "RestartCount",
+		     st->running || st->restarting ? st->restarts : (uint64_t)c->restarts);
 	json_put_str(out, "Driver", "overlay");
 	json_put_str(out, "Platform", "linux");
 	json_put_str(out, "MountLabel", "");
@@ -603,24 +602,37 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 	return s;
 }
 
+/* Row and monitor's files of one moment: no end that the row does not know of yet. */
+static int inspect_load(struct engine *e, const char *id, struct engine_container *c,
+			struct monitor_status *st, struct err *err)
+{
+	for (int left = 3;; left--) {
+		/* Somebody who is at work on it (a commit) does not keep others from looking. */
+		int lock = left == 3 ? engine_lock(e, id, false, err) : 0, r;
+		if (lock < 0 && lock != -EAGAIN)
+			return lock;
+		if (lock > 0)
+			(void)close(lock); /* free: settled as usual */
+		r = lock < 0 ? engine_load(e, id, c, err) : engine_load_locked(e, id, c, err);
+		if (r < 0)
+			return r;
+		*st = (struct monitor_status){0};
+		if (engine_runs(e, id, st) || st->restarting || !engine_is_live(c) || left == 0)
+			return 0;
+		engine_container_free(c);
+	}
+}
+
 int engine_inspect(struct engine *e, const char *id, bool size, char **ret_json, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
 	struct json_out out autojsonout = {0};
-	/* Somebody who is at work on it (a commit) does not keep others from looking. */
-	int lock = engine_lock(e, id, false, err), r;
+	struct monitor_status st;
+	int r = inspect_load(e, id, &c, &st, err);
 
-	if (lock == -EAGAIN) {
-		r = engine_load(e, id, &c, err);
-	} else {
-		if (lock < 0)
-			return lock;
-		(void)close(lock); /* free: settled as usual */
-		r = engine_load_locked(e, id, &c, err);
-	}
 	if (r == 0) {
 		engine_links_show(e, &c);
-		r = write_inspect(&out, e, &c, size, err);
+		r = write_inspect(&out, e, &c, &st, size, err);
 	}
 	if (r < 0)
 		return r;
