@@ -300,21 +300,19 @@ int engine_commit(struct engine *e, const char *id, const char *reference, const
 	if (r < 0)
 		return r;
 	if (pause && streq(c.state, "running")) {
-		r = runtime_pause(&e->rt, id, err);
+		/* Known to who comes after a kill -9: `ps` tells, `unpause` mends. */
+		r = engine_freeze(e, &c, err);
 		/* Without root there is mostly no cgroup, and then no pause: as with --pause=false. */
 		if (r < 0 && !e->o.rootless)
 			return r;
 		paused = r == 0;
-		/* Known to who comes after a kill -9: `ps` tells, `unpause` mends. */
-		r = paused ? engine_set_state(e, &c, "paused", err) : 0;
+		r = 0;
 	}
 	if (r == 0)
 		r = engine_commit_image(e, &c, &q, changes, ret_image_id, err);
 	if (paused) {
 		struct err why = {0};
-		int back = runtime_resume(&e->rt, id, &why);
-		if (back == 0)
-			back = engine_set_state(e, &c, "running", &why);
+		int back = engine_thaw(e, &c, &why);
 		if (back < 0 && r == 0) {
 			*err = why;
 			r = back;

@@ -85,6 +85,9 @@ void engine_lock_undo(const struct engine *e, const char *id);
 must_use int engine_store_record(struct engine *e, const struct engine_container *c, struct err *err);
 /* A new row, within the caller's transaction.  -EEXIST: the name or the slot is taken. */
 must_use int engine_insert(struct engine *e, const struct engine_container *c, struct err *err);
+/* life.c: the processes and the row of one that is locked and runs, or is paused. */
+must_use int engine_freeze(struct engine *e, struct engine_container *c, struct err *err);
+must_use int engine_thaw(struct engine *e, struct engine_container *c, struct err *err);
 /* In the row and in `c`; in `c` alone. */
 must_use int engine_set_state(struct engine *e, struct engine_container *c, const char *state,
 			      struct err *err);

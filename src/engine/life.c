@@ -257,6 +257,34 @@ int engine_kill(struct engine *e, const char *id, const char *signal, struct err
 
 /* ---- pause ---- */
 
+/*
+ * The row first, then the kernel; the other way round at the end.  Who is killed between the two leaves a row
+ * that says "paused", which `unpause` mends; not a frozen container that is said to run.
+ */
+int engine_freeze(struct engine *e, struct engine_container *c, struct err *err)
+{
+	struct err ignored = {0};
+	int r = engine_set_state(e, c, "paused", err);
+
+	if (r < 0)
+		return r;
+	r = runtime_pause(&e->rt, c->id, err);
+	if (r < 0)
+		ignore_result(engine_set_state(e, c, "running", &ignored) < 0); /* `unpause` mends it */
+	return r;
+}
+
+int engine_thaw(struct engine *e, struct engine_container *c, struct err *err)
+{
+	int r = runtime_resume(&e->rt, c->id, err);
+
+	if (r == -EINVAL && engine_runs(e, c->id, NULL)) {
+		*err = (struct err){0}; /* it was never frozen */
+		r = 0;
+	}
+	return r < 0 ? r : engine_set_state(e, c, "running", err);
+}
+
 int engine_pause(struct engine *e, const char *id, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
@@ -271,9 +299,7 @@ int engine_pause(struct engine *e, const char *id, struct err *err)
 			       c.name);
 	if (!engine_is_live(&c))
 		return not_running(&c, err);
-	r = runtime_pause(&e->rt, id, err);
-	if (r == 0)
-		r = engine_set_state(e, &c, "paused", err);
+	r = engine_freeze(e, &c, err);
 	if (r == 0)
 		engine_tell_container(e, &c, "pause", NULL, NULL);
 	return r;
@@ -288,9 +314,7 @@ int engine_unpause(struct engine *e, const char *id, struct err *err)
 		return r;
 	if (!streq(c.state, "paused"))
 		return err_set(err, EINVAL, "Container %s is not paused", c.name);
-	r = runtime_resume(&e->rt, id, err);
-	if (r == 0)
-		r = engine_set_state(e, &c, "running", err);
+	r = engine_thaw(e, &c, err);
 	if (r == 0)
 		engine_tell_container(e, &c, "unpause", NULL, NULL);
 	return r;

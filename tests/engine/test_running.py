@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of running containers beside the database (engine/running.c): believed as long as it is true."""
+import contextlib
+import fcntl
 import json
 import os
 import shutil
+import subprocess
+import time
 
 import pytest
 
@@ -14,16 +18,38 @@ def one(coffer):
     """A running container "one" whose row an exec has kept; its directory."""
     cid = coffer.out("run", "-d", "--name", "one", *coffer.run_options(), "--network", "none", "-e", "A=1", "box",
                      "sleep", "600")
-    coffer("exec", "one", "true")
-    return os.path.join(coffer.volatile, "run", "containers", cid)
+    where = os.path.join(coffer.volatile, "run", "containers", cid)
+    keep(coffer, "one", where)
+    return where
 
 
 def kept(directory):
     return os.path.exists(directory + "/row")
 
 
+def exec_until(coffer, name, what, cond):
+    """Who has just started a container may have its lock yet: then an exec leaves nothing."""
+    def tried():
+        coffer("exec", name, "true")
+        return cond()
+    libengine.wait_for(what, tried)
+
+
+def keep(coffer, name, where):
+    exec_until(coffer, name, "a row that is kept", lambda: kept(where))
+
+
 def name_of(coffer, name):
     return os.path.join(coffer.volatile, "run/names", name)
+
+
+@contextlib.contextmanager
+def directory(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def without_database(coffer):
@@ -53,8 +79,7 @@ def test_a_new_name_is_the_only_one(coffer, one):
     coffer("rename", "one", "two")
     assert not kept(one) and not os.path.lexists(name_of(coffer, "one"))
     assert "No such container: one" in coffer("exec", "one", "true", rc=1).stderr
-    coffer("exec", "two", "true")
-    assert kept(one)
+    keep(coffer, "two", one)
     # The old name is another container's now.
     coffer("run", "-d", "--name", "one", *coffer.run_options(), "--network", "none", "-e", "A=2", "box", "sleep", "600")
     for _ in range(2):
@@ -92,8 +117,54 @@ def test_paused_is_refused(coffer, one):
     assert not kept(one)
     assert "is paused" in coffer("exec", "one", "true", rc=1).stderr
     coffer("unpause", "one")
+    keep(coffer, "one", one)
+
+
+def test_a_pause_that_is_killed(coffer, one):
+    """It leaves nothing frozen that is said to run, and nothing that cannot be ended."""
+    for i in range(25):
+        for words in (["pause"], ["unpause"]):
+            with subprocess.Popen(coffer.base + [*words, "one"], env=coffer.environ, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as client:
+                time.sleep(0.004 + i * 0.001)
+                client.kill()
+            if coffer.status("one") == "running":
+                coffer("exec", "one", "true")
+    if coffer.status("one") == "paused":
+        coffer("unpause", "one")
+    coffer("pause", "one")
+    coffer("unpause", "one")
     coffer("exec", "one", "true")
-    assert kept(one)
+
+
+def test_paused_as_the_row_has_it(coffer, one):
+    """Whose `pause` was killed before anything was frozen."""
+    coffer("pause", "one")
+    with open("/proc/%d/cgroup" % coffer.pid("one")) as f:
+        groups = [x.split(":", 2) for x in f.read().splitlines()]
+    path = next(p for _, names, p in groups if libengine.UNIFIED or "freezer" in names.split(","))
+    frozen, text = libengine.by_view(("/sys/fs/cgroup/freezer%s/freezer.state" % path, "THAWED"),
+                                     ("/sys/fs/cgroup%s/cgroup.freeze" % path, "0"))
+    with open(frozen, "w") as f:
+        f.write(text)
+    coffer("unpause", "one")
+    coffer("exec", "one", "true")
+
+
+def test_an_end_that_is_being_written_down(coffer, one):
+    """`inspect` waits for it, and does not tell half of it."""
+    pid = coffer.pid("one")
+    with directory(os.path.join(coffer.scratch, "root/containers", os.path.basename(one))) as fd:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        assert coffer.inspect("one", "{{.State.Status}} {{.State.Running}}") == "running true"
+        os.kill(pid, 9)
+        libengine.wait_for("its end", lambda: os.path.exists(one + "/exit"))
+        looks = subprocess.Popen(coffer.base + ["inspect", "-f", "{{.State.Status}} {{.State.Running}} "
+                                                "{{.State.ExitCode}} {{.State.FinishedAt}}", "one"], env=coffer.environ,
+                                 stdout=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+    told = looks.communicate()[0]
+    assert told.startswith("exited false 137 2"), told
 
 
 def test_update_and_restart(coffer, one):
@@ -102,8 +173,7 @@ def test_update_and_restart(coffer, one):
     coffer("exec", "one", "true")
     coffer("restart", "-t", "0", "one")
     assert not kept(one)
-    coffer("exec", "one", "true")
-    assert kept(one)
+    keep(coffer, "one", one)
 
 
 def test_nothing_is_left(coffer, one):
@@ -167,8 +237,9 @@ def test_marks_of_before(coffer, one):
     """One that an earlier version has started, which made no marks."""
     other = coffer.out("run", "-d", "--name", "other", "--userns", "host", *coffer.run_options(), "--network", "none",
                        "box", "sleep", "600")
-    shutil.rmtree(os.path.join(coffer.volatile, "run/hostids"))
-    coffer("exec", "one", "true")
+    marks = os.path.join(coffer.volatile, "run/hostids")
+    shutil.rmtree(marks)
+    exec_until(coffer, "one", "marks", lambda: os.path.exists(marks + "/.counted"))
     assert host_ids(coffer) == [other]
     coffer("rm", "-f", "other")
     assert host_ids(coffer) == []
