@@ -201,7 +201,9 @@ bool patch_set_native(struct task *t, unsigned shadow, bool native)
 	struct patches *p = t->platform->patches;
 	if (!p)
 		return false;
-	uint64_t *word = &p->data.native[shadow / 64], bit = UINT64_C(1) << shadow % 64;
+	uint64_t *word = shadow < SHADOW_POLLABLE ? &p->data.native[shadow / 64]
+						  : &p->data.pollable[(shadow - SHADOW_POLLABLE) / 64];
+	uint64_t bit = UINT64_C(1) << shadow % 64;
 	if (!!(*word & bit) == native)
 		return true;
 	*word ^= bit;

@@ -11,6 +11,7 @@
 #include "sentry/platform/platform_int.h"
 
 #include "sentry/guest.h"
+#include "sentry/io/io.h"
 
 #include <linux/filter.h>
 #include <signal.h>
@@ -147,6 +148,7 @@ static void end_other(struct task *t, struct remote *x)
 		call_trace(t, &t->call, result);
 		call_abandon(t);
 	}
+	epoll_settle(); /* it has taken a signal, perhaps */
 	remote_free(t);
 }
 

@@ -116,11 +116,16 @@ void shadow_asked(struct task *t)
 	f->natively = true;
 	if (hostfile_id(f, &id))
 		tree_read_natively(&id, t->files);
+	bool pollable = f->ops->pollable; /* a socket, and no pipe */
+	if (!pollable && f->ops->kind == SHADOW_SOCKET)
+		(void)patch_set_native(t, SHADOW_POLLABLE + (unsigned)fd, false); /* as in shadow_take */
 	if ((f->ops->set_flags && f->ops->set_flags(f, f->flags) < 0) ||
 	    notify_add_fd(t->call.id, f->ops->native(f), (int)(SHADOW_BASE + i), true) < 0)
 		return;
 	set_bit(s->may_be, i, true);
 	(void)patch_set_native(t, i, true); /* else it goes on asking */
+	if (pollable)
+		(void)patch_set_native(t, SHADOW_POLLABLE + (unsigned)fd, true); /* as before */
 }
 
 void shadow_put_nothing(struct task *t, int number)

@@ -24,6 +24,7 @@ enum {
  * for each of the guest's numbers below that.  The filter knows of a file only its number.
  */
 enum { SHADOW_BASE = 512, SHADOW_MAX = 512, SHADOW_ALL = SHADOW_MAX * SHADOW_KINDS };
+enum { SHADOW_POLLABLE = SHADOW_ALL }; /* patch_set_native: plus the descriptor, of site_data.pollable */
 /* In the upper half of the first argument, which the host does not look at; plus the call's number. */
 #define SHADOW_MARK UINT32_C(0x5eedf100)
 
@@ -37,6 +38,8 @@ struct site_data {
 	/* Answers to paths (known.c): the middle of the table's first entry, 0 = none; where the generation
 	 * is. */
 	uint64_t known, tree;
+	/* By descriptor: what has the socket's shadow may be in a set of epoll's twin, as a pipe may not. */
+	uint64_t pollable[SHADOW_MAX / 64];
 };
 _Static_assert(offsetof(struct site_data, areas) == SITE_AREAS &&
 		       offsetof(struct site_data, areas_size) == SITE_AREAS_SIZE &&

@@ -269,15 +269,13 @@ static bool is_refused(const struct site *s, long result)
 enum { SOCKETS = SHADOW_SOCKET * SHADOW_MAX };
 
 /* Of epoll_ctl: the other descriptor, which is a socket's. */
-static void put_other(struct code *c, uint64_t native, unsigned ret[2])
+static void put_other(struct code *c, uint64_t pollable, unsigned ret[2])
 {
 	PUT(c, 0x48, 0x81, 0xfa); /* cmp $SHADOW_MAX,%rdx */
 	put_32(c, SHADOW_MAX);
 	ret[0] = put_far_branch(c, JAE);
-	PUT(c, 0x8d, 0x8a); /* lea SOCKETS(%rdx),%ecx */
-	put_32(c, SOCKETS);
-	PUT(c, 0x0f, 0xa3, 0x0d); /* bt %ecx,native(%rip) */
-	put_relative(c, native, 0);
+	PUT(c, 0x0f, 0xa3, 0x15); /* bt %edx,pollable(%rip) */
+	put_relative(c, pollable, 0);
 	ret[1] = put_far_branch(c, JAE);
 }
 
@@ -296,8 +294,9 @@ static unsigned put_look(struct code *c, uint64_t native, unsigned char conditio
 }
 
 /* The branches to where the call itself is made go to ret. */
-static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsigned ret[MOST_BRANCHES])
+static unsigned put_native(struct code *c, struct site *s, uint64_t data, unsigned ret[MOST_BRANCHES])
 {
+	const uint64_t native = data + offsetof(struct site_data, native);
 	unsigned n = 0, kinds = s->nr < 0 ? site_kinds(SYS_read) : site_kinds(s->nr), found = 0;
 	if (s->nr < 0) {
 		PUT(c, 0x85, 0xc0, 0x74, 14);		/* test %eax,%eax; je behind all this */
@@ -308,7 +307,7 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t native, unsi
 	PUT(c, 0x48, 0x81, 0xff, SHADOW_MAX & 0xff, SHADOW_MAX >> 8, 0, 0); /* cmp $SHADOW_MAX,%rdi */
 	ret[n++] = put_far_branch(c, JAE);
 	if (s->nr == SYS_epoll_ctl) {
-		put_other(c, native, ret + n);
+		put_other(c, data + offsetof(struct site_data, pollable), ret + n);
 		n += 2;
 	}
 	PUT(c, 0x89, 0xf9); /* mov %edi,%ecx */
@@ -401,7 +400,7 @@ bool site_code(struct site *s, uint64_t data, const unsigned char *bytes, unsign
 	if (s->nr < 0 || site_is_answered(s->nr))
 		put_answer(&c, s, data + offsetof(struct site_data, answers));
 	if (s->nr < 0 || site_kinds(s->nr))
-		n += put_native(&c, s, data + offsetof(struct site_data, native), branches + n);
+		n += put_native(&c, s, data, branches + n);
 	for (unsigned i = 0; i < n; i++)
 		land(&c, branches[i]);
 	if (s->knows)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -454,6 +455,62 @@ static void bystanders(void)
 	FACT("who waits for a signal meanwhile is not interrupted", (long)interrupted, 0);
 }
 
+/* What has been read is told of no more, also where the reader takes it from somewhere else. */
+static void pending_signals(void)
+{
+	struct signalfd_siginfo info;
+	struct epoll_event e;
+	int set = epoll_create1(0), told_late = 0, untold = 0, unread = 0, fd;
+	sigset_t mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	fd = signalfd(-1, &mask, SFD_NONBLOCK);
+	(void)control(set, EPOLL_CTL_ADD, fd, EPOLLIN, 0);
+	for (int i = 0; i < MANY; i++) {
+		told_late += epoll_wait(set, &e, 1, 0) != 0;
+		(void)kill(getpid(), SIGUSR1);
+		untold += epoll_wait(set, &e, 1, SOON) != 1;
+		unread += read(fd, &info, sizeof(info)) != sizeof(info);
+	}
+	FACT("signals that were told again when they had been read", told_late, 0);
+	FACT("signals that were not told", untold, 0);
+	FACT("signals that were not read", unread, 0);
+	sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	close(fd);
+	close(set);
+}
+
+/* A pipe that is used as often as a socket joins a set that is used as often. */
+static void pipes(void)
+{
+	int s[2], p[2], q[2], set = set_of(s, "with pipes"), wrong = 0;
+	struct epoll_event e[4];
+	char c[8];
+	(void)!pipe(p);
+	(void)!pipe(q);
+	for (int i = 0; i < MANY; i++)
+		wrong += write(p[1], "x", 1) != 1 || read(p[0], c, 1) != 1;
+	FACT("a pipe works", wrong, 0);
+	FACT("it is added", control(set, EPOLL_CTL_ADD, p[0], EPOLLIN, 9), 0);
+	FACT("once", control(set, EPOLL_CTL_ADD, p[0], EPOLLIN, 9), -EEXIST);
+	(void)!write(p[1], "abc", 3);
+	FACT("it is told of", epoll_wait(set, e, 4, SOON), 1);
+	FACT("as was said", (long)e[0].data.u64, 9);
+	FACT("something is spliced out", splice(p[0], NULL, q[1], NULL, 1, 0), 1);
+	FACT("it is told of all the same", epoll_wait(set, e, 4, SOON), 1);
+	FACT("the rest is read", read(p[0], c, sizeof(c)), 2);
+	FACT("that is all", epoll_wait(set, e, 4, 0), 0);
+	FACT("it is taken out", control(set, EPOLL_CTL_DEL, p[0], 0, 0), 0);
+	FACT("and is not there", control(set, EPOLL_CTL_DEL, p[0], 0, 0), -ENOENT);
+	for (int k = 0; k < 2; k++) {
+		close(s[k]);
+		close(p[k]);
+		close(q[k]);
+	}
+	close(set);
+}
+
 int main(void)
 {
 	errors();
@@ -468,5 +525,7 @@ int main(void)
 	beyond();
 	ignored();
 	bystanders();
+	pending_signals();
+	pipes();
 	return facts_end();
 }
