@@ -18,7 +18,7 @@ def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("patch")
     for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"]),
                                 ("known_paths", "guest", ["-lpthread"]), ("known", "patch", []),
-                                ("handed_in", "patch", []), ("sleepers", "patch", ["-lpthread"])):
+                                ("handed_in", "patch", []), ("many_pipes", "patch", []), ("sleepers", "patch", ["-lpthread"])):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
@@ -91,3 +91,24 @@ def test_a_file_that_was_handed_in_tells_of_its_changes(sandbox, built, annotati
     c = container(sandbox, built, "handed_in", annotations)
     with open(c.rootfs_file("/tmp/out"), "w+") as f:
         assert c.run(stdout=f).rc == 0
+
+
+def pipes_of(pid):
+    names = (os.path.join("/proc/%d/fd" % pid, fd) for fd in os.listdir("/proc/%d/fd" % pid))
+    return sum(os.readlink(n).startswith("pipe:") for n in names if os.path.lexists(n))
+
+
+def test_the_host_keeps_only_some_of_a_guests_pipes(sandbox, built):
+    """Their pages are counted against a user who has other containers, too."""
+    c = container(sandbox, built, "many_pipes", {})
+    c.process["args"] = ["/bin/program", "300"]
+    proc = c.spawn("run", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert proc.stdout.readline() == b"used\n"
+    used = pipes_of(c.pid)
+    proc.stdin.write(b"x")
+    proc.stdin.flush()
+    assert proc.stdout.readline() == b"closed\n"
+    closed = pipes_of(c.pid)
+    proc.communicate(b"x", timeout=60)
+    assert proc.returncode == 0
+    assert 200 < used - closed <= 2 * 128, "of 300 pipes the sentry had %d ends, and then %d" % (used, closed)

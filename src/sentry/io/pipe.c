@@ -242,7 +242,7 @@ long pipe_resize(struct task *t, struct file *f, uint64_t size)
 	    !creds_capable(t->creds, CAP_SYS_RESOURCE))
 		return -EPERM;
 	if (p->host) {
-		r = pipe_host_resize(container_of(f, struct pipe_file, file), size);
+		r = pipe_host_resize(container_of(f, struct pipe_file, file), (uint64_t)slots * RING_PAGE);
 		if (r == -EPERM) /* the host would ask for a right of ours */
 			return pipe_keep_here(t, f);
 		if (r < 0)

@@ -19,9 +19,10 @@ struct pipe {
 	uint64_t fifo_ino;
 	/* pipe_host.c */
 	struct pipe_file *ends[2]; /* of an anonymous one, to read and to write; NULL = closed */
-	bool host;	/* the data is in a pipe of the host's, and none in `ring`, whose size is its own */
-	bool here;	/* never to be there (again) */
-	unsigned asked; /* calls that guests could have made by themselves */
+	bool host; /* the data is in a pipe of the host's, and none in `ring`, whose size is its own */
+	bool here; /* never to be there (again) */
+	unsigned host_pages; /* while `host`: its size, which is counted (pipe_host.c) */
+	unsigned asked;	     /* calls that guests could have made by themselves */
 };
 
 struct pipe_file {

@@ -24,7 +24,13 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
-enum { ASKED = 16 };
+/*
+ * The host counts pages of pipes against the user whose they are, and gives him less in each beyond 16384
+ * (fs.pipe-user-pages-soft): one sandbox may have a part of that.
+ */
+enum { ASKED = 16, MOST_PAGES = 2048 };
+
+static unsigned pages_there; /* of all pipes' sizes */
 
 static struct pipe_file *pipe_file_of(struct file *f)
 {
@@ -35,7 +41,8 @@ static struct pipe_file *pipe_file_of(struct file *f)
 
 static bool may_move_there(const struct pipe *p)
 {
-	if (p->here || p->held || !list_empty(&p->fifos) || ring_has_packets(&p->ring))
+	if (p->here || p->held || pages_there + p->ring.size > MOST_PAGES || !list_empty(&p->fifos) ||
+	    ring_has_packets(&p->ring))
 		return false;
 	for (int i = 0; i < 2; i++) {
 		const struct file *f = p->ends[i] ? &p->ends[i]->file : NULL;
@@ -88,6 +95,8 @@ static void move_there(struct pipe *p)
 	p->ends[0]->host = fds[0];
 	p->ends[1]->host = fds[1];
 	p->host = true;
+	p->host_pages = p->ring.size;
+	pages_there += p->host_pages;
 	wake(&p->queue, 0); /* who waits does so by a watch from now on */
 }
 
@@ -196,7 +205,23 @@ int pipe_host_bytes(const struct pipe_file *x)
 
 int pipe_host_resize(struct pipe_file *x, uint64_t size)
 {
-	return fcntl(x->host, F_SETPIPE_SZ, (unsigned)size) < 0 ? -errno : 0;
+	unsigned *have = &x->pipe->host_pages;
+	int r;
+
+	if (size > (uint64_t)*have * RING_PAGE && pages_there - *have + size / RING_PAGE > MOST_PAGES)
+		return -EPERM;
+	r = fcntl(x->host, F_SETPIPE_SZ, (unsigned)size);
+	if (r < 0)
+		return -errno;
+	pages_there += (unsigned)r / RING_PAGE - *have;
+	*have = (unsigned)r / RING_PAGE;
+	return 0;
+}
+
+static void give_pages_back(struct pipe *p)
+{
+	pages_there -= p->host_pages;
+	p->host_pages = 0;
 }
 
 void pipe_host_release(struct pipe_file *x)
@@ -209,6 +234,8 @@ void pipe_host_release(struct pipe_file *x)
 	stop_watching(x);
 	ignore_result(close(x->host)); /* what is in it is the others' */
 	x->host = -1;
+	if (!x->pipe->ends[0] && !x->pipe->ends[1])
+		give_pages_back(x->pipe);
 }
 
 /* ---- and back ---- */
@@ -236,6 +263,7 @@ static void bring_back(struct pipe *p)
 		x->file.natively = false;
 	}
 	p->host = false;
+	give_pages_back(p);
 	wake(&p->queue, 0);
 }
 
