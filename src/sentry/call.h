@@ -66,7 +66,8 @@ const struct task *call_current(void);
 enum {
 	CALL_PARK = -5000, /* waits; it has put itself on queues (wait.h), or waits for its deadline only */
 	CALL_HOST = -5001, /* the host executes it with the same registers: only where no pointer matters */
-	CALL_GONE = -5002, /* nothing to answer: the thread has been given a new image, or is dying */
+	CALL_GONE = -5002, /* nothing to answer: the thread has been given a new image, is dying, or was
+			     interrupted and makes its call anew */
 };
 
 /* How an interruption by a signal ends a parked call: the host's own restart codes (include/linux/errno.h).

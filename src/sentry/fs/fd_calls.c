@@ -22,8 +22,11 @@ HANDLER(sys_close)
 	int fd = (int)c->args[0];
 	bool injected = fd_is_injected(t, fd);
 	bool writes = injected && file_can_write(fd_get(t, fd));
-	int r = fd_close(t, fd);
+	int r;
 
+	if (!platform_fd_goes(t, fd))
+		return CALL_GONE;
+	r = fd_close(t, fd);
 	/* Not by the host, for the thread: interrupted before that, it would close the number once more. */
 	if (injected)
 		platform_left(t, fd, writes);
@@ -45,8 +48,10 @@ HANDLER(call_close_range)
 		/* The table knows them both. */
 		if (flags & CLOSE_RANGE_CLOEXEC)
 			(void)fd_set_flags(t, fd, FD_CLOEXEC);
-		else
+		else if (platform_fd_goes(t, fd))
 			(void)fd_close(t, fd);
+		else
+			return CALL_GONE;
 	}
 	return 0;
 }
@@ -65,7 +70,9 @@ HANDLER(sys_dup2)
 
 	if (!f)
 		return -EBADF;
-	return from == to ? to : fd_install_at(t, file_ref(f), to, false);
+	if (from == to)
+		return to;
+	return platform_fd_goes(t, to) ? fd_install_at(t, file_ref(f), to, false) : CALL_GONE;
 }
 
 HANDLER(sys_dup3)
@@ -76,7 +83,9 @@ HANDLER(sys_dup3)
 	if (flags & ~O_CLOEXEC || from == to)
 		return -EINVAL;
 	f = fd_get_any(t, from);
-	return f ? fd_install_at(t, file_ref(f), to, flags) : -EBADF;
+	if (!f)
+		return -EBADF;
+	return platform_fd_goes(t, to) ? fd_install_at(t, file_ref(f), to, flags) : CALL_GONE;
 }
 
 /* ---- fcntl ---- */

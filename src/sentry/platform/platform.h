@@ -76,6 +76,9 @@ void platform_left(struct task *t, int fd, bool at_once);
 
 /* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
 void platform_fd_changed(struct task *t, int fd);
+/* It is about to be closed.  false: the thread has been interrupted and will make its call anew (CALL_GONE).
+ */
+bool platform_fd_goes(struct task *t, int fd);
 
 /* Descriptors below this may have a shadow. */
 enum { PLATFORM_SHADOWS = 512 };

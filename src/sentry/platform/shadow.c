@@ -14,10 +14,10 @@
  * the host says EBADF, and the slot makes the call that the program has made.
  * So it is enough that the shadow goes before its descriptor is another file's:
  * close and dup2 put a descriptor in its place that can do nothing, and since
- * one can seek in that, slots are told to ask for files.  Where it fails, since
- * the thread that closes was interrupted, they are told for all; the same where a child may have copied the
- * stub's descriptors at a moment that nobody knows.  Such *stale* ones go with the next call that traps: they
- * would keep a connection open.
+ * one can seek in that, slots are told to ask for files.  Where the thread that closes has been interrupted,
+ * it makes its call anew: it might sleep in the host next, and would keep a connection or pipe open.  Where
+ * it fails otherwise, slots are told for all; the same where a child may have copied the
+ * stub's descriptors at a moment that nobody knows.  Such *stale* ones go with the next call that traps.
  */
 #include "sentry/file.h"
 #include "sentry/fs/tree.h"
@@ -149,10 +149,15 @@ void platform_left(struct task *t, int fd, bool at_once)
 		shadow_put_nothing(t, before);
 }
 
-/* The stub's descriptor goes; where it cannot be reached now, later. */
-static void shadow_take(struct task *t, struct shadows *s, unsigned i)
+/* Puts nothing in its place, or says -errno. */
+static int replace_shadow(const struct task *t, unsigned i)
 {
-	bool gone = notify_add_fd(t->call.id, nothing, (int)(SHADOW_BASE + i), true) >= 0;
+	return notify_add_fd(t->call.id, nothing, (int)(SHADOW_BASE + i), true);
+}
+
+/* The stub's descriptor has gone; where it could not be reached now, it goes later. */
+static void shadow_goes(struct task *t, struct shadows *s, unsigned i, bool gone)
+{
 	set_bit(s->may_be, i, false);
 	set_bit(s->stale, i, !gone);
 	set_bit(s->gone, i, true);
@@ -162,6 +167,11 @@ static void shadow_take(struct task *t, struct shadows *s, unsigned i)
 	if (!gone)
 		patch_forget_native(
 			t); /* the next call traps, and the shadow goes then: it may keep a pipe open */
+}
+
+static void shadow_take(struct task *t, struct shadows *s, unsigned i)
+{
+	shadow_goes(t, s, i, replace_shadow(t, i) >= 0);
 }
 
 static bool is_set(const struct shadows *s, unsigned i)
@@ -184,6 +194,19 @@ void platform_fd_changed(struct task *t, int fd)
 	for (unsigned i = (unsigned)fd; fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX)
 		if (is_set(s, i))
 			shadow_take(t, s, i);
+}
+
+bool platform_fd_goes(struct task *t, int fd)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	for (unsigned i = (unsigned)fd; fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX) {
+		int r = is_set(s, i) ? replace_shadow(t, i) : -EBADF;
+		if (r == -ENOENT)
+			return false;
+		if (r != -EBADF)
+			shadow_goes(t, s, i, r >= 0);
+	}
+	return true;
 }
 
 bool platform_take_shadows(struct task *t)

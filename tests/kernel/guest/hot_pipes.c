@@ -471,6 +471,44 @@ static void children(void)
 	close_both(pair);
 }
 
+/* Closes the last end of a pipe while signals come, and calls nothing but sleep and wait until the reader has
+ * seen that. */
+static int ends_for_another(int us)
+{
+	struct itimerval often = {{0, us}, {0, us}}, never = {{0, 0}, {0, 0}};
+	int p[2], status = 1;
+	pid_t pid;
+
+	(void)hot_pipe(p, 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(p[1]);
+		_exit(read(p[0], other, 1) != 0);
+	}
+	(void)close(p[0]);
+	(void)setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 20; i++)
+		(void)close(dup(p[1]));
+	(void)close(p[1]);
+	for (double end = now() + 5; waitpid(pid, &status, WNOHANG) == 0;)
+		if (now() < end)
+			(void)nanosleep(&(struct timespec){0, 100000}, NULL);
+		else
+			(void)kill(pid, SIGKILL);
+	(void)setitimer(ITIMER_REAL, &never, NULL);
+	return status;
+}
+
+static void ends_under_signals(void)
+{
+	int wrong = 0;
+
+	catch_signal(SIGALRM, SA_RESTART);
+	for (int i = 0; i < 1000 && !wrong; i++)
+		wrong = ends_for_another(100 + i % 97);
+	FACT("an end that is closed while signals come", wrong, 0);
+}
+
 int main(void)
 {
 	fill_big();
@@ -478,6 +516,7 @@ int main(void)
 	ends();
 	flags();
 	restarted();
+	ends_under_signals();
 	large("large writes come through", 3, NULL);
 	large("also where somebody looks at them", 2, by_tee);
 	by_splice();

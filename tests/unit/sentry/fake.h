@@ -62,6 +62,13 @@ int timer_arm(struct kernel_timer *timer, int64_t at)
 	return 0;
 }
 
+bool platform_fd_goes(struct task *t, int fd)
+{
+	(void)t;
+	(void)fd;
+	return true;
+}
+
 void platform_fd_changed(struct task *t, int fd)
 {
 	(void)t;
