@@ -164,7 +164,6 @@ static int run_main(const struct arguments *a, struct err *err)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)ioctl(0, TIOCNOTTY);
 	(void)signal(SIGHUP, SIG_DFL);
-	(void)signal(SIGIO, SIG_IGN); /* of leases (fs/lease.c) */
 	r = control_begin(&boot, &begun, err);
 	if (r < 0)
 		return r;

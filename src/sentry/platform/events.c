@@ -221,8 +221,10 @@ static void signal_ready(struct host_watch *w, uint32_t ready unused)
 {
 	struct signalfd_siginfo info;
 	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		bool of_lease =
+			info.ssi_signo == SIGIO && info.ssi_code > 0; /* which has gone (fs/lease.c) */
 		struct process *first = process_find(1);
-		if (first)
+		if (first && !of_lease)
 			(void)process_signal(first, (int)info.ssi_signo); /* it is ending */
 	}
 }
