@@ -243,14 +243,17 @@ void pipe_host_release(struct pipe_file *x)
 static void bring_back(struct pipe *p)
 {
 	static char buf[RING_PAGE]; /* with the lock */
-	struct pipe_file *in = p->ends[0];
-	ssize_t n;
+	struct pipe_file *in = p->ends[0], *out = p->ends[1];
+	bool packets = out && out->file.flags & O_DIRECT;
+	ssize_t n, put = 0;
 
-	while (in && (n = read_now(in, buf, sizeof(buf))) > 0) {
+	/* There is room for all, where no hostile guest goes on writing. */
+	while (in && put >= 0 && (n = read_now(in, buf, sizeof(buf))) > 0) {
 		struct io io;
 		io_begin_buffer(&io, buf, (size_t)n);
-		if (ring_put(&p->ring, &io, in->file.flags & O_DIRECT) != n)
-			kernel_log("no memory for what is in a pipe");
+		put = ring_put(&p->ring, &io, packets);
+		if (put != n)
+			kernel_log("no room for what is in a pipe");
 		io_end(&io);
 	}
 	for (int i = 0; i < 2; i++) {

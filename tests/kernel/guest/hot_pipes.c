@@ -272,6 +272,16 @@ static void by_splice(void)
 	close_both(q);
 	close_both(p);
 	(void)hot_pipe(p, 0);
+	(void)pipe(q);
+	(void)fcntl(p[1], F_SETFL, O_DIRECT);
+	(void)write(p[1], "packet", 6);
+	(void)write(p[1], "another", 7);
+	FACT("tee of packets", tee(p[0], q[1], 6, 0), 6);
+	FACT("one is read", read(p[0], other, 100), 6);
+	FACT("then the other", read(p[0], other, 100), 7);
+	close_both(q);
+	close_both(p);
+	(void)hot_pipe(p, 0);
 	pid = fork();
 	if (pid == 0) {
 		(void)close(p[0]);
