@@ -332,6 +332,40 @@ def test_the_guest_is_told_of_the_host_s_changes(make, tmp_path):
     assert soon(lambda: os.listdir(share.path) == [])
 
 
+def watching(share):
+    """How many directories the server watches; None: it has no means to."""
+    at = "/proc/%d/" % share.server
+    for fd in os.listdir(at + "fd"):
+        if os.readlink(at + "fd/" + fd) == "anon_inode:inotify":
+            with open(at + "fdinfo/" + fd) as f:
+                return f.read().count("inotify wd:")
+    return None
+
+
+def test_its_watches_leave_some_to_others(make, tmp_path):
+    """Of a user's instances (in a user namespace, where they are few), and of the user's watches."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    for path in (source, target):
+        path.mkdir()
+    script = ("echo $1 >/proc/sys/user/max_inotify_instances; $2 $3 $4 1000 0 0 0 & read x; "
+              "touch $4/file && ls $3; umount -l $4")
+    for instances, some in ((20, False), (40, True)):
+        with subprocess.Popen(["unshare", "-U", "-r", "-m", "--propagation", "private", "sh", "-c", script, "sh", str(instances),
+                               PROGRAM, str(source), str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+            class There:
+                server = int(p.stdout.readline().split()[1])
+            assert (watching(There) is not None) == some, instances
+            assert p.communicate("\n", timeout=30)[0] == "file\n", "it serves all the same"
+        os.unlink(source / "file")
+    with open("/proc/sys/fs/inotify/max_user_watches") as f:
+        most = min(4096, int(f.read()) // 128)
+    for i in range(most + 20):
+        (source / str(i)).mkdir()
+    share = make()
+    share.run("ls * >/dev/null")
+    assert 0 < watching(share) <= most
+
+
 def test_the_host_s_changes_are_told_while_the_guest_writes(make):
     """Its own changes are no news, the host's of the same moment are."""
     share = make(root_ttl=30000)

@@ -81,7 +81,7 @@ struct share_server {
 	uint64_t root_mount;
 	/* what the host changes */
 	int watch_fd; /* -1: it is not told of */
-	size_t watches;
+	size_t watches, watches_max;
 	struct node *watched[256];
 	struct notices notices; /* to be sent behind the reply */
 };

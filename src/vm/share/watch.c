@@ -21,6 +21,9 @@
  */
 #include "vm/share/share_int.h"
 
+#include "base/file.h"
+#include "base/str.h"
+
 #include <linux/magic.h>
 #include <sys/inotify.h>
 #include <sys/vfs.h>
@@ -31,7 +34,10 @@
 
 enum {
 	WATCHED_TTL_MS = 300000,
-	WATCHES_MAX = 4096, /* each keeps an inode in the host's memory */
+	WATCHES_MAX = 4096,    /* each keeps an inode in the host's memory */
+	WATCHERS = 128,	       /* of one user: each may have this part of the watches that there are for it */
+	WATCHES_USUAL = 65536, /* of a user, where nothing tells */
+	INSTANCES_LEFT = 32,   /* to the user's other programs */
 	NOTICES_MAX = 1 << 20,
 	NAMES = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
 	MASK = NAMES | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR | IN_MASK_CREATE,
@@ -53,11 +59,44 @@ static bool is_local(int fd)
 	return i < ARRAY_LEN(types);
 }
 
+/*
+ * Instances are counted for each user, and 128 are usual: so many machines would take them from all else that
+ * root runs.  Nothing tells how many there are, but whether some more can be had.
+ */
+static int open_watcher(void)
+{
+	int fds[INSTANCES_LEFT + 1];
+	size_t n = 0;
+
+	while (n < ARRAY_LEN(fds) && (fds[n] = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) >= 0)
+		n++;
+	size_t kept = n == ARRAY_LEN(fds);
+	while (n > kept)
+		(void)close(fds[--n]);
+	return kept ? fds[0] : -1;
+}
+
+static size_t watches_for_one(const struct share_server *s)
+{
+	autofree char *text = NULL;
+	uint64_t all = WATCHES_USUAL;
+	size_t len = 0;
+
+	/* A procfs may have nothing but processes. */
+	if (file_read_at(s->self_fd, "../../sys/fs/inotify/max_user_watches", 64, &text, &len) == 0) {
+		text[strcspn(text, "\n")] = '\0';
+		if (str_to_u64(text, 10, &all) < 0)
+			all = WATCHES_USUAL;
+	}
+	return (size_t)MIN_OF(all / WATCHERS, (uint64_t)WATCHES_MAX);
+}
+
 void watch_begin(struct share_server *s)
 {
 	bool of_use = s->config.root_ttl_ms > 0 && s->config.root_ttl_ms < WATCHED_TTL_MS;
 	/* Not to be had is no failure. */
-	s->watch_fd = of_use && is_local(s->root_fd) ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1;
+	s->watch_fd = of_use && is_local(s->root_fd) ? open_watcher() : -1;
+	s->watches_max = s->watch_fd < 0 ? 0 : watches_for_one(s);
 }
 
 void watch_end(struct share_server *s)
@@ -99,7 +138,7 @@ void watch_drop(struct share_server *s, struct node *n)
 void watch_node(struct share_server *s, struct node *n)
 {
 	if (s->watch_fd < 0 || n->watch || n->type != S_IFDIR || n->mount != s->root_mount ||
-	    s->watches >= WATCHES_MAX)
+	    s->watches >= s->watches_max)
 		return;
 	int fd = node_fd(s, n);
 	int watch = fd < 0 ? -1 : inotify_add_watch(s->watch_fd, fd_digits(fd).s, MASK);
