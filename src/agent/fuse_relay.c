@@ -7,9 +7,10 @@
  * and no look at which descriptor is ready.  They share nothing but the two
  * descriptors; the first that comes to an end ends the process.
  *
- * A third one tells the kernel of names that have changed on the host.  For
- * that it takes the directory's lock, which somebody may hold who waits for an
- * answer: whoever delivers answers must not wait for it.
+ * A third one tells the kernel of what has changed on the host.  For a name
+ * that takes the directory's lock, which somebody may hold who waits for an
+ * answer; for an inode one that is about to go is waited for, and it may wait for
+ * the answer to its last write: whoever delivers answers must not wait for either.
  *
  * The process must not wait for what it carries: it opens nothing, it is not
  * killed for want of memory, and the kernel does not have it write pages back
@@ -36,11 +37,12 @@ enum {
 	DATA_MAX = 1 << 20,		/* of a request; vm/share/share.h says the same */
 	BUFFER = DATA_MAX + (64 << 10), /* the kernel wants room for more than one header */
 	CONNECT_SECONDS = 30,		/* a port may be there before its other end is */
+	TOLD_BYTES_MAX = 8 << 20,	/* of messages that wait for delivery */
 };
 
-/* A message about a name, not delivered yet. */
-struct name_told {
-	struct name_told *next;
+/* A message that nobody asked for, not delivered yet. */
+struct told {
+	struct told *next;
 	size_t len;
 	unsigned char data[];
 };
@@ -50,7 +52,8 @@ struct relay {
 	unsigned char *requests, *replies;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t more;
-	struct name_told *first, **last; /* owned */
+	struct told *first, **last; /* owned */
+	size_t told;		    /* bytes of them */
 };
 
 /* Whole requests, one a read. */
@@ -66,35 +69,39 @@ static void *carry_requests(void *arg)
 	}
 }
 
-static void *deliver_names(void *arg)
+static void *deliver_told(void *arg)
 {
 	struct relay *r = arg;
 	for (;;) {
 		(void)pthread_mutex_lock(&r->lock);
 		while (!r->first)
 			(void)pthread_cond_wait(&r->more, &r->lock);
-		struct name_told *m = r->first;
+		struct told *m = r->first;
 		r->first = m->next;
 		if (!r->first)
 			r->last = &r->first;
+		r->told -= sizeof(*m) + m->len;
 		(void)pthread_mutex_unlock(&r->lock);
-		/* Most often the kernel knows no such name. */
+		/* Most often the kernel knows no such name, or inode. */
 		ignore_result(write(r->fuse, m->data, m->len) < 0);
 		free(m);
 	}
 	return NULL;
 }
 
-/* Without memory it is not told: it asks by itself after a while. */
-static void queue_name(struct relay *r, const unsigned char *data, size_t len)
+/* Without room or memory it is not told: it asks by itself after a while. */
+static void queue_told(struct relay *r, const unsigned char *data, size_t len)
 {
-	struct name_told *m = malloc(sizeof(*m) + len);
-	if (!m)
+	(void)pthread_mutex_lock(&r->lock);
+	struct told *m = r->told + len > TOLD_BYTES_MAX ? NULL : malloc(sizeof(*m) + len);
+	if (!m) {
+		(void)pthread_mutex_unlock(&r->lock);
 		return;
+	}
 	m->next = NULL;
 	m->len = len;
 	memcpy(m->data, data, len);
-	(void)pthread_mutex_lock(&r->lock);
+	r->told += sizeof(*m) + len;
 	*r->last = m;
 	r->last = &m->next;
 	(void)pthread_cond_signal(&r->more);
@@ -112,8 +119,8 @@ static ssize_t deliver_replies(struct relay *r, size_t have)
 			return -1;
 		if (have - at < head.len)
 			break;
-		if (head.unique == 0 && head.error == FUSE_NOTIFY_INVAL_ENTRY) {
-			queue_name(r, r->replies + at, head.len);
+		if (head.unique == 0) {
+			queue_told(r, r->replies + at, head.len);
 			at += head.len;
 			continue;
 		}
@@ -180,7 +187,7 @@ _Noreturn static void relay_main(int fuse, int port)
 	ignore_result(chdir("/")); /* so that it holds no mount */
 	protect_self();
 	if (r.requests && r.replies && fd_close_from(0, keep, ARRAY_LEN(keep), false) == 0 &&
-	    pthread_create(&thread, NULL, deliver_names, &r) == 0 &&
+	    pthread_create(&thread, NULL, deliver_told, &r) == 0 &&
 	    pthread_create(&thread, NULL, carry_requests, &r) == 0)
 		carry_replies(&r);
 	_exit(0);
