@@ -93,11 +93,17 @@ int job_freeze(struct agent *a, const struct job_order *o unused, struct job_ans
 	return r;
 }
 
+/* What the host calls paused is the host's business: who was killed on the way there may ask again. */
 static int change_container(struct agent *a, bool still, struct err *err)
 {
+	enum life_state state = LIFE_STOPPED;
 	autocontainer struct container c;
 	int r = container_load(&a->rt, a->id, CONTAINER_CONFIG, &c, err);
 
+	if (r == 0)
+		r = container_state(&c, &state, err);
+	if (r == 0 && state == (still ? LIFE_PAUSED : LIFE_RUNNING))
+		return 0;
 	if (r == 0)
 		r = container_may(&c, still ? LIFE_PAUSE : LIFE_RESUME, NULL, err);
 	if (r == 0)

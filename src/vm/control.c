@@ -205,7 +205,8 @@ static void runtime_ready(struct keeper *k, void *data, short revents unused)
 {
 	struct connection *c = data;
 
-	while (c->sock >= 0) {
+	/* It may have been asked to be saved in this very turn: who else comes waits (control_poll()). */
+	while (c->sock >= 0 && (!k->holding || c == k->saver)) {
 		struct supervisor_request q;
 		int fds[SUPERVISOR_FDS_MAX + SUPERVISOR_KEPT_MAX];
 		size_t nfds = 0;

@@ -149,6 +149,8 @@ static int may_admit(const struct keeper *k, const struct connection *c, size_t 
 	}
 	if (nfds != 2 || c->inmate)
 		return err_set(err, EBADMSG, "the keeper of a further container sent a malformed JOIN");
+	if (k->holding)
+		return err_set(err, EBUSY, "the machine is being saved");
 	if (k->member)
 		return err_set(err, EINVAL,
 			       "that container is itself one of a pod: name the one that the machine is of");

@@ -194,9 +194,24 @@ void session_set_time(struct keeper *k, struct connection *c)
 	ask_for(k, c, GUEST_TIME, &h, sizeof(h));
 }
 
+/* Who asked has not waited for it, or was killed, and says that the container runs: then it shall. */
+static void paused_came(struct keeper *k, const struct question *q, const struct guest_reply *reply,
+			const void *rest, size_t len)
+{
+	if (q->connection || reply->code != 0)
+		answer_runtime(k, q, reply, rest, len);
+	else
+		ask_for(k, NULL, GUEST_RESUME, NULL, 0);
+}
+
 void session_stand(struct keeper *k, struct connection *c, enum guest_frame_type type)
 {
-	ask_for(k, c, type, NULL, 0);
+	struct question *q = session_ask(k, type, 0, NULL, 0, NULL, 0);
+
+	if (q) {
+		q->answered = type == GUEST_PAUSE ? paused_came : answer_runtime;
+		q->connection = c;
+	}
 }
 
 void session_update(struct keeper *k, struct connection *c, const void *json, size_t len)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import time
 
@@ -231,7 +233,8 @@ def test_limits_are_of_each_in_the_guest(pod):
 
 
 def test_pause_of_one(pod):
-    tick = "i=0; while :; do i=$((i+1)); echo $i >/dev/shm/tick; usleep 20000; done"
+    # Never empty, at whatever moment it is stopped.
+    tick = "i=0; while :; do i=$((i+1)); echo $i >/dev/shm/next; mv /dev/shm/next /dev/shm/tick; usleep 20000; done"
     pod.start("two", "sh", "-c", tick)
     read = "cat /dev/shm/tick"
     libengine.wait_for("it to tick", lambda: pod.exec("pod", "sh", "-c", read).returncode == 0, 30)
@@ -256,18 +259,29 @@ def test_pause_of_the_machine(pod):
     assert pod.sh("two", "echo on") == "on\n"
 
 
+SAVE, JOIN, PAUSE = 8, 9, 10
+
+
+def control(pod, name):
+    """A connection to its keeper, as the runtime has them."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    dir = os.open(pod.first.state / name, os.O_PATH)
+    s.connect("/proc/self/fd/%d/control.sock" % dir)
+    os.close(dir)
+    return s
+
+
+def request(kind):
+    return struct.pack("<5I", kind, 0, 0, 0, 0)
+
+
 def test_a_pod_is_not_saved(pod):
     """The engine's order, given to the keeper as it gives it: refused, and all goes on."""
     pod.start("two", *SLEEP)
-    import socket
-    import struct
     for name in ("pod", "two"):
-        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        dir = os.open(pod.first.state / name, os.O_PATH)
-        s.connect("/proc/self/fd/%d/control.sock" % dir)
-        os.close(dir)
+        s = control(pod, name)
         file = os.memfd_create("save")
-        socket.send_fds(s, [struct.pack("<5I", 8, 0, 0, 0, 0)], [file])
+        socket.send_fds(s, [request(SAVE)], [file])
         answer = s.recv(4096)
         assert struct.unpack_from("<I", answer)[0] == 2 and b"further containers" in answer, answer
         os.close(file)
@@ -513,3 +527,55 @@ def test_a_guest_that_lets_go_of_one_at_once(empty):
     done = pod.call("start", "two")
     assert done.returncode != 0 and "the pod's machine has ended, or has let go of this container" in done.stderr, done.stderr
     assert pod.state("pod") == "running"
+
+
+def console(pod):
+    return (pod.first.state / "pod" / "console.log").read_text()
+
+
+def test_who_asks_for_a_pause_and_does_not_wait(empty):
+    """He says that the container runs, whatever becomes of it: so it is to run."""
+    pod = played(empty, """
+    PAUSE, RESUME = 80, 81
+    process, id = up_to(PAUSE)
+    time.sleep(1)
+    answer(id)
+    process, id = up_to(RESUME)
+    say(LOG, b"it goes on\\n")
+    answer(id)
+    hang()
+""")
+    with control(pod, "pod") as s:
+        s.send(request(PAUSE))
+    libengine.wait_for("the guest to be told", lambda: "it goes on" in console(pod), 30)
+    assert pod.state("pod") == "running"
+
+
+def test_who_comes_while_the_machine_is_saved_waits(empty):
+    """From the order to freeze on nothing is said to the agent, even where both are there at one moment."""
+    pod = played(empty, """
+    FREEZE = 77
+    process, id = up_to(FREEZE)
+    agent.settimeout(1)
+    try:
+        say(LOG, b"heard %d\\n" % hear()[0])
+    except TimeoutError:
+        say(LOG, b"heard nothing\\n")
+    agent.settimeout(None)
+    answer(id, -16, 0, b"no")
+    process, id = up_to(MEMBER)
+    answer(id, -1, 0, b"not here")
+    hang()
+""")
+    keeper, ports = pod.pid("pod"), socket.socketpair()
+    with control(pod, "pod") as joins, control(pod, "pod") as saves:
+        time.sleep(0.5)  # both are accepted
+        os.kill(keeper, signal.SIGSTOP)
+        socket.send_fds(joins, [request(JOIN)], [p.fileno() for p in ports])
+        file = os.memfd_create("save")
+        socket.send_fds(saves, [request(SAVE)], [file])
+        os.close(file)
+        os.kill(keeper, signal.SIGCONT)
+        libengine.wait_for("the guest to have heard", lambda: "heard" in console(pod), 30)
+        assert "heard nothing" in console(pod), console(pod)
+        assert b"not here" in joins.recv(4096), "it has its turn"
