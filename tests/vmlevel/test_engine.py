@@ -53,7 +53,7 @@ def test_a_machine_from_outside(vm, coffer, tmp_path):
     with open(coffer.scratch + "/out") as f:
         assert f.read() == "guest\n"
     row = json.loads(coffer.out("stats", "--no-stream", "--format", "json", cid).splitlines()[0])
-    assert int(row["PIDs"]) >= 3, row
+    assert int(row["PIDs"]) >= 2, row  # shell, httpd, and most often a sleep
     assert "httpd -f" in coffer.out("top", cid)
     coffer("pause", cid)
     assert coffer.status(cid) == "paused"
