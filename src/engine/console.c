@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "isolate/isolate.h"
+#include "wire/supervisor.h"
 
 enum { CONSOLE_MAX = 4 << 20 }; /* bytes; the keeper keeps less */
 
@@ -20,20 +21,22 @@ static char *live_path(const struct engine *e, const char *id)
 
 char *engine_console_reason(const struct engine *e, const char *id)
 {
-	static const char begin[] = "coffer: ";
 	autofree char *path = live_path(e, id), *text = NULL;
 	size_t len = 0;
-	const char *last = NULL;
 
 	if (!path || file_read_at(AT_FDCWD, path, CONSOLE_MAX, &text, &len) < 0)
 		return strdup("");
-	for (char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		if (str_starts(line, begin))
-			last = line + strlen(begin);
-	/* The guest may write such lines too: it is said where this stands. */
-	return last ? str_format("its machine ended; the console's last word of it: %.*s",
-				 (int)MIN_OF(strcspn(last, "\r\n"), 200U), last)
-		    : strdup("");
+	while (len > 0 && strchr("\r\n", text[len - 1]))
+		text[--len] = '\0';
+	char *last = memrchr(text, '\n', len);
+	last = last ? last + 1 : text;
+	if (!str_starts(last, SUPERVISOR_END_NOTE))
+		return strdup("");
+	/* The guest may write such a line too: it is said where this stands, and is no more than text. */
+	last += strlen(SUPERVISOR_END_NOTE);
+	for (char *p = last; *p; p++)
+		*p = *p < ' ' || *p > '~' ? '?' : *p;
+	return str_format("its machine ended; the console's last word of it: %.200s", last);
 }
 
 void engine_console_keep(const struct engine *e, const char *id)

@@ -82,10 +82,10 @@ void keeper_fail(struct keeper *k, const struct err *err)
 }
 
 /* For who reads the console alone. */
-static void note_in_console(struct keeper *k, const char *text)
+static void note_in_console(struct keeper *k, const char *begin, const char *text)
 {
 	char line[ERR_MSG_MAX];
-	int n = snprintf(line, sizeof(line), "coffer: %s\n", text);
+	int n = snprintf(line, sizeof(line), "%s%s\n", begin, text);
 
 	if (n > 0)
 		console_note(&k->console, line, strlen(line));
@@ -104,7 +104,7 @@ static void fail_with_console(struct keeper *k, const char *what)
 	console_drain(&k->hypervisor_log);
 	console_last(&k->console, last, sizeof(last));
 	console_last(&k->hypervisor_log, own, sizeof(own));
-	note_in_console(k, what);
+	note_in_console(k, "coffer: ", what);
 	(void)err_set(&err, ETIMEDOUT, "%s: %s%s%s%s%s", keeper_stage_text(k->stage), what,
 		      own[0] ? "; the hypervisor said: " : "", own,
 		      last[0]	  ? "; the console's last lines: "
@@ -130,7 +130,8 @@ void keeper_abort(struct keeper *k, const char *fmt, ...)
 		fail_with_console(k, text);
 		return;
 	}
-	note_in_console(k, text);
+	console_drain(&k->console);
+	note_in_console(k, "\n" SUPERVISOR_END_NOTE, text); /* in a line of its own, the last */
 	k->over = true;
 	if (k->stage == STAGE_RUNNING)
 		k->status = SIGKILL;

@@ -23,6 +23,10 @@
 
 #include "base/err.h"
 
+/* How the last line begins that a keeper writes on a running machine's console, at its end; what ended it
+ * follows. */
+#define SUPERVISOR_END_NOTE "coffer: the machine has ended: "
+
 enum supervisor_request_kind {
 	/* The runtime's `start`: descriptors of the cgroup's memory and cpu directories, as `flags` say; then
 	 * /dev/net/tun, opened in the container's network namespace, for each card that the guest is to have;

@@ -100,13 +100,28 @@ def test_a_killed_helper_is_the_end_of_the_container(vm, coffer):
     """The hypervisor and the keeper; in the machine, where pid 1 cannot be killed, the process that carries its files."""
     cid = vm("box", "sleep", "1000")
     relay = "for p in /proc/[0-9]*; do read name <$p/comm; [ $name != fuse-relay ] || kill -9 ${p#/proc/}; done"
-    for end in (lambda: os.kill(hypervisor(coffer.pid(cid)), signal.SIGKILL), lambda: os.kill(coffer.pid(cid), signal.SIGKILL),
-                lambda: coffer("exec", "--vm", cid, "sh", "-c", relay, rc=None)):
+    word = "its machine ended; the console's last word of it: "
+    for end, why in ((lambda: os.kill(hypervisor(coffer.pid(cid)), signal.SIGKILL), word + "the hypervisor ended (signal 9)"),
+                     (lambda: os.kill(coffer.pid(cid), signal.SIGKILL), "the container's kernel was ended by signal 9 (Killed)"),
+                     (lambda: coffer("exec", "--vm", cid, "sh", "-c", relay, rc=None), word)):
         end()
         coffer.wait_status(cid, "exited", limit=60)
         assert coffer.inspect(cid, "{{.State.ExitCode}}") == "137"
+        assert coffer.inspect(cid, "{{.State.Error}}").startswith(why)
         coffer("start", cid, limit=120)
         assert coffer.out("exec", cid, "echo", "again") == "again"
+
+
+def test_what_stands_on_the_console_is_the_guests_word(vm, coffer):
+    """A program's own status of 137 is no end of a machine; a line that looks like the keeper's is text."""
+    for line, error in (("coffer: no end", ""),
+                        ("coffer: the machine has ended: \\033[31mred", "its machine ended; the console's last word of it: ?[31mred")):
+        cid = vm("box", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 137")
+        coffer("exec", "--vm", cid, "sh", "-c", "printf '%s\\n' >/dev/console" % line)
+        coffer("exec", cid, "touch", "/go")
+        coffer.wait_status(cid, "exited", limit=60)
+        assert coffer.inspect(cid, "{{.State.ExitCode}}") == "137"
+        assert coffer.inspect(cid, "{{.State.Error}}") == error
 
 
 def test_a_panic_of_the_guest_is_the_end_of_the_container(vm, coffer):
