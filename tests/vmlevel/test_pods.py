@@ -375,6 +375,7 @@ def test_many_come_and_go(pod):
     ({POD: "nobody"}, 'there is no container "nobody", into whose machine this one is to go'),
     ({POD: "../pod"}, '"../pod" is no id of a container'),
     ({POD: "two"}, "a container cannot be in its own machine as a further one"),
+    ({POD: "nobody", "dev.coffer.vm.snapshot": "any"}, "a container cannot both go into a machine and begin with a saved one"),
     ({"io.kubernetes.cri.container-type": "container"}, "says \"container\", and io.kubernetes.cri.sandbox-id is not there"),
 ])
 def test_pods_that_cannot_be(empty, notes, words):

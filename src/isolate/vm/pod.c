@@ -54,6 +54,11 @@ int vm_pod_of(const struct sandbox *s, const char **ret, struct err *err)
 	}
 	if (pod && !is_container_id(pod))
 		return err_set(err, EINVAL, "annotation %s: \"%s\" is no id of a container", key, pod);
+	if (pod && oci_annotation(config, GUEST_SNAPSHOT_ANNOTATION))
+		return err_set(err, EINVAL,
+			       "annotations %s and " GUEST_SNAPSHOT_ANNOTATION
+			       ": a container cannot both go into a machine and begin with a saved one",
+			       key);
 	if (pod && s->id && streq(pod, s->id))
 		return err_set(err, EINVAL,
 			       "annotation %s: a container cannot be in its own machine as a further one",
