@@ -320,6 +320,32 @@ def test_kill_9_of_the_pods_keeper_takes_all(pod):
     assert done.returncode != 0
 
 
+def below(pid):
+    """All processes that came of it."""
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        children = [int(word) for word in f.read().split()]
+    return children + [p for child in children for p in below(child)]
+
+
+def test_kill_9_of_what_serves_one_or_all(pod):
+    """The further one's file share; then the hypervisor.  No process of theirs is left."""
+    pod.start("two", *SLEEP)
+    share, = below(pod.pid("two"))
+    os.kill(share, signal.SIGKILL)
+    pod.wait("two")
+    assert pod.sh("pod", "echo on") == "on\n"
+    look = pod.machine()
+    libengine.wait_for("the guest to have nothing of it", lambda: "guest-1" not in look("ls /sys/fs/cgroup"), 30)
+    assert pod.call("delete", "two").returncode == 0
+    pod.start("two", *SLEEP)
+    all = [pod.pid("two"), *below(pod.pid("two")), *below(pod.pid("pod"))]
+    machine, = [p for p in all if "qemu" in open("/proc/%d/comm" % p).read()]
+    os.kill(machine, signal.SIGKILL)
+    pod.wait("two")
+    pod.wait("pod")
+    libengine.wait_for("all to be gone", lambda: not any(os.path.exists("/proc/%d" % p) for p in all), 30)
+
+
 def test_deletion_of_the_sandbox_takes_all(pod):
     pod.start("two", *SLEEP)
     pod.start("three", *SLEEP)
