@@ -109,6 +109,12 @@ static bool makes_direct_call(const struct image *i, uint64_t at, const struct a
 	       code && code[0] == 0xff && code[1] == 0x15 && replacement && replacement[0] == 0xe8;
 }
 
+/* It wraps, as the kernel's own sum does. */
+static int32_t farther(int32_t distance, uint64_t by)
+{
+	return (int32_t)((uint32_t)distance + (uint32_t)by);
+}
+
 static void drop_alternatives(const struct image *i)
 {
 	const Elf64_Shdr *table = find_section(i, ".altinstructions");
@@ -123,8 +129,8 @@ static void drop_alternatives(const struct image *i)
 		memcpy(&a, entries + at, sizeof(a));
 		if (makes_direct_call(i, table->sh_addr + at, &a))
 			continue;
-		a.code += (int32_t)(at - kept);
-		a.replacement += (int32_t)(at - kept);
+		a.code = farther(a.code, at - kept);
+		a.replacement = farther(a.replacement, at - kept);
 		memcpy(entries + kept, &a, sizeof(a));
 		kept += sizeof(a);
 	}
