@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* poll, ppoll, select and pselect6: each look asks every file anew; only a look that finds nothing goes on
- * queues. */
+/*
+ * poll, ppoll, select and pselect6: each look asks every file anew; only a look that finds nothing goes on
+ * queues.  What the host keeps may become ready between two looks, so that the second one counts, too.
+ */
 #include "sentry/io/clock_math.h"
 #include "sentry/io/io.h"
 
@@ -70,10 +72,12 @@ static long poll_for(struct task *t, struct call *c, int64_t ns, const struct wa
 	if (guest_read(t, fds, at, n * sizeof(*fds)) < 0)
 		return -EFAULT;
 	count = look_at_all(t, fds, n, false);
-	if (count == 0 && !last) {
+	if (count == 0 && !last)
 		count = look_at_all(t, fds, n, true);
-		return count < 0 ? count : wait_mask_park(t, c, mask);
-	}
+	if (count < 0)
+		return count;
+	if (count == 0 && !last)
+		return wait_mask_park(t, c, mask);
 	if (guest_write(t, at, fds, n * sizeof(*fds)) < 0)
 		return -EFAULT;
 	return count;
@@ -222,10 +226,10 @@ static long select_for(struct task *t, struct call *c, int64_t ns, const struct 
 	if (count < 0)
 		return count;
 	count = sets_look(t, &s, false);
-	if (count == 0 && !last) {
+	if (count == 0 && !last)
 		count = sets_look(t, &s, true);
-		return count < 0 ? count : wait_mask_park(t, c, mask);
-	}
+	if (count == 0 && !last)
+		return wait_mask_park(t, c, mask);
 	for (int k = 0; k < 3 && count >= 0; k++) {
 		if (s.at[k] && guest_write(t, s.at[k], s.out[k], s.bytes) < 0)
 			return -EFAULT;

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -519,9 +521,62 @@ static void ends_under_signals(void)
 	FACT("an end that is closed while signals come", wrong, 0);
 }
 
+/* ---- a byte that comes while somebody looks ---- */
+
+enum { LOOKS = 3000, LATE = 5 };
+static volatile int look;
+
+static void *ring_at_any_moment(void *data)
+{
+	const int *p = data;
+
+	for (int i = 1; i <= LOOKS; i++) {
+		while (look < i)
+			(void)sched_yield();
+		for (volatile int wait = i * 37 % 20000; wait > 0; wait--)
+			continue;
+		(void)write(p[1], "x", 1);
+	}
+	return NULL;
+}
+
+static int sees(int fd, int i)
+{
+	struct pollfd x = {fd, POLLIN, 0};
+	struct timeval limit = {2 * LATE, 0};
+	fd_set set;
+
+	if (i % 2)
+		return poll(&x, 1, 2 * LATE * 1000);
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	return select(fd + 1, &set, NULL, NULL, &limit);
+}
+
+static void looked_at(void)
+{
+	int p[2], wrong = 0;
+	pthread_t thread;
+
+	(void)hot_pipe(p, 0);
+	look = 0;
+	(void)pthread_create(&thread, NULL, ring_at_any_moment, p);
+	for (int i = 1; i <= LOOKS; i++) {
+		double begin = now();
+		look = i;
+		/* Once it is late, the rest need not be waited for. */
+		wrong += !wrong && (sees(p[0], i) != 1 || now() > begin + LATE);
+		wrong += read(p[0], other, 1) != 1;
+	}
+	(void)pthread_join(thread, NULL);
+	close_both(p);
+	FACT("a byte that comes while somebody looks", wrong, 0);
+}
+
 int main(void)
 {
 	fill_big();
+	looked_at();
 	capacity();
 	ends();
 	flags();
