@@ -62,7 +62,7 @@ static void reads(void)
 	char c;
 	pipe(p);
 	handle(SIGUSR1, 0);
-	pid_t pid = sender(p[1], SIGUSR1, 1, 50);
+	pid_t pid = sender(p[1], SIGUSR1, 1, 300);
 	FACT("read ends with EINTR", read(p[0], &c, 1), -EINTR);
 	TRUE("its handler ran once", caught == 1);
 	FACT("then the byte comes", read(p[0], &c, 1), 1);
@@ -87,7 +87,7 @@ static void polls(void)
 	struct pollfd x = {.fd = p[0], .events = POLLIN};
 	handle(SIGUSR1, SA_RESTART);
 	caught = 0;
-	pid_t pid = sender(-1, SIGUSR1, 1, 50);
+	pid_t pid = sender(-1, SIGUSR1, 1, 300);
 	FACT("poll ends with EINTR in spite of SA_RESTART", poll(&x, 1, 2000), -EINTR);
 	waitpid(pid, NULL, 0);
 	signal(SIGUSR1, SIG_IGN);
