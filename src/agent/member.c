@@ -43,6 +43,14 @@ struct joined {
 	int ipc, uts, mnt;
 };
 
+enum { MEMBER_ID_SIZE = sizeof(((struct agent *)NULL)->id) };
+
+/* Of its container, and of its group. */
+static void member_id(uint32_t number, char ret[static MEMBER_ID_SIZE])
+{
+	(void)snprintf(ret, MEMBER_ID_SIZE, "guest-%u", number); /* fits */
+}
+
 static void joined_close(struct joined *j)
 {
 	fd_drop(&j->ipc);
@@ -167,7 +175,7 @@ static _Noreturn void member_main(const struct agent *first, uint32_t number, st
 			  .in = {.max_payload = GUEST_PAYLOAD_MAX}};
 	struct err err = {0};
 
-	(void)snprintf(a.id, sizeof(a.id), "guest-%u", number); /* fits */
+	member_id(number, a.id);
 	int r = become_member(&a, j, &err);
 	if (r == 0)
 		r = agent_serve(&a, &err);
@@ -233,11 +241,11 @@ int member_start(struct agent *a, uint32_t number, struct err *err)
 /* Nobody is in it any more. */
 static void remove_group(const struct agent *a, uint32_t number)
 {
-	char id[24];
+	char id[MEMBER_ID_SIZE];
 	struct cgroup group = {0};
 	struct err err = {0};
 
-	(void)snprintf(id, sizeof(id), "guest-%u", number); /* fits */
+	member_id(number, id);
 	const struct cgroup_request q = {.id = id};
 	int r = cgroup_plan(&q, &group, &err);
 	if (r == 0)

@@ -271,12 +271,9 @@ int engine_machine_create(const char *name, struct json_doc *doc, struct engine_
 
 static const char *snapshot_of(const struct engine_container *c)
 {
-	const pair_list *notes = &c->record.q.annotations;
-
-	for (size_t i = 0; c->record.isolation && streq(c->record.isolation, "vm") && i < notes->n; i++)
-		if (streq(notes->v[i].key, GUEST_SNAPSHOT_ANNOTATION))
-			return notes->v[i].value;
-	return NULL;
+	return c->record.isolation && streq(c->record.isolation, "vm")
+		       ? pair_find(&c->record.q.annotations, GUEST_SNAPSHOT_ANNOTATION)
+		       : NULL;
 }
 
 int engine_machine_check(const struct engine_container *c, struct err *err)

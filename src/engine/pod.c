@@ -71,12 +71,9 @@ int engine_pod_settle(struct engine_making *m, struct err *err)
 {
 	struct engine_container other autocontainer_row = {.lock = -1};
 	const struct engine_record *rec = &m->c.record;
-	const pair_list *notes = &rec->q.annotations;
 
-	for (size_t i = 0; i < notes->n; i++)
-		if (streq(notes->v[i].key, GUEST_POD_ANNOTATION))
-			return err_set(err, EINVAL,
-				       "annotation " GUEST_POD_ANNOTATION " is set by --pod alone");
+	if (pair_find(&rec->q.annotations, GUEST_POD_ANNOTATION))
+		return err_set(err, EINVAL, "annotation " GUEST_POD_ANNOTATION " is set by --pod alone");
 	if (!m->q->pod)
 		return 0;
 	if (!streq(rec->isolation, "vm"))

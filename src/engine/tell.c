@@ -82,11 +82,7 @@ struct events_reader {
 
 static const char *event_attribute(const struct event_line *l, const char *key)
 {
-	for (size_t i = 0; i < l->attributes.n; i++) {
-		if (streq(l->attributes.v[i].key, key))
-			return l->attributes.v[i].value;
-	}
-	return NULL;
+	return pair_find(&l->attributes, key);
 }
 
 /* By name, id or the begin of an id, as Docker does. */

@@ -44,10 +44,7 @@ static int layout_text(const struct loading *l, const struct oci_descriptor *d, 
 
 static const char *annotation(const struct oci_descriptor *d, const char *key)
 {
-	for (size_t i = 0; i < d->annotations.n; i++)
-		if (streq(d->annotations.v[i].key, key))
-			return d->annotations.v[i].value;
-	return NULL;
+	return pair_find(&d->annotations, key);
 }
 
 /* What the annotations call it; a bare "1.0" of ref.name is the tag of who knows what. */

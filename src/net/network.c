@@ -20,17 +20,9 @@ bool network_has_names(const struct network *w)
 	return network_is_bridge(w) && !streq(w->q.name, "bridge");
 }
 
-static const char *network_option(const pair_list *l, const char *key)
-{
-	for (size_t i = 0; i < l->n; i++)
-		if (streq(l->v[i].key, key))
-			return l->v[i].value;
-	return NULL;
-}
-
 bool net_option_false(const pair_list *options, const char *key)
 {
-	const char *v = network_option(options, key);
+	const char *v = pair_find(options, key);
 
 	return v && (streq(v, "false") || streq(v, "0") || streq(v, "False") || streq(v, "FALSE"));
 }
@@ -138,8 +130,7 @@ static int read_row(const struct db_row *row, struct network *ret, struct err *e
 	}
 	w.routed = net_option_false(&w.q.options, "com.docker.network.bridge.enable_ip_masquerade");
 	w.closed = net_option_false(&w.q.options, "com.docker.network.bridge.enable_icc") ||
-		   (network_option(&w.q.options, "isolate") &&
-		    streq(network_option(&w.q.options, "isolate"), "true"));
+		   (pair_find(&w.q.options, "isolate") && streq(pair_find(&w.q.options, "isolate"), "true"));
 	*ret = w;
 	return 0;
 }
@@ -521,7 +512,7 @@ int net_create(struct net *n, const struct net_network *q, char **ret_id, struct
 		return r;
 	const char *wanted = q->bridge && *q->bridge
 				     ? q->bridge
-				     : network_option(&q->options, "com.docker.network.bridge.name");
+				     : pair_find(&q->options, "com.docker.network.bridge.name");
 	(void)snprintf(bridge, sizeof(bridge), "cf%.12s", id); /* fits */
 	w.q.ipv6 |= w.ip[V6].set;
 	autofree char *copy = strdup(id);

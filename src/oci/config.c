@@ -118,12 +118,17 @@ void oci_document_free(struct oci_document *doc)
 	free(doc);
 }
 
+const char *pair_find(const pair_list *l, const char *key)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (streq(l->v[i].key, key))
+			return l->v[i].value;
+	return NULL;
+}
+
 const char *oci_annotation(const struct oci_config *c, const char *key)
 {
-	for (size_t i = 0; i < c->annotations.n; i++)
-		if (streq(c->annotations.v[i].key, key))
-			return c->annotations.v[i].value;
-	return NULL;
+	return pair_find(&c->annotations, key);
 }
 
 static const struct {

@@ -19,6 +19,8 @@ struct oci_pair {
 	const char *key, *value;
 };
 typedef LIST_OF(struct oci_pair) pair_list;
+/* The value of the first pair with that key, or NULL. */
+const char *pair_find(const pair_list *l, const char *key);
 
 struct oci_idmap {
 	uint32_t container, host, size; /* containerID, hostID, size */
