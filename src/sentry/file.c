@@ -118,6 +118,8 @@ long file_write_call(struct task *t, struct call *c, struct file *f, struct io *
 	if (!f->ops->write)
 		return -EINVAL;
 	io_skip(io, c->done);
+	if (c->done && !io->left)
+		return (long)c->done;
 	do {
 		n = f->ops->write(f, io);
 		if (n > 0)

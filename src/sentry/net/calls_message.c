@@ -43,6 +43,8 @@ static long send_message(struct task *t, struct call *c, struct socket *s, struc
 	socket_keep(c, s);
 	io_skip(&m->io, *progress);
 	m->continued = *progress > 0;
+	if (m->continued && m->io.left == 0)
+		return (long)*progress;
 	for (;;) {
 		size_t before = m->io.left;
 		ssize_t r = s->ops->send(t, s, m);

@@ -17,6 +17,7 @@
 #include "sentry/call.h"
 #include "sentry/file.h"
 #include "sentry/io/io.h"
+#include "sentry/net/socket.h"
 #include "sentry/platform/handoff.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
@@ -698,20 +699,41 @@ static const struct site *site_around(const struct patches *p, uint64_t pc)
 	return NULL;
 }
 
-/* A write that our stop has cut short goes on as a call of the sentry's, as if nothing had stopped it. */
+/* Whether a write goes on until all is written, or a signal comes. */
+static bool writes_all(struct file *f, int nr, const uint64_t args[6])
+{
+	const struct socket *s = socket_of(f);
+	if (f->flags & O_NONBLOCK || (nr == SYS_sendto && args[3] & MSG_DONTWAIT))
+		return false;
+	return s ? s->stream : file_is_pipe(f);
+}
+
+/*
+ * A write that was cut short by what the program does not hear of goes on as a call of the sentry's, as if
+ * nothing had stopped it.
+ */
 static void go_on_writing(struct task *t, const struct site *s, struct arch_regs *regs)
 {
 	uint64_t args[6];
 	long done = arch_result(regs);
-	if ((s->nr != SYS_write && s->nr != SYS_writev) || done <= 0)
+	if ((s->nr != SYS_write && s->nr != SYS_writev && s->nr != SYS_sendto) || done <= 0)
 		return;
 	arch_call_args(regs, args);
-	const struct file *f = fd_get(t, (int)args[0]);
-	if (!f || !file_is_pipe(f) || f->flags & O_NONBLOCK)
+	struct file *f = fd_get(t, (int)args[0]);
+	if (!f || !writes_all(f, s->nr, args))
 		return;
 	t->platform->partial = (uint64_t)done;
 	arch_end_call(regs, s->nr); /* the number is where the result will be */
 	arch_set_pc(regs, s->call);
+}
+
+/* As site_leave, which see. */
+static bool leave_slot(struct task *t, const struct site *s, struct arch_regs *regs, bool anew)
+{
+	bool behind = site_is_behind_call(s, regs), interrupted = site_leave(s, regs, anew);
+	if (behind && anew)
+		go_on_writing(t, s, regs);
+	return interrupted;
 }
 
 void patch_call_again(struct task *t, bool anew)
@@ -723,19 +745,14 @@ void patch_call_again(struct task *t, bool anew)
 	const struct site *s = site_around(p, arch_pc(&regs));
 	if (!s)
 		return;
-	bool stopped_in_call = site_is_behind_call(s, &regs);
-	(void)site_leave(s, &regs, anew);
-	if (stopped_in_call && anew)
-		go_on_writing(t, s, &regs);
+	(void)leave_slot(t, s, &regs, anew);
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 }
 
 /* A signal comes before the rest is written: the call ends with what it has done. */
-static bool end_partial(struct task *t)
+static void end_partial(struct task *t)
 {
 	struct arch_regs regs;
-	if (!t->platform->partial)
-		return false;
 	if (arch_get(t->host_tid, &regs) == 0) {
 		const struct site *s = site_of_call(t->platform->patches, arch_pc(&regs));
 		arch_end_call(&regs, (long)t->platform->partial);
@@ -744,7 +761,6 @@ static bool end_partial(struct task *t)
 		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	}
 	t->platform->partial = 0;
-	return true;
 }
 
 bool patch_steps(const struct task *t)
@@ -762,8 +778,13 @@ bool patch_leave(struct task *t, int sig)
 {
 	struct patches *p = t->platform->patches;
 	struct arch_regs regs;
-	if (!p || !p->nsites || end_partial(t))
+	if (!p || !p->nsites)
 		return false;
+	if (t->platform->partial) {
+		if (trace_signal_caught(t, sig))
+			end_partial(t);
+		return false;
+	}
 	handoff_leave(t);
 	if (arch_get(t->host_tid, &regs) < 0)
 		return false;
@@ -771,7 +792,7 @@ bool patch_leave(struct task *t, int sig)
 	if (!s)
 		return false;
 	/* Linux wakes nobody for a signal that is ignored; the host does so for us. */
-	bool interrupted = site_leave(s, &regs, !trace_signal_caught(t, sig));
+	bool interrupted = leave_slot(t, s, &regs, !trace_signal_caught(t, sig));
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 	return interrupted;
 }

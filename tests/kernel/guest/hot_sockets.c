@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -170,6 +171,59 @@ static void *drains(void *arg)
 	while ((n = read(*(int *)arg, buf, sizeof(buf))) > 0)
 		sum += n;
 	return (void *)sum;
+}
+
+/* One call after the other, each at a place of its own. */
+static void many_places(void)
+{
+	long nr;
+#if defined(__x86_64__)
+	__asm__ volatile(".rept 40; mov $102, %%eax; syscall; .endr" : "=a"(nr) : : "rcx", "r11", "memory");
+#else
+	nr = syscall(SYS_getuid);
+#endif
+	(void)nr;
+}
+
+static volatile int written;
+
+/* Places that begin to be used often: what the sandbox does about it stops other threads.  And a signal that
+ * nobody has a handler for. */
+static void *gets_around(void *arg)
+{
+	while (!written) {
+		many_places();
+		pthread_kill(*(pthread_t *)arg, SIGWINCH);
+	}
+	return NULL;
+}
+
+/* All of it comes by one call, whatever happens beside it. */
+static void undisturbed(void)
+{
+	int s[2], status = -1;
+	fflush(stdout);
+	pid_t pid = fork(); /* whose places are not used yet */
+	if (pid == 0) {
+		char *big = calloc(1, BIG);
+		pthread_t t, other, self = pthread_self();
+		long wrong = 0;
+		join(s);
+		(void)exchange(s[0], s[1], MANY);
+		pthread_create(&t, NULL, drains, &s[1]);
+		pthread_create(&other, NULL, gets_around, &self);
+		for (int i = 0; i < 6; i++) {
+			struct iovec two[2] = {{big, BIG / 2}, {big + BIG / 2, BIG / 2}};
+			wrong += write(s[0], big, BIG) != BIG;
+			wrong += send(s[0], big, BIG, MSG_NOSIGNAL) != BIG;
+			wrong += writev(s[0], two, 2) != BIG;
+		}
+		written = 1;
+		pthread_join(other, NULL);
+		_exit((int)wrong);
+	}
+	waitpid(pid, &status, 0);
+	FACT("writes that wait write all, whatever happens beside them", status, 0);
 }
 
 static void much(void)
@@ -339,6 +393,7 @@ int main(void)
 	streams();
 	waiting();
 	much();
+	undisturbed();
 	children();
 	signals();
 	threads();
