@@ -359,10 +359,19 @@ static int synth_readdir(struct file *f, struct task *t, dirent_sink *sink, void
 	return s->node.type->list(t, &s->node, (uint64_t)l.next - 2, list_entry, &l);
 }
 
+/* There is nothing to cut, and who writes a setting anew may ask for it. */
+static int synth_truncate(struct file *f, int64_t size)
+{
+	(void)f;
+	(void)size;
+	return 0;
+}
+
 static const struct file_ops synth_file_ops = {
 	.name = "synthetic",
 	.read = synth_file_read,
 	.write = synth_file_write,
+	.truncate = synth_truncate,
 	.seek = synth_seek,
 	.stat = synth_stat,
 	.release = synth_release,
@@ -379,6 +388,7 @@ static const struct file_ops synth_polled_ops = {
 	.name = "synthetic",
 	.read = synth_file_read,
 	.write = synth_file_write,
+	.truncate = synth_truncate,
 	.poll = synth_poll,
 	.seek = synth_seek,
 	.stat = synth_stat,

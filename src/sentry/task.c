@@ -190,6 +190,7 @@ struct task *task_new(struct process *process, pid_t host_tid, pid_t tid)
 	struct timespec now;
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	t->start_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	t->login = (struct login){LOGIN_NONE, LOGIN_NONE};
 	t->platform = pt;
 	pt->task = t;
 	pt->deadline.fire = deadline_passed;
@@ -232,6 +233,7 @@ struct task *task_clone(struct task *parent, uint64_t flags, pid_t host_tid, pid
 		return NULL;
 	memcpy(t->comm, parent->comm, sizeof(t->comm));
 	t->mempolicy = parent->mempolicy;
+	t->login = parent->login;
 	t->creds = creds_ref(parent->creds);
 	t->files = flags & CLONE_FILES ? fd_table_ref(parent->files) : fd_table_copy(parent->files);
 	if (flags & CLONE_FS) {

@@ -58,6 +58,13 @@ struct mempolicy {
 	uint64_t nodes;
 };
 
+/* Who logged in, and which login it was: for programs that ask, audited is nothing.  LOGIN_NONE = not said
+ * yet. */
+struct login {
+	uint32_t uid, session;
+};
+#define LOGIN_NONE UINT32_MAX
+
 /* Root, working directory, umask. */
 struct fs_context {
 	unsigned refs;
@@ -89,6 +96,7 @@ struct task {
 			*/
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
 	struct mempolicy mempolicy;
+	struct login login;
 
 	enum call_state state;
 	struct call call;		/* valid unless CALL_IDLE */

@@ -104,12 +104,43 @@ static int show_setgroups(struct task *t, const struct synth_node *node, struct 
 	return 0;
 }
 
-static int show_unset_id(struct task *t, const struct synth_node *node, struct synth_text *text)
+static int show_loginuid(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
+	const struct task *of = proc_task(node);
+
 	(void)t;
-	(void)node;
-	synth_printf(text, "4294967295");
+	synth_printf(text, "%u", of ? of->login.uid : LOGIN_NONE);
 	return 0;
+}
+
+static int show_sessionid(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct task *of = proc_task(node);
+
+	(void)t;
+	synth_printf(text, "%u", of ? of->login.session : LOGIN_NONE);
+	return 0;
+}
+
+/* A thread says its own, once: it needs a right to say another.  PAM does, for every login. */
+static ssize_t store_loginuid(struct task *t, const struct synth_node *node, const char *data, size_t n)
+{
+	static uint32_t sessions;
+	char *end;
+
+	if (proc_task(node) != t)
+		return -EPERM;
+	errno = 0;
+	unsigned long uid = strtoul(data, &end, 10);
+	if (end == data || *data < '0' || *data > '9' || end[*end == '\n'])
+		return -EINVAL;
+	if (errno || uid > UINT32_MAX)
+		return -ERANGE;
+	if (t->login.uid != LOGIN_NONE && !task_capable(t, CAP_AUDIT_CONTROL))
+		return -EPERM;
+	t->login.uid = (uint32_t)uid;
+	t->login.session = uid == LOGIN_NONE ? LOGIN_NONE : ++sessions;
+	return (ssize_t)n;
 }
 
 static int show_children(struct task *t, const struct synth_node *node, struct synth_text *text)
@@ -294,14 +325,15 @@ static const struct proc_entry ns_entries[] = {
 		FUNCTION_DIR("fdinfo", 0555, proc_fdinfo_lookup, proc_fdinfo_list),                          \
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
 		PROC_FILE("cpuset", show_cpuset), PROC_FILE("limits", proc_show_limits),                     \
-		PROC_FILE("loginuid", show_unset_id), PROC_FILE("maps", proc_show_maps), MEM_FILE,           \
-		POLLED_FILE("mountinfo", proc_show_mountinfo), POLLED_FILE("mounts", proc_show_mounts),      \
+		STORED_FILE("loginuid", 0644, show_loginuid, store_loginuid),                                \
+		PROC_FILE("maps", proc_show_maps), MEM_FILE, POLLED_FILE("mountinfo", proc_show_mountinfo),  \
+		POLLED_FILE("mounts", proc_show_mounts),                                                     \
 		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", ns_entries),       \
 		PROC_FILE("oom_score", show_own_name),                                                       \
 		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \
 		PROC_FILE_MODE("personality", 0400, show_inspected),                                         \
 		PROC_LINK("root", read_task_place, follow_task_place),                                       \
-		PROC_FILE("schedstat", show_own_name), PROC_FILE("sessionid", show_unset_id),                \
+		PROC_FILE("schedstat", show_own_name), PROC_FILE("sessionid", show_sessionid),               \
 		PROC_FILE("setgroups", show_setgroups), PROC_FILE("smaps", proc_show_smaps),                 \
 		PROC_FILE("smaps_rollup", proc_show_smaps_rollup), PROC_FILE("stat", proc_show_stat),        \
 		PROC_FILE("statm", proc_show_statm), PROC_FILE("status", proc_show_status),                  \

@@ -260,6 +260,60 @@ static void others(void)
 	fact("the child came to its end", status, 0);
 }
 
+static long write_login(const char *path, const char *id)
+{
+	int fd = open(path, O_WRONLY);
+	long r = RESULT(fd < 0 || ftruncate(fd, 0) < 0 ? -1 : write(fd, id, strlen(id))); /* as PAM does */
+
+	close(fd);
+	return r;
+}
+
+/* Who has logged in is said once, without any right. */
+static int login(void)
+{
+	char parents[64];
+	int status;
+	pid_t pid;
+
+	if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 1) < 0)
+		return 2;
+	fact("a login that is no number", write_login("/proc/self/loginuid", "x"), -EINVAL);
+	fact("one that is too large", write_login("/proc/self/loginuid", "4294967296"), -ERANGE);
+	fact("a login", write_login("/proc/self/loginuid", "1000"), 4);
+	TRUE("is told", strcmp(read_text("/proc/self/loginuid"), "1000") == 0);
+	TRUE("has a number", strcmp(read_text("/proc/self/sessionid"), "4294967295") != 0);
+	fact("it stays", write_login("/proc/self/loginuid", "1001"), -EPERM);
+	snprintf(parents, sizeof(parents), "/proc/%d/loginuid", getpid());
+	pid = fork();
+	if (pid == 0) {
+		TRUE("for children", strcmp(read_text("/proc/self/loginuid"), "1000") == 0);
+		fact("nobody else says it", write_login(parents, "1000"), -EPERM);
+		_exit(facts_end());
+	}
+	waitpid(pid, &status, 0);
+	fact("the child's child came to its end", status, 0);
+	return facts_end();
+}
+
+static void logins(void)
+{
+	int status;
+	pid_t pid;
+
+	if (getuid() != 0 || strcmp(read_text("/proc/self/loginuid"), "4294967295") != 0) {
+		puts("skip logins: somebody has logged in already");
+		return;
+	}
+	pid = fork();
+	if (pid == 0)
+		_exit(login());
+	waitpid(pid, &status, 0);
+	fact("logged in", status, 0);
+	TRUE("the parent has not", strcmp(read_text("/proc/self/loginuid"), "4294967295") == 0);
+}
+
 int main(void)
 {
 	ids_and_names();
@@ -269,5 +323,6 @@ int main(void)
 	machine();
 	zombies();
 	others();
+	logins();
 	return facts_end();
 }
