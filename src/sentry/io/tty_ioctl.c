@@ -43,6 +43,8 @@ static const struct row rows[] = {
 	{TCSETAF, IN, TERMIO_SIZE, true},
 	{TCSBRK, VALUE, 0, true},
 	{TCSBRKP, VALUE, 0, true},
+	{TIOCSBRK, NONE, 0, true},
+	{TIOCCBRK, NONE, 0, true},
 	{TCXONC, VALUE, 0, true},
 	{TCFLSH, VALUE, 0, true},
 	{TIOCSIG, VALUE, 0, false},
@@ -100,7 +102,10 @@ static long open_peer(struct file *f, struct task *t, int flags)
 	if (fd < 0)
 		return -errno;
 	peer = tty_from_host(fd, flags & (O_ACCMODE | O_NONBLOCK), &error);
-	return peer ? fd_install(t, peer, 0, flags & O_CLOEXEC) : error;
+	if (!peer)
+		return error;
+	fd = fd_install(t, peer, 0, flags & O_CLOEXEC);
+	return tty_opened(t, &t->call, peer, fd, flags); /* opened as by its name */
 }
 
 /* The host's other disciplines are drivers: as where they are not built. */

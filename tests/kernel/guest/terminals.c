@@ -165,10 +165,43 @@ static void sessions(void)
 	FACT("each step", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), 42);
 }
 
+/* A slave that its master opens is the terminal of a session without one, unless it is told not to be. */
+static int peers(void)
+{
+	int slave, peer, master = open_pair(&slave);
+
+	if (setsid() < 0 || master < 0)
+		return 1;
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)close(slave);
+	peer = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+	FACT("TIOCGPTPEER with O_NOCTTY", open("/dev/tty", O_RDWR), -ENXIO);
+	(void)close(peer);
+	peer = ioctl(master, TIOCGPTPEER, O_RDWR);
+	TRUE("TIOCGPTPEER", peer >= 0);
+	TRUE("is the session's terminal", open("/dev/tty", O_RDWR) >= 0);
+	FACT("which can be given up", ioctl(peer, TIOCNOTTY), 0);
+	FACT("a break", ioctl(peer, TIOCSBRK), 0);
+	FACT("and its end", ioctl(peer, TIOCCBRK), 0);
+	return facts_end();
+}
+
+static void peers_apart(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(peers());
+	(void)waitpid(pid, &status, 0);
+	fact("opened by masters", status, 0);
+}
+
 int main(void)
 {
 	lines();
 	gone_master();
 	sessions();
+	peers_apart();
 	return facts_end();
 }
