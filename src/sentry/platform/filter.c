@@ -28,7 +28,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-enum { X32_BIT = 0x40000000 };
+#define X32_BIT	   0x40000000U
+#define BELOW_ZERO 0x80000000U /* as an int, which a call's number is */
 
 #define TO_HANDLER SECCOMP_RET_USER_NOTIF
 
@@ -267,8 +268,8 @@ int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struc
 	put_return(p, SECCOMP_RET_KILL_PROCESS);
 	put_load(p, offsetof(struct seccomp_data, nr));
 	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 3);
-	/* -1 is no x32 call, but a number like any other that does not exist. */
-	put_insn(p, BPF_JMP | BPF_JEQ | BPF_K, UINT32_MAX, 0, 1);
+	/* One below zero is no x32 call, but a number like any other that does not exist. */
+	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, BELOW_ZERO, 0, 1);
 	put_return(p, TO_HANDLER);
 	put_return(p, SECCOMP_RET_KILL_PROCESS);
 	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)call_count(), 0, 1);

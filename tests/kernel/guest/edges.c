@@ -283,6 +283,15 @@ static void file_size(void)
 	(void)close(fd);
 }
 
+/* A call's number is an int: what is below zero has none of x32's. */
+static void no_such_calls(void)
+{
+	FACT("a number below zero", syscall(0x80000000L), -ENOSYS);
+	FACT("another", syscall(0xc0000000L), -ENOSYS);
+	FACT("minus one", syscall(-1L), -ENOSYS);
+	FACT("one that is too large", syscall(100000L), -ENOSYS);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "wait") == 0)
@@ -295,5 +304,6 @@ int main(int argc, char **argv)
 	messages();
 	programs();
 	file_size();
+	no_such_calls();
 	return facts_end();
 }
