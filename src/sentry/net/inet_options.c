@@ -19,7 +19,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-enum { GET = 1, SET = 2, BOTH = 3, ADMIN = 4 /* to set, CAP_NET_ADMIN */ };
+enum { GET = 1, SET = 2, BOTH = 3, RAW = 4 /* to set anything but 0, a right (socket_may_raw) */ };
 
 struct option {
 	short level, name;
@@ -35,6 +35,23 @@ struct option {
 #endif
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
+#endif
+#ifndef SO_TXREHASH
+#define SO_TXREHASH 74
+#endif
+#ifndef SO_RCVMARK
+#define SO_RCVMARK 75
+#endif
+#ifndef IP_PROTOCOL
+#define IP_PROTOCOL 52
+#endif
+#ifndef TCP_IS_MPTCP
+#define TCP_IS_MPTCP 43
+#endif
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS	  44
+#define TCP_RTO_MIN_US	  45
+#define TCP_DELACK_MAX_US 46
 #endif
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29
@@ -61,7 +78,7 @@ static const struct option options[] = {
 	{SOL_SOCKET, SO_PEEK_OFF, INT},
 	{SOL_SOCKET, SO_BUSY_POLL, INT},
 	{SOL_SOCKET, SO_MAX_PACING_RATE, 8, BOTH},
-	{SOL_SOCKET, SO_MARK, sizeof(int), BOTH | ADMIN},
+	{SOL_SOCKET, SO_MARK, INT},
 	{SOL_SOCKET, SO_BINDTODEVICE, IFNAMSIZ, BOTH},
 	{SOL_SOCKET, SO_BINDTOIFINDEX, INT},
 	{SOL_SOCKET, SO_INCOMING_CPU, INT},
@@ -69,6 +86,11 @@ static const struct option options[] = {
 	{SOL_SOCKET, SO_COOKIE, 8, GET},
 	{SOL_SOCKET, SO_MEMINFO, 64, GET},
 	{SOL_SOCKET, SO_BUF_LOCK, INT},
+	{SOL_SOCKET, SO_TIMESTAMP_NEW, INT},
+	{SOL_SOCKET, SO_TIMESTAMPNS_NEW, INT},
+	{SOL_SOCKET, SO_TIMESTAMPING_NEW, 8, BOTH},
+	{SOL_SOCKET, SO_TXREHASH, INT},
+	{SOL_SOCKET, SO_RCVMARK, INT},
 	{SOL_SOCKET, SO_ERROR, INT_GET},
 	{SOL_SOCKET, SO_DETACH_FILTER, sizeof(int), SET},
 	{SOL_SOCKET, SO_LOCK_FILTER, INT},
@@ -76,7 +98,8 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TOS, INT},
 	{IPPROTO_IP, IP_TTL, INT},
 	{IPPROTO_IP, IP_HDRINCL, INT},
-	{IPPROTO_IP, IP_OPTIONS, 40, GET},
+	{IPPROTO_IP, IP_OPTIONS, 40, BOTH},
+	{IPPROTO_IP, IP_ROUTER_ALERT, INT},
 	{IPPROTO_IP, IP_RECVOPTS, INT},
 	{IPPROTO_IP, IP_RETOPTS, INT},
 	{IPPROTO_IP, IP_PKTINFO, INT},
@@ -86,13 +109,16 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_RECVTOS, INT},
 	{IPPROTO_IP, IP_MTU, INT_GET},
 	{IPPROTO_IP, IP_FREEBIND, INT},
-	{IPPROTO_IP, IP_TRANSPARENT, sizeof(int), BOTH | ADMIN},
+	{IPPROTO_IP, IP_TRANSPARENT, sizeof(int), BOTH | RAW},
 	{IPPROTO_IP, IP_RECVORIGDSTADDR, INT},
 	{IPPROTO_IP, IP_MINTTL, INT},
 	{IPPROTO_IP, IP_NODEFRAG, INT},
 	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, INT},
 	{IPPROTO_IP, IP_RECVFRAGSIZE, INT},
 	{IPPROTO_IP, IP_LOCAL_PORT_RANGE, INT},
+	{IPPROTO_IP, IP_CHECKSUM, INT},
+	{IPPROTO_IP, IP_RECVERR_RFC4884, INT},
+	{IPPROTO_IP, IP_PROTOCOL, INT_GET},
 	{IPPROTO_IP, IP_MULTICAST_IF, sizeof(struct ip_mreqn), BOTH},
 	{IPPROTO_IP, IP_MULTICAST_TTL, INT},
 	{IPPROTO_IP, IP_MULTICAST_LOOP, INT},
@@ -145,10 +171,12 @@ static const struct option options[] = {
 	{IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, INT},
 	{IPPROTO_IPV6, IPV6_MINHOPCOUNT, INT},
 	{IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, INT},
-	{IPPROTO_IPV6, IPV6_TRANSPARENT, sizeof(int), BOTH | ADMIN},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT, sizeof(int), BOTH | RAW},
 	{IPPROTO_IPV6, IPV6_UNICAST_IF, INT},
 	{IPPROTO_IPV6, IPV6_RECVFRAGSIZE, INT},
 	{IPPROTO_IPV6, IPV6_FREEBIND, INT},
+	{IPPROTO_IPV6, IPV6_ROUTER_ALERT, INT},
+	{IPPROTO_IPV6, IPV6_RECVERR_RFC4884, INT},
 	{IPPROTO_IPV6, MCAST_JOIN_GROUP, GROUP(group_req)},
 	{IPPROTO_IPV6, MCAST_LEAVE_GROUP, GROUP(group_req)},
 	{IPPROTO_IPV6, MCAST_BLOCK_SOURCE, GROUP(group_source_req)},
@@ -183,6 +211,10 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_SAVED_SYN, 256, GET},
 	{IPPROTO_TCP, TCP_INQ, INT},
 	{IPPROTO_TCP, TCP_TX_DELAY, INT},
+	{IPPROTO_TCP, TCP_IS_MPTCP, INT_GET},
+	{IPPROTO_TCP, TCP_RTO_MAX_MS, INT},
+	{IPPROTO_TCP, TCP_RTO_MIN_US, INT},
+	{IPPROTO_TCP, TCP_DELACK_MAX_US, INT},
 
 	{IPPROTO_UDP, UDP_CORK, INT},
 	{IPPROTO_UDP, UDP_SEGMENT, INT},
@@ -205,12 +237,10 @@ static const struct option *option_find(int level, int name)
 	return NULL;
 }
 
-static bool level_known(int level)
+/* The level of a socket's own protocol. */
+static int own_level(const struct socket *s)
 {
-	for (size_t i = 0; i < ARRAY_LEN(options); i++)
-		if (options[i].level == level)
-			return true;
-	return false;
+	return s->type == SOCK_RAW ? SOL_RAW : s->protocol;
 }
 
 static int not_there(const char *what, int level, int name)
@@ -255,6 +285,14 @@ static int filter_set(struct task *t, struct socket *s, int name, const void *va
 	return setsockopt(s->file.host_fd, SOL_SOCKET, name, &host, sizeof(host)) < 0 ? -errno : 0;
 }
 
+static bool any_set(const uint8_t *value, int len)
+{
+	for (int i = 0; i < MIN_OF(len, (int)sizeof(int)); i++)
+		if (value[i])
+			return true;
+	return false;
+}
+
 int inet_set_option(struct task *t, struct socket *s, int level, int name, const void *value, int len)
 {
 	if (level == SOL_SOCKET && name == SO_LINGER)
@@ -268,7 +306,7 @@ int inet_set_option(struct task *t, struct socket *s, int level, int name, const
 	const struct option *o = option_find(level, name);
 	if (!o || !(o->access & SET))
 		return not_there("setsockopt", level, name);
-	if (o->access & ADMIN && !creds_capable(t->creds, CAP_NET_ADMIN))
+	if (o->access & RAW && any_set(value, len) && !socket_may_raw(t))
 		return -EPERM;
 	len = MIN_OF(len, (int)o->most);
 	return setsockopt(s->file.host_fd, level, name, value, (socklen_t)len) < 0 ? -errno : 0;
@@ -285,8 +323,7 @@ int inet_get_option(struct task *t unused, struct socket *s, int level, int name
 	if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
 		return -EOPNOTSUPP;
 	const struct option *o = option_find(level, name);
-	if (!o && (!level_known(level) || level == (s->stream ? IPPROTO_UDP : IPPROTO_TCP)) &&
-	    s->domain == AF_INET)
+	if (!o && s->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_IP && level != own_level(s))
 		return -EOPNOTSUPP; /* as the kernel answers, in the one family only */
 	if (!o)
 		return not_there("getsockopt", level, name);

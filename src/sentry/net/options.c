@@ -65,6 +65,11 @@ static int buffer_size(int v, int least, int most, bool forced)
 	return MAX_OF(v * 2, least);
 }
 
+bool socket_may_raw(const struct task *t)
+{
+	return creds_capable(t->creds, CAP_NET_RAW) || creds_capable(t->creds, CAP_NET_ADMIN);
+}
+
 int socket_option_set(struct task *t, struct socket *s, int name, const void *value, int len)
 {
 	bool admin = creds_capable(t->creds, CAP_NET_ADMIN);
@@ -96,6 +101,10 @@ int socket_option_set(struct task *t, struct socket *s, int name, const void *va
 		return 1;
 	case SO_DEBUG:
 		return v && !admin ? -EACCES : 0;
+	case SO_PRIORITY:
+		return (v < 0 || v > 6) && !socket_may_raw(t) ? -EPERM : 1;
+	case SO_MARK:
+		return socket_may_raw(t) ? 1 : -EPERM;
 	case SO_TYPE:
 	case SO_PROTOCOL:
 	case SO_DOMAIN:
@@ -154,7 +163,7 @@ static int no_option(const char *what, const struct socket *s, int name)
 	return -ENOPROTOOPT;
 }
 
-int socket_plain_set(struct task *t, struct socket *s, int name, const void *value, int len)
+int socket_plain_set(struct task *t unused, struct socket *s, int name, const void *value, int len)
 {
 	int v, bit = plain_bit(name);
 
@@ -170,12 +179,11 @@ int socket_plain_set(struct task *t, struct socket *s, int name, const void *val
 		memcpy(&s->linger, value, sizeof(s->linger));
 		return 0;
 	case SO_PRIORITY:
-		if ((v < 0 || v > 6) && !creds_capable(t->creds, CAP_NET_ADMIN))
-			return -EPERM;
 		s->priority = v;
 		return 0;
 	case SO_MARK:
-		return creds_capable(t->creds, CAP_NET_ADMIN) ? 0 : -EPERM;
+		s->mark = v;
+		return 0;
 	default:
 		return no_option("setsockopt", s, name);
 	}
@@ -193,7 +201,7 @@ int socket_plain_get(struct task *t unused, struct socket *s, int name, void *va
 	case SO_PRIORITY:
 		return option_int(s->priority, value, len);
 	case SO_MARK:
-		return option_int(0, value, len);
+		return option_int(s->mark, value, len);
 	default:
 		return no_option("getsockopt", s, name);
 	}

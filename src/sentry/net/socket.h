@@ -109,7 +109,7 @@ struct socket {
 	/* Options that are remembered only, where no host socket is behind (options.c). */
 	uint32_t plain;
 	struct linger linger;
-	int priority;
+	int priority, mark;
 };
 
 /* Zeroed memory of `size` with the common part set up: one file reference, one hold.  NULL = out of memory.
@@ -144,6 +144,8 @@ void io_skip(struct io *io, size_t n);
 
 /* ---- options.c ---- */
 
+/* CAP_NET_RAW or CAP_NET_ADMIN: marks, high priorities, foreign addresses. */
+bool socket_may_raw(const struct task *t);
 /* SOL_SOCKET options that are the same in each family: 1 = not one of them, 0, or -errno. */
 int socket_option_set(struct task *t, struct socket *s, int name, const void *value, int len);
 int socket_option_get(struct socket *s, int name, void *value, int *len);

@@ -82,6 +82,8 @@ static ssize_t send_stream(struct task *t, struct unix_socket *u, struct message
 		return u->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
 	if (!to)
 		return -ENOTCONN;
+	if (m->io.left == 0 && (u->shutdown & SHUT_SEND || to->shutdown & SHUT_RECEIVE))
+		return -EPIPE;
 	while (m->io.left > 0) {
 		struct unix_packet *p;
 		size_t n = MIN_OF(m->io.left, (size_t)STREAM_CHUNK);
