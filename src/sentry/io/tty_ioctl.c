@@ -10,6 +10,7 @@
 #include "sentry/platform/platform.h"
 
 #include <asm/termbits.h>
+#include <linux/capability.h>
 #include <linux/sockios.h>
 #include <asm/ioctls.h>
 #include <signal.h>
@@ -47,6 +48,8 @@ static const struct row rows[] = {
 	{TIOCCBRK, NONE, 0, true},
 	{TCXONC, VALUE, 0, true},
 	{TCFLSH, VALUE, 0, true},
+	{TIOCGLCKTRMIOS, OUT, sizeof(struct termios), false},
+	{TIOCSLCKTRMIOS, IN, sizeof(struct termios), false},
 	{TIOCSIG, VALUE, 0, false},
 	{TIOCEXCL, NONE, 0, false},
 	{TIOCNXCL, NONE, 0, false},
@@ -131,6 +134,10 @@ long tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 		return set_discipline(t, arg);
 	case TIOCGPTPEER:
 		return open_peer(f, t, (int)arg);
+	case TIOCSLCKTRMIOS:
+		if (!creds_capable(t->creds, CAP_SYS_ADMIN))
+			return -EPERM;
+		break;
 	default:
 		break;
 	}

@@ -183,6 +183,11 @@ static int peers(void)
 	FACT("which can be given up", ioctl(peer, TIOCNOTTY), 0);
 	FACT("a break", ioctl(peer, TIOCSBRK), 0);
 	FACT("and its end", ioctl(peer, TIOCCBRK), 0);
+	struct termios locked = {.c_iflag = 1, .c_lflag = 1};
+	FACT("what of it is locked", ioctl(peer, TIOCGLCKTRMIOS, &locked), 0);
+	TRUE("is nothing", locked.c_iflag == 0 && locked.c_lflag == 0);
+	if (getuid() != 0 || setresuid(1000, 1000, 1000) == 0)
+		FACT("to lock it is root's", ioctl(peer, TIOCSLCKTRMIOS, &locked), -EPERM);
 	return facts_end();
 }
 
