@@ -217,12 +217,19 @@ static int save_vmm(struct vm *vm, const struct vm_snapshot *to, struct err *err
 /*
  * The processor as KVM shows it to guests, which have asked once, at their boot: after an update of the
  * host's kernel, or on another host with the same file system, it may be another.  What tells of this very
- * processor among its likes stays out.
+ * processor among its likes stays out.  0 or -1 with errno.
  */
-static uint64_t hash_cpuid(const struct kvm_cpuid2 *c)
+static int hash_processor(int kvm_fd, uint64_t *ret)
 {
-	uint64_t hash = FNV_START;
+#ifdef __x86_64__
+	autofree struct kvm_cpuid2 *c = calloc(1, sizeof(*c) + CPUID_ENTRIES * sizeof(c->entries[0]));
 
+	if (!c)
+		return -1;
+	c->nent = CPUID_ENTRIES;
+	if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, c) < 0)
+		return -1;
+	*ret = FNV_START;
 	for (uint32_t i = 0; i < c->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &c->entries[i];
 		const uint32_t words[] = {e->function, e->index, e->eax, e->function == 1 ? 0 : e->ebx,
@@ -231,26 +238,28 @@ static uint64_t hash_cpuid(const struct kvm_cpuid2 *c)
 		    e->function == CPUID_AMD_TOPOLOGY)
 			continue;
 		for (size_t k = 0; k < ARRAY_LEN(words); k++)
-			hash = fnv_step(hash, words[k]);
+			*ret = fnv_step(*ret, words[k]);
 	}
-	return hash;
+	return 0;
+#else
+	(void)kvm_fd;
+	(void)ret;
+	errno = ENOTSUP; /* there is no coffer-vmm */
+	return -1;
+#endif
 }
 
 /* The state's own header refuses what another build wrote; this keeps such files apart to begin with. */
 static int identify_vmm(const struct vm_spec *spec, char *buf, size_t size, struct err *err)
 {
-	autofree struct kvm_cpuid2 *cpuid =
-		calloc(1, sizeof(*cpuid) + CPUID_ENTRIES * sizeof(cpuid->entries[0]));
+	uint64_t processor;
 	struct stat st;
 
-	if (!cpuid)
-		return err_oom(err);
-	cpuid->nent = CPUID_ENTRIES;
-	if (fstat(spec->monitor_fd, &st) < 0 || ioctl(spec->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) < 0)
+	if (fstat(spec->monitor_fd, &st) < 0 || hash_processor(spec->kvm_fd, &processor) < 0)
 		return err_sys(err, "cannot tell what coffer-vmm and its KVM are");
 	(void)snprintf(buf, size, "coffer-vmm state %d %lld %lld.%09ld processor %016llx", VMM_STATE_VERSION,
 		       (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-		       (unsigned long long)hash_cpuid(cpuid)); /* fits */
+		       (unsigned long long)processor); /* fits */
 	return 0;
 }
 
