@@ -27,6 +27,9 @@ enum {
 	CONTROL_OUT = 3,
 	QUEUES = 2 * PORTS + 2,
 	PENDING_MAX = 32,
+	/* Linux fills each port's input queue with pages, for good: 64 are as much as a stream has under way.
+	 */
+	BUFFERS = 64,
 	ROUND = 1 << 20
 };
 
@@ -354,6 +357,7 @@ static const struct device_kind kind = {
 	.name = "console",
 	.id = VIRTIO_ID_CONSOLE,
 	.queues = QUEUES,
+	.queue_size = BUFFERS,
 	.start = console_start,
 	.kicked = console_kicked,
 	.reset = console_reset,

@@ -25,6 +25,7 @@ struct device_kind {
 	const char *name;
 	uint32_t id; /* virtio 1.2, 5 */
 	unsigned queues;
+	uint16_t queue_size; /* at most so many entries a queue; 0 = QUEUE_SIZE_MAX */
 	/* The driver is done with setting up, or a snapshot was restored: queues may be used. */
 	void (*start)(struct device *d);
 	/* A queue was kicked.  -EBADMSG: what the driver put there is no chain. */

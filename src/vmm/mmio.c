@@ -140,6 +140,11 @@ static void set_ready(struct device *d, struct queue *q, uint32_t v)
 		device_break(d);
 }
 
+static uint16_t largest_queue(const struct device *d)
+{
+	return d->kind->queue_size ? d->kind->queue_size : QUEUE_SIZE_MAX;
+}
+
 static uint32_t read_register(struct device *d, uint32_t offset)
 {
 	const struct queue *q = d->r.queue_sel < d->kind->queues ? &d->queues[d->r.queue_sel] : NULL;
@@ -157,7 +162,7 @@ static uint32_t read_register(struct device *d, uint32_t offset)
 		return d->r.device_features_sel < 2 ? (uint32_t)(d->features >> 32 * d->r.device_features_sel)
 						    : 0;
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
-		return q ? QUEUE_SIZE_MAX : 0;
+		return q ? largest_queue(d) : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
 		return q && q->ready;
 	case VIRTIO_MMIO_STATUS:
@@ -190,7 +195,7 @@ static void write_queue_register(struct device *d, uint32_t offset, uint32_t v)
 		return; /* too late */
 	switch (offset) {
 	case VIRTIO_MMIO_QUEUE_NUM:
-		q->size = v <= QUEUE_SIZE_MAX ? (uint16_t)v : 0;
+		q->size = v <= largest_queue(d) ? (uint16_t)v : 0;
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
