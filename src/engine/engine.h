@@ -260,6 +260,26 @@ struct engine_machine {
 /* Of the text that guest_snapshots_each() gives. */
 must_use int engine_machine_describe(const char *name, const char *info, size_t len, struct json_doc *doc,
 				     struct engine_machine *ret, struct err *err);
+
+/* ---- pods: containers of level vm in one machine ---- */
+
+#define ENGINE_POD_LABEL "dev.coffer.pod" /* of what `pod create` has made */
+struct engine_pod {
+	const struct engine_row *first; /* whose the machine is; a row of the list's */
+	const struct engine_row **members;
+	size_t nmembers;
+};
+struct engine_pods {
+	struct engine_rows rows;
+	LIST_OF(struct engine_pod) pods; /* the newest first */
+};
+/* Whatever `pod create` has made, and every other container that further ones are in the machine of. */
+must_use int engine_pods(struct engine *e, struct engine_pods *ret, struct err *err);
+void engine_pods_free(struct engine_pods *p);
+/* The name of the image that a pod without a container of its own is made of; made where it is not there.  It
+ * needs `init`. */
+must_use int engine_pod_image(struct engine *e, const char **ret, struct err *err);
+
 must_use int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);
 /* The same of its machine's console (isolation level vm): of the last start, where it does not run. */
 must_use int engine_console(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err);

@@ -3,6 +3,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
+#include "isolate/machine.h"
 #include "isolate/vm/vm.h"
 
 #include <sys/stat.h>
@@ -146,8 +147,55 @@ static void test_places(void)
 	      unlinkat(root, "link", 0) == 0 && rmdir(top) == 0);
 }
 
+static void put_file(int dir, const char *name, const char *text)
+{
+	autoclose int fd = openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+
+	CHECK(fd >= 0 && fd_write_all(fd, text, strlen(text)) == 0);
+}
+
+/* A machine that stands still is told by the freezer that its state directory names. */
+static void test_stands_still(void)
+{
+	char top[] = "/tmp/test-pod-XXXXXX";
+	struct oci_pair note = {GUEST_POD_ANNOTATION, "pod"};
+	struct oci_config config = {.annotations = {.v = &note, .n = 1}};
+	const struct oci_config alone = {0};
+	struct err err = {0};
+
+	CHECK(mkdtemp(top) != NULL);
+	autoclose int root = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(mkdirat(root, "own", 0711) == 0 && mkdirat(root, "pod", 0711) == 0);
+	autoclose int own = openat(root, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autoclose int pod = openat(root, "pod", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct sandbox s = {.state_dirfd = own, .id = "own", .config = &config};
+	struct cgroup cg = {.v2 = true, .v2_dir = top};
+	const struct sandbox first = {.state_dirfd = pod, .id = "pod", .config = &alone, .cgroup = &cg};
+
+	CHECK_INT(vm_pod_is_paused(&s, &err), 0); /* of a machine that has gone nothing is known */
+	CHECK_INT(vm_pod_note_freezer(&first, &err), 0);
+	put_file(root, "cgroup.freeze", "0\n");
+	CHECK_INT(vm_pod_is_paused(&s, &err), 0);
+	CHECK_INT(vm_pod_check_awake(&s, &err), 0);
+	put_file(root, "cgroup.freeze", "1\n");
+	CHECK_INT(vm_pod_is_paused(&s, &err), 1);
+	CHECK_INT(vm_pod_check_awake(&s, &err), -EBUSY);
+	CHECK(strstr(err.msg, "that of container \"pod\"") != NULL);
+	s.config = &alone; /* in a machine of its own */
+	CHECK_INT(vm_pod_is_paused(&s, &err), 0);
+	s.config = &config;
+	put_file(pod, "freezer", "v2 /nowhere/at/all");
+	CHECK_INT(vm_pod_is_paused(&s, &err), 0);
+	put_file(pod, "freezer", "v1");
+	CHECK_INT(vm_pod_is_paused(&s, &err), 0);
+	CHECK(unlinkat(pod, "freezer", 0) == 0 && unlinkat(root, "cgroup.freeze", 0) == 0 &&
+	      unlinkat(root, "pod", AT_REMOVEDIR) == 0 && unlinkat(root, "own", AT_REMOVEDIR) == 0 &&
+	      rmdir(top) == 0);
+}
+
 int main(void)
 {
+	test_stands_still();
 	test_wishes();
 	test_sizes();
 	test_places();

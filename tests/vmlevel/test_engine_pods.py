@@ -105,3 +105,63 @@ def test_a_pod_that_does_not_run_or_is_none(coffer):
     coffer("create", "--isolation=vm", "--name", "second", "--pod", "first", *WAIT)
     done = coffer("create", "--isolation=vm", "--pod", "second", *WAIT, rc=None)
     assert done.returncode != 0 and "container second is in the pod of container" in done.stderr, done.stderr
+
+
+def test_pod_commands(template, coffer):
+    """From `pod create` to `pod rm`, and what a machine that stands still says."""
+    coffer("pod", "create", "-p", "127.0.0.1:8342:80", "-l", "tier=front", "-m", "300m", *coffer.run_options(), "site", limit=120)
+    first = coffer.inspect("site", "{{.Id}}")
+    assert coffer.inspect("site", "{{.HostConfig.Isolation}} {{.Config.Hostname}}") == "vm site"
+    run = ("run", "-d", "--isolation=vm", "--pod", "site", *coffer.run_options())
+    coffer(*run, "--name", "web", "box", "sh", "-c", "mkdir /p; hostname >/p/index.html; exec httpd -f -p 80 -h /p", limit=120)
+    wait_for("the page", lambda: coffer.here("busybox", "wget", "-qO-", "http://127.0.0.1:8342/", rc=None).stdout == "site\n", 60)
+    coffer(*run, "--name", "other", "box", "sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done", limit=120)
+    wait_for("the trap", lambda: coffer.out("logs", "other") == "ready", 60)
+    # ls, inspect.
+    assert coffer.out("pod", "ls", "-q", "--no-trunc") == first
+    assert coffer.out("pod", "ls", "--format", "{{.Name}} {{.State}} {{.NumberOfContainers}} {{.Containers}} {{.Label \"tier\"}}") in (
+        "site running 3 other,web front", "site running 3 web,other front")
+    head, row = coffer.out("pod", "ls").splitlines()
+    assert head.split("  ")[0] == "POD ID" and "# OF CONTAINERS" in head and row.startswith(first[:12]) and "127.0.0.1:8342->80" in row
+    assert json.loads(coffer.out("pod", "ls", "--format", "json"))["Name"] == "site"
+    assert coffer.out("pod", "ls", "-q", "-f", "label=tier=back") == "" == coffer.out("pod", "ls", "-q", "-f", "status=exited")
+    told = json.loads(coffer.out("pod", "inspect", "site"))[0]
+    assert (told["Id"], told["Name"], told["State"], told["NumContainers"]) == (first, "site", "running", 3)
+    assert {c["Name"] for c in told["Containers"]} == {"site", "web", "other"} and told["Memory"] == 300 << 20
+    assert told["Ports"]["80/tcp"][0]["HostPort"] == "8342"
+    assert coffer.out("pod", "inspect", "-f", "{{.Hostname}} {{.Labels.tier}}", "site") == "site front"
+    done = coffer("pod", "inspect", "web", rc=None)
+    assert done.returncode == 1 and "No such pod: web is a container, and no other one is in its machine" in done.stderr
+    assert "No such pod: nobody" in coffer("pod", "stop", "nobody", rc=None).stderr
+    done = coffer("pod", "rm", "site", rc=None)
+    assert done.returncode == 1 and "cannot remove pod site: container site is running" in done.stderr
+    # Nobody in a machine that stands still can be asked: it is said at once, and no signal waits for an answer.
+    coffer("pause", "site")
+    for words in (("pause", "web"), ("exec", "web", "true"), ("top", "web"), ("update", "-m", "90m", "web")):
+        done = coffer(*words, rc=None, limit=25)
+        assert done.returncode != 0 and "the container's machine is paused, which is that of container" in done.stderr, done
+    coffer("kill", "-s", "TERM", "other", limit=25)
+    coffer("unpause", "site")
+    assert coffer("wait", "other", limit=60).stdout.strip() == "0"
+    assert coffer.out("exec", "web", "hostname") == "site"
+    # stop, start, rm.
+    coffer("pod", "stop", "-t", "5", "site", limit=120)
+    assert coffer.inspect("site", "{{.State.Status}} {{.State.ExitCode}}") == "exited 0"
+    assert coffer.status("web") == "exited"
+    coffer("pod", "start", "site", limit=120)
+    assert {coffer.status(c) for c in ("site", "web", "other")} == {"running"}
+    coffer("pod", "rm", "-f", "site", limit=60)
+    assert coffer.out("pod", "ls", "-q") == "" == coffer.out("ps", "-aq")
+    coffer("pod", "rm", "-f", "site")
+
+
+@pytest.mark.parametrize("words, text", [
+    (("--name", "a", "b"), 'a pod has one name: "a" or "b"'),
+    (("--network", "host"), 'a pod has a network of its own, not "host"'),
+    (("--name", "first"), "is already in use by container"),
+])
+def test_pods_that_are_none(coffer, words, text):
+    coffer("create", "--isolation=vm", "--name", "first", *WAIT)
+    done = coffer("pod", "create", *words, rc=None)
+    assert done.returncode != 0 and text in done.stderr, done.stderr
+    assert coffer.out("pod", "ls", "-q") == ""

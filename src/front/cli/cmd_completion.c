@@ -98,6 +98,18 @@ static void put_containers(struct names *n, struct engine *e, const char *spec)
 	engine_rows_free(&rows);
 }
 
+static void offer_pods(struct names *n, struct engine *e)
+{
+	struct err ignored = {0};
+	struct engine_pods all;
+
+	if (engine_pods(e, &all, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < all.pods.n; i++)
+		put_word(n, all.pods.v[i].first->name, all.pods.v[i].first->status);
+	engine_pods_free(&all);
+}
+
 static void put_images(struct names *n, struct engine *e)
 {
 	struct err ignored = {0};
@@ -188,6 +200,8 @@ static void put_spec(struct call *call, struct names *n, const char *spec)
 	bool any = streq(spec, "@any");
 	if (any || streq(spec, "@container") || streq(spec, "@running") || streq(spec, "@stopped"))
 		put_containers(n, e, spec);
+	if (streq(spec, "@pod"))
+		offer_pods(n, e);
 	if (any || streq(spec, "@image"))
 		put_images(n, e);
 	if (any || streq(spec, "@network"))

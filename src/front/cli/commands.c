@@ -80,6 +80,11 @@ const struct command_group command_groups[] = {
 					E("disconnect", network_disconnect), E("inspect", inspect_network),
 					E("ls", network_ls), E("list", network_ls), E("prune", network_prune),
 					E("rm", network_rm), E("remove", network_rm), END}},
+	{"pod", "Work with pods: containers in one virtual machine (--isolation vm)",
+	 (const struct command_entry[]){E("create", pod_create), E("inspect", pod_inspect), E("ls", pod_ls),
+					E("list", pod_ls), E("ps", pod_ls), E("rm", pod_rm),
+					E("remove", pod_rm), E("start", pod_start), E("stop", pod_stop),
+					END}},
 	{"vm", "Kernels and snapshots of virtual machines (--isolation vm)",
 	 (const struct command_entry[]){
 		 E("build-initramfs", vm_build_initramfs), E("build-kernel", vm_build_kernel),

@@ -3,12 +3,16 @@
  * coffer-init: the first process of a container that asked for one (`--init`).
  *
  *	coffer-init -- PROGRAM ARGUMENTS
+ *	coffer-init --wait
  *
  * Starts the program as its child, passes on every signal that it is sent,
  * reaps whoever loses its parent, and ends with the program's exit code
  * (128 + N for a death by signal N).  The program leads a process group of its
  * own, in the foreground where there is a terminal, so that its keys reach it
  * and not us; signals go to the program alone.
+ *
+ * The second form is the program of a container that has none (`coffer pod
+ * create`): it waits until it is told to end.
  *
  * It runs in the container's root with nothing but system calls: no
  * allocation, no stdio, no environment of its own.
@@ -219,6 +223,25 @@ static _Noreturn void watch_program(int program, const signal_set *all)
 	}
 }
 
+static bool words_equal(const char *s, const char *word)
+{
+	while (*s && *s == *word)
+		s++, word++;
+	return *s == *word;
+}
+
+static _Noreturn void wait_for_signal(void)
+{
+	const signal_set ends =
+		SIGNAL_BIT(SIGTERM) | SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGQUIT) | SIGNAL_BIT(SIGHUP);
+
+	if (set_mask(&ends, NULL) < 0)
+		leave(INIT_USAGE);
+	while (raw_call(__NR_rt_sigtimedwait, (long)&ends, 0, 0, sizeof(ends), 0) < 0)
+		;
+	leave(0);
+}
+
 /* `stack`: the count of arguments, the arguments, NULL, the environment, NULL. */
 void init_main(long *stack)
 {
@@ -232,8 +255,11 @@ void init_main(long *stack)
 	argv++;
 	if (argc > 1 && argv[0][0] == '-' && argv[0][1] == '-' && !argv[0][2])
 		argv++, argc--;
+	if (argc == 2 && words_equal(argv[0], "--wait"))
+		wait_for_signal();
 	if (argc < 2) {
-		say((const char *[]){"coffer-init: usage: coffer-init -- PROGRAM [ARGUMENT...]\n", NULL});
+		say((const char *[]){"coffer-init: usage: coffer-init -- PROGRAM [ARGUMENT...] | --wait\n",
+				     NULL});
 		leave(INIT_USAGE);
 	}
 	/* Blocked before the child is there: none is lost between its start and the first wait. */

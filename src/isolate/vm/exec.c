@@ -23,7 +23,8 @@ int vm_exec(const struct isolate_exec *x, pid_t *ret_pid, struct err *err)
 			       "isolation level \"vm\" cannot put a process into the cgroup %s: the guest's "
 			       "groups are its own",
 			       x->sub_cgroup);
-	return supervised_exec(x, vm_keeper_program, &vm_caps, true, ret_pid, err);
+	int r = vm_pod_check_awake(&x->sandbox, err);
+	return r < 0 ? r : supervised_exec(x, vm_keeper_program, &vm_caps, true, ret_pid, err);
 }
 
 static void take_guest_row(const struct guest_process_row *row, struct isolate_process *ret)
@@ -55,6 +56,8 @@ int vm_inner_processes(const struct sandbox *s, struct isolate_process **ret, si
 	if (r > 0)
 		return err_set(err, EBUSY, "the container is paused: its machine cannot be asked");
 	if (r == 0)
+		r = vm_pod_check_awake(s, err);
+	if (r == 0)
 		r = supervised_ask(s, &q, -1, &fd, ANSWER_MS, err);
 	autoclose int file = fd;
 	if (r < 0)
@@ -82,7 +85,7 @@ int vm_guest_stats(const struct sandbox *s, struct guest_stats *ret, struct err 
 	const struct supervisor_request q = {.kind = SUPERVISOR_STATS};
 	int fd = -1, r;
 
-	if (supervised_waits(s) || isolate_carrier->paused(s, err) != 0)
+	if (supervised_waits(s) || isolate_carrier->paused(s, err) != 0 || vm_pod_is_paused(s, err) != 0)
 		return -ENOTSUP;
 	r = supervised_ask(s, &q, -1, &fd, ANSWER_MS, err);
 	autoclose int file = fd;
@@ -103,8 +106,9 @@ int vm_set_clock(const struct sandbox *s, struct err *err)
 int vm_stand(const struct sandbox *s, bool still, struct err *err)
 {
 	const struct supervisor_request q = {.kind = still ? SUPERVISOR_PAUSE : SUPERVISOR_RESUME};
+	int r = vm_pod_check_awake(s, err);
 
-	return supervised_waits(s) ? 0 : supervised_ask(s, &q, -1, NULL, ANSWER_MS, err);
+	return r < 0 || supervised_waits(s) ? r : supervised_ask(s, &q, -1, NULL, ANSWER_MS, err);
 }
 
 /* The machine stands still until *ret_hold is closed. */

@@ -245,6 +245,8 @@ static int vm_launch(const struct isolate_create *c, const struct vm_settings *s
 	if (r == 0)
 		r = add_snapshot(c, l, err);
 	if (r == 0)
+		r = vm_pod_note_freezer(&c->sandbox, err);
+	if (r == 0)
 		r = add_logs(c, l, err);
 	return r < 0 ? r : add_numbers(c, settings, size, l, err);
 }
@@ -314,8 +316,9 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 static int member_start(const struct sandbox *s, const char *pod, struct err *err)
 {
 	autoclose int sock = vm_pod_connect(s, pod, err);
+	int r = sock < 0 ? sock : vm_pod_check_awake(s, err);
 
-	return sock < 0 ? sock : supervised_start_with(s, &sock, 1, err);
+	return r < 0 ? r : supervised_start_with(s, &sock, 1, err);
 }
 
 static int vm_start(const struct sandbox *s, struct err *err)
@@ -412,6 +415,8 @@ static int vm_update(const struct sandbox *s, const struct oci_resources *wanted
 	r = isolate_carrier->paused(s, err);
 	if (r > 0)
 		return err_set(err, EBUSY, "the container is paused: its machine cannot be told new limits");
+	if (r == 0)
+		r = vm_pod_check_awake(s, err);
 	if (r == 0)
 		r = vm_update_guest(s, wanted, err);
 	return r < 0 ? r : isolate_carrier->update(s, &host, err);

@@ -15,7 +15,9 @@
 #include "isolate/vm/vm.h"
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/str.h"
+#include "host/cgroup.h"
 #include "isolate/machine.h"
 
 #include <sys/stat.h>
@@ -99,6 +101,72 @@ int vm_pod_connect(const struct sandbox *s, const char *pod, struct err *err)
 	return sock == -ESRCH
 		       ? err_set(err, ESRCH, "the container \"%s\" has ended, and its machine with it", pod)
 		       : sock;
+}
+
+/* ---- does it stand still? ---- */
+
+/* "v1 " or "v2 ", and the directory of the machine's freezer. */
+#define FREEZER_FILE "freezer"
+enum { FREEZER_KIND = 3, FREEZER_MAX = 2 * PATH_MAX };
+
+int vm_pod_note_freezer(const struct sandbox *s, struct err *err)
+{
+	const struct cgroup *cg = s->cgroup;
+	bool v1 = !cg->v2 && cg->v1_dir[CG_FREEZER];
+	const char *dir = cg->none ? NULL : v1 ? cg->v1_dir[CG_FREEZER] : cg->v2_dir;
+	autofree char *text = dir ? str_format("%s %s", v1 ? "v1" : "v2", dir) : NULL;
+
+	if (!dir)
+		return 0;
+	if (!text)
+		return err_oom(err);
+	autoclose int fd = openat(s->state_dirfd, FREEZER_FILE,
+				  O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+	return r < 0 ? err_num(err, r, "cannot make \"" FREEZER_FILE "\" in the container's state directory")
+		     : 0;
+}
+
+/* What cannot be read (the machine has gone, or its cgroup) is not paused: whoever asks it hears the rest. */
+static int machine_is_paused(const struct sandbox *s, const char *pod, struct err *err)
+{
+	autofree char *path = str_format("../%s/" FREEZER_FILE, pod), *text = NULL;
+	struct cgroup cg = {0};
+	size_t len;
+
+	if (!path)
+		return err_oom(err);
+	if (file_read_at(s->state_dirfd, path, FREEZER_MAX, &text, &len) < 0 || len <= FREEZER_KIND)
+		return 0;
+	cg.v2 = str_starts(text, "v2 ");
+	if (cg.v2)
+		cg.v2_dir = text + FREEZER_KIND;
+	else
+		cg.v1_dir[CG_FREEZER] = text + FREEZER_KIND;
+	return cgroup_is_frozen(&cg, err);
+}
+
+int vm_pod_is_paused(const struct sandbox *s, struct err *err)
+{
+	const char *pod = NULL;
+	int r = vm_pod_of(s, &pod, err);
+
+	return r < 0 || !pod ? r : machine_is_paused(s, pod, err);
+}
+
+int vm_pod_check_awake(const struct sandbox *s, struct err *err)
+{
+	const char *pod = NULL;
+	int r = vm_pod_of(s, &pod, err);
+
+	if (r == 0 && pod)
+		r = machine_is_paused(s, pod, err);
+	return r > 0 ? err_set(err, EBUSY,
+			       "the container's machine is paused, which is that of container \"%s\": nobody "
+			       "in "
+			       "it can be asked before that one goes on",
+			       pod)
+		     : r;
 }
 
 /* ---- how large ---- */

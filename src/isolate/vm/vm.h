@@ -47,6 +47,13 @@ must_use int vm_pod_of(const struct sandbox *s, const char **ret, struct err *er
 bool vm_is_member(const struct sandbox *s);
 /* A connection to the keeper of the machine of `pod`, which runs; else why there is none. */
 must_use int vm_pod_connect(const struct sandbox *s, const char *pod, struct err *err);
+/* Writes into the state directory of a container with a machine where it is told that it stands still. */
+must_use int vm_pod_note_freezer(const struct sandbox *s, struct err *err);
+/* 1: the container is a further one in a machine that is paused, and so nobody in it can be asked; 0; -errno.
+ */
+must_use int vm_pod_is_paused(const struct sandbox *s, struct err *err);
+/* The same as a refusal: -EBUSY. */
+must_use int vm_pod_check_awake(const struct sandbox *s, struct err *err);
 /* What the engine of a pod says that all of it will want: then that is the size of its machine. */
 must_use int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
 			 struct err *err);
