@@ -21,8 +21,9 @@ import machines  # noqa: E402  (found through the path above)
 
 CACHE = os.environ.get("COFFER_TEST_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME", "/var/cache"), "coffer-tests")
 KERNELS = pathlib.Path(CACHE, "vm-guest-lean")
-PATIENT = "COFFER_VM_START_SECONDS" in os.environ
-BOOT_SECONDS = int(os.environ.get("COFFER_VM_START_SECONDS", 90))
+GIVEN = int(os.environ.get("COFFER_VM_START_SECONDS", 0))  # the harness sets a minute, or some, where nobody has
+PATIENT = GIVEN >= 600
+BOOT_SECONDS = GIVEN if PATIENT else 90
 TRIED = KERNELS / ".no-boot"  # of a boot that came to no end, when it was last tried
 DAY = 24 * 3600
 
