@@ -288,6 +288,8 @@ void keeper_leave(struct keeper *k, int status);
 must_use int keeper_save_template(struct keeper *k, struct err *err);
 /* BEGIN came. */
 void keeper_begin(struct keeper *k);
+/* confine.c: nothing but moving bytes from here on; what the machine needs has been made. */
+must_use int keeper_confine(struct err *err);
 void keeper_log(const struct keeper *k, const char *fmt, ...) printf_like(2, 3);
 /* "the guest's kernel did not ...": which stage was not reached. */
 const char *keeper_stage_text(enum stage s);

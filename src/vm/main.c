@@ -444,7 +444,8 @@ static int drop_keeper_rights(struct keeper *k, struct err *err)
 	fd_drop(&k->from);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "cannot set no_new_privs");
-	return caps_apply(&few, 0, err);
+	int r = caps_apply(&few, 0, err);
+	return r < 0 ? r : keeper_confine(err);
 }
 
 void keeper_begin(struct keeper *k)

@@ -72,6 +72,11 @@ def test_kill_9_of_keepers(vm, coffer):
     vm("--name", "first", *WAIT)
     vm("--pod", "first", "--name", "a", *WAIT)
     vm("--pod", "first", "--name", "b", *WAIT)
+    for name in ("first", "a"):
+        with open("/proc/%d/status" % pid(coffer, name)) as f:
+            rights = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+        # It hears a guest: CAP_KILL is left of its rights, and a list of calls.
+        assert (rights["NoNewPrivs"], rights["Seccomp"], int(rights["CapEff"], 16)) == ("1", "2", 1 << 5), rights
     os.kill(pid(coffer, "a"), signal.SIGKILL)
     assert coffer("wait", "a", limit=60).stdout.strip() == "137"
     assert coffer.out("exec", "b", "echo", "on") == "on"
