@@ -191,6 +191,29 @@ static int settle_joins(struct engine_making *m, struct err *err)
 	return r < 0 ? r : settle_users(m, err);
 }
 
+/* A network that was named by its id is kept by its name, as far as there is one now. */
+static int settle_network_names(struct engine_making *m, struct err *err)
+{
+	struct engine_create *q = &m->c.record.q;
+	struct net *net;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < q->networks.n; i++) {
+		struct net_join *join = &q->networks.v[i];
+		struct err gone = {0};
+		network_list l = {0};
+		if (streq(join->network, "bridge"))
+			continue;
+		r = engine_net_get(m->e, &net, err);
+		if (r < 0 || net_find(net, join->network, &l, &gone) < 0)
+			continue;
+		join->network = engine_keep_text(m, l.v[0].name);
+		net_list_free(&l);
+		r = join->network ? 0 : err_oom(err);
+	}
+	return r;
+}
+
 /* Networks: those that were named, else the mode, else the default one. */
 static int create_settle_networks(struct engine_making *m, struct err *err)
 {
@@ -218,7 +241,7 @@ static int create_settle_networks(struct engine_making *m, struct err *err)
 	}
 	if (q->mac_address && rec->q.networks.n && !rec->q.networks.v[0].mac)
 		rec->q.networks.v[0].mac = q->mac_address;
-	return 0;
+	return settle_network_names(m, err);
 }
 
 static int settle_record(struct engine_making *m, struct err *err)

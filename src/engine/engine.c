@@ -141,6 +141,11 @@ struct image_store *engine_images(struct engine *e)
 	return e->store;
 }
 
+static void left_network(void *engine, const struct net_told *told)
+{
+	engine_tell_network(engine, told, "disconnect");
+}
+
 int engine_net_get(struct engine *e, struct net **ret, struct err *err)
 {
 	struct net_options o = {
@@ -153,6 +158,8 @@ int engine_net_get(struct engine *e, struct net **ret, struct err *err)
 		.pools = e->o.address_pools,
 		.warn = e->o.warn,
 		.warn_data = e->o.warn_data,
+		.left = left_network,
+		.left_data = e,
 	};
 
 	if (!e->net) {

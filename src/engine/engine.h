@@ -173,6 +173,9 @@ struct engine_list {
 must_use int engine_list(struct engine *e, const struct engine_list *q, struct engine_rows *ret,
 			 struct err *err);
 void engine_rows_free(struct engine_rows *r);
+/* A filter by name, as Docker has it: the whole, or an (extended) regular expression that some of it matches,
+ * with or without the slash that `inspect` shows before it. */
+bool engine_name_matches(const char *wanted, const char *name);
 /* Full id of a name, an id, or an unambiguous prefix.  -ENOENT: "No such container: x".  The caller frees. */
 must_use int engine_resolve(struct engine *e, const char *name, char **ret_id, struct err *err);
 /* The object of `docker inspect` as JSON; the caller frees. */

@@ -280,6 +280,13 @@ must_use int engine_pairs_read(struct json_doc *doc, const char *text, pair_list
 must_use char *engine_events_path(const struct engine *e, const char *suffix);
 void engine_tell_container(struct engine *e, const struct engine_container *c, const char *action,
 			   const char *key, const char *value);
+/* The same with any number of attributes beside the container's own. */
+void engine_tell_of(struct engine *e, const struct engine_container *c, const char *action,
+		    const struct oci_pair *pairs, size_t n);
+/* Of its volumes: "mount" when it has started, "unmount" when it has ended. */
+void engine_tell_volumes(struct engine *e, const struct engine_container *c, bool mounted);
+/* "connect" and "disconnect" of a network. */
+void engine_tell_network(struct engine *e, const struct net_told *network, const char *action);
 
 /* start.c, finish.c */
 must_use int engine_make_plan_argv(struct engine *e, const char *verb, const char *id, str_list *ret,

@@ -12,6 +12,9 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+/* Of a command, in its events: with every byte escaped, a line still has room for labels. */
+enum { EXEC_TOLD_BYTES = 384 };
+
 static int no_input(struct err *err)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -205,24 +208,75 @@ static int load_running(struct engine *e, const char *name, struct engine_contai
 	return 0;
 }
 
+/* ---- what is told ---- */
+
+/* Of one `exec`, for its three events. */
+struct exec_told {
+	struct engine *e;
+	const struct engine_container *c;
+	char id[ENGINE_ID_LEN + 1];
+	char command[EXEC_TOLD_BYTES]; /* "sh -c true", or its beginning */
+};
+
+static void exec_told_begin(struct exec_told *t, struct engine *e, const struct engine_container *c,
+			    const struct engine_exec *q)
+{
+	struct str command autostr = {0};
+
+	t->e = e;
+	t->c = c;
+	engine_random_id(t->id);
+	for (size_t i = 0; i < q->command.n && command.len < sizeof(t->command); i++)
+		str_putf(&command, "%s%s", i ? " " : "", q->command.v[i]);
+	size_t n = MIN_OF(command.len, sizeof(t->command) - 1);
+	/* Not in the middle of a character. */
+	while (n && n < command.len && ((unsigned char)command.s[n] & 0xc0) == 0x80)
+		n--;
+	if (n)
+		memcpy(t->command, command.s, n);
+	t->command[n] = '\0';
+}
+
+static void exec_tell(const struct exec_told *t, const char *action)
+{
+	autofree char *whole = str_format("%s: %s", action, t->command);
+
+	if (whole)
+		engine_tell_container(t->e, t->c, whole, "execID", t->id);
+}
+
+static void exec_tell_end(const struct exec_told *t, int status)
+{
+	char code[16];
+
+	(void)snprintf(code, sizeof(code), "%d", status); /* fits */
+	const struct oci_pair pairs[] = {{"execID", t->id}, {"exitCode", code}};
+	engine_tell_of(t->e, t->c, "exec_die", pairs, ARRAY_LEN(pairs));
+}
+
 struct exec_report {
 	int r, status;
 	struct err err;
 };
 
 /* Holds nothing while it waits: no place, no lock, no terminal. */
-static void exec_keeper(const struct runtime *rt, const struct exec_options *o, int report)
+static void exec_keeper(const struct runtime *rt, struct exec_options *o, const struct exec_told *told,
+			int report)
 {
 	struct exec_report said = {0};
+	pid_t main = -1, ended;
+	int status;
 
 	(void)setsid(); /* a fork leads no group */
 	said.r = detach_stdio(&said.err);
+	o->ret_pid = &main;
 	if (said.r == 0)
 		said.r = runtime_exec(rt, o, &said.status, &said.err);
 	ignore_result(fd_write_all(report, &said, sizeof(said)) < 0); /* then it is missed */
 	if (close_range(3, ~0U, 0) == 0 && chdir("/") == 0)
-		while (wait(NULL) >= 0 || errno == EINTR)
-			;
+		while ((ended = wait(&status)) >= 0 || errno == EINTR)
+			if (ended == main)
+				exec_tell_end(told, proc_exit_code(status));
 	_exit(0);
 }
 
@@ -230,18 +284,18 @@ static void exec_keeper(const struct runtime *rt, const struct exec_options *o, 
  * One that is left to itself has somebody who waits for it.  Not every host's first process does, and until
  * then what has ended counts as one of the container's (`stats`, --pids-limit).
  */
-static int exec_detached(struct engine *e, const struct runtime *rt, const struct exec_options *o,
+static int exec_detached(const struct exec_told *told, const struct runtime *rt, struct exec_options *o,
 			 int *ret_status, struct err *err)
 {
 	struct exec_report said = {0};
 	int ends[2];
 
-	engine_settle_down(e);
+	engine_settle_down(told->e);
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
 	pid_t pid = fork();
 	if (pid == 0)
-		exec_keeper(rt, o, ends[1]);
+		exec_keeper(rt, o, told, ends[1]);
 	int r = pid < 0 ? err_sys(err, "cannot start a process") : 0;
 	(void)close(ends[1]); /* the other's */
 	if (r == 0 && fd_read_full(ends[0], &said, sizeof(said)) != (ssize_t)sizeof(said))
@@ -292,10 +346,16 @@ int engine_exec(struct engine *e, const char *name, const struct engine_exec *q,
 	r = q->detach || q->interactive || q->tty ? 0 : no_input(err);
 	if (r < 0)
 		return r;
-	engine_tell_container(e, &c, "exec_start", "execCommand", q->command.v[0]);
+	struct exec_told told;
+	exec_told_begin(&told, e, &c, q);
+	exec_tell(&told, "exec_create");
+	exec_tell(&told, "exec_start");
 	rt.isolation = NULL;
 	*ret_status = 0;
-	r = q->detach ? exec_detached(e, &rt, &o, ret_status, err) : runtime_exec(&rt, &o, ret_status, err);
+	r = q->detach ? exec_detached(&told, &rt, &o, ret_status, err)
+		      : runtime_exec(&rt, &o, ret_status, err);
+	if (r == 0 && !q->detach)
+		exec_tell_end(&told, *ret_status);
 	if (r < 0 && !err->exit_status)
 		err->exit_status = 126;
 	return r;

@@ -2,6 +2,8 @@
 /* --filter key=value. */
 #include "engine/engine_int.h"
 
+#include <regex.h>
+
 static int add_filter(struct engine_filters *f, const char *text, const char *const *known, struct err *err)
 {
 	const char *eq = strchr(text, '=');
@@ -70,6 +72,22 @@ const char *engine_filter_first(const struct engine_filters *f, const char *key)
 			return f->v[i].value;
 	}
 	return NULL;
+}
+
+bool engine_name_matches(const char *wanted, const char *name)
+{
+	autofree char *slashed = str_format("/%s", name);
+	regex_t re;
+
+	if (!slashed || streq(wanted, name))
+		return slashed;
+	if (!wanted[strcspn(wanted, "^$.[](){}*+?|\\")])
+		return strstr(slashed, wanted);
+	if (regcomp(&re, wanted, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	bool matches = regexec(&re, name, 0, NULL, 0) == 0 || regexec(&re, slashed, 0, NULL, 0) == 0;
+	regfree(&re);
+	return matches;
 }
 
 static bool has_label(const char *wanted, const struct oci_pair *labels, size_t n)

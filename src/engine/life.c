@@ -472,6 +472,8 @@ int engine_processes(struct engine *e, const char *id, pid_t **ret, size_t *ret_
 		free(*ret);
 		r = engine_rootless_processes(st.pid, ret, ret_n, err);
 	}
+	if (r == 0)
+		engine_tell_container(e, &c, "top", NULL, NULL);
 	return r;
 }
 
@@ -483,8 +485,12 @@ int engine_inner_processes(struct engine *e, const char *id, struct isolate_proc
 
 	if (r < 0)
 		return r;
-	return engine_is_live(&c) ? runtime_inner_processes(&e->rt, id, ret, ret_n, err)
-				  : not_running(&c, err);
+	if (!engine_is_live(&c))
+		return not_running(&c, err);
+	r = runtime_inner_processes(&e->rt, id, ret, ret_n, err);
+	if (r == 0)
+		engine_tell_container(e, &c, "top", NULL, NULL);
+	return r;
 }
 
 int engine_logs(struct engine *e, const char *id, struct monitor_log_query *q, struct err *err)

@@ -140,27 +140,6 @@ static bool matches_list(const struct engine_filters *f, const char *key, const 
 	return !any;
 }
 
-/* A part of the name, or "^/name$". */
-static bool list_name_matches(const char *wanted, const char *name)
-{
-	bool begin = wanted[0] == '^';
-	size_t len;
-
-	wanted += begin;
-	wanted += wanted[0] == '/';
-	len = strlen(wanted);
-	bool end = len > 0 && wanted[len - 1] == '$';
-	len -= end;
-	size_t n = strlen(name);
-	if (begin && end)
-		return n == len && strncmp(name, wanted, len) == 0;
-	if (begin)
-		return strncmp(name, wanted, len) == 0;
-	if (end)
-		return n >= len && strncmp(name + n - len, wanted, len) == 0;
-	return len == 0 || memmem(name, n, wanted, len);
-}
-
 static bool any_matches(const struct engine_filters *f, const char *key, const char *have,
 			bool (*match)(const char *wanted, const char *have))
 {
@@ -278,7 +257,7 @@ static bool row_wanted(const struct listing *l, const struct db_row *q, const ch
 	    !engine_filter_first(f, "exited") && !live(state))
 		return false;
 	if (!engine_filter_match(f, "status", state) || !any_matches(f, "id", db_text(q, C_ID), is_prefix) ||
-	    !any_matches(f, "name", db_text(q, C_NAME), list_name_matches) ||
+	    !any_matches(f, "name", db_text(q, C_NAME), engine_name_matches) ||
 	    !image_matches(f, db_text(q, C_IMAGE), db_text(q, C_IMAGE_ID)) ||
 	    !matches_list(f, "network", db_text(q, C_NETWORKS)) ||
 	    !engine_filter_match(f, "isolation", db_text(q, C_ISOLATION)) ||
@@ -524,6 +503,27 @@ static int check_filter_values(const struct engine_filters *f, struct err *err)
 	return 0;
 }
 
+/* A network may be named by its id; rows have its name. */
+static int filter_network_names(struct engine *e, struct engine_filters *f, struct err *err)
+{
+	struct err gone = {0};
+	network_list l = {0};
+	struct net *net;
+	int r = engine_filter_first(f, "network") ? engine_net_get(e, &net, err) : 0;
+
+	for (size_t i = 0; r == 0 && i < f->n; i++) {
+		if (!streq(f->v[i].key, "network") || net_find(net, f->v[i].value, &l, &gone) < 0)
+			continue;
+		char *name = strdup(l.v[0].name);
+		net_list_free(&l);
+		if (!name)
+			return err_oom(err);
+		free(f->v[i].value);
+		f->v[i].value = name;
+	}
+	return r;
+}
+
 int engine_list(struct engine *e, const struct engine_list *q, struct engine_rows *ret, struct err *err)
 {
 	static const char *const known[] = {"status",  "name",	 "label",   "label!", "ancestor",
@@ -535,6 +535,8 @@ int engine_list(struct engine *e, const struct engine_list *q, struct engine_row
 
 	if (r == 0)
 		r = check_filter_values(&l.filters, err);
+	if (r == 0)
+		r = filter_network_names(e, &l.filters, err);
 	if (r == 0)
 		r = filter_time(&l, "before", &l.before, err);
 	if (r == 0)

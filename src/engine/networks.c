@@ -73,56 +73,55 @@ static int plug_more(struct engine *e, const struct engine_container *c, struct 
 	return r;
 }
 
-static void tell_network(struct engine *e, const char *id, const char *name, const char *action,
-			 const char *container)
+static int connect_container(struct engine *e, struct engine_container *c, struct net *n,
+			     const struct net_network *to, const struct net_join *join, struct err *err)
 {
-	struct oci_pair pairs[] = {{"container", container}, {"name", name}};
+	struct engine_record *r = &c->record;
+	size_t at, count = r->q.networks.n;
+	int s = find_join(e, n, r, to->id, &at, err);
 
-	engine_tell(e, &(struct engine_event){.type = "network",
-					      .action = action,
-					      .id = id,
-					      .attributes = {.v = pairs, .n = ARRAY_LEN(pairs)}});
+	if (s > 0)
+		return err_set(err, EEXIST, "endpoint with name %s already exists in network %s", c->name,
+			       join->network);
+	if (s == 0)
+		s = plug_more(e, c, n, join, count, err);
+	if (s < 0)
+		return s;
+	struct net_join *v = json_doc_alloc(&c->doc, (count + 1) * sizeof(*v));
+	if (!v)
+		return err_oom(err);
+	if (count)
+		memcpy(v, r->q.networks.v, count * sizeof(*v));
+	v[count] = *join;
+	v[count].network = to->name; /* it may have been named by its id */
+	r->q.networks.v = v;
+	r->q.networks.n++;
+	s = engine_store_record(e, c, err);
+	if (s == 0)
+		engine_tell_network(e, &(struct net_told){c->id, to->id, to->name, to->driver}, "connect");
+	return s;
 }
 
 int engine_network_connect(struct engine *e, const char *id, const struct net_join *join, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
-	struct engine_record *r = &c.record;
-	char net_id[65];
+	network_list found = {0};
 	struct net *n;
-	size_t at;
 	int s = engine_load_locked(e, id, &c, err);
 
 	if (s < 0)
 		return s;
-	if (!has_plain_network(r))
+	if (!has_plain_network(&c.record))
 		return err_set(
 			err, EINVAL,
 			"container %s has the network mode \"%s\" and cannot be connected to another network",
-			c.name, r->q.network_mode);
+			c.name, c.record.q.network_mode);
 	s = engine_net_get(e, &n, err);
 	if (s == 0)
-		s = network_id(e, n, join->network, net_id, err);
+		s = net_find(n, join->network, &found, err);
 	if (s == 0)
-		s = find_join(e, n, r, net_id, &at, err);
-	if (s > 0)
-		return err_set(err, EEXIST, "endpoint with name %s already exists in network %s", c.name,
-			       join->network);
-	if (s == 0)
-		s = plug_more(e, &c, n, join, r->q.networks.n, err);
-	if (s < 0)
-		return s;
-	struct net_join *v = json_doc_alloc(&c.doc, (r->q.networks.n + 1) * sizeof(*v));
-	if (!v)
-		return err_oom(err);
-	if (r->q.networks.n)
-		memcpy(v, r->q.networks.v, r->q.networks.n * sizeof(*v));
-	v[r->q.networks.n] = *join;
-	r->q.networks.v = v;
-	r->q.networks.n++;
-	s = engine_store_record(e, &c, err);
-	if (s == 0)
-		tell_network(e, net_id, join->network, "connect", c.id);
+		s = connect_container(e, &c, n, &found.v[0], join, err);
+	net_list_free(&found);
 	return s;
 }
 
@@ -154,8 +153,5 @@ int engine_network_disconnect(struct engine *e, const char *id, const char *netw
 	struct net_join *v = r->q.networks.v;
 	memmove(v + at, v + at + 1, (r->q.networks.n - at - 1) * sizeof(*v));
 	r->q.networks.n--;
-	s = engine_store_record(e, &c, err);
-	if (s == 0)
-		tell_network(e, net_id, network, "disconnect", c.id);
-	return s;
+	return engine_store_record(e, &c, err);
 }

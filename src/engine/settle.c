@@ -246,6 +246,7 @@ static int end_as(struct engine *e, struct engine_container *c, const struct mon
 	if (r < 0)
 		return r;
 	if (!never_ran(c)) {
+		engine_tell_volumes(e, c, false);
 		if (snprintf(code, sizeof(code), "%d", c->exit_code) < 0)
 			code[0] = '\0';
 		engine_tell_container(e, c, "die", "exitCode", code);

@@ -328,6 +328,7 @@ int engine_start(struct engine *e, const char *id, const struct engine_start *q,
 	}
 	if (q->attach_stdout || q->attach_stderr || q->attach_stdin)
 		engine_tell_container(e, &c, "attach", NULL, NULL);
+	engine_tell_volumes(e, &c, true);
 	engine_tell_container(e, &c, "start", NULL, NULL);
 	if (ret_conn)
 		*ret_conn = conn;

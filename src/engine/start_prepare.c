@@ -249,6 +249,11 @@ static int lease_network(struct engine_starting *s, struct err *err)
 	};
 	r = net_lease(s->net, &s->attach, &s->result, err);
 	s->has_net = r == 0;
+	for (size_t i = 0; r == 0 && i < s->result.endpoints.n; i++) {
+		const struct net_endpoint *p = &s->result.endpoints.v[i];
+		engine_tell_network(s->e, &(struct net_told){s->c->id, p->network_id, p->network, p->driver},
+				    "connect");
+	}
 	return r;
 }
 

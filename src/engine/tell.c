@@ -49,25 +49,62 @@ void engine_tell(struct engine *e, const struct engine_event *ev)
 		engine_warn(e, "%s", err.msg);
 }
 
-void engine_tell_container(struct engine *e, const struct engine_container *c, const char *action,
-			   const char *key, const char *value)
+void engine_tell_of(struct engine *e, const struct engine_container *c, const char *action,
+		    const struct oci_pair *pairs, size_t n_pairs)
 {
 	const pair_list *labels = &c->record.config.labels;
-	autofree struct oci_pair *v = calloc(labels->n + 3, sizeof(*v));
+	autofree struct oci_pair *v = calloc(labels->n + n_pairs + 2, sizeof(*v));
 	size_t n = 0;
 
 	if (!v)
 		return;
 	for (size_t i = 0; i < labels->n; i++)
 		v[n++] = labels->v[i];
-	if (key)
-		v[n++] = (struct oci_pair){.key = key, .value = value};
+	for (size_t i = 0; i < n_pairs; i++)
+		v[n++] = pairs[i];
 	v[n++] = (struct oci_pair){.key = "image", .value = c->image};
 	v[n++] = (struct oci_pair){.key = "name", .value = c->name};
 	engine_tell(e, &(struct engine_event){.type = "container",
 					      .action = action,
 					      .id = c->id,
 					      .attributes = {.v = v, .n = n}});
+}
+
+void engine_tell_container(struct engine *e, const struct engine_container *c, const char *action,
+			   const char *key, const char *value)
+{
+	engine_tell_of(e, c, action, &(struct oci_pair){key, value}, key != NULL);
+}
+
+void engine_tell_volumes(struct engine *e, const struct engine_container *c, bool mounted)
+{
+	for (size_t i = 0; i < c->record.mounts.n; i++) {
+		const struct engine_record_mount *m = &c->record.mounts.v[i];
+		/* The driver's name is all that an unmount has beside the container. */
+		const struct oci_pair pairs[] = {{"container", c->id},
+						 {"driver", "local"},
+						 {"destination", m->target},
+						 {"propagation", m->propagation ? m->propagation : ""},
+						 {"read/write", m->read_only ? "false" : "true"}};
+		if (!streq(m->type, "volume"))
+			continue;
+		engine_tell(e, &(struct engine_event){.type = "volume",
+						      .action = mounted ? "mount" : "unmount",
+						      .id = m->name,
+						      .attributes = {.v = (struct oci_pair *)(uintptr_t)pairs,
+								     .n = mounted ? ARRAY_LEN(pairs) : 2}});
+	}
+}
+
+void engine_tell_network(struct engine *e, const struct net_told *network, const char *action)
+{
+	struct oci_pair pairs[] = {
+		{"container", network->container}, {"name", network->name}, {"type", network->driver}};
+
+	engine_tell(e, &(struct engine_event){.type = "network",
+					      .action = action,
+					      .id = network->id,
+					      .attributes = {.v = pairs, .n = ARRAY_LEN(pairs)}});
 }
 
 /* ---- listening ---- */

@@ -17,7 +17,7 @@
 #include <time.h>
 
 struct gone {
-	char network[65], veth[IFNAMSIZ], ip4[INET6_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+	char network[65], name[256], driver[16], veth[IFNAMSIZ], ip4[INET6_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
 };
 struct gone_list {
 	struct gone *v;
@@ -34,8 +34,9 @@ static int load_gone(struct net *n, const char *id, const char *network, struct 
 {
 	struct db_row q autodbrow;
 	int r = db_query(n->o.db, &q, err,
-			 "SELECT network, veth, ip4, ip6 FROM net_endpoint WHERE container = ?1"
-			 " AND (?2 IS NULL OR network = ?2) ORDER BY position DESC",
+			 "SELECT e.network, e.veth, e.ip4, e.ip6, n.name, n.driver FROM net_endpoint AS e"
+			 " LEFT JOIN net_network AS n ON n.id = e.network WHERE e.container = ?1"
+			 " AND (?2 IS NULL OR e.network = ?2) ORDER BY e.position DESC",
 			 "ss", id, network);
 
 	while (r == 0 && (r = db_next(&q, err)) > 0) {
@@ -48,6 +49,8 @@ static int load_gone(struct net *n, const char *id, const char *network, struct 
 		set_gone_text(v->veth, sizeof(v->veth), db_text(&q, 1));
 		set_gone_text(v->ip4, sizeof(v->ip4), db_text(&q, 2));
 		set_gone_text(v->ip6, sizeof(v->ip6), db_text(&q, 3));
+		set_gone_text(v->name, sizeof(v->name), db_text(&q, 4));
+		set_gone_text(v->driver, sizeof(v->driver), db_text(&q, 5));
 		r = 0;
 	}
 	return r;
@@ -125,6 +128,19 @@ static int forget_rows(struct net *n, const char *id, const char *network, const
 	return r;
 }
 
+static void tell_left(struct net *n, const char *id, struct gone *g)
+{
+	struct network w autonetwork = {0};
+	struct err gone = {0};
+
+	/* One of CNI's is a file, and no row; without that file it has no name any more. */
+	if (!*g->name && network_get(n, g->network, &w, &gone) == 0) {
+		set_gone_text(g->name, sizeof(g->name), w.q.name);
+		set_gone_text(g->driver, sizeof(g->driver), w.q.driver);
+	}
+	n->o.left(n->o.left_data, &(struct net_told){id, g->network, g->name, g->driver});
+}
+
 static int detach_list(struct net *n, const char *id, const char *network, const struct gone_list *l,
 		       struct port_rows *ports, struct err *err)
 {
@@ -142,7 +158,11 @@ static int detach_list(struct net *n, const char *id, const char *network, const
 			remove_veth(l->v[i].veth);
 		r = cni_del(n, id, l->v[i].network, err);
 	}
-	return r == 0 ? forget_rows(n, id, network, ports, err) : r;
+	if (r == 0)
+		r = forget_rows(n, id, network, ports, err);
+	for (size_t i = 0; r == 0 && n->o.left && i < l->n; i++)
+		tell_left(n, id, &l->v[i]);
+	return r;
 }
 
 int net_detach(struct net *n, const char *id, const char *network, struct err *err)

@@ -118,7 +118,7 @@ static int fill_endpoint(struct net_result *r, size_t i, const struct network *w
 		.network_id = net_keep(&m->doc, w->q.id),
 		.interface = row->interface && *row->interface ? net_keep(&m->doc, row->interface) : NULL,
 		.mac = row->mac && *row->mac ? net_keep(&m->doc, row->mac) : NULL};
-	p->driver = net_keep(&m->doc, w->q.driver);
+	e->driver = p->driver = net_keep(&m->doc, w->q.driver);
 	(void)snprintf(p->bridge, sizeof(p->bridge), "%s", w->q.bridge ? w->q.bridge : ""); /* checked */
 	(void)snprintf(p->veth, sizeof(p->veth), "%s", row->veth ? row->veth : "");
 	(void)snprintf(p->id, sizeof(p->id), "%s", w->q.id);

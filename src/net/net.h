@@ -23,6 +23,12 @@
 #include <netinet/in.h>
 
 struct net;
+
+/* Of a container on a network, as events have it. */
+struct net_told {
+	const char *container, *id, *name, *driver; /* id, name: the network's */
+};
+
 struct net_options {
 	struct db *db;	       /* borrowed */
 	const char *run_root;  /* "/run/coffer": net/ below it is ours */
@@ -34,6 +40,9 @@ struct net_options {
 			   default */
 	void (*warn)(void *data, const char *text);
 	void *warn_data;
+	/* Of each network that net_detach() has taken a container from; may be NULL. */
+	void (*left)(void *data, const struct net_told *told);
+	void *left_data;
 };
 must_use int net_open(const struct net_options *o, struct net **ret, struct err *err);
 void net_close(struct net *n);
@@ -101,7 +110,7 @@ struct net_attach {
 };
 
 struct net_endpoint {
-	const char *network, *network_id, *interface; /* "bridge", …, "eth0" */
+	const char *network, *network_id, *driver, *interface; /* "bridge", …, "eth0" */
 	const char *mac;
 	const char *ip, *gateway, *ip6, *gateway6; /* NULL = none */
 	uint8_t prefix, prefix6;

@@ -242,6 +242,8 @@ static int on_exec_spawned(void *data, pid_t pid, struct err *err)
 {
 	const struct exec_options *o = data;
 
+	if (o->ret_pid)
+		*o->ret_pid = pid;
 	return write_pid_file(o->pid_file, pid, err);
 }
 

@@ -76,7 +76,8 @@ struct exec_options {
 	bool machine; /* in the container's machine, beside the container */
 	struct opt_bool no_new_privs;
 	int preserve_fds;
-	char **argv; /* the command; NULL-terminated */
+	char **argv;	/* the command; NULL-terminated */
+	pid_t *ret_pid; /* the process; may be NULL */
 	/* May be NULL: called when the program runs and only its end is waited for. */
 	void (*waiting)(void *data);
 	void *data; /* of `waiting` */

@@ -31,6 +31,18 @@ def test_filters(coffer, tmp_path):
         assert names(f) == [], f
 
 
+@pytest.mark.parametrize("pattern, found", [("web", ["my-web", "web1"]), ("^web", ["web1"]), ("^/web1$", ["web1"]), ("/my", ["my-web"]),
+                                            ("web[0-9]$|other", ["other", "web1"]), ("w.b[^0-9]*$", ["my-web"]), ("(", []), ("^$", [])])
+def test_filters_by_name_are_patterns(coffer, pattern, found):
+    for name in ("my-web", "web1", "other"):
+        coffer("create", "--name", name, "--network", "none", "box", "true")
+    assert sorted(coffer.out("ps", "-a", "-f", "name=" + pattern, "--format", "{{.Names}}").split()) == found
+    if "/" not in pattern:
+        for name in ("my-web", "web1", "other"):
+            coffer("volume", "create", name)
+        assert sorted(coffer.out("volume", "ls", "-q", "-f", "name=" + pattern).split()) == found
+
+
 def test_networks_told_and_filtered(coffer):
     coffer("network", "create", "n1")
     coffer("network", "create", "n2")
@@ -39,6 +51,12 @@ def test_networks_told_and_filtered(coffer):
     assert coffer.out("network", "ls", "-f", "dangling=false", "--format", "{{.Name}}").split() == [
         "bridge", "host", "n1", "none"]
     assert "dangling" in coffer("network", "ls", "-f", "dangling=some", rc=1).stderr
+    nid = coffer.out("network", "inspect", "-f", "{{.Id}}", "n2")
+    coffer("create", "--name", "by-id", "--network", nid[:20], "box", "true")
+    assert "n2" in coffer.out("network", "ls", "-f", "dangling=false", "--format", "{{.Name}}").split()
+    for word in ("n2", nid, nid[:12]):
+        assert coffer.out("ps", "-a", "-f", "network=" + word, "--format", "{{.Names}} {{.Networks}}") == "by-id n2", word
+    coffer("rm", "by-id")
     done = coffer("network", "rm", "nosuch", "n2", rc=1)
     assert done.stdout == "n2\n" and "nosuch" in done.stderr
     done = coffer("network", "rm", "-f", "nosuch")
@@ -49,6 +67,49 @@ def test_networks_told_and_filtered(coffer):
     coffer("rm", "a")
 
 
+def test_events_of_a_whole_life(coffer):
+    """exec's three with one id, top, volumes' mounts, and networks that it comes to and leaves."""
+    cid = coffer.start("--name", "a", "-v", "vol1:/v:ro", "box", "sleep", "600")
+    coffer("exec", "a", "sh", "-c", "exit 3", rc=3)
+    coffer("exec", "-d", "a", "sh", "-c", "exit 4")
+    coffer("top", "a")
+
+    def told(*fields, **filters):
+        text = " ".join("{{%s}}" % f for f in fields)
+        return coffer.out("events", "--since", "1h", "--until", "0s", "--format", text, *[
+            x for k, v in filters.items() for x in ("-f", "%s=%s" % (k, v))]).splitlines()
+    libengine.wait_for("the end of the second", lambda: len(told(".Action", container=cid, event="exec_die")) == 2, 30)
+    ids = told(".Actor.Attributes.execID", container=cid, event="exec_create")
+    assert len(set(ids)) == 2 and ids == told(".Actor.Attributes.execID", container=cid, event="exec_start")
+    assert told(".Action", container=cid, event="exec_start") == ["exec_start: sh -c exit 3", "exec_start: sh -c exit 4"]
+    assert told(".Actor.Attributes.execID", ".Actor.Attributes.exitCode", container=cid, event="exec_die") == [
+        "%s 3" % ids[0], "%s 4" % ids[1]]
+    assert told(".Action", container=cid, event="top") == ["top"]
+    coffer("network", "create", "n1")
+    coffer("network", "connect", "n1", "a")
+    coffer("network", "disconnect", "n1", "a")
+    coffer("rm", "-f", "a")
+    attributes = [".Action"] + [".Actor.Attributes." + x for x in ("container", "name", "type")]
+    mine = [x.split()[::2] + x.split()[3:] for x in told(*attributes, type="network") if cid in x]
+    assert [" ".join(x) for x in mine] == [
+        "connect bridge bridge", "connect n1 bridge", "disconnect n1 bridge", "disconnect bridge bridge"]
+    coffer("volume", "rm", "vol1")
+    fields = (".Action", ".Actor.ID", ".Actor.Attributes.driver")
+    assert told(*fields, volume="vol1")[-4:] == [
+        "create vol1 local", "mount vol1 local", "unmount vol1 local", "destroy vol1 local"]
+    assert told(".Actor.Attributes.destination", '(index .Actor.Attributes "read/write")', ".Actor.Attributes.container",
+                volume="vol1", event="mount")[-1] == "/v false " + cid
+
+
+def test_a_long_command_keeps_its_event(coffer):
+    coffer.start("--name", "a", "--label", "l=" + "x" * 1000, "box", "sleep", "600")
+    done = coffer("exec", "a", "true", "\1" * 3000, "é" * 3000)
+    assert done.stderr == ""
+    told = coffer.out("events", "--since", "1h", "--until", "0s", "-f", "event=exec_die", "-f", "container=a", "--format",
+                      "{{.Actor.Attributes.exitCode}}")
+    assert told.splitlines()[-1] == "0"
+
+
 def test_rm_goes_on(coffer):
     cid = coffer.start("--name", "a", "box", "sleep", "600")
     done = coffer("rm", "a", "nosuch", rc=1)
@@ -56,6 +117,15 @@ def test_rm_goes_on(coffer):
     # A failure is one, whatever comes behind it; that it is not there is none with -f.
     assert coffer("rm", "-f", "nosuch", "a").stdout == "a\n"
     assert not os.path.exists(os.path.join(coffer.scratch, "root/containers", cid))
+
+
+def test_names_with_the_slash_that_inspect_shows(coffer):
+    coffer("create", "--name", "/slashed", "box", "true")
+    assert coffer.inspect("slashed", "{{.Name}}") == coffer.inspect("/slashed", "{{.Name}}") == "/slashed"
+    assert "already in use" in coffer("create", "--name", "slashed", "box", "true", rc=125).stderr
+    for bad in ("//a", "/", "/.a"):
+        assert "Invalid container name" in coffer("create", "--name", bad, "box", "true", rc=125).stderr, bad
+    coffer("rm", "/slashed")
 
 
 def test_kill_with_no_signal(coffer):

@@ -120,33 +120,43 @@ static bool is_builtin(const struct net_network *n)
 	return streq(n->name, "bridge") || streq(n->name, "host") || streq(n->name, "none");
 }
 
-/* By a container, running or not, or by itself; asked only where that is filtered by. */
-static int network_is_used(struct engine *e, const str_list *filters, const struct net_network *n, bool *ret,
-			   struct err *err)
-{
+/* Names of the networks that containers, running or not, are on. */
+struct used_networks {
 	struct engine_rows rows;
-	bool asked = false, yes;
+	bool asked; /* there is a filter that wants to know */
+};
 
-	*ret = is_builtin(n);
+static int load_used(struct engine *e, const str_list *filters, struct used_networks *ret, struct err *err)
+{
+	const struct engine_list q = {.all = true};
+	bool yes;
+
 	for (size_t i = 0; i < filters->n; i++) {
 		const char *value = filter_value(filters->v[i], "dangling");
 		if (value && bool_parse(value, &yes) < 0)
 			return err_set(err, EINVAL, "invalid filter '%s': true or false", filters->v[i]);
-		asked |= value != NULL;
+		ret->asked |= value != NULL;
 	}
-	if (!asked || *ret)
-		return 0;
-	autofree char *filter = str_format("network=%s", n->name);
-	if (!filter)
-		return err_oom(err);
-	const char *v[] = {filter};
-	const struct engine_list q = {.all = true, .filters = {.v = v, .n = 1}};
-	int r = engine_list(e, &q, &rows, err);
-	if (r < 0)
-		return r;
-	*ret = rows.rows.n > 0;
-	engine_rows_free(&rows);
-	return 0;
+	return ret->asked ? engine_list(e, &q, &ret->rows, err) : 0;
+}
+
+static bool is_among(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = list; *p; p += strcspn(p, ","), p += *p == ',')
+		if (strcspn(p, ",") == n && memcmp(p, name, n) == 0)
+			return true;
+	return false;
+}
+
+/* By a container, or by itself. */
+static bool network_is_used(const struct used_networks *u, const struct net_network *n)
+{
+	for (size_t i = 0; i < u->rows.rows.n; i++)
+		if (is_among(u->rows.rows.v[i].networks, n->name))
+			return true;
+	return is_builtin(n);
 }
 
 /* `used`: as above. */
@@ -158,7 +168,7 @@ static bool network_passes(const str_list *filters, const struct net_network *n,
 		const char *f = filters->v[i], *value;
 		if ((value = filter_value(f, "name"))) {
 			names = true;
-			named |= strstr(n->name, value) != NULL;
+			named |= engine_name_matches(value, n->name);
 		} else if ((value = filter_value(f, "id"))) {
 			names = true;
 			named |= str_starts(n->id, value);
@@ -210,6 +220,7 @@ static int run_network_ls(struct call *call, struct err *err)
 	struct row_printer p;
 	struct str out autostr = {0};
 	network_list list = {0};
+	struct used_networks used = {0};
 	struct engine *e;
 	struct net *net;
 	int r = filters_check(&f->filters, "name id driver label type scope dangling", err);
@@ -229,19 +240,18 @@ static int run_network_ls(struct call *call, struct err *err)
 				    .ncolumns = ARRAY_LEN(network_columns)};
 	r = rows_begin(&p, &call->memory, &format, &out, err);
 	if (r == 0)
+		r = load_used(e, &f->filters, &used, err);
+	if (r == 0)
 		r = net_list(net, &list, err);
-	if (r < 0)
-		return r;
 	if (list.n)
 		qsort(list.v, list.n, sizeof(*list.v), by_network_name);
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
 		struct json_doc m autojson = {0};
-		bool used;
-		r = network_is_used(e, &f->filters, &list.v[i], &used, err);
-		if (r == 0 && network_passes(&f->filters, &list.v[i], used))
+		if (network_passes(&f->filters, &list.v[i], used.asked && network_is_used(&used, &list.v[i])))
 			r = rows_add(&p, &m, network_row(&m, &list.v[i], f->no_trunc), err);
 	}
 	net_list_free(&list);
+	engine_rows_free(&used.rows);
 	if (r < 0)
 		return r;
 	rows_end(&p);

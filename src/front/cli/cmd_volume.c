@@ -72,7 +72,7 @@ static bool volume_passes(const str_list *filters, const struct engine_volume *v
 		bool yes;
 		if ((value = filter_value(f, "name"))) {
 			names = true;
-			named |= strstr(v->name, value) != NULL;
+			named |= engine_name_matches(value, v->name);
 		} else if ((value = filter_value(f, "label"))) {
 			if (!labels_match(&v->labels, value))
 				return false;

@@ -361,6 +361,8 @@ int create_settle(const struct create_settle *s, struct err *err)
 		return r;
 	if (f->q.isolation && streq(f->q.isolation, "default")) /* Docker's word for: as configured */
 		f->q.isolation = NULL;
+	if (f->q.name && f->q.name[0] == '/' && f->q.name[1]) /* as `inspect` shows it */
+		f->q.name++;
 	f->q.blkio_weight = (uint16_t)f->blkio_weight;
 	f->q.image = config_image_name(s->config, s->memory, s->words[0]);
 	for (char **word = s->words + 1; *word; word++) {
