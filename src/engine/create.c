@@ -345,6 +345,24 @@ static int insert_named(struct engine_making *m, const char *name, struct err *e
 	return r;
 }
 
+/* Who has the name, goes: as late as it can be, since whatever is wrong with the new one leaves the old one.
+ */
+static int remove_replaced(struct engine_making *m, struct err *err)
+{
+	struct db_row q autodbrow;
+	int r = db_query(m->e->db, &q, err, "SELECT id FROM container WHERE name = ?", "s", m->q->name);
+
+	if (r == 0)
+		r = db_next(&q, err);
+	if (r <= 0)
+		return r;
+	autofree char *id = strdup(db_text(&q, 0));
+	if (!id)
+		return err_oom(err);
+	db_row_end(&q);
+	return engine_remove(m->e, id, true, false, err);
+}
+
 static int insert_anyhow(struct engine_making *m, struct err *err)
 {
 	char name[64];
@@ -389,11 +407,20 @@ static int create_it(struct engine_making *m, struct err *err)
 	if (!m->c.id || !m->c.image)
 		return err_oom(err);
 	r = settle_record(m, err);
+	if (r == 0 && m->q->replace)
+		r = remove_replaced(m, err);
 	if (r == 0)
 		r = insert_anyhow(m, err);
 	if (r == 0 && mkdirat(m->e->data_fd, id, 0710) < 0 && errno != EEXIST)
 		r = err_sys(err, "cannot make \"%s/containers/%s\"", m->e->data_root, id);
-	return r < 0 ? r : write_cidfile(m, err);
+	if (r < 0)
+		return r;
+	r = write_cidfile(m, err);
+	if (r < 0) {
+		struct err ignored = {0};
+		ignore_result(engine_remove(m->e, id, true, true, &ignored)); /* nobody knows its id */
+	}
+	return r;
 }
 
 int engine_create(struct engine *e, const struct engine_create *q, char **ret_id, struct err *err)

@@ -82,6 +82,7 @@ struct engine_create {
 	str_list group_add;
 	pair_list labels, annotations;
 	bool tty, interactive, stdin_once, init, read_only, privileged, auto_remove, publish_all;
+	bool replace; /* the container that has the name now is removed */
 	bool attach_stdin, attach_stdout, attach_stderr;
 	LIST_OF(struct engine_mount) mounts;
 	str_list volumes_from;

@@ -128,6 +128,81 @@ def test_names_with_the_slash_that_inspect_shows(coffer):
     coffer("rm", "/slashed")
 
 
+def names(coffer, *filters):
+    return sorted(coffer.out("ps", "-a", "--format", "{{.Names}}", *filters).split())
+
+
+def test_all(coffer):
+    """Podman's --all, where Docker has no such flag."""
+    for name in ("a", "b"):
+        coffer.start("--name", name, "box", "sleep", "600")
+    ids = set(coffer.out("ps", "-q", "--no-trunc").split())
+    coffer("create", "--name", "c", "box", "true")
+    assert set(coffer.out("pause", "a").split()) == {"a"}
+    assert coffer.out("unpause", "--all") == coffer.inspect("a", "{{.Id}}")
+    assert set(coffer.out("pause", "-a").split()) == ids
+    assert names(coffer, "-f", "status=paused") == ["a", "b"]
+    assert set(coffer.out("unpause", "-a").split()) == ids
+    assert set(coffer.out("restart", "-t", "0", "-a").split()) == ids
+    assert set(coffer.out("stop", "-t", "0", "-a").split()) == ids
+    assert names(coffer, "-f", "status=running") == [] and coffer.out("stop", "-a") == coffer.out("kill", "-a") == ""
+    coffer("start", "a")
+    assert "running container" in coffer("rm", "-a", rc=1).stderr and names(coffer) == ["a"]
+    assert set(coffer.out("kill", "-a").split()) <= ids
+    coffer("rm", "-f", "--all")
+    assert names(coffer) == []
+    assert "one too many" in coffer("rm", "-a", "x", rc=1).stderr
+    for verb in ("stop", "kill", "restart", "pause", "unpause", "rm"):
+        assert "requires at least 1 argument" in coffer(verb, rc=1).stderr, verb
+
+
+def test_ignore(coffer):
+    coffer.start("--name", "a", "box", "sleep", "600")
+    done = coffer("stop", "-i", "-t", "0", "nosuch", "a")
+    assert (done.stdout, done.stderr) == ("a\n", "")
+    done = coffer("rm", "--ignore", "nosuch", "a")
+    assert (done.stdout, done.stderr) == ("a\n", "")
+
+
+def test_exists(coffer):
+    coffer("create", "--name", "a", "-v", "vol1:/v", "box", "true")
+    for kind, name in (("container", "a"), ("image", "box"), ("volume", "vol1"), ("network", "bridge")):
+        assert coffer(kind, "exists", name).stdout == ""
+        done = coffer(kind, "exists", "nosuch", rc=1)
+        assert done.stdout == done.stderr == "", kind
+
+
+def test_replace(coffer):
+    first = coffer.start("--name", "a.b", "box", "sleep", "600")
+    other = coffer.start("--name", "axb", "box", "sleep", "600")
+    second = coffer.start("--replace", "--name", "a.b", "box", "sleep", "600")
+    assert first != second and coffer.out("inspect", "-f", "{{.Id}}", "a.b", "axb").split() == [second, other]
+    third = coffer.out("create", "--replace", "--name", "/a.b", "box", "true")
+    assert coffer.inspect("a.b", "{{.Id}}") == third and names(coffer) == ["a.b", "axb"]
+    assert "--name" in coffer("run", "--replace", "box", "true", rc=125).stderr
+    assert coffer("run", "--replace", "--name", "a.b", "--pull=never", "nosuch:1", rc=125).stderr
+    assert coffer.inspect("a.b", "{{.Id}}") == third
+
+
+def test_no_container_without_its_id(coffer):
+    for verb in ("create", "run"):
+        done = coffer(verb, "--cidfile", "/nosuch/id", "--name", "a", "box", "true", rc=125)
+        assert "/nosuch/id" in done.stderr and names(coffer) == []
+
+
+def test_no_headings(coffer):
+    coffer("create", "--name", "a", "box", "true")
+    assert len(coffer.out("ps", "-a").splitlines()) == 2
+    only, = coffer.out("ps", "-a", "--noheading").splitlines()
+    assert only.endswith(" a") and "   " in only
+
+
+def test_events_without_waiting(coffer):
+    coffer("create", "--name", "a", "box", "true")
+    assert coffer.out("events", "--stream=false", "--since", "1h", "-f", "event=create", "-f", "container=a", "--format",
+                      "{{.Action}}").splitlines()[-1] == "create"
+
+
 def test_kill_with_no_signal(coffer):
     coffer.start("--name", "a", "box", "sleep", "600")
     assert "Invalid signal: 0" in coffer("kill", "-s", "0", "a", rc=1).stderr

@@ -63,6 +63,7 @@ static const struct opt import_options[] = {
 	       "Apply a Dockerfile instruction to the image (CMD, ENV, USER, …)"),
 	O_STR(IMG, message, "message", 'm', "Commit message"),
 	O_STR(IMG, platform, "platform", 0, "Platform, as linux/arm64"),
+	O_BOOL(IMG, quiet, "quiet", 'q', NULL), /* nothing but the id is told, anyway */
 };
 
 static bool is_terminal_output(const char *output)
@@ -230,6 +231,7 @@ static const struct opt commit_options[] = {
 	       "Apply a Dockerfile instruction to the image (CMD, ENV, USER, …)"),
 	O_STR(IMG, message, "message", 'm', "Commit message"),
 	O_BOOL(IMG, pause, "pause", 'p', "Pause the container meanwhile (default true)"),
+	O_BOOL(IMG, quiet, "quiet", 'q', NULL),
 };
 
 static int run_commit(struct call *call, struct err *err)

@@ -193,6 +193,81 @@ static int run_inspect_volume(struct call *call, struct err *err)
 	return inspect_all(call, "volume", err);
 }
 
+/* ---- exists ---- */
+
+static int find_exists(struct call *call, const char *type, struct err *err)
+{
+	struct value *v = NULL;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = find_any(call, e, type, call->args[0], &v, err);
+	if (r == -ENOENT)
+		call->status = 1;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int run_exists_container(struct call *call, struct err *err)
+{
+	return find_exists(call, "container", err);
+}
+
+static int run_exists_image(struct call *call, struct err *err)
+{
+	return find_exists(call, "image", err);
+}
+
+static int run_exists_network(struct call *call, struct err *err)
+{
+	return find_exists(call, "network", err);
+}
+
+static int run_exists_volume(struct call *call, struct err *err)
+{
+	return find_exists(call, "volume", err);
+}
+
+#define EXISTS                                                                                               \
+	.name = "exists", .options_size = sizeof(struct inspect_flags), .min_args = 1, .max_args = 1,        \
+	.error_status = 125,                                                                                 \
+	.description = "Prints nothing: the exit status is 0 where it is there, 1 where not."
+
+const struct command command_exists_container = {
+	EXISTS,
+	.summary = "Tell by the exit status whether a container is there",
+	.usage = "CONTAINER",
+	.examples = "coffer container exists web || coffer create --name web nginx\n",
+	.words = "@container",
+	.run = run_exists_container,
+};
+const struct command command_exists_image = {
+	EXISTS,
+	.summary = "Tell by the exit status whether an image is there",
+	.usage = "IMAGE",
+	.examples = "coffer image exists nginx:1.25 || coffer pull nginx:1.25\n",
+	.words = "@image",
+	.run = run_exists_image,
+};
+const struct command command_exists_network = {
+	EXISTS,
+	.summary = "Tell by the exit status whether a network is there",
+	.usage = "NETWORK",
+	.examples = "coffer network exists back || coffer network create back\n",
+	.words = "@network",
+	.run = run_exists_network,
+};
+const struct command command_exists_volume = {
+	EXISTS,
+	.summary = "Tell by the exit status whether a volume is there",
+	.usage = "VOLUME",
+	.examples = "coffer volume exists db || coffer volume create db\n",
+	.words = "@volume",
+	.run = run_exists_volume,
+};
+
+/* ---- inspect ---- */
+
 #define INSPECTS                                                                                             \
 	.options_size = sizeof(struct inspect_flags), .min_args = 1, .max_args = -1, .name = "inspect"
 

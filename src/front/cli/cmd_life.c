@@ -5,7 +5,7 @@
 struct life_flags {
 	const char *signal, *condition;
 	int timeout;
-	bool timeout_given, force, volumes;
+	bool timeout_given, force, volumes, all, ignore;
 };
 #define LIFE struct life_flags
 static const struct life_flags life_defaults = {.timeout = -1};
@@ -18,10 +18,22 @@ static const struct opt stop_options[] = {
 	      .given = OPT_GIVEN(LIFE, timeout_given)),
 	O_INT(LIFE, timeout, "timeout", 0, NULL, .given = OPT_GIVEN(LIFE, timeout_given)),
 };
+static const struct opt stop_more_options[] = {
+	O_BOOL(LIFE, all, "all", 'a', "Every container that runs"),
+	O_BOOL(LIFE, ignore, "ignore", 'i', "No failure where there is no such container"),
+};
+static const struct opt running_options[] = {
+	O_BOOL(LIFE, all, "all", 'a', "Every container that runs"),
+};
+static const struct opt paused_options[] = {
+	O_BOOL(LIFE, all, "all", 'a', "Every container that is paused"),
+};
 static const struct opt kill_options[] = {
 	O_STR(LIFE, signal, "signal", 's', "Signal to send (default KILL)", .words = "@signal"),
 };
 static const struct opt rm_options[] = {
+	O_BOOL(LIFE, all, "all", 'a', "Every container"),
+	O_BOOL(LIFE, ignore, "ignore", 'i', "Not a word where there is no such container"),
 	O_BOOL(LIFE, force, "force", 'f', "Kill the container if it runs"),
 	O_BOOL(LIFE, volumes, "volumes", 'v', "Remove the container's anonymous volumes too"),
 };
@@ -30,22 +42,72 @@ static const struct opt wait_options[] = {
 	      .words = "not-running next-exit removed"),
 };
 
+/* For --all, which stands in the place of the words: ids of those in one of these states; none: of all. */
+static int settle_words(struct call *call, const str_list *states, struct err *err)
+{
+	const struct life_flags *f = call->options;
+	const struct engine_list q = {.all = true, .filters = *states};
+	struct engine_rows rows;
+	struct engine *e;
+
+	if (!f->all)
+		return cli_requires(call, 1, err);
+	if (call->nargs)
+		return cli_misused(call, err, "--all names every container: \"%s\" is one too many",
+				   call->args[0]);
+	int r = cli_engine(call, &e, err);
+	if (r == 0)
+		r = engine_list(e, &q, &rows, err);
+	if (r < 0)
+		return r;
+	char **ids = json_doc_alloc(&call->memory, (rows.rows.n + 1) * sizeof(*ids));
+	for (size_t i = 0; ids && i < rows.rows.n; i++) {
+		ids[i] = (char *)(uintptr_t)memory_text(&call->memory, rows.rows.v[i].id);
+		r = ids[i] ? r : err_oom(err);
+	}
+	if (ids && r == 0) {
+		call->args = ids;
+		call->nargs = (int)rows.rows.n;
+	}
+	engine_rows_free(&rows);
+	return ids ? r : err_oom(err);
+}
+
+static const char *running_words[] = {"status=running", "status=restarting", "status=paused"};
+static const char *paused_words[] = {"status=paused"};
+static const str_list every_state, running = {running_words, 3}, alone_running = {running_words, 1},
+				   paused = {paused_words, 1};
+
+/* CLI_EACH_SILENT: there is none, which --ignore means. */
+static int find_unless_ignored(struct call *call, struct engine *e, const char *name, char **ret_id,
+			       struct err *err)
+{
+	const struct life_flags *f = call->options;
+	int r = engine_resolve(e, name, ret_id, err);
+
+	return r == -ENOENT && f->ignore ? CLI_EACH_SILENT : r;
+}
+
 /* To the engine a negative one is the container's own, and INT_MAX has no end. */
 static int stop_timeout(const struct life_flags *f)
 {
 	return f->timeout_given && f->timeout < 0 ? INT_MAX : f->timeout;
 }
 
-static int stop_one(struct call *call, struct engine *e, const char *id, struct err *err)
+static int stop_one(struct call *call, struct engine *e, const char *name, struct err *err)
 {
 	const struct life_flags *f = call->options;
+	autofree char *id = NULL;
+	int r = find_unless_ignored(call, e, name, &id, err);
 
-	return engine_stop(e, id, f->signal, stop_timeout(f), err);
+	return r != 0 ? r : engine_stop(e, id, f->signal, stop_timeout(f), err);
 }
 
 static int run_stop(struct call *call, struct err *err)
 {
-	return cli_each_named(call, stop_one, err);
+	int r = settle_words(call, &running, err);
+
+	return r < 0 ? r : cli_each_word(call, stop_one, err);
 }
 
 static int kill_one(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -57,7 +119,9 @@ static int kill_one(struct call *call, struct engine *e, const char *id, struct 
 
 static int run_kill(struct call *call, struct err *err)
 {
-	return cli_each_named(call, kill_one, err);
+	int r = settle_words(call, &running, err);
+
+	return r < 0 ? r : cli_each_named(call, kill_one, err);
 }
 
 static int restart_one(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -69,7 +133,9 @@ static int restart_one(struct call *call, struct engine *e, const char *id, stru
 
 static int run_restart(struct call *call, struct err *err)
 {
-	return cli_each_named(call, restart_one, err);
+	int r = settle_words(call, &running, err);
+
+	return r < 0 ? r : cli_each_named(call, restart_one, err);
 }
 
 static int pause_one(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -80,7 +146,9 @@ static int pause_one(struct call *call, struct engine *e, const char *id, struct
 
 static int run_pause(struct call *call, struct err *err)
 {
-	return cli_each_named(call, pause_one, err);
+	int r = settle_words(call, &alone_running, err);
+
+	return r < 0 ? r : cli_each_named(call, pause_one, err);
 }
 
 static int unpause_one(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -91,7 +159,9 @@ static int unpause_one(struct call *call, struct engine *e, const char *id, stru
 
 static int run_unpause(struct call *call, struct err *err)
 {
-	return cli_each_named(call, unpause_one, err);
+	int r = settle_words(call, &paused, err);
+
+	return r < 0 ? r : cli_each_named(call, unpause_one, err);
 }
 
 static int wait_one(struct call *call, struct engine *e, const char *id, struct err *err)
@@ -116,7 +186,7 @@ static int rm_one(struct call *call, struct engine *e, const char *name, struct 
 {
 	const struct life_flags *f = call->options;
 	autofree char *id = NULL;
-	int status = call->status, r = engine_resolve(e, name, &id, err);
+	int status = call->status, r = find_unless_ignored(call, e, name, &id, err);
 
 	if (r == -ENOENT && f->force) {
 		/* `rm -f` of what is not there is no failure, as with Docker and with rm(1). */
@@ -124,12 +194,14 @@ static int rm_one(struct call *call, struct engine *e, const char *name, struct 
 		call->status = status;
 		return CLI_EACH_SILENT;
 	}
-	return r < 0 ? r : engine_remove(e, id, f->force, f->volumes, err);
+	return r != 0 ? r : engine_remove(e, id, f->force, f->volumes, err);
 }
 
 static int run_rm(struct call *call, struct err *err)
 {
-	return cli_each_word(call, rm_one, err);
+	int r = settle_words(call, &every_state, err);
+
+	return r < 0 ? r : cli_each_word(call, rm_one, err);
 }
 
 static int run_rename(struct call *call, struct err *err)
@@ -199,9 +271,10 @@ static int run_update(struct call *call, struct err *err)
 	return cli_each_named(call, update_one, err);
 }
 
-#define MANY	   .min_args = 1, .max_args = -1
-#define LIFE_SIZE  .options_size = sizeof(struct life_flags), .defaults = &life_defaults
-#define CONTAINERS "[OPTIONS] CONTAINER [CONTAINER...]"
+#define MANY	    .min_args = 1, .max_args = -1
+#define MANY_OR_ALL .max_args = -1 /* settle_words() wants one, or --all */
+#define LIFE_SIZE   .options_size = sizeof(struct life_flags), .defaults = &life_defaults
+#define CONTAINERS  "[OPTIONS] CONTAINER [CONTAINER...]"
 
 const struct command command_stop = {
 	.name = "stop",
@@ -209,9 +282,9 @@ const struct command command_stop = {
 	.usage = CONTAINERS,
 	.description = "Sends the stop signal, waits, then kills.",
 	.examples = "coffer stop web\ncoffer stop -t 2 web db\n",
-	.options = {OPT_TABLE(stop_options)},
+	.options = {OPT_TABLE(stop_options), OPT_TABLE(stop_more_options)},
 	LIFE_SIZE,
-	MANY,
+	MANY_OR_ALL,
 	.words = "@running",
 	.run = run_stop,
 };
@@ -220,9 +293,9 @@ const struct command command_kill = {
 	.summary = "Kill one or more running containers",
 	.usage = CONTAINERS,
 	.examples = "coffer kill web\ncoffer kill -s HUP web\n",
-	.options = {OPT_TABLE(kill_options)},
+	.options = {OPT_TABLE(kill_options), OPT_TABLE(running_options)},
 	LIFE_SIZE,
-	MANY,
+	MANY_OR_ALL,
 	.words = "@running",
 	.run = run_kill,
 };
@@ -231,9 +304,9 @@ const struct command command_restart = {
 	.summary = "Restart one or more containers",
 	.usage = CONTAINERS,
 	.examples = "coffer restart web\ncoffer restart -t 2 web\n",
-	.options = {OPT_TABLE(stop_options)},
+	.options = {OPT_TABLE(stop_options), OPT_TABLE(running_options)},
 	LIFE_SIZE,
-	MANY,
+	MANY_OR_ALL,
 	.enters_container = true,
 	.words = "@container",
 	.run = run_restart,
@@ -241,18 +314,22 @@ const struct command command_restart = {
 const struct command command_pause = {
 	.name = "pause",
 	.summary = "Pause all processes within one or more containers",
-	.usage = "CONTAINER [CONTAINER...]",
+	.usage = CONTAINERS,
 	.examples = "coffer pause web\n",
-	MANY,
+	.options = {OPT_TABLE(running_options)},
+	LIFE_SIZE,
+	MANY_OR_ALL,
 	.words = "@running",
 	.run = run_pause,
 };
 const struct command command_unpause = {
 	.name = "unpause",
 	.summary = "Unpause all processes within one or more containers",
-	.usage = "CONTAINER [CONTAINER...]",
+	.usage = CONTAINERS,
 	.examples = "coffer unpause web\n",
-	MANY,
+	.options = {OPT_TABLE(paused_options)},
+	LIFE_SIZE,
+	MANY_OR_ALL,
 	.words = "@running",
 	.run = run_unpause,
 };
@@ -274,7 +351,7 @@ const struct command command_rm = {
 	.examples = "coffer rm web\ncoffer rm -f web\ncoffer rm $(coffer ps -aq -f status=exited)\n",
 	.options = {OPT_TABLE(rm_options)},
 	LIFE_SIZE,
-	MANY,
+	MANY_OR_ALL,
 	.words = "@container",
 	.run = run_rm,
 };

@@ -68,13 +68,16 @@ static int run_logs(struct call *call, struct err *err)
 struct events_flags {
 	const char *since, *until, *format;
 	str_list filters;
+	bool stream;
 };
 #define EVENTS struct events_flags
+static const struct events_flags events_defaults = {.stream = true};
 static const struct opt events_options[] = {
 	O_LIST(EVENTS, filters, "filter", 'f',
 	       "Filter: type, event, container, image, network, volume, label", .value = "filter"),
 	O_STR(EVENTS, format, "format", 0, "Format output: json, or a Go TEMPLATE"),
 	O_STR(EVENTS, since, "since", 0, "Show what was since then (a time, or a duration)"),
+	O_BOOL(EVENTS, stream, "stream", 0, "Wait for what comes (default true)"),
 	O_STR(EVENTS, until, "until", 0, "Stop there (a time, or a duration)"),
 };
 
@@ -171,7 +174,7 @@ static int run_events(struct call *call, struct err *err)
 	if (r == 0)
 		r = log_moment(call, "since", f->since, &q.since, err);
 	if (r == 0)
-		r = log_moment(call, "until", f->until, &q.until, err);
+		r = log_moment(call, "until", f->until ? f->until : f->stream ? NULL : "0s", &q.until, err);
 	if (r == 0)
 		r = cli_config(call, &c, err);
 	if (r < 0)
@@ -212,6 +215,7 @@ const struct command command_events = {
 	.examples = "coffer events --since 1h\ncoffer events -f type=container -f event=die --format json\n",
 	.options = {OPT_TABLE(events_options)},
 	.options_size = sizeof(struct events_flags),
+	.defaults = &events_defaults,
 	.max_args = 0,
 	.run = run_events,
 };

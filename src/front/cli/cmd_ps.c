@@ -4,7 +4,7 @@
 #include "front/cli/units.h"
 
 struct ps_flags {
-	bool all, no_trunc, quiet, size, latest;
+	bool all, no_trunc, quiet, size, latest, no_header;
 	int last;
 	str_list filters;
 	const char *format;
@@ -19,6 +19,7 @@ static const struct opt ps_options[] = {
 	O_STR(PS, format, "format", 0, HELP_FORMAT),
 	O_INT(PS, last, "last", 'n', "Show the n last created containers, in all states"),
 	O_BOOL(PS, latest, "latest", 'l', "Show the last created container, in any state"),
+	O_BOOL(PS, no_header, "noheading", 0, "Print no line of headings"),
 	O_BOOL(PS, no_trunc, "no-trunc", 0, "Do not cut ids and commands"),
 	O_BOOL(PS, quiet, "quiet", 'q', "Print ids alone"),
 	O_BOOL(PS, size, "size", 's', "Show what the container has written"),
@@ -117,6 +118,7 @@ static int ps_print(struct call *call, const struct engine_rows *rows, struct er
 						     : "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{"
 						       "{.Status}}\t{{.Ports}}\t"
 						       "{{.Names}}",
+				    .no_header = f->no_header,
 				    .quiet = f->quiet && !f->format ? "{{.ID}}" : NULL,
 				    .columns = ps_columns,
 				    .ncolumns = ARRAY_LEN(ps_columns)};

@@ -91,7 +91,7 @@ static int check_from_snapshot(struct call *call, const struct run_flags *f, str
 	if (q->isolation && !streq(q->isolation, "vm"))
 		return cli_misused(call, err, "--from-snapshot needs --isolation=vm");
 	q->isolation = q->name = q->cidfile = q->hostname = q->cgroup_parent = NULL;
-	q->auto_remove = q->quiet = q->publish_all = q->interactive = q->tty = false;
+	q->auto_remove = q->quiet = q->replace = q->publish_all = q->interactive = q->tty = false;
 	given.publish = given.labels = given.label_files = given.attach = (str_list){0};
 	/* Both were filled from the same bytes: what differs was given. */
 	if (memcmp(&given, &run_defaults.create, sizeof(given)) != 0)

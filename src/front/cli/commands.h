@@ -11,6 +11,8 @@ extern const struct command command_ps, command_port, command_top, command_stats
 	command_events;
 extern const struct command command_inspect, command_inspect_container, command_inspect_image,
 	command_inspect_network, command_inspect_volume;
+extern const struct command command_exists_container, command_exists_image, command_exists_network,
+	command_exists_volume;
 extern const struct command command_images, command_history, command_tag, command_rmi, command_save,
 	command_load, command_import, command_export, command_commit, command_diff, command_cp,
 	command_build_base;

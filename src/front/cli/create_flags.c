@@ -8,6 +8,7 @@
 const struct opt create_flags_options[] = {
 	/* what it is called and what it runs */
 	O_STR(ST, q.name, "name", 0, "Name of the container"),
+	O_BOOL(ST, q.replace, "replace", 0, "Remove the container that has the name now"),
 	O_STR(ST, q.platform, "platform", 0, "Platform of a multi-platform image, as linux/arm64"),
 	O_STR(ST, q.pull, "pull", 0, "When to pull the image: always, missing or never (default missing)",
 	      .words = "always missing never"),

@@ -345,6 +345,9 @@ int create_settle(const struct create_settle *s, struct err *err)
 	};
 	int r = settle_refused(f, err);
 
+	if (r == 0 && f->q.replace && !(f->q.name && *f->q.name))
+		r = err_set(err, EINVAL, "--replace needs --name: the name of what is to be replaced");
+
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++)
 		r = settle_each(s, lists[i].list, lists[i].one, err);
 	if (r == 0 && f->landlock)

@@ -54,7 +54,7 @@ int rows_begin(struct row_printer *p, struct json_doc *memory, const struct row_
 		text = trim_blanks(memory, format);
 	}
 	int r = template_parse(memory, unescape_format(memory, text), &p->template, err);
-	if (r < 0 || !p->table)
+	if (r < 0 || !p->table || f->no_header)
 		return r;
 	struct value *header = header_row(memory, f);
 	if (!header)

@@ -20,6 +20,7 @@ struct row_format {
 	const char *quiet;  /* template of what -q prints; NULL = -q was not given */
 	const struct row_column *columns;
 	size_t ncolumns;
+	bool no_header; /* of a table */
 };
 
 struct row_printer {
