@@ -2,6 +2,7 @@
 """The life of a container under Docker and Podman: exec, logs, stop, kill, pause, limits, restarts."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -340,3 +341,38 @@ def layer_names(path):
         manifest = json.load(tar.extractfile("manifest.json"))
         with tarfile.open(fileobj=tar.extractfile(manifest[0]["Layers"][-1])) as layer:
             return {n.removeprefix("./").rstrip("/") for n in layer.getnames()}
+
+
+@pytest.mark.parametrize("pattern, found", [("web", ["my-web", "web1"]), ("^web", ["web1"]), ("w.b[^0-9]*$", ["my-web"]),
+                                            ("web[0-9]$|other", ["other", "web1"])])
+def test_filters_by_name_are_patterns(engine, pattern, found):
+    for name in ("my-web", "web1", "other"):
+        engine("create", "--name", name, *engine.run_options(), "box", "true")
+    assert sorted(engine.out("ps", "-a", "-f", "name=" + pattern, "--format", "{{.Names}}").split()) == found
+
+
+@pytest.mark.parametrize("engine", ["docker", "coffer"], indirect=True)
+def test_names_with_a_slash(engine):
+    engine("create", "--name", "/slashed", *engine.run_options(), "box", "true")
+    assert engine.inspect("slashed", "{{.Name}}") == "/slashed"
+    engine("create", "--name", "/", "box", "true", rc=None)
+    assert engine.out("ps", "-aq").count("\n") == 0
+
+
+@pytest.mark.parametrize("engine", ["docker", "coffer"], indirect=True)
+def test_events_of_exec_and_networks(engine):
+    """Podman calls them otherwise."""
+    cid = engine.start("--name", "life", "-v", "vol1:/v", "box", "sleep", "600")
+    engine("exec", "life", "sh", "-c", "exit 3", rc=3)
+    engine("top", "life")
+    engine("rm", "-f", "life")
+    wanted = {"container exec_create: sh -c exit 3", "container exec_start: sh -c exit 3", "container exec_die", "container top",
+              "volume mount", "volume unmount", "network connect", "network disconnect"}
+
+    def missing():
+        return wanted - set(engine.out("events", "--since", "1h", "--until", "0s", "--format", "{{.Type}} {{.Action}}").splitlines())
+    wait_for("what Docker tells when rm is back", lambda: not missing(), 20)
+    die = engine.out("events", "--since", "1h", "--until", "0s", "-f", "container=" + cid, "-f", "event=exec_die", "--format",
+                     "{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.execID}}")
+    assert re.fullmatch("3 [0-9a-f]{64}", die), die
+    engine("volume", "rm", "vol1")
