@@ -44,7 +44,8 @@ static int lease_user(struct net *n, const struct net_attach *a, struct net_resu
 		return s;
 	m->plugs[i].driver = net_keep(&m->doc, w.q.driver);
 	*e = (struct net_endpoint){.network = net_keep(&m->doc, w.q.name),
-				   .network_id = net_keep(&m->doc, w.q.id)};
+				   .network_id = net_keep(&m->doc, w.q.id),
+				   .driver = m->plugs[i].driver};
 	if (!m->plugs[i].driver || !e->network || !e->network_id)
 		return err_oom(err);
 	if (network_is_bridge(&w))
