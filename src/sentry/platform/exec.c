@@ -329,6 +329,9 @@ bool exec_loading(struct task *t, const struct seccomp_notif *n)
 		pt->stage = STAGE_GUEST;
 		return false;
 	}
+	/* A call of the thread that had this number until the program was executed. */
+	if (notify_is_over(n->id))
+		return true;
 	if (n->data.nr == STUB_CALL && pt->image) {
 		load_image(t, n);
 		return true;

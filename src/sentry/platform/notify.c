@@ -64,6 +64,11 @@ int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec)
 	return errno == ESRCH ? -ENOENT /* interrupted while it was about to take it */ : -errno;
 }
 
+bool notify_is_over(uint64_t id)
+{
+	return ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0;
+}
+
 static void release_data(struct task *t)
 {
 	struct call *c = &t->call;

@@ -127,6 +127,8 @@ int notify_start_thread(void *(*run)(void *data));
 void notify_enter_thread(void);
 /* Gives a descriptor to the process of a waiting notification: the number, or -errno.  at < 0: the lowest. */
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
+/* Whether nobody waits for its answer any more. */
+bool notify_is_over(uint64_t id);
 /* A signal stop is being dealt with: lock held. */
 void notify_settled(void);
 /* What the host has asked between these two questions: has it been received, and came any of it from this
