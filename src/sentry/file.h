@@ -30,9 +30,10 @@ typedef bool dirent_sink(void *data, const char *name, uint64_t ino, unsigned ch
 
 /* What calls a guest may make by itself on a descriptor of the sentry's (platform/shadow.c). */
 enum shadow_kind {
-	SHADOW_FILE,   /* read, pread64, lseek */
-	SHADOW_SOCKET, /* read, write, readv, writev, recvfrom and sendto without addresses */
-	SHADOW_EPOLL,  /* epoll_wait, and epoll_ctl of sockets that have a shadow */
+	SHADOW_FILE,	/* read, pread64, lseek */
+	SHADOW_SOCKET,	/* read, write, readv, writev, recvfrom and sendto without addresses */
+	SHADOW_WRITTEN, /* write, writev and pwrite64 of a SHADOW_FILE */
+	SHADOW_EPOLL,	/* epoll_wait, and epoll_ctl of sockets that have a shadow */
 	SHADOW_KINDS
 };
 
@@ -148,6 +149,8 @@ struct shadows {
 	uint64_t may_be[512 * SHADOW_KINDS / 64]; /* by kind and number; may be there in the stub, at least */
 	uint64_t stale[512 * SHADOW_KINDS / 64];  /* not the table's any more: to be taken from the stub */
 	uint64_t gone[512 * SHADOW_KINDS / 64];	  /* have been there some time */
+	uint64_t judged[512 / 64]; /* by number: whether its file may be SHADOW_WRITTEN has been looked at */
+	unsigned again;		   /* so many writes more, and that is looked at anew; 0 = it is not */
 	bool any_stale;
 	int left; /* a number that was injected and is closed, and is in the stub yet, + 1; 0 = none */
 	bool off; /* there shall be no more */

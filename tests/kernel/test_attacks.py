@@ -66,7 +66,7 @@ def test_nothing_is_at_the_stubs_numbers_but_what_is_open(sandbox, built):
     c = container(sandbox, built, ["shadows"])
     c.process["cwd"] = "/tmp"
     r = c.run(timeout=env.seconds(60)).ok()
-    assert "not ok" not in r.out and r.out.count("ok ") == 18
+    assert "not ok" not in r.out and r.out.count("ok ") == 27
 
 
 def test_nobody_but_the_sentry_changes_the_trees_generation(sandbox, built):

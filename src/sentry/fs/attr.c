@@ -4,6 +4,7 @@
 #include "sentry/fs/lease.h"
 #include "sentry/fs/way.h"
 #include "sentry/numbers.h"
+#include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
 #include <linux/capability.h>
@@ -128,11 +129,20 @@ static unsigned at_flags(int flags)
 
 /* ---- mode ---- */
 
+/* The host takes set-id bits from a file that a guest writes to by itself, also where the guest's rights keep
+ * them. */
+static long chmod_done(struct task *t, mode_t mode, long r)
+{
+	if (r == 0 && mode & (S_ISUID | S_ISGID))
+		platform_writes_end(t, NULL);
+	return r;
+}
+
 static long chmod_call(struct task *t, int dirfd, uint64_t path, mode_t mode, unsigned flags)
 {
 	struct attr a = {.mode = mode & 07777};
 
-	return attr_path(t, dirfd, path, flags, host_chmod, &a);
+	return chmod_done(t, a.mode, attr_path(t, dirfd, path, flags, host_chmod, &a));
 }
 
 HANDLER(sys_chmod)
@@ -158,7 +168,7 @@ HANDLER(sys_fchmod)
 {
 	struct attr a = {.mode = (mode_t)c->args[1] & 07777};
 
-	return attr_fd(t, (int)c->args[0], host_chmod, &a);
+	return chmod_done(t, a.mode, attr_fd(t, (int)c->args[0], host_chmod, &a));
 }
 
 /* ---- owner ---- */

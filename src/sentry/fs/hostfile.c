@@ -14,15 +14,18 @@
 #include "sentry/task.h"
 
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 struct hostfile {
 	struct file file;
 	struct file_id id;
 	struct busy *writes; /* it counts as a writer; NULL = it does not */
+	bool natively;	     /* ... whom nobody here sees */
 };
 
 static const struct file_ops regular_ops, directory_ops, path_ops;
@@ -281,6 +284,8 @@ static void hostfile_release(struct file *f)
 	place_unref(f->place); /* owns the descriptor */
 	if (h->writes)
 		tree_write_end(&h->id);
+	if (h->natively)
+		tree_written_natively(&h->id, false);
 	busy_write_end(h->writes);
 	free(h);
 }
@@ -289,6 +294,41 @@ static void hostfile_release(struct file *f)
 static int hostfile_native(struct file *f)
 {
 	return f->host_fd;
+}
+
+/*
+ * Whoever writes to a file with set-id bits takes them from it, unless it has CAP_FSETID.  Of ext4's blocks
+ * some are kept for root.  Overlayfs writes with the mounter's rights; of other file systems nothing is known
+ * here.
+ */
+bool hostfile_judges_alike(const struct file *f, uid_t fsuid)
+{
+	struct stat st;
+	struct statfs fs;
+
+	if (fstat(f->host_fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & (S_ISUID | S_ISGID) ||
+	    fstatfs(f->host_fd, &fs) < 0)
+		return false;
+	switch (fs.f_type) {
+	case OVERLAYFS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+		return true;
+	case EXT4_SUPER_MAGIC:
+		return fsuid == geteuid() || fs.f_bfree == fs.f_bavail;
+	default:
+		return false;
+	}
+}
+
+void hostfile_written_natively(struct file *f, bool on)
+{
+	struct hostfile *h = container_of(f, struct hostfile, file);
+
+	if (h->natively != on)
+		tree_written_natively(&h->id, on);
+	h->natively = on;
 }
 
 static const struct file_ops regular_ops = {

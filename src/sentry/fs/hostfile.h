@@ -21,5 +21,12 @@ static inline bool file_id_is(const struct file_id *a, const struct file_id *b)
 }
 bool hostfile_id(const struct file *f, struct file_id *ret);
 bool hostfile_is_regular(const struct file *f);
+/*
+ * Whether the host judges a writer to this regular file who has the sentry's own identity without
+ * capabilities as it would one with this fsuid, but for limits of his own.
+ */
+bool hostfile_judges_alike(const struct file *f, uid_t fsuid);
+/* Whether guests may write to it by themselves; until it goes. */
+void hostfile_written_natively(struct file *f, bool on);
 /* Where a write of n bytes must stop for RLIMIT_FSIZE; SIGXFSZ and -EFBIG where it may not even begin. */
 ssize_t file_size_limit(struct task *t, int64_t pos, size_t n);

@@ -18,7 +18,8 @@
 #include <sys/sysmacros.h>
 
 enum {
-	TREE_FILES = 1024 /* a power of two: files are told apart by a hash, which is enough to be careful */
+	TREE_FILES = 1024, /* a power of two: files are told apart by a hash, which is enough to be careful */
+	TREE_WRITES = 1000000000 /* ns */
 };
 
 static struct {
@@ -33,6 +34,8 @@ static struct {
 		uint64_t known, unread; /* generation of an answer about it; ... that a read would change */
 		unsigned writes, reads; /* under way */
 		bool natively, shared;
+		unsigned writers;   /* descriptions that guests write to by themselves */
+		int64_t quiet_from; /* monotonic: a write by one that was closed may have lasted until then */
 		const struct fd_table *shadows; /* whose; with `natively`: others read it, too */
 	} files[TREE_FILES];
 } tree = {.fd = -1};
@@ -270,6 +273,22 @@ void tree_read_natively(const struct file_id *id, const struct fd_table *by)
 	forget_if(tree.files[i].unread);
 }
 
+void tree_written_natively(const struct file_id *id, bool on)
+{
+	unsigned i = tree_hash(id);
+
+	forget_if(tree.files[i].known);
+	tree.files[i].writers += on ? 1U : -1U;
+}
+
+void tree_may_be_written(const struct file_id *id)
+{
+	unsigned i = tree_hash(id);
+
+	forget_if(tree.files[i].known);
+	tree.files[i].quiet_from = now_monotonic() + TREE_WRITES;
+}
+
 void tree_shadows_copied(const struct fd_table *by)
 {
 	for (unsigned i = 0; tree.any_shadows && i < TREE_FILES; i++)
@@ -321,7 +340,10 @@ static bool tells_when_changed(struct task *t, const struct statx *x, uint64_t g
 	struct file_id id = {makedev(x->stx_dev_major, x->stx_dev_minor), x->stx_ino};
 	unsigned i = tree_hash(&id);
 
-	if (tree.files[i].writes || tree.files[i].shared)
+	if (tree.files[i].writers)
+		platform_take_writes(t, &id);
+	if (tree.files[i].writes || tree.files[i].writers || tree.files[i].shared ||
+	    now_monotonic() < tree.files[i].quiet_from)
 		return false;
 	if (!is_read_already(x)) {
 		/* Links are read by every look-up, directories by calls that are not counted. */

@@ -55,6 +55,11 @@ void tree_read_end(const struct file_id *id);
 /* It may be read, or written through memory, without us from now on; `by` whose shadows: NULL = by others. */
 struct fd_table;
 void tree_read_natively(const struct file_id *id, const struct fd_table *by);
+/* Guests write to it by themselves, by one description more, or by one less: nothing is known of it
+ * meanwhile. */
+void tree_written_natively(const struct file_id *id, bool on);
+/* ... nor for a while from now on: a write that has begun may go on. */
+void tree_may_be_written(const struct file_id *id);
 /* Others have copies of these shadows. */
 void tree_shadows_copied(const struct fd_table *by);
 /* It is about to be mapped by way of `f`, with these flags of mmap. */

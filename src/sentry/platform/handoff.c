@@ -118,10 +118,13 @@ static bool is_quick(struct task *t, const struct call *c)
 	unsigned fd = (unsigned)c->args[0];
 
 	switch (c->nr) {
-	case SYS_read:
-	case SYS_pread64:
 	case SYS_write:
 	case SYS_pwrite64:
+		if (shadow_is_due(t)) /* by the notification, too */
+			return false;
+		/* fall through */
+	case SYS_read:
+	case SYS_pread64:
 		f = fd_get(t, (int)fd);
 		return f && hostfile_is_regular(f);
 	case SYS_close: /* what the stub has is taken away by the notification (shadow.c, mem.c) */

@@ -210,9 +210,10 @@ bool patch_set_native(struct task *t, unsigned shadow, bool native)
 	*word ^= bit;
 	if (write_data(t, p, (size_t)((char *)word - (char *)&p->data), sizeof(*word)) == 0)
 		return true;
-	if (!native)
+	*word ^= bit;
+	/* Who ends, or whose program another thread has replaced, has nothing to be told of. */
+	if (!native && !notify_is_over(t->call.id))
 		platform_kill(t->process, SIGKILL);
-	*word &= ~bit;
 	return false;
 }
 

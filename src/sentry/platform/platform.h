@@ -66,6 +66,9 @@ void platform_path_answered(struct task *t, const char *path, int nr, int mode, 
 /* The stub of a trapped task reads no file any more by itself, until it asks again.  false: its own threads
  * or others that share its descriptors may be reading. */
 bool platform_take_shadows(struct task *t);
+/* ... writes to that file no more, where only this thread has what it would do so by. */
+struct file_id;
+void platform_take_writes(struct task *t, const struct file_id *id);
 
 /*
  * A number that platform_inject() has given is closed: its file goes from the stub, at once where it can be
@@ -79,6 +82,13 @@ void platform_fd_changed(struct task *t, int fd);
 /* It is about to be closed.  false: the thread has been interrupted and will make its call anew (CALL_GONE).
  */
 bool platform_fd_goes(struct task *t, int fd);
+
+/*
+ * What makes a guest's own writing of a file the same as the sentry's may hold no more, for this process
+ * (NULL = for any): its limit of size, its identity, a file's set-id bits.  To be called when it has changed;
+ * what still may be written natively is given again.
+ */
+void platform_writes_end(struct task *t, struct process *of);
 
 /* Descriptors below this may have a shadow. */
 enum { PLATFORM_SHADOWS = 512 };

@@ -322,6 +322,9 @@ int shadow_init(struct err *err);
 bool shadow_is_possible(const struct task *t);
 /* ... and came from a patched site: there may be one from now on. */
 void shadow_asked(struct task *t);
+/* It is a write on a file of which nobody has looked yet whether it may be SHADOW_WRITTEN: shadow_asked will.
+ */
+bool shadow_is_due(const struct task *t);
 /* A call has been trapped: the stub loses what could not be taken from it before. */
 void shadow_tidy(struct task *t);
 /* The stub may have one of this descriptor. */

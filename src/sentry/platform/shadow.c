@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shadows: descriptors of the stub, on which the guest reads regular files and
- * uses sockets by itself.
+ * Shadows: descriptors of the stub, on which the guest reads and writes regular
+ * files and uses sockets by itself.
  *
  * The shadow of descriptor N is number SHADOW_BASE + SHADOW_MAX * kind + N in
  * the stub, and is the very open file description that the sentry has:
@@ -18,19 +18,27 @@
  * it makes its call anew: it might sleep in the host next, and would keep a connection or pipe open.  Where
  * it fails otherwise, slots are told for all; the same where a child may have copied the
  * stub's descriptors at a moment that nobody knows.  Such *stale* ones go with the next call that traps.
+ *
+ * A file that is written so has a shadow of its own for that, beside the one
+ * for reading: the host judges a writer by the stub's rights, so that it is
+ * given only where these come to the same as the guest's, and is taken when
+ * that may change (may_write_itself, platform_writes_end).
  */
 #include "sentry/file.h"
 #include "sentry/fs/tree.h"
 #include "sentry/io/io.h"
 #include "sentry/platform/platform_int.h"
 #include "sentry/platform/site.h"
+#include "sentry/sys/creds_int.h"
 
 #include "base/err.h"
 #include "base/fd.h"
 
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 /*
  * A file that is open neither for reading nor for writing (an O_PATH one cannot be given to anybody): EBADF
@@ -56,8 +64,19 @@ bool shadow_number(int fd)
 
 struct table_users {
 	const struct task *of;
-	bool one_memory;
+	const struct file *written; /* NULL = it is not to be written */
+	bool one_memory, may_write;
 };
+
+/*
+ * Whether a write by the stub comes to the same as the sentry's for this thread.  The stub has no limit of
+ * the guest's, and no capability: CAP_SYS_RESOURCE is above quotas.
+ */
+static bool may_write_itself(const struct task *t, const struct file *f)
+{
+	return t->process->limits[RLIMIT_FSIZE].rlim_cur == RLIM_INFINITY &&
+	       !task_capable(t, CAP_SYS_RESOURCE) && hostfile_judges_alike(f, t->creds->fsuid);
+}
 
 static int look_at_users(struct process *p, void *data)
 {
@@ -65,15 +84,24 @@ static int look_at_users(struct process *p, void *data)
 	struct task *t;
 	list_each(t, &p->threads, struct task, in_process)
 	{
-		if (t->files == x->of->files)
+		if (t->files == x->of->files) {
 			x->one_memory &= t->platform->patches == x->of->platform->patches;
+			x->may_write = x->may_write && may_write_itself(t, x->written);
+		}
 	}
 	return 0;
 }
 
-static unsigned shadow_index(const struct file *f, int fd)
+static unsigned kind_index(unsigned kind, int fd)
 {
-	return (unsigned)f->ops->kind * SHADOW_MAX + (unsigned)fd;
+	return kind * SHADOW_MAX + (unsigned)fd;
+}
+
+/* Of what that call would be made on. */
+static unsigned call_kind(const struct file *f, int nr)
+{
+	return f->ops->kind == SHADOW_FILE && site_kinds(nr) & 1 << SHADOW_WRITTEN ? SHADOW_WRITTEN
+										   : f->ops->kind;
 }
 
 /* The file that a call's first argument names, where the call is one of its kind; or NULL. */
@@ -83,10 +111,13 @@ static struct file *file_of_call(const struct task *t)
 	unsigned kinds = site_kinds(c->nr);
 	struct file *f =
 		patch_wants_files() && kinds && c->args[0] < SHADOW_MAX ? fd_get(t, (int)c->args[0]) : NULL;
-	return f && f->ops->native && kinds >> f->ops->kind & 1 &&
-			       (reserved || f->ops->kind != SHADOW_EPOLL) && f->ops->native(f) >= 0
-		       ? f
-		       : NULL;
+	if (!f || !f->ops->native)
+		return NULL;
+	unsigned kind = call_kind(f, c->nr);
+	if (!(kinds >> kind & 1) || (kind == SHADOW_EPOLL && !reserved) ||
+	    (kind == SHADOW_WRITTEN && !(hostfile_is_regular(f) && file_can_write(f))))
+		return NULL;
+	return f->ops->native(f) >= 0 ? f : NULL;
 }
 
 bool shadow_is_possible(const struct task *t)
@@ -94,9 +125,32 @@ bool shadow_is_possible(const struct task *t)
 	return file_of_call(t);
 }
 
+static bool bit_is_set(const uint64_t *bits, unsigned i)
+{
+	return bits[i / 64] >> i % 64 & 1;
+}
+
 static void set_bit(uint64_t *bits, unsigned i, bool on)
 {
 	bits[i / 64] = (bits[i / 64] & ~(UINT64_C(1) << i % 64)) | (uint64_t)on << i % 64;
+}
+
+enum { WRITES_AGAIN = 256 };
+
+/* Whether nobody has looked whether that file may be written so, since it has the number or for some time. */
+static bool is_to_be_judged(struct shadows *s, int fd)
+{
+	if (s->again && --s->again == 0)
+		memset(s->judged, 0, sizeof(s->judged));
+	return !bit_is_set(s->judged, (unsigned)fd);
+}
+
+bool shadow_is_due(const struct task *t)
+{
+	const struct file *f = file_of_call(t);
+	struct shadows *s = fd_table_shadows(t->files);
+	return f && !s->off && call_kind(f, t->call.nr) == SHADOW_WRITTEN &&
+	       is_to_be_judged(s, (int)t->call.args[0]);
 }
 
 void shadow_asked(struct task *t)
@@ -104,17 +158,25 @@ void shadow_asked(struct task *t)
 	int fd = (int)t->call.args[0];
 	struct file *f = file_of_call(t);
 	struct shadows *s = fd_table_shadows(t->files);
-	struct table_users x = {t, true};
 	struct file_id id;
-	if (!patch_wants_files() || s->off || !f || !fd_is_hot(t, fd) || !patch_is_private(t) ||
-	    epoll_has_proxy(f))
+	if (!patch_wants_files() || s->off || !f || !fd_is_hot(t, fd))
+		return;
+	bool writes = call_kind(f, t->call.nr) == SHADOW_WRITTEN;
+	struct table_users x = {t, writes ? f : NULL, true, writes};
+	if (writes && !is_to_be_judged(s, fd))
+		return;
+	if (writes)
+		set_bit(s->judged, (unsigned)fd, true);
+	if (!patch_is_private(t) || epoll_has_proxy(f))
 		return;
 	(void)process_each(look_at_users, &x); /* visits all */
-	if (!x.one_memory)
+	if (!x.one_memory || x.may_write != writes)
 		return;
-	unsigned i = shadow_index(f, fd);
+	unsigned i = kind_index(call_kind(f, t->call.nr), fd);
 	f->natively = true;
-	if (hostfile_id(f, &id))
+	if (writes)
+		hostfile_written_natively(f, true);
+	else if (hostfile_id(f, &id))
 		tree_read_natively(&id, t->files);
 	bool pollable = f->ops->pollable; /* a socket, and no pipe */
 	if (!pollable && f->ops->kind == SHADOW_SOCKET)
@@ -158,11 +220,15 @@ static int replace_shadow(const struct task *t, unsigned i)
 /* The stub's descriptor has gone; where it could not be reached now, it goes later. */
 static void shadow_goes(struct task *t, struct shadows *s, unsigned i, bool gone)
 {
+	struct file *f = fd_table_get(t->files, (int)(i % SHADOW_MAX));
+	struct file_id id;
+	if (i / SHADOW_MAX == SHADOW_WRITTEN && f && hostfile_id(f, &id) && !patch_is_alone(t))
+		tree_may_be_written(&id); /* by another thread, in a call that goes on */
 	set_bit(s->may_be, i, false);
 	set_bit(s->stale, i, !gone);
 	set_bit(s->gone, i, true);
 	s->any_stale |= !gone;
-	if (!gone || i / SHADOW_MAX == SHADOW_FILE)
+	if (!gone || i / SHADOW_MAX == SHADOW_FILE || i / SHADOW_MAX == SHADOW_WRITTEN)
 		(void)patch_set_native(t, i, false); /* it cannot go wrong: it would be the process's end */
 	if (!gone)
 		patch_forget_native(
@@ -188,9 +254,17 @@ bool shadow_may_be(const struct task *t, int fd)
 	return any;
 }
 
+/* The number has another file, which nobody has looked at. */
+static void forget_judgement(struct shadows *s, int fd)
+{
+	if (fd >= 0 && fd < SHADOW_MAX)
+		set_bit(s->judged, (unsigned)fd, false);
+}
+
 void platform_fd_changed(struct task *t, int fd)
 {
 	struct shadows *s = fd_table_shadows(t->files);
+	forget_judgement(s, fd);
 	for (unsigned i = (unsigned)fd; fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX)
 		if (is_set(s, i))
 			shadow_take(t, s, i);
@@ -199,6 +273,7 @@ void platform_fd_changed(struct task *t, int fd)
 bool platform_fd_goes(struct task *t, int fd)
 {
 	struct shadows *s = fd_table_shadows(t->files);
+	forget_judgement(s, fd);
 	for (unsigned i = (unsigned)fd; fd < SHADOW_MAX && i < SHADOW_ALL; i += SHADOW_MAX) {
 		int r = is_set(s, i) ? replace_shadow(t, i) : -EBADF;
 		if (r == -ENOENT)
@@ -231,23 +306,93 @@ void shadow_tidy(struct task *t)
 			shadow_take(t, s, i);
 }
 
+/* Of a thread that may be anywhere: its slots use it no more. */
+static void shadow_is_stale(struct task *t, struct shadows *s, unsigned i)
+{
+	(void)patch_set_native(t, i, false); /* it cannot go wrong, as above */
+	set_bit(s->may_be, i, false);
+	set_bit(s->stale, i, true);
+	set_bit(s->gone, i, true);
+	s->any_stale = true;
+}
+
 bool shadow_stale(struct task *t, const struct file *f)
 {
 	struct shadows *s = fd_table_shadows(t->files);
-	unsigned first = shadow_index(f, 0);
+	unsigned first = kind_index(f->ops->kind, 0);
 	bool any = false;
 	for (int fd = 0; fd < SHADOW_MAX; fd++) {
 		unsigned i = first + (unsigned)fd;
 		any |= s->gone[i / 64] >> i % 64 & 1; /* who waits there does so after a close, too */
 		if (!is_set(s, i) || fd_table_get(t->files, fd) != f)
 			continue;
-		(void)patch_set_native(t, i, false); /* it cannot go wrong, as above */
-		set_bit(s->may_be, i, false);
-		set_bit(s->stale, i, true);
-		set_bit(s->gone, i, true);
-		any = s->any_stale = true;
+		shadow_is_stale(t, s, i);
+		any = true;
 	}
 	return any;
+}
+
+static int find_writer(struct process *p, void *data)
+{
+	const struct file *f = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process)
+	{
+		const struct shadows *s = fd_table_shadows(t->files);
+		for (int fd = 0; fd < SHADOW_MAX; fd++)
+			if (is_set(s, kind_index(SHADOW_WRITTEN, fd)) && fd_table_get(t->files, fd) == f)
+				return 1;
+	}
+	return 0;
+}
+
+void platform_take_writes(struct task *t, const struct file_id *id)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	struct file_id its;
+	if (s->off || fd_table_is_shared(t->files) || !patch_is_alone(t))
+		return;
+	for (int fd = 0; fd < SHADOW_MAX; fd++) {
+		struct file *f = fd_table_get(t->files, fd);
+		if (!f || !hostfile_id(f, &its) || !file_id_is(&its, id) || !f->natively)
+			continue;
+		unsigned i = kind_index(SHADOW_WRITTEN, fd);
+		int r = is_set(s, i) ? replace_shadow(t, i) : -EBADF;
+		if (r == -ENOENT) /* interrupted, or no more */
+			return;
+		if (r != -EBADF)
+			shadow_goes(t, s, i, r >= 0);
+		if (!process_each(find_writer, f))
+			hostfile_written_natively(f, false);
+		s->again = WRITES_AGAIN;
+	}
+}
+
+static int end_writes(struct process *p, void *data)
+{
+	struct task *caller = data;
+	struct task *t;
+	list_each(t, &p->threads, struct task, in_process)
+	{
+		struct shadows *s = fd_table_shadows(t->files);
+		for (int fd = 0; fd < SHADOW_MAX; fd++)
+			if (bit_is_set(s->may_be, kind_index(SHADOW_WRITTEN, fd)))
+				shadow_is_stale(t->platform->patches == caller->platform->patches ? caller
+												  : t,
+						s, kind_index(SHADOW_WRITTEN, fd));
+		memset(s->judged, 0, sizeof(s->judged));
+	}
+	return 0;
+}
+
+void platform_writes_end(struct task *t, struct process *of)
+{
+	if (of)
+		(void)end_writes(of, t);
+	else
+		(void)process_each(end_writes, t); /* visits all */
+	creds_assume(t->creds);			   /* for other processes' memory others were worn */
+	shadow_tidy(t);
 }
 
 /* ---- sets of epoll ---- */

@@ -16,7 +16,7 @@ enum {
 	SITE_BEFORE = 16,  /* bytes up to the call's end that are looked at */
 	SITE_SLOT = 512,   /* at most, of code for one site */
 	SITE_JUMP = 5,	   /* bytes replaced */
-	SITE_NUMBERS = 128 /* calls below this may have an answer */
+	SITE_NUMBERS = 112 /* calls below this may have an answer */
 };
 
 /*

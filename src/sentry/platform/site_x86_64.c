@@ -37,9 +37,12 @@ unsigned site_kinds(int nr)
 	case SYS_pread64:
 	case SYS_lseek:
 		return 1 << SHADOW_FILE;
+	case SYS_pwrite64:
+		return 1 << SHADOW_WRITTEN;
 	case SYS_write:
-	case SYS_readv:
 	case SYS_writev:
+		return 1 << SHADOW_SOCKET | 1 << SHADOW_WRITTEN;
+	case SYS_readv:
 	case SYS_recvfrom:
 	case SYS_sendto:
 		return 1 << SHADOW_SOCKET;
@@ -293,6 +296,14 @@ static unsigned put_look(struct code *c, uint64_t native, unsigned char conditio
 	return put_far_branch(c, condition);
 }
 
+static void put_add_ecx(struct code *c, int x)
+{
+	if (x == 0)
+		return;
+	PUT(c, 0x81, 0xc1); /* add $x,%ecx */
+	put_32(c, (uint32_t)x);
+}
+
 /* The branches to where the call itself is made go to ret. */
 static unsigned put_native(struct code *c, struct site *s, uint64_t data, unsigned ret[MOST_BRANCHES])
 {
@@ -311,11 +322,13 @@ static unsigned put_native(struct code *c, struct site *s, uint64_t data, unsign
 		n += 2;
 	}
 	PUT(c, 0x89, 0xf9); /* mov %edi,%ecx */
-	if (kinds & 1 << SHADOW_FILE && kinds & 1 << SHADOW_SOCKET)
+	/* Files first: of them slots are told also when they go. */
+	unsigned others = kinds & ~(1U << SHADOW_SOCKET);
+	int at = others ? __builtin_ctz(others) : SHADOW_SOCKET;
+	put_add_ecx(c, at * SHADOW_MAX);
+	if (others != kinds && others) {
 		found = put_look(c, native, JB);
-	if (!(kinds & 1 << SHADOW_FILE) || found) {
-		PUT(c, 0x81, 0xc1); /* add $...,%ecx */
-		put_32(c, (kinds & 1 << SHADOW_SOCKET ? SHADOW_SOCKET : SHADOW_EPOLL) * SHADOW_MAX);
+		put_add_ecx(c, (SHADOW_SOCKET - at) * SHADOW_MAX);
 	}
 	ret[n++] = put_look(c, native, JAE);
 	if (found)

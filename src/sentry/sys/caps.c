@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Capabilities of a thread: capget, capset, and who may touch whom by them. */
 #include "sentry/guest.h"
+#include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
 
 #include <linux/capability.h>
@@ -89,6 +90,7 @@ HANDLER(sys_capset)
 	now->cap_permitted = permitted;
 	now->cap_inheritable = inheritable;
 	now->cap_ambient &= permitted & inheritable;
+	platform_writes_end(t, t->process);
 	return 0;
 }
 

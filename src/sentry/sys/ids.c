@@ -40,6 +40,8 @@ static void ids_changed(struct task *t, const struct creds *old)
 
 	if (c->euid != old->euid || c->egid != old->egid || c->fsuid != old->fsuid || c->fsgid != old->fsgid)
 		t->process->dumpable = false;
+	if (c->fsuid != old->fsuid || c->cap_effective != old->cap_effective)
+		platform_writes_end(t, t->process);
 	if (c->uid != old->uid)
 		t->too_many = platform_too_many(t, c, 0);
 }

@@ -76,7 +76,10 @@ static long limit_set(struct task *t, struct process *p, unsigned resource, cons
 		return -EPERM;
 	if (want->rlim_max > have->rlim_max && !task_capable(t, CAP_SYS_RESOURCE))
 		return -EPERM;
-	return process_limit(p, (int)resource, want);
+	int r = process_limit(p, (int)resource, want);
+	if (resource == RLIMIT_FSIZE)
+		platform_writes_end(t, NULL);
+	return r;
 }
 
 /* What a process makes is not asked about before it matters. */

@@ -10,13 +10,15 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FILES = 512, SOCKETS = 1024, END = 1536, LAST = 2100, HOT = 200 };
+enum { FILES = 512, SOCKETS = 1024, WRITTEN = 1536, END = 2048, LAST = 2700, HOT = 200 };
 
 static char byte[16];
 
@@ -43,6 +45,7 @@ static int found(int from, int to)
 		long end = marked(SYS_lseek, i, 0, SEEK_END, 0, 0);
 		n += !nothing_there(end) && end != 0; /* what is there instead is empty */
 		n += !nothing_there(marked(SYS_write, i, (long)byte, 1, 0, 0));
+		n += !nothing_there(marked(SYS_pwrite64, i, (long)byte, 1, 0, 0));
 		n += !nothing_there(marked(SYS_readv, i, (long)&one, 1, 0, 0));
 		n += !nothing_there(marked(SYS_writev, i, (long)&one, 1, 0, 0));
 		n += !nothing_there(marked(SYS_recvfrom, i, (long)byte, 1, MSG_DONTWAIT, 0));
@@ -77,6 +80,53 @@ static void use_often(int a, int b)
 	for (int i = 0; i < HOT; i++)
 		if (write(a, "x", 1) != 1 || read(b, byte, 1) != 1)
 			exit(2);
+}
+
+static void write_often(int fd)
+{
+	for (int i = 0; i < HOT; i++)
+		if (pwrite(fd, byte, 1, 0) != 1)
+			exit(3);
+}
+
+static long write_at(int fd)
+{
+	return marked(SYS_pwrite64, WRITTEN + fd, (long)byte, 1, 0, 0);
+}
+
+/* In a child: what takes the file from it, and whether it has it once more then. */
+static int after(int fd, int what)
+{
+	struct rlimit limit = {100, 100};
+	if (write_at(fd) != 1)
+		return 1;
+	if (what == 0 ? setrlimit(RLIMIT_FSIZE, &limit) : setresuid(0, 0, 1) || setresuid(1, 1, 1))
+		return 2;
+	if (!nothing_there(write_at(fd)))
+		return 3;
+	write_often(fd);
+	return what == 0 && !nothing_there(write_at(fd)) ? 4 : 0;
+}
+
+static void written(int fd)
+{
+	static const char *const names[] = {"a limit ends that", "another identity ends that"};
+	int status;
+	write_often(fd);
+	FACT("it is, where that comes to the same", write_at(fd), 1);
+	FACT("and not read there", marked(SYS_pread64, WRITTEN + fd, (long)byte, 1, 0, 0), -EBADF);
+	for (int what = 0; what < 2; what++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(after(fd, what));
+		waitpid(pid, &status, 0);
+		FACT(names[what], status, 0);
+		write_often(fd);
+		FACT("... for that process", write_at(fd), 1);
+	}
+	FACT("set-id bits", fchmod(fd, 04755), 0);
+	write_often(fd);
+	FACT("... are not the host's", write_at(fd), -EBADF);
 }
 
 int main(int argc, char **argv)
@@ -125,7 +175,10 @@ int main(int argc, char **argv)
 	FACT("... and is no socket", write(20, "x", 1), 1);
 	for (int i = 0; i < HOT; i++)
 		(void)pread(20, byte, 1, 0);
-	FACT("a file is written by nobody", marked(SYS_write, FILES + 20, (long)byte, 1, 0, 0), -EBADF);
+	FACT("a file that is read is written by nobody", marked(SYS_write, FILES + 20, (long)byte, 1, 0, 0),
+	     -EBADF);
+	FACT("... nor by another number", marked(SYS_pwrite64, WRITTEN + 20, (long)byte, 1, 0, 0), -EBADF);
+	written(fd);
 	close(20);
 	close(21);
 	close(fd);

@@ -62,6 +62,18 @@ int timer_arm(struct kernel_timer *timer, int64_t at)
 	return 0;
 }
 
+void platform_take_writes(struct task *t, const struct file_id *id)
+{
+	(void)t;
+	(void)id;
+}
+
+void platform_writes_end(struct task *t, struct process *of)
+{
+	(void)t;
+	(void)of;
+}
+
 bool platform_fd_goes(struct task *t, int fd)
 {
 	(void)t;

@@ -27,6 +27,7 @@ bool profile_restricts(int nr)
 static const struct call_row rows[512] = {
 	[SYS_read] = {.name = "read", .route = ROUTE_TRAP},
 	[SYS_pread64] = {.name = "pread64", .route = ROUTE_TRAP},
+	[SYS_pwrite64] = {.name = "pwrite64", .route = ROUTE_TRAP},
 	[SYS_lseek] = {.name = "lseek", .route = ROUTE_TRAP},
 	[SYS_write] = {.name = "write", .route = ROUTE_TRAP},
 	[SYS_readv] = {.name = "readv", .route = ROUTE_TRAP},
@@ -168,20 +169,31 @@ static uint64_t shadow_of(int nr, unsigned kind)
 	return (uint64_t)(SHADOW_MARK + (uint32_t)nr) << 32 | (SHADOW_BASE + kind * SHADOW_MAX + 3);
 }
 
-/* Files are never written, sockets never reached with an address or another flag. */
+/* Files are written only by shadows for that, sockets never reached with an address or another flag. */
 static void test_kinds(uint32_t none)
 {
-	static const int writers[] = {SYS_write, SYS_writev, SYS_readv, SYS_recvfrom, SYS_sendto};
+	static const int of_sockets[] = {SYS_write, SYS_writev, SYS_readv, SYS_recvfrom, SYS_sendto};
+	static const int writers[] = {SYS_write, SYS_writev, SYS_pwrite64};
+	static const int others[] = {SYS_read, SYS_readv, SYS_pread64, SYS_lseek, SYS_recvfrom, SYS_sendto};
 	static const int never[] = {SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_ioctl,	  SYS_setsockopt,
-				    SYS_connect, SYS_accept4, SYS_dup,	    SYS_pwrite64, SYS_splice,
+				    SYS_connect, SYS_accept4, SYS_dup,	    SYS_pwritev,  SYS_splice,
 				    SYS_fcntl,	 SYS_bind,    SYS_shutdown, SYS_sendfile, SYS_preadv};
 	CHECK(VERDICT(SYS_pread64, shadow_of(SYS_pread64, SHADOW_FILE)) == pass);
 	CHECK(VERDICT(SYS_lseek, shadow_of(SYS_lseek, SHADOW_SOCKET)) == none);
-	for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
-		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_FILE)) == none);
-		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_SOCKET)) == pass);
-		CHECK(VERDICT(writers[i], SHADOW_BASE + SHADOW_MAX) == ask);
+	for (size_t i = 0; i < ARRAY_LEN(of_sockets); i++) {
+		CHECK(VERDICT(of_sockets[i], shadow_of(of_sockets[i], SHADOW_FILE)) == none);
+		CHECK(VERDICT(of_sockets[i], shadow_of(of_sockets[i], SHADOW_SOCKET)) == pass);
+		CHECK(VERDICT(of_sockets[i], SHADOW_BASE + SHADOW_MAX) == ask);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(writers); i++) {
+		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_WRITTEN)) == pass);
+		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_FILE)) == none);
+		CHECK(VERDICT(writers[i], shadow_of(writers[i], SHADOW_EPOLL)) == none);
+		CHECK(VERDICT(writers[i], SHADOW_BASE + SHADOW_WRITTEN * SHADOW_MAX) == ask);
+	}
+	CHECK(VERDICT(SYS_pwrite64, shadow_of(SYS_pwrite64, SHADOW_SOCKET)) == none);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		CHECK(VERDICT(others[i], shadow_of(others[i], SHADOW_WRITTEN)) == none);
 	for (size_t i = 0; i < ARRAY_LEN(never); i++)
 		CHECK(VERDICT(never[i], shadow_of(never[i], SHADOW_SOCKET)) == ask);
 	const uint64_t from = shadow_of(SYS_recvfrom, SHADOW_SOCKET),
@@ -212,8 +224,8 @@ static void test_shadows(void)
 	const uint64_t mark = (uint64_t)(SHADOW_MARK + SYS_read) << 32;
 	const uint32_t none = SECCOMP_RET_ERRNO | EBADF;
 	CHECK(VERDICT(SYS_read, mark | SHADOW_BASE) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_EPOLL * SHADOW_MAX - 1)) == pass);
-	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_EPOLL * SHADOW_MAX)) == none);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_WRITTEN * SHADOW_MAX - 1)) == pass);
+	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE + SHADOW_WRITTEN * SHADOW_MAX)) == none);
 	CHECK(VERDICT(SYS_read, mark | (SHADOW_BASE - 1)) == none && VERDICT(SYS_read, mark) == none);
 	CHECK(VERDICT(SYS_read, mark | UINT32_MAX) == none && VERDICT(SYS_read, SHADOW_BASE) == ask);
 	CHECK(VERDICT(SYS_read, (mark + (UINT64_C(1) << 32)) | SHADOW_BASE) == ask);

@@ -223,7 +223,7 @@ static void test_sockets(void)
 	(void)dup2(ends[0], SOCKET_SHADOW);
 	/* mov $SYS_write,%eax; syscall; ret */
 	CHECK(PATCH(&s, 7, SYS_write, 0xb8, SYS_write, 0, 0, 0, 0x0f, 0x05, 0xc3));
-	data()->native[0] = 1 << NUMBER; /* of a file, which is not written */
+	data()->native[0] = 1 << NUMBER; /* of a file that is read, and not written */
 	CHECK_INT(run(NUMBER, (uint64_t) "ab", 2, 0), 2);
 	CHECK_INT(read(quiet[1], buf, 8), 2);
 	data()->native[SHADOW_SOCKET * SHADOW_MAX / 64] = 1 << NUMBER;
@@ -255,6 +255,47 @@ static void test_sockets(void)
 	(void)dup2(kept, NUMBER);
 	(void)close(kept);
 	(void)close(nothing);
+}
+
+/* Number 5 is /dev/null, its shadow for writing a file. */
+static void test_written(void)
+{
+	enum { SHADOW = SHADOW_BASE + SHADOW_MAX * SHADOW_WRITTEN + NUMBER };
+	struct site s;
+	char name[] = "/tmp/test_sentry_site.XXXXXX";
+	int file = mkstemp(name), kept = dup(NUMBER), null = open("/dev/null", O_RDWR);
+	(void)unlink(name);
+	(void)dup2(null, NUMBER);
+	(void)dup2(file, SHADOW);
+	/* mov $SYS_write,%eax; syscall; ret */
+	CHECK(PATCH(&s, 7, SYS_write, 0xb8, SYS_write, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	CHECK_INT(run(NUMBER, (uint64_t) "ab", 2, 0), 2); /* nobody says that it may */
+	CHECK_INT(lseek(file, 0, SEEK_END), 0);
+	data()->native[SHADOW_WRITTEN * SHADOW_MAX / 64] = 1 << NUMBER;
+	CHECK_INT(run(NUMBER, (uint64_t) "abc", 3, 0), 3);
+	CHECK_INT(lseek(file, 0, SEEK_END), 3);
+	leave_everywhere(&s, NUMBER, (uint64_t) "", 0, 0);
+	/* There is a socket as well: the file is first, and the socket is found where it has gone. */
+	data()->native[SHADOW_WRITTEN * SHADOW_MAX / 64] = 0;
+	data()->native[SHADOW_SOCKET * SHADOW_MAX / 64] = 1 << NUMBER;
+	(void)dup2(file, SOCKET_SHADOW);
+	CHECK_INT(run(NUMBER, (uint64_t) "d", 1, 0), 1);
+	CHECK_INT(lseek(file, 0, SEEK_END), 4);
+	(void)close(SOCKET_SHADOW);
+	/* mov %rcx,%r10; mov $SYS_pwrite64,%eax; syscall; ret */
+	CHECK(PATCH(&s, 10, SYS_pwrite64, 0x49, 0x89, 0xca, 0xb8, SYS_pwrite64, 0, 0, 0, 0x0f, 0x05, 0xc3));
+	data()->native[SHADOW_WRITTEN * SHADOW_MAX / 64] = 1 << NUMBER;
+	CHECK_INT(run(NUMBER, (uint64_t) "xyz", 3, 7), 3);
+	CHECK_INT(lseek(file, 0, SEEK_END), 10);
+	leave_everywhere(&s, NUMBER, (uint64_t) "xyz", 3, 3);
+	(void)close(SHADOW);
+	CHECK_INT(run(NUMBER, (uint64_t) "xyz", 3, 77), 3);
+	leave_everywhere(&s, NUMBER, (uint64_t) "xyz", 3, 3);
+	CHECK_INT(lseek(file, 0, SEEK_END), 10);
+	(void)dup2(kept, NUMBER);
+	(void)close(kept);
+	(void)close(null);
+	(void)close(file);
 }
 
 /* A wait that a signal has cut off goes back to the call, and says that it waited. */
@@ -351,6 +392,7 @@ int main(void)
 	test_read();
 	test_read_with_threads();
 	test_sockets();
+	test_written();
 	test_interrupted();
 	test_any();
 	test_known();
