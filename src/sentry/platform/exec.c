@@ -329,15 +329,12 @@ bool exec_loading(struct task *t, const struct seccomp_notif *n)
 		pt->stage = STAGE_GUEST;
 		return false;
 	}
-	/* A call of the thread that had this number until the program was executed. */
-	if (notify_is_over(n->id))
-		return true;
 	if (n->data.nr == STUB_CALL && pt->image) {
 		load_image(t, n);
 		return true;
 	}
 	if (!may_do(n)) {
-		kernel_log("process %d: the stub has gone astray", t->tid);
+		kernel_log("process %d: the stub has gone astray, to call %d", t->tid, n->data.nr);
 		platform_kill(t->process, SIGKILL);
 		return true;
 	}

@@ -286,7 +286,8 @@ static void notify_receive(const struct seccomp_notif *n)
 		memcpy(t->call.args, n->data.args, sizeof(t->call.args));
 		t->platform->handed = t->platform->barred = false;
 		shadow_tidy(t);
-		if (!patch_trapped(t))
+		/* What is half done is not made anew. */
+		if (t->call.done || !patch_trapped(t))
 			run_call(t);
 	}
 	run_woken();

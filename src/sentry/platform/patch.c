@@ -732,25 +732,25 @@ static void go_on_writing(struct task *t, const struct site *s, struct arch_regs
 static bool leave_slot(struct task *t, const struct site *s, struct arch_regs *regs, bool anew)
 {
 	bool behind = site_is_behind_call(s, regs), interrupted = site_leave(s, regs, anew);
+	t->platform->answered = false; /* its last answer came before that */
 	if (behind && anew)
 		go_on_writing(t, s, regs);
 	return interrupted;
 }
 
-void patch_call_again(struct task *t, bool anew)
+bool patch_in_slot(const struct task *t, const struct arch_regs *regs)
 {
-	struct patches *p = t->platform->patches;
-	struct arch_regs regs;
-	if (!p || !p->nsites || arch_get(t->host_tid, &regs) < 0)
-		return;
-	const struct site *s = site_around(p, arch_pc(&regs));
-	if (!s)
-		return;
-	(void)leave_slot(t, s, &regs, anew);
-	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	const struct patches *p = t->platform->patches;
+	return p && p->nsites && site_around(p, arch_pc(regs));
 }
 
-/* A signal comes before the rest is written: the call ends with what it has done. */
+void patch_call_again(struct task *t, struct arch_regs *regs, bool anew)
+{
+	(void)leave_slot(t, site_around(t->platform->patches, arch_pc(regs)), regs, anew);
+	(void)arch_set(t->host_tid, regs); /* killed: no matter */
+}
+
+/* A handler comes before the rest is written: the call ends with what it has done. */
 static void end_partial(struct task *t)
 {
 	struct arch_regs regs;

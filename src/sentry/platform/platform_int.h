@@ -129,7 +129,7 @@ void notify_enter_thread(void);
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 /* Whether nobody waits for its answer any more. */
 bool notify_is_over(uint64_t id);
-/* A signal stop is being dealt with: lock held. */
+/* A signal stop is being dealt with, or a number becomes another thread's: lock held. */
 void notify_settled(void);
 /* What the host has asked between these two questions: has it been received, and came any of it from this
  * thread? */
@@ -192,6 +192,9 @@ int trace_ptrace(int request, pid_t pid, uintptr_t data);
 void trace_request(struct trace_request *q);
 void trace_request_drop(struct trace_request *q);
 bool trace_is_main(void);
+/* A thread's registers, in a stop: true = it waited for a signal, and is to do so again (the caller sets
+ * them). */
+bool trace_waits_again(struct arch_regs *regs, bool once);
 /* Whether the thread's process has a handler for it; in a stop. */
 bool trace_signal_caught(const struct task *t, int sig);
 /* The zygote's question has come (again). */
@@ -244,9 +247,10 @@ bool patch_is_alone(const struct task *t); /* no other thread has it */
 bool patch_set_native(struct task *t, unsigned shadow, bool native);
 
 void patch_forget_native(struct task *t); /* of all descriptors */
-/* A stopped thread that is in a slot leaves it; `anew`: what the stop has interrupted there
- * is made by its own instruction. */
-void patch_call_again(struct task *t, bool anew);
+/* A stopped thread, whose registers these are, is in a slot; it leaves it.  `anew`: what the stop has
+ * interrupted there is made by its own instruction. */
+bool patch_in_slot(const struct task *t, const struct arch_regs *regs);
+void patch_call_again(struct task *t, struct arch_regs *regs, bool anew);
 /* By what /proc/PID/syscall says. */
 bool patch_may_be_in_slot(const char *text);
 /* Whether there may be shadows; hand-off. */

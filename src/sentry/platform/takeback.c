@@ -126,28 +126,29 @@ static bool handler_is_due(const struct task *t)
 	       status_bits(text, "SigCgt");
 }
 
-/* Of all that the host does by itself only this is not restarted where nobody has a handler. */
-static void wait_again(const struct task *t)
+/*
+ * A stop that is no signal's interrupts as a signal does, but the program must not hear of it: it is ours, or
+ * the host's own, which has every thread that is traced stop for a SIGCONT, whether or not it had been
+ * stopped.
+ */
+static void go_on_undisturbed(struct task *t)
 {
 	struct arch_regs regs;
-	if (arch_get(t->host_tid, &regs) < 0 || arch_call_nr(&regs) != SYS_rt_sigtimedwait ||
-	    arch_result(&regs) != -EINTR)
+	if (t->state != CALL_IDLE || arch_get(t->host_tid, &regs) < 0)
 		return;
-	arch_change_result(&regs, RESTART_NOINTR);
-	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+	if (patch_in_slot(t, &regs))
+		patch_call_again(t, &regs, !handler_is_due(t));
+	if (trace_waits_again(&regs, t->platform->kicked))
+		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 }
 
 void takeback_stopped(struct task *t, bool interrupted)
 {
+	if (interrupted)
+		go_on_undisturbed(t);
 	if (!t->platform->kicked)
 		return;
 	t->platform->kicked = false;
-	if (interrupted && t->state == CALL_IDLE) {
-		bool due = handler_is_due(t);
-		patch_call_again(t, !due);
-		if (!due)
-			wait_again(t);
-	}
 	end_takings();
 }
 

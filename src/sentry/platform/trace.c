@@ -267,6 +267,20 @@ static void interrupt_parked(struct task *t, struct arch_regs *regs, int sig)
 }
 
 /*
+ * Of all that the host does by itself this alone is not restarted where nobody has a handler.  With a limit
+ * of time, which would begin anew each time, it is not either, but `once`.
+ */
+bool trace_waits_again(struct arch_regs *regs, bool once)
+{
+	uint64_t args[6];
+	arch_call_args(regs, args);
+	if (arch_call_nr(regs) != SYS_rt_sigtimedwait || arch_result(regs) != -EINTR || (args[2] && !once))
+		return false;
+	arch_change_result(regs, RESTART_NOHAND);
+	return true;
+}
+
+/*
  * The signal came before the call reached us.  On Linux it would have come before or after the call: calls
  * that do not wait know no EINTR, and those that do wait from now on.
  */
@@ -274,14 +288,19 @@ static void begin_again(const struct task *t)
 {
 	struct arch_regs regs;
 	const struct call_row *row;
-	if (arch_get(t->host_tid, &regs) < 0 || arch_result(&regs) != RESTART_SYS)
+	if (arch_get(t->host_tid, &regs) < 0)
 		return;
 	row = call_row(arch_call_nr(&regs));
-	/* What the host may be at by itself has its own rules; mmap, which may be as well, does not wait
-	 * there. */
-	if (!row || (row->route != ROUTE_TRAP && arch_call_nr(&regs) != SYS_mmap))
-		return;
-	arch_change_result(&regs, RESTART_NOINTR);
+	if (arch_result(&regs) != RESTART_SYS) {
+		if (!trace_waits_again(&regs, false))
+			return;
+	} else {
+		/* What the host may be at by itself has its own rules; mmap, which may be as well, does not
+		 * wait there. */
+		if (!row || (row->route != ROUTE_TRAP && arch_call_nr(&regs) != SYS_mmap))
+			return;
+		arch_change_result(&regs, RESTART_NOINTR);
+	}
 	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
 }
 
@@ -391,9 +410,7 @@ static void deliver(struct task *t, int sig)
 		trace_fault(t, sig);
 		return;
 	}
-	if (in_host) {
-		pt->answered = false; /* its last answer came before that */
-	} else if (t->state == CALL_IDLE && !pt->undelivered) {
+	if (!in_host && t->state == CALL_IDLE && !pt->undelivered) {
 		if (is_doubtful(t, sig))
 			return;
 		begin_again(t);
@@ -546,6 +563,7 @@ static void on_exec(pid_t pid)
 	struct task *t = task_by_host((pid_t)former);
 	if (t && (pid_t)former != pid) { /* a thread that has become its process */
 		struct task *leader = task_by_host(pid);
+		notify_settled(); /* a call of its that a worker has just received is not the new one's */
 		if (leader)
 			end_task(leader, 0);
 		task_hash(t, pid, t->process->pid);
