@@ -2,6 +2,7 @@
 #include "isolate/kernel/kernel.h"
 
 #include "base/str.h"
+#include "host/lsm.h"
 #include "host/userns.h"
 #include "wire/sentry.h"
 
@@ -34,7 +35,8 @@ static int check(const struct oci_config *config, struct err *err)
 	    userns_host_id(&linux->uid_mappings, config->process->user.uid, &host) < 0)
 		return err_set(err, EINVAL, "cannot set uid to unmapped user %u in user namespace",
 			       config->process->user.uid);
-	return 0;
+	/* As at level ns: who asks for a label on a host that has none shall not believe to have it. */
+	return lsm_check(NULL, config->process ? config->process->selinux_label : NULL, err);
 }
 
 int kernel_plan(const struct oci_config *config, struct supervised_plan *p, struct err *err)
