@@ -33,7 +33,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
-enum { WORKER_STACK = 256 << 10, RECENT = 1024 };
+enum { WORKER_STACK = 256 << 10, RECENT = 65536 /* a power of two */ };
 
 /* Who holds it receives; kernel.h says why one alone. */
 static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
@@ -312,34 +312,51 @@ static bool is_stale(const struct seccomp_notif *n, unsigned before)
 }
 
 /*
- * Which notifications have been received, lately.  The host numbers them one
- * by one, so that a number which is missing here is a call that was
- * interrupted before anybody took it; trace.c draws conclusions.
+ * Which notifications have been received, lately: a bit each.  The host numbers them one by one, so that a
+ * number which is missing here is a call that was interrupted before anybody took it; trace.c draws
+ * conclusions.  Of whoever receives.
  */
 static struct {
-	_Atomic uint64_t id[RECENT];
-	_Atomic pid_t pid[RECENT];
-	_Atomic unsigned n;
+	uint64_t bits[RECENT / 64];
+	uint64_t newest; /* number; the first one is any */
+	bool any;
 } recent;
 
-static void note_received(const struct seccomp_notif *n)
+static uint64_t *recent_word(uint64_t id)
 {
-	unsigned i = recent.n++ % RECENT;
-	recent.id[i] = n->id;
-	recent.pid[i] = (pid_t)n->pid;
+	return &recent.bits[id % RECENT / 64];
 }
 
-enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid)
+static void note_received(uint64_t id)
 {
-	uint64_t count = 0;
-	for (unsigned i = 0; i < RECENT; i++) {
-		if (recent.id[i] - after - 1 >= before - after - 1)
-			continue;
-		if (recent.pid[i] == host_tid)
-			return ASKED_AGAIN;
-		count++;
+	if (!recent.any || id - recent.newest - 1 < RECENT) {
+		for (uint64_t i = recent.any ? recent.newest + 1 : id; i != id + 1; i++)
+			*recent_word(i) &= ~(UINT64_C(1) << i % 64);
+		recent.newest = id;
+		recent.any = true;
+	} else if (recent.newest - id >= RECENT) { /* so many came to nothing */
+		memset(recent.bits, 0, sizeof(recent.bits));
+		recent.newest = id;
 	}
-	return count == before - after - 1 ? ALL_RECEIVED : SOME_MISSING;
+	*recent_word(id) |= UINT64_C(1) << id % 64;
+}
+
+bool notify_all_received(uint64_t after, uint64_t before)
+{
+	bool all = before - after - 1 < RECENT && recent.newest - after - 1 < RECENT;
+	for (uint64_t id = after + 1; all && id != before; id++)
+		all = *recent_word(id) >> id % 64 & 1;
+	return all;
+}
+
+/* It was interrupted; but before, the thread has had the answer to the one before it. */
+static void drop_call(const struct seccomp_notif *n)
+{
+	struct task *t = task_by_host((pid_t)n->pid);
+	if (!t)
+		return;
+	t->platform->answered = false;
+	t->platform->asked_again = true;
 }
 
 void kernel_will_wait(void)
@@ -376,9 +393,11 @@ static void *work(void *data unused)
 			kernel_log("no more notifications: %s", err_text(errno));
 			return NULL;
 		}
-		note_received(&n);
+		note_received(n.id);
 		kernel_lock();
-		if (!is_stale(&n, before))
+		if (is_stale(&n, before))
+			drop_call(&n);
+		else
 			notify_receive(&n);
 		kernel_unlock();
 		send_later(false);

@@ -64,7 +64,8 @@ struct platform_task {
 	bool resume;		   /* the call is made again on our behalf: it goes on */
 	struct list_node doubtful; /* trace.c */
 	unsigned doubts;
-	bool held; /* in a signal stop that waits until its handler has come to an end */
+	bool asked_again; /* ... since it is in doubt: it has called again */
+	bool held;	  /* in a signal stop that waits until its handler has come to an end */
 	int held_signal;
 	bool dead; /* it has ended while its handler ran; status */
 	int status;
@@ -131,10 +132,8 @@ int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 bool notify_is_over(uint64_t id);
 /* A signal stop is being dealt with, or a number becomes another thread's: lock held. */
 void notify_settled(void);
-/* What the host has asked between these two questions: has it been received, and came any of it from this
- * thread? */
-enum notify_gap { ALL_RECEIVED, SOME_MISSING, ASKED_AGAIN };
-enum notify_gap notify_between(uint64_t after, uint64_t before, pid_t host_tid);
+/* Whether all that the host has asked between these two questions has been received; for who receives. */
+bool notify_all_received(uint64_t after, uint64_t before);
 
 /* ---- events.c ---- */
 

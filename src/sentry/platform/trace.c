@@ -329,6 +329,7 @@ static bool is_doubtful(struct task *t, int sig)
 	pt->answered = false;
 	keep_stopped(t->host_tid);
 	pt->doubts = 0;
+	pt->asked_again = false;
 	list_append(&tracer.doubtful, &pt->doubtful);
 	tracer.zygote_sent = false;
 	ring_zygote();
@@ -340,12 +341,12 @@ static void judge_doubtful(uint64_t id)
 	struct platform_task *pt;
 	list_each(pt, &tracer.doubtful, struct platform_task, doubtful)
 	{
-		enum notify_gap gap = notify_between(pt->task->call.id, id, pt->task->host_tid);
-		/* Some worker may have been slow to note what it has received. */
-		if (gap == SOME_MISSING && pt->doubts++ < DOUBTS_MAX)
+		bool lost = !pt->asked_again && notify_all_received(pt->task->call.id, id);
+		/* The host need not show them in their order. */
+		if (!lost && !pt->asked_again && pt->doubts++ < DOUBTS_MAX)
 			continue;
 		list_remove(&pt->doubtful);
-		pt->undelivered = gap == ALL_RECEIVED;
+		pt->undelivered = lost;
 		trace_call_ended(pt->task);
 	}
 }
