@@ -5,8 +5,9 @@
  *   ASKED    the main thread has been asked to interrupt the thread, or has done so
  *   RUNNING  it goes through the other call, from one ptrace stop to the next
  *
- * A signal that comes before the other call has begun undoes it all: the
+ * A signal that comes before the other call has been made undoes it all: the
  * trapped call counts as interrupted, and starts anew or ends with EINTR.
+ * Once one has been, and another one follows, signals wait for the end.
  */
 #include "sentry/platform/platform_int.h"
 
@@ -18,12 +19,16 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+enum { RESTART_BLOCK = -516 /* the last of what the host restarts */ };
+
 struct remote {
 	struct trace_request request;
 	struct task *task;
 	enum { ASKED, RUNNING } phase;
 	bool entered;
-	bool more;  /* `finish` wants one more call */
+	bool more;   /* `finish` wants one more call */
+	bool masked; /* signals wait; `mask` is the thread's own */
+	uint64_t mask;
 	bool fresh; /* the trapped call begins anew, as if it had not been seen */
 	int nr;
 	uint64_t args[6];
@@ -67,6 +72,9 @@ void remote_free(struct task *t)
 	if (!x)
 		return;
 	trace_request_drop(&x->request);
+	if (x->masked)
+		(void)ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(x->mask),
+			     &x->mask); /* killed: no matter */
 	free(x);
 	t->platform->remote = NULL;
 }
@@ -124,20 +132,52 @@ static void call_again(struct task *t, struct remote *x)
 		call_abandon(t);
 }
 
+static void make_other(const struct task *t, const struct remote *x)
+{
+	struct arch_regs regs = x->before;
+	arch_make_call(&regs, arch_call_site(&regs), x->nr, x->args);
+	(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+}
+
+static void make_next(const struct task *t, struct remote *x)
+{
+	const uint64_t all = UINT64_MAX;
+	if (!x->masked)
+		x->masked = ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(x->mask), &x->mask) == 0 &&
+			    ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(all), &all) == 0;
+	make_other(t, x);
+}
+
+/*
+ * A stop or a signal has come before it was made, and is shown next; or while it waited, as waitid alone
+ * does: then the trapped call is made anew, where no handler runs.
+ */
+static void interrupted(struct task *t, struct remote *x)
+{
+	if (x->nr != SYS_waitid) {
+		make_other(t, x);
+		return;
+	}
+	arch_change_result(&x->before, RESTART_NOHAND);
+	(void)arch_set(t->host_tid, &x->before); /* killed: no matter */
+	call_abandon(t);
+	remote_free(t);
+}
+
 static void end_other(struct task *t, struct remote *x)
 {
 	struct arch_regs regs;
 	long result = -EINTR;
 	if (arch_get(t->host_tid, &regs) == 0)
 		result = arch_result(&regs);
-	if (result <= RESTART_SYS && result >= -516)
-		result = -EINTR;
 	x->more = x->entered = false;
+	if (result <= RESTART_SYS && result >= RESTART_BLOCK) {
+		interrupted(t, x);
+		return;
+	}
 	result = x->finish ? x->finish(t, &t->call, result, x->scratch_at) : result;
 	if (x->more) {
-		regs = x->before;
-		arch_make_call(&regs, arch_call_site(&regs), x->nr, x->args);
-		(void)arch_set(t->host_tid, &regs); /* killed: no matter */
+		make_next(t, x);
 		return;
 	}
 	if (result == CALL_PARK) {

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/shm.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -319,6 +320,32 @@ static int of_objects(void)
 	}
 	int status = 0, wrong = waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 3;
 	wrong |= ENDED_BY(SEND_MESSAGE, msgrcv(queue, &m, 1, 0, 0), 1) << 1;
+	pid = fork();
+	if (pid == 0) {
+		char c;
+		_exit(read(pipes[0], &c, 1) == 1 ? 3 : 4);
+	}
+	siginfo_t info = {0};
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	wrong |= ENDED_BY(READ_PIPE, waitid(P_PIDFD, (id_t)fd, &info, WEXITED), 0) << 2;
+	wrong |= (info.si_status != 3) << 3;
+	close(fd);
+	return wrong;
+}
+
+/* What ends at once knows of no interruption. */
+static int of_none(void)
+{
+	int wrong = 0, id = shmget(IPC_PRIVATE, 4096, 0600), fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	for (int i = 0; i < 300; i++) {
+		void *at = shmat(id, NULL, 0);
+		wrong |= at == (void *)-1;
+		wrong |= (at != (void *)-1 && shmdt(at) != 0) << 1;
+		wrong |= (syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) != 0) << 2;
+		wrong |= (kill(getpid(), 0) != 0) << 3;
+	}
+	(void)shmctl(id, IPC_RMID, NULL);
+	close(fd);
 	return wrong;
 }
 
@@ -328,7 +355,7 @@ static const struct {
 } waits[] = {
 	{"of sockets", of_sockets},	  {"in sets", of_sets},
 	{"to write all", of_writes},	  {"of its own", of_its_own},
-	{"for other things", of_objects},
+	{"for other things", of_objects}, {"that are none", of_none},
 };
 
 static int in_child(int what)
