@@ -30,12 +30,13 @@
 
 enum { DOUBTS_MAX = 2 };
 
-static const int64_t orphan_patience = INT64_C(2000000000);
+enum { ORPHAN_LOOKS = 20 };
+static const int64_t orphan_interval = INT64_C(200000000);
 
 /* Stopped at birth, and its parent has not told of it yet. */
 struct orphan {
 	pid_t pid;
-	int64_t since;
+	unsigned looks;
 };
 
 static struct {
@@ -137,20 +138,25 @@ static bool orphan_take(pid_t pid)
 	return false;
 }
 
-/* A parent that was killed before it could tell of its child takes it along, as if it had been killed just
- * before. */
+static void arm_orphan_timer(void)
+{
+	if (!tracer.orphan_timer.armed &&
+	    timer_arm(&tracer.orphan_timer, now_monotonic() + orphan_interval) < 0)
+		kernel_log("no memory for a timer");
+}
+
+/*
+ * A parent that was killed before it could tell of its child takes it along, as if it had been killed just
+ * before.  Looks are counted, and not time: a sandbox that was frozen, or had no processor for long, has a
+ * parent that will tell.
+ */
 static void orphans_kill(struct kernel_timer *timer unused)
 {
-	int64_t now = now_monotonic(), next = INT64_MAX;
-	for (size_t i = 0; i < tracer.norphans; i++) {
-		int64_t until = tracer.orphans[i].since + orphan_patience;
-		if (until <= now)
+	for (size_t i = 0; i < tracer.norphans; i++)
+		if (++tracer.orphans[i].looks >= ORPHAN_LOOKS)
 			(void)kill(tracer.orphans[i].pid, SIGKILL); /* its end is heard of */
-		else
-			next = MIN_OF(next, until);
-	}
-	if (next != INT64_MAX && timer_arm(&tracer.orphan_timer, next) < 0)
-		kernel_log("no memory for a timer");
+	if (tracer.norphans)
+		arm_orphan_timer();
 }
 
 static void orphan_add(pid_t pid)
@@ -165,11 +171,9 @@ static void orphan_add(pid_t pid)
 		tracer.orphans = more;
 		tracer.orphans_size = size;
 	}
-	tracer.orphans[tracer.norphans++] = (struct orphan){pid, now_monotonic()};
+	tracer.orphans[tracer.norphans++] = (struct orphan){pid, 0};
 	tracer.orphan_timer.fire = orphans_kill;
-	if (!tracer.orphan_timer.armed &&
-	    timer_arm(&tracer.orphan_timer, now_monotonic() + orphan_patience) < 0)
-		kernel_log("no memory for a timer");
+	arm_orphan_timer();
 }
 
 static uint64_t clone_flags_of(const struct arch_regs *regs)
