@@ -101,6 +101,22 @@ ssize_t guest_write_some(const struct task *t, uint64_t to, const void *from, si
 	return move_some(t, process_vm_writev, (void *)(uintptr_t)from, to, n);
 }
 
+int guest_zeros(const struct task *t, uint64_t from, size_t n)
+{
+	char part[256];
+
+	for (size_t done = 0; done < n;) {
+		size_t size = MIN_OF(n - done, sizeof(part));
+		if (guest_read(t, part, from + done, size) < 0)
+			return -EFAULT;
+		for (size_t i = 0; i < size; i++)
+			if (part[i])
+				return -E2BIG;
+		done += size;
+	}
+	return 0;
+}
+
 ssize_t guest_string(const struct task *t, char *to, uint64_t from, size_t size)
 {
 	size_t done = 0;

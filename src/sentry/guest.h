@@ -17,6 +17,9 @@ int guest_write(const struct task *t, uint64_t to, const void *from, size_t n);
 /* Gets what can be had up to the first bad page: > 0, or -EFAULT. */
 ssize_t guest_read_some(const struct task *t, void *to, uint64_t from, size_t n);
 ssize_t guest_write_some(const struct task *t, uint64_t to, const void *from, size_t n);
+/* The rest of a structure of a caller that is newer than we are: -E2BIG where it is not all zeros; -EFAULT.
+ */
+int guest_zeros(const struct task *t, uint64_t from, size_t n);
 /* A string with its NUL: length without it; -ENAMETOOLONG where it does not end within size; -EFAULT. */
 ssize_t guest_string(const struct task *t, char *to, uint64_t from, size_t size);
 /* A path for a path argument: as above, and -ENOENT where it is empty. buf of PATH_MAX. */

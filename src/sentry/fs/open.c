@@ -359,25 +359,13 @@ HANDLER(sys_creat)
 /* The structure of a caller that is newer than we are: what we do not know must be zero. */
 static int read_how(struct task *t, uint64_t from, size_t n, struct open_how *ret)
 {
-	char rest[256];
-
 	if (n < sizeof(*ret))
 		return -EINVAL;
 	if (n > 4096)
 		return -E2BIG;
 	if (guest_get(t, ret, from) < 0)
 		return -EFAULT;
-	for (size_t at = sizeof(*ret); at < n;) {
-		size_t part = MIN_OF(n - at, sizeof(rest));
-
-		if (guest_read(t, rest, from + at, part) < 0)
-			return -EFAULT;
-		for (size_t i = 0; i < part; i++)
-			if (rest[i])
-				return -E2BIG;
-		at += part;
-	}
-	return 0;
+	return guest_zeros(t, from + sizeof(*ret), n - sizeof(*ret));
 }
 
 HANDLER(call_openat2)

@@ -2,6 +2,7 @@
 /* What tells the host of files' future and past use: fsync and its kin, advice, readahead. */
 #include "sentry/fs/host.h"
 #include "sentry/fs/hostfile.h"
+#include "sentry/numbers.h"
 #include "sentry/task.h"
 
 static long sync_file(struct task *t, int fd, bool data_only)
@@ -114,4 +115,26 @@ HANDLER(sys_readahead)
 	r = host_call_slow(readahead(f->host_fd, (off_t)c->args[1], MIN_OF(c->args[2], (uint64_t)IO_MAX)));
 	file_unref(f);
 	return r;
+}
+
+/* What the host has in its memory of a file; of what is no file of the host's nothing ever is. */
+HANDLER(call_cachestat)
+{
+	struct file *f = fd_get(t, (int)c->args[0]);
+	uint64_t range[2], pages[5] = {0}; /* struct cachestat_range, struct cachestat */
+	unsigned flags = (unsigned)c->args[3];
+	long r = 0;
+
+	if (!f)
+		return -EBADF;
+	if (guest_get(t, &range, c->args[1]) < 0)
+		return -EFAULT;
+	if (flags)
+		return -EINVAL;
+	if (hostfile_is_regular(f)) {
+		file_ref(f);
+		r = host_quick(syscall(SYS_cachestat, f->host_fd, range, pages, flags));
+		file_unref(f);
+	}
+	return r < 0 ? r : guest_put(t, c->args[2], &pages);
 }

@@ -8,6 +8,7 @@
 #include "sentry/io/clock_math.h"
 #include "sentry/io/io.h"
 #include "sentry/ipc/ipc_int.h"
+#include "sentry/net/socket.h"
 
 #include <linux/capability.h>
 #include <mqueue.h>
@@ -19,6 +20,11 @@ enum {
 	MQ_SIZE_HARD = 16 << 20,
 	MQ_PRIORITIES = 32768,
 	MQ_DEV = 19, /* of the file system that shows them, st_dev */
+	/* SIGEV_THREAD: the C library's thread reads from a netlink socket what it has given, with the reason
+	   in its last byte (mq_notify(2), "C library/kernel differences"). */
+	MQ_COOKIE = 32,
+	MQ_WOKEN_UP = 1,
+	MQ_REMOVED = 2,
 };
 
 struct mq_message {
@@ -40,6 +46,8 @@ struct mq {
 	mode_t mode;
 	struct process *notified; /* NULL = nobody */
 	struct sigevent event;
+	struct file *teller; /* of SIGEV_THREAD: the netlink socket */
+	char cookie[MQ_COOKIE];
 	char name[NAME_MAX + 1]; /* "" = unlinked */
 };
 
@@ -65,6 +73,23 @@ static struct mq *find_mq(const char *name)
 	return NULL;
 }
 
+static void tell_thread(struct mq *q, char why)
+{
+	q->cookie[MQ_COOKIE - 1] = why;
+	if (netlink_tell(q->teller, q->cookie, sizeof(q->cookie)) < 0)
+		kernel_log("mq_notify: a socket that nobody reads is full");
+	file_unref(q->teller);
+	q->teller = NULL;
+}
+
+/* Nobody is told of the queue's messages any more. */
+static void forget_notified(struct mq *q)
+{
+	q->notified = NULL;
+	if (q->teller)
+		tell_thread(q, MQ_REMOVED);
+}
+
 static void mq_unref(struct mq *q)
 {
 	if (--q->refs > 0)
@@ -77,6 +102,7 @@ static void mq_unref(struct mq *q)
 	}
 	list_remove(&q->all);
 	wait_queue_destroy(&q->queue);
+	file_unref(q->teller);
 	queues.count--;
 	free(q);
 }
@@ -88,7 +114,7 @@ void mq_released(struct process *p)
 	list_each(q, &queues.list, struct mq, all)
 	{
 		if (q->notified == p)
-			q->notified = NULL;
+			forget_notified(q);
 	}
 }
 
@@ -121,7 +147,7 @@ static int mq_stat(struct file *f, struct statx *st)
 static void mq_flush(struct file *f, struct task *t)
 {
 	if (mq_of(f)->notified == t->process)
-		mq_of(f)->notified = NULL;
+		forget_notified(mq_of(f));
 }
 
 static void mq_release(struct file *f)
@@ -308,6 +334,8 @@ static void mq_tell(struct mq *q, const struct task *sender)
 	if (!p || q->count != 1 || q->receivers > 0)
 		return;
 	q->notified = NULL;
+	if (q->teller)
+		tell_thread(q, MQ_WOKEN_UP);
 	if (q->event.sigev_notify != SIGEV_SIGNAL || q->event.sigev_signo == 0)
 		return;
 	info.si_signo = q->event.sigev_signo;
@@ -408,33 +436,58 @@ HANDLER(sys_mq_timedreceive)
 	return r;
 }
 
+/* What mq_notify asks for; of SIGEV_THREAD the socket, referenced. */
+static int read_event(struct task *t, uint64_t from, struct sigevent *event, struct file **teller,
+		      char *cookie)
+{
+	struct file *f;
+
+	if (guest_get(t, event, from) < 0)
+		return -EFAULT;
+	switch (event->sigev_notify) {
+	case SIGEV_NONE:
+		return 0;
+	case SIGEV_SIGNAL:
+		return event->sigev_signo < 0 || event->sigev_signo > SIGRTMAX ? -EINVAL : 0;
+	case SIGEV_THREAD:
+		if (guest_read(t, cookie, (uintptr_t)event->sigev_value.sival_ptr, MQ_COOKIE) < 0)
+			return -EFAULT;
+		f = fd_get(t, event->sigev_signo);
+		if (!f)
+			return -EBADF;
+		if (!netlink_is(f))
+			return socket_of(f) ? -EINVAL : -ENOTSOCK;
+		*teller = file_ref(f);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
 HANDLER(sys_mq_notify)
 {
 	struct sigevent event = {0};
-	struct file *f;
+	struct file *f, *teller = NULL;
+	char cookie[MQ_COOKIE] = {0};
 	struct mq *q;
+	int r = c->args[1] ? read_event(t, c->args[1], &event, &teller, cookie) : 0;
 
-	if (c->args[1]) {
-		if (guest_get(t, &event, c->args[1]) < 0)
-			return -EFAULT;
-		if (event.sigev_notify != SIGEV_NONE && event.sigev_notify != SIGEV_SIGNAL)
-			return event.sigev_notify == SIGEV_THREAD ? -ENOSYS : -EINVAL;
-		if (event.sigev_notify == SIGEV_SIGNAL &&
-		    (event.sigev_signo < 0 || event.sigev_signo > SIGRTMAX))
-			return -EINVAL;
-	}
+	if (r < 0)
+		return r;
 	q = queue_at(t, (int)c->args[0], &f);
-	if (!q)
-		return -EBADF;
+	if (!q || (c->args[1] && q->notified)) {
+		file_unref(teller);
+		return q ? -EBUSY : -EBADF;
+	}
 	if (!c->args[1]) {
 		if (q->notified == t->process)
-			q->notified = NULL;
+			forget_notified(q);
 		return 0;
 	}
-	if (q->notified)
-		return -EBUSY;
 	q->notified = t->process;
 	q->event = event;
+	q->teller = teller;
+	memcpy(q->cookie, cookie, sizeof(q->cookie));
 	return 0;
 }
 

@@ -63,28 +63,48 @@ static int netlink_connect(struct task *t unused, struct socket *s, const struct
 	return connect(s->file.host_fd, (const struct sockaddr *)(const void *)a, len) < 0 ? -errno : 0;
 }
 
-/* An NLMSG_ERROR for the request, to be received before what the host says. */
-static int answer_error(struct socket *s, const struct nlmsghdr *request, int error)
+/* A message to be received before what the host says; its length stands before it. */
+static int answer(struct socket *s, const void *message, uint32_t n)
 {
 	struct host_socket *h = host_socket_of(s);
+
+	if (h->answers_len + sizeof(n) + n > ANSWERS_MAX)
+		return -ENOBUFS;
+	uint8_t *p = realloc(h->answers, h->answers_len + sizeof(n) + n);
+	if (!p)
+		return -ENOBUFS;
+	memcpy(p + h->answers_len, &n, sizeof(n));
+	memcpy(p + h->answers_len + sizeof(n), message, n);
+	h->answers = p;
+	h->answers_len += sizeof(n) + n;
+	wake(&s->queue, EPOLLIN | EPOLLRDNORM);
+	return 0;
+}
+
+/* An NLMSG_ERROR for the request. */
+static int answer_error(struct socket *s, const struct nlmsghdr *request, int error)
+{
 	struct sockaddr_storage me;
 	struct {
 		struct nlmsghdr h;
 		struct nlmsgerr e;
 	} a = {{sizeof(a), NLMSG_ERROR, 0, request->nlmsg_seq, 0}, {error, *request}};
 
-	if (h->answers_len + sizeof(a) > ANSWERS_MAX)
-		return -ENOBUFS;
 	if (host_socket_name(s, false, &me) > 0)
 		a.h.nlmsg_pid = ((struct sockaddr_nl *)(void *)&me)->nl_pid;
-	uint8_t *p = realloc(h->answers, h->answers_len + sizeof(a));
-	if (!p)
-		return -ENOBUFS;
-	memcpy(p + h->answers_len, &a, sizeof(a));
-	h->answers = p;
-	h->answers_len += sizeof(a);
-	wake(&s->queue, EPOLLIN | EPOLLRDNORM);
-	return 0;
+	return answer(s, &a, sizeof(a));
+}
+
+bool netlink_is(struct file *f)
+{
+	const struct socket *s = socket_of(f);
+
+	return s && s->ops == &netlink_ops;
+}
+
+int netlink_tell(struct file *f, const void *message, size_t n)
+{
+	return answer(socket_of(f), message, (uint32_t)n);
 }
 
 /* One request to the host, from the buffer of requests. */
@@ -139,7 +159,7 @@ static ssize_t netlink_receive(struct task *t, struct socket *s, struct message 
 {
 	struct host_socket *h = host_socket_of(s);
 	struct sockaddr_nl from = {.nl_family = AF_NETLINK};
-	struct nlmsghdr first;
+	uint32_t whole;
 
 	if (m->flags & MSG_OOB)
 		return -EOPNOTSUPP;
@@ -149,17 +169,17 @@ static ssize_t netlink_receive(struct task *t, struct socket *s, struct message 
 			tell_creds(h, m);
 		return r;
 	}
-	memcpy(&first, h->answers, sizeof(first));
-	size_t whole = first.nlmsg_len, n = MIN_OF(whole, m->io.left);
+	memcpy(&whole, h->answers, sizeof(whole));
+	size_t n = MIN_OF((size_t)whole, m->io.left);
 	memcpy(&m->address, &from, sizeof(from));
 	m->address_len = sizeof(from);
 	if (n < whole)
 		m->result |= MSG_TRUNC;
-	if (n > 0 && io_put(&m->io, h->answers, n) < (ssize_t)n)
+	if (n > 0 && io_put(&m->io, h->answers + sizeof(whole), n) < (ssize_t)n)
 		return -EFAULT;
 	if (!(m->flags & MSG_PEEK)) {
-		h->answers_len -= whole;
-		memmove(h->answers, h->answers + whole, h->answers_len);
+		h->answers_len -= sizeof(whole) + whole;
+		memmove(h->answers, h->answers + sizeof(whole) + whole, h->answers_len);
 	}
 	tell_creds(h, m);
 	return (ssize_t)(m->flags & MSG_TRUNC ? whole : n);

@@ -131,6 +131,10 @@ int unix_create(struct task *t, int type, int protocol, struct socket **ret);
 int unix_pair(struct task *t, int type, int protocol, struct socket *ret[2]);
 int inet_create(struct task *t, int domain, int type, int protocol, struct socket **ret);
 int netlink_create(struct task *t, int type, int protocol, struct socket **ret);
+/* Whether it is a socket of AF_NETLINK, which the sentry's own messages (below 64 KB; mq_notify's) may be put
+ * into.  0, -ENOBUFS. */
+bool netlink_is(struct file *f);
+int netlink_tell(struct file *f, const void *message, size_t n);
 
 /* ---- message.c: control messages and addresses ---- */
 

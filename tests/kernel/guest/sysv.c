@@ -4,7 +4,9 @@
 #include "fact.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <mqueue.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ipc.h>
@@ -12,6 +14,8 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -252,11 +256,73 @@ static void queues(void)
 	FACT("close", mq_close(q), 0);
 }
 
+static int told_by_thread[2];
+
+static void by_thread(union sigval value)
+{
+	(void)!write(told_by_thread[1], &value.sival_int, sizeof(int));
+}
+
+/* What the C library's thread reads of its socket, without the library: the cookie, its last byte the reason.
+ */
+static void queue_tells_a_socket(mqd_t q)
+{
+	char cookie[32] = "what the thread shall be told", got[64];
+	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD, .sigev_signo = s, .sigev_value.sival_ptr = cookie};
+	struct pollfd p = {.fd = s, .events = POLLIN};
+
+	FACT("a thread's notice", syscall(SYS_mq_notify, q, &event), 0);
+	FACT("and another", syscall(SYS_mq_notify, q, &event), -EBUSY);
+	FACT("nothing yet", poll(&p, 1, 0), 0);
+	FACT("send for it", mq_send(q, "x", 1, 0), 0);
+	FACT("there is something", poll(&p, 1, 20000), 1);
+	FACT("the cookie", recv(s, got, sizeof(got), MSG_WAITALL), 32);
+	TRUE("with a message's reason", memcmp(got, cookie, 31) == 0 && got[31] == 1);
+	FACT("once more", syscall(SYS_mq_notify, q, &event), 0);
+	FACT("taken back", syscall(SYS_mq_notify, q, NULL), 0);
+	FACT("that is told, too", recv(s, got, sizeof(got), MSG_DONTWAIT), 32);
+	TRUE("with its reason", got[31] == 2);
+	event.sigev_value.sival_ptr = NULL;
+	FACT("no cookie", syscall(SYS_mq_notify, q, &event), -EFAULT);
+	event.sigev_value.sival_ptr = cookie;
+	event.sigev_signo = 99;
+	FACT("no socket", syscall(SYS_mq_notify, q, &event), -EBADF);
+	event.sigev_signo = (int)q;
+	FACT("a queue is none", syscall(SYS_mq_notify, q, &event), -ENOTSOCK);
+	event.sigev_signo = socket(AF_UNIX, SOCK_STREAM, 0);
+	FACT("nor will another socket do", syscall(SYS_mq_notify, q, &event), -EINVAL);
+	FACT("the message", mq_receive(q, got, 16, NULL), 1);
+	(void)close(event.sigev_signo);
+	(void)close(s);
+}
+
+static void queue_tells_a_thread(void)
+{
+	struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 16};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD,
+				 .sigev_notify_function = by_thread,
+				 .sigev_value.sival_int = 55};
+	mqd_t q = mq_open("/queue-of-threads", O_RDWR | O_CREAT, 0600, &attr);
+	int value = 0;
+
+	(void)mq_unlink("/queue-of-threads");
+	(void)!pipe(told_by_thread);
+	queue_tells_a_socket(q);
+	FACT("notify by a thread", mq_notify(q, &event), 0);
+	FACT("send to it", mq_send(q, "x", 1, 0), 0);
+	FACT("the thread runs", read(told_by_thread[0], &value, sizeof(value)), sizeof(value));
+	FACT("with its value", value, 55);
+	(void)mq_close(q);
+}
+
 int main(void)
 {
 	memory();
 	semaphores();
 	messages();
 	queues();
+	queue_tells_a_thread();
 	return facts_end();
 }
