@@ -223,18 +223,34 @@ static void undo(struct epoll *ep)
 	drop_twin(ep);
 }
 
-static bool make_twin(struct epoll *ep)
+/* Those that may be ready first, in their turn: who has been told of last comes last there, too. */
+static int copy_items(struct epoll *ep)
 {
 	const struct epoll_item *at = NULL;
+	int r = 0;
 
+	for (struct list_node *n = ep->ready.next, *next; n != &ep->ready && r == 0; n = next) {
+		next = n->next; /* giving it a proxy takes it from the list */
+		r = copy_item(ep, container_of(n, struct epoll_item, ready));
+	}
+	for (unsigned b = 0; r == 0 && epoll_next(ep, &b, &at);) {
+		struct epoll_item *i = (struct epoll_item *)(uintptr_t)at;
+
+		r = i->proxy >= 0 ? 0 : copy_item(ep, i);
+		if (r == -EEXIST)
+			r = 0; /* a socket that was ready */
+	}
+	return r;
+}
+
+static bool make_twin(struct epoll *ep)
+{
 	ep->twin = epoll_create1(EPOLL_CLOEXEC);
 	if (ep->twin < 0)
 		return false;
-	for (unsigned b = 0; epoll_next(ep, &b, &at);) {
-		if (copy_item(ep, (struct epoll_item *)(uintptr_t)at) < 0) {
-			undo(ep);
-			return false;
-		}
+	if (copy_items(ep) < 0) {
+		undo(ep);
+		return false;
 	}
 	if (!list_empty(&ep->queue.entries) && epoll_watch_twin(ep) < 0) {
 		undo(ep);

@@ -511,6 +511,31 @@ static void pipes(void)
 	close(set);
 }
 
+/* All are ready all the time: each has its turn, whatever serves the set meanwhile. */
+static void turns(void)
+{
+	enum { READY = 13, AT_ONCE = 3, ROUNDS = 40 };
+	int set = epoll_create1(0), ends[2], unfair = 0, n = 0;
+	unsigned last = READY - 1;
+	struct epoll_event e[AT_ONCE];
+
+	for (unsigned i = 0; i < READY; i++) {
+		(void)!pipe(ends);
+		(void)!write(ends[1], "x", 1);
+		(void)control(set, EPOLL_CTL_ADD, ends[0], EPOLLIN, i);
+	}
+	for (int i = 0; i < ROUNDS * READY; i++) {
+		n = epoll_wait(set, e, AT_ONCE, 0);
+		for (int j = 0; j < n; j++) {
+			unfair += e[j].data.u64 != (last + 1) % READY;
+			last = (unsigned)e[j].data.u64;
+		}
+	}
+	FACT("as many as asked for", n, AT_ONCE);
+	FACT("out of turn", unfair, 0);
+	close(set);
+}
+
 int main(void)
 {
 	errors();
@@ -527,5 +552,6 @@ int main(void)
 	bystanders();
 	pending_signals();
 	pipes();
+	turns();
 	return facts_end();
 }
