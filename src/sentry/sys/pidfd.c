@@ -16,6 +16,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -78,9 +79,90 @@ static void pidfd_release(struct file *f)
 	free(x);
 }
 
+/* ---- PIDFD_GET_INFO ---- */
+
+/* As of Linux 6.13; what later ones have more is about core dumps, which there are none of. */
+struct pidfd_told {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code;
+};
+enum { TELL_PID = 1 << 0, TELL_CREDS = 1 << 1, TELL_EXIT = 1 << 3 };
+#define TELL_COMMAND _IOWR(0xff, 11, struct pidfd_told)
+
+static bool is_tell_command(unsigned cmd)
+{
+	const unsigned size = _IOC_SIZEMASK << _IOC_SIZESHIFT;
+
+	return (cmd & ~size) == ((unsigned)TELL_COMMAND & ~size) &&
+	       _IOC_SIZE(cmd) >= sizeof(struct pidfd_told);
+}
+
+/* Whose it is, a zombie's, too; NULL = nobody's any more. */
+static const struct creds *told_creds(const struct pidfd *x)
+{
+	const struct task *t = x->thread ? task_find(x->pid) : x->process ? process_task(x->process) : NULL;
+	const struct zombie *z = t || x->thread ? NULL : proc_zombie(x->pid);
+
+	return t ? t->creds : z ? z->creds : NULL;
+}
+
+static void tell_ids(struct pidfd_told *to, const struct pidfd *x, const struct creds *c, pid_t host_parent)
+{
+	const struct task *thread = x->thread ? task_find(x->pid) : NULL;
+
+	to->mask |= TELL_PID | TELL_CREDS;
+	to->pid = (uint32_t)x->pid;
+	to->tgid = (uint32_t)(thread ? thread->process->pid : x->pid);
+	to->ppid = (uint32_t)proc_guest_pid(host_parent);
+	to->ruid = c->uid;
+	to->rgid = c->gid;
+	to->euid = c->euid;
+	to->egid = c->egid;
+	to->suid = c->suid;
+	to->sgid = c->sgid;
+	to->fsuid = c->fsuid;
+	to->fsgid = c->fsgid;
+}
+
+/* How it ended is the host's to say, once somebody has waited for it. */
+static long pidfd_tell(struct task *t, const struct pidfd *x, unsigned cmd, uint64_t at)
+{
+	struct pidfd_told host = {.mask = TELL_EXIT}, told = {0};
+	const struct creds *c;
+	uint64_t asked;
+
+	if (!at)
+		return -EINVAL;
+	if (guest_get(t, &asked, at) < 0)
+		return -EFAULT;
+	if (ioctl(x->of->watch.fd, TELL_COMMAND, &host) < 0)
+		return -errno;
+	told.mask = host.mask & asked & TELL_EXIT;
+	if (told.mask)
+		told.exit_code = host.exit_code;
+	c = host.mask & TELL_PID ? told_creds(x) : NULL;
+	if (!c && !(asked & TELL_EXIT))
+		return -ESRCH;
+	if (c)
+		tell_ids(&told, x, c, (pid_t)host.ppid);
+	autofree char *whole = calloc(1, _IOC_SIZE(cmd)); /* what is not known is zero */
+	if (!whole)
+		return -ENOMEM;
+	memcpy(whole, &told, sizeof(told));
+	return guest_write(t, at, whole, _IOC_SIZE(cmd));
+}
+
+static long pidfd_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
+{
+	return is_tell_command(cmd) ? pidfd_tell(t, container_of(f, const struct pidfd, file), cmd, arg)
+				    : -ENOTTY;
+}
+
 static const struct file_ops pidfd_ops = {
 	.name = "anon_inode:[pidfd]",
 	.poll = pidfd_poll,
+	.ioctl = pidfd_ioctl,
 	.release = pidfd_release,
 };
 
@@ -279,6 +361,8 @@ HANDLER(sys_waitid)
 		return -EINVAL;
 	if (!f || f->ops != &pidfd_ops)
 		return -EBADF;
+	if (is_reaped(container_of(f, struct pidfd, file)->of))
+		return -ECHILD; /* and not another child, which has the number now */
 	at_once = f->flags & O_NONBLOCK && !(c->args[3] & WNOHANG);
 	const uint64_t args[6] = {P_PID, (uint64_t)container_of(f, struct pidfd, file)->pid,
 				  at_once && !c->args[2] ? PLATFORM_SCRATCH : c->args[2],

@@ -10,9 +10,11 @@
 #include <pthread.h>
 #include <sys/utsname.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -234,12 +236,72 @@ static void without_waiting(void)
 	close(fd);
 }
 
+struct told { /* PIDFD_GET_INFO: struct pidfd_info of Linux 6.13, and what may come */
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid;
+	int32_t exit_code;
+	uint64_t more[3];
+};
+#define GET_INFO(size) _IOC(_IOC_READ | _IOC_WRITE, 0xff, 11, size)
+
+/* Who a process is, and, once it has been waited for, how it has ended. */
+static void told_of(void)
+{
+	struct told x = {.more = {0, 0, 7}};
+	int gate[2], fd;
+	pid_t pid;
+	char c;
+
+	if (pipe(gate) < 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		close(gate[1]);
+		if (setresgid(11, 12, 13) || setresuid(21, 22, 23))
+			_exit(1);
+		_exit((int)read(gate[0], &c, 1) + 42);
+	}
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (ioctl(fd, GET_INFO(64), &x) < 0 && errno == ENOTTY) {
+		printf("skip told_of: the kernel is older than 6.13\n");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return;
+	}
+	for (int n = 0; n < 20000 && x.suid != 23 && ioctl(fd, GET_INFO(64), &x) == 0; n++)
+		usleep(1000);
+	TRUE("its ids",
+	     (x.mask & 3) == 3 && x.pid == (uint32_t)pid && x.tgid == x.pid && x.ppid == (uint32_t)getpid());
+	TRUE("its users", x.ruid == 21 && x.euid == 22 && x.suid == 23 && x.fsuid == 22);
+	TRUE("its groups", x.rgid == 11 && x.egid == 12 && x.sgid == 13 && x.fsgid == 12);
+	TRUE("nothing more", x.more[2] == 7);
+	FACT("in a larger structure", ioctl(fd, GET_INFO(sizeof(x)), &x), 0);
+	TRUE("nothing known more", x.more[2] == 0);
+	FACT("in a smaller one", ioctl(fd, GET_INFO(56), &x), -ENOTTY);
+	FACT("nowhere", ioctl(fd, GET_INFO(64), NULL), -EINVAL);
+	FACT("in a bad place", ioctl(fd, GET_INFO(64), 8), -EFAULT);
+	x.mask = 8;
+	FACT("while it runs", ioctl(fd, GET_INFO(64), &x), 0);
+	TRUE("it has no end", !(x.mask & 8) && x.exit_code == 0);
+	close(gate[1]);
+	fact("waited for", waitpid(pid, NULL, 0), pid);
+	x.mask = 0;
+	FACT("nobody", ioctl(fd, GET_INFO(64), &x), -ESRCH);
+	x.mask = 8;
+	if (ioctl(fd, GET_INFO(64), &x) == 0) /* since 6.15 */
+		TRUE("how it has ended", (x.mask & 11) == 8 && x.exit_code == 42 << 8 && x.pid == 0);
+	FACT("nothing to wait for", waitid(P_PIDFD, (id_t)fd, NULL, WEXITED), -ECHILD);
+	close(gate[0]);
+	close(fd);
+}
+
 int main(void)
 {
 	int status;
 	pid_t pid;
 
 	without_waiting();
+	told_of();
 	descriptors();
 	zombies();
 	threads();
