@@ -262,37 +262,6 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 	return 0;
 }
 
-/* Namespaces: one of each, with the numbers of the sentry's own, which no guest can open. */
-static ssize_t read_namespace(struct task *t, const struct synth_node *node, char *buf, size_t size)
-{
-	const struct task *of = proc_task(node);
-	char path[64];
-	ssize_t n;
-
-	if (!of)
-		return -ESRCH;
-	if (!may_inspect(t, of))
-		return -EACCES;
-	(void)snprintf(path, sizeof(path), "self/ns/%s", proc_entry_of(node)->name);
-	n = readlinkat(kernel.proc_fd, path, buf, size);
-	return n < 0 ? -errno : n;
-}
-
-static int follow_namespace(struct task *t, const struct synth_node *node, struct place **ret)
-{
-	(void)t;
-	(void)node;
-	(void)ret;
-	return -EACCES;
-}
-
-#define NAMESPACE(called) PROC_LINK(called, read_namespace, follow_namespace)
-
-static const struct proc_entry ns_entries[] = {
-	NAMESPACE("cgroup"), NAMESPACE("ipc"),	NAMESPACE("mnt"), NAMESPACE("net"), NAMESPACE("pid"),
-	NAMESPACE("time"),   NAMESPACE("user"), NAMESPACE("uts"), {.name = NULL},
-};
-
 /* ---- the entries ---- */
 
 #define STORED_FILE(called, bits, shown, stored)                                                             \
@@ -328,7 +297,7 @@ static const struct proc_entry ns_entries[] = {
 		STORED_FILE("loginuid", 0644, show_loginuid, store_loginuid),                                \
 		PROC_FILE("maps", proc_show_maps), MEM_FILE, POLLED_FILE("mountinfo", proc_show_mountinfo),  \
 		POLLED_FILE("mounts", proc_show_mounts),                                                     \
-		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", ns_entries),       \
+		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", proc_ns_entries),  \
 		PROC_FILE("oom_score", show_own_name),                                                       \
 		STORED_FILE("oom_score_adj", 0644, show_oom_score_adj, store_oom_score_adj),                 \
 		PROC_FILE_MODE("personality", 0400, show_inspected),                                         \

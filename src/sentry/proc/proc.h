@@ -93,6 +93,7 @@ int proc_finish(struct str *from, struct synth_text *text);
 
 /* Tables of this room's files, by what they are below /proc. */
 extern const struct proc_entry proc_pid_entries[], proc_tid_entries[]; /* PID/, PID/task/TID/ */
+extern const struct proc_entry proc_ns_entries[];		       /* PID/ns/ */
 extern const struct proc_entry proc_sys_entries[];		       /* sys/ */
 
 /* Directories by function. */

@@ -4,7 +4,9 @@
 #include "sentry/task.h"
 #include "sentry/file.h"
 #include "sentry/guest.h"
+#include "sentry/proc/namespaces.h"
 #include "sentry/sys/creds_int.h"
+#include "sentry/sys/pidfd.h"
 
 #include <linux/kcmp.h>
 #include <sched.h>
@@ -45,9 +47,20 @@ HANDLER(sys_unshare)
 	return 0;
 }
 
+/* Each one that there is to enter is the caller's already. */
 HANDLER(sys_setns)
 {
-	return fd_get(t, (int)c->args[0]) ? -EPERM : -EBADF;
+	const struct file *f = fd_get(t, (int)c->args[0]);
+	int wanted = (int)c->args[1], type;
+
+	if (!f)
+		return -EBADF;
+	type = namespace_type(f);
+	if (!type) /* of a process several may be chosen at once */
+		return pidfd_pid(f) > 0 && wanted ? -EPERM : -EINVAL;
+	if (type == CLONE_NEWUSER || (wanted && wanted != type))
+		return -EINVAL;
+	return task_capable(t, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 /* Whatever it is, it is the host's own to act on: where the stub's memory is mapped, what uname says. */

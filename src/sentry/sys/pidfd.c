@@ -10,6 +10,7 @@
  */
 #include "sentry/sys/pidfd.h"
 #include "sentry/guest.h"
+#include "sentry/proc/namespaces.h"
 #include "sentry/proc/proc.h"
 #include "sentry/platform/platform.h"
 #include "sentry/sys/creds_int.h"
@@ -153,10 +154,40 @@ static long pidfd_tell(struct task *t, const struct pidfd *x, unsigned cmd, uint
 	return guest_write(t, at, whole, _IOC_SIZE(cmd));
 }
 
+/* PIDFD_GET_..._NAMESPACE, by number. */
+static const char *const namespaces[] = {
+	[1] = "cgroup", [2] = "ipc",
+	[3] = "mnt",	[4] = "net",
+	[5] = "pid",	[6] = "pid_for_children",
+	[7] = "time",	[8] = "time_for_children",
+	[9] = "user",	[10] = "uts",
+};
+
+static long pidfd_namespace(struct task *t, const struct pidfd *x, const char *name, uint64_t arg)
+{
+	const struct task *of = x->thread ? task_find(x->pid) : x->process ? process_task(x->process) : NULL;
+	struct file *f;
+	int r;
+
+	if (arg)
+		return -EINVAL;
+	if (!of)
+		return -ESRCH;
+	if (!may_inspect(t, of))
+		return -EACCES;
+	r = namespace_open(name, &f);
+	return r < 0 ? r : fd_install(t, f, 0, true);
+}
+
 static long pidfd_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 {
-	return is_tell_command(cmd) ? pidfd_tell(t, container_of(f, const struct pidfd, file), cmd, arg)
-				    : -ENOTTY;
+	const struct pidfd *x = container_of(f, const struct pidfd, file);
+
+	if (is_tell_command(cmd))
+		return pidfd_tell(t, x, cmd, arg);
+	if (cmd > _IO(0xff, 0) && cmd < _IO(0xff, ARRAY_LEN(namespaces)))
+		return pidfd_namespace(t, x, namespaces[_IOC_NR(cmd)], arg);
+	return -ENOTTY;
 }
 
 static const struct file_ops pidfd_ops = {

@@ -4,6 +4,8 @@
 #include "fact.h"
 
 #include <dirent.h>
+#include <linux/nsfs.h>
+#include <sched.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char text[1 << 20];
@@ -314,6 +318,50 @@ static void logins(void)
 	TRUE("the parent has not", strcmp(read_text("/proc/self/loginuid"), "4294967295") == 0);
 }
 
+/* /proc/self/ns: each link leads to a file that says which namespace it is. */
+static void namespaces(void)
+{
+	char text[64], shown[64], link[64];
+	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), other;
+	struct stat by_path, by_file;
+	ssize_t n;
+
+	TRUE("a namespace's file", fd >= 0);
+	n = readlink("/proc/self/ns/net", text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	FACT("stat of the link's end", stat("/proc/self/ns/net", &by_path), 0);
+	FACT("fstat", fstat(fd, &by_file), 0);
+	TRUE("are the same", by_path.st_ino == by_file.st_ino && by_path.st_dev == by_file.st_dev);
+	FACT("it is a file that can be read", by_file.st_mode, S_IFREG | 0444);
+	(void)snprintf(shown, sizeof(shown), "net:[%lu]", (unsigned long)by_file.st_ino);
+	TRUE("its number", strcmp(shown, text) == 0);
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = 0;
+	TRUE("which the descriptor's link says", strcmp(shown, text) == 0);
+	FACT("there is nothing to read", read(fd, text, 1), -EINVAL);
+	FACT("its type", ioctl(fd, NS_GET_NSTYPE), CLONE_NEWNET);
+	FACT("no parent", ioctl(fd, NS_GET_PARENT), -EINVAL);
+	FACT("no owner", ioctl(fd, NS_GET_OWNER_UID, text), -EINVAL);
+	FACT("not of this type", setns(fd, CLONE_NEWUTS), -EINVAL);
+	other = ioctl(fd, NS_GET_USERNS);
+	if (other >= 0)
+		FACT("the users' it belongs to", ioctl(other, NS_GET_NSTYPE), CLONE_NEWUSER);
+	FACT("of a file that is none", setns(open("/dev/null", O_RDONLY), 0), -EINVAL);
+	FACT("not open", setns(99, 0), -EBADF);
+	n = readlink("/proc/self/ns/pid_for_children", text, sizeof(text) - 1);
+	TRUE("the children's", n > 0 && strncmp(text, "pid:[", 5) == 0);
+	other = open("/proc/self/ns/uts", O_PATH);
+	FACT("by path alone", fstat(other, &by_file), 0);
+	FACT("is not asked", ioctl(other, NS_GET_NSTYPE), -EBADF);
+	other = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	FACT("a process is none", setns(other, 0), -EINVAL);
+	other = ioctl(other, _IO(0xff, 4), 0); /* PIDFD_GET_NET_NAMESPACE, since 6.11 */
+	if (other >= 0)
+		FACT("but has one", fstat(other, &by_file) == 0 && by_file.st_ino == by_path.st_ino, 1);
+	close(fd);
+}
+
 int main(void)
 {
 	ids_and_names();
@@ -324,5 +372,6 @@ int main(void)
 	zombies();
 	others();
 	logins();
+	namespaces();
 	return facts_end();
 }
