@@ -137,7 +137,7 @@ static int follow_namespace(struct task *t, const struct synth_node *node, struc
 	return r < 0 ? r : -ENXIO; /* it has no place */
 }
 
-static int open_namespace(struct task *t, const struct synth_node *node, int flags, struct file **ret)
+static int ns_link_open(struct task *t, const struct synth_node *node, int flags, struct file **ret)
 {
 	int r = check_namespace(t, node);
 
@@ -156,7 +156,7 @@ static int open_namespace(struct task *t, const struct synth_node *node, int fla
 			.mode = S_IFLNK | 0777,                                                              \
 			.readlink = read_namespace,                                                          \
 			.follow = follow_namespace,                                                          \
-			.open = open_namespace                                                               \
+			.open = ns_link_open                                                                 \
 		}                                                                                            \
 	}
 
