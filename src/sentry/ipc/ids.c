@@ -4,9 +4,11 @@
 
 #include <linux/capability.h>
 
-struct ipc_object *ipc_slot(const struct ipc_table *x, int slot)
+struct ipc_object *ipc_slot(const struct ipc_table *x, int id)
 {
-	return slot >= 0 && (unsigned)slot < x->size ? x->slots[slot] : NULL;
+	unsigned slot = (unsigned)id & (IPC_SLOTS_MAX - 1);
+
+	return id >= 0 && slot < x->size ? x->slots[slot] : NULL;
 }
 
 struct ipc_object *ipc_find_key(const struct ipc_table *x, key_t key)
@@ -20,7 +22,7 @@ struct ipc_object *ipc_find_key(const struct ipc_table *x, key_t key)
 
 int ipc_find(const struct ipc_table *x, int id, struct ipc_object **ret)
 {
-	struct ipc_object *o = id < 0 ? NULL : ipc_slot(x, id & (IPC_SLOTS_MAX - 1));
+	struct ipc_object *o = ipc_slot(x, id);
 
 	if (!o)
 		return -EINVAL;

@@ -33,8 +33,8 @@ struct ipc_table {
 struct ipc_object *ipc_find_key(const struct ipc_table *x, key_t key);
 /* -EINVAL: no such id; -EIDRM: it was another's. */
 int ipc_find(const struct ipc_table *x, int id, struct ipc_object **ret);
-/* Slot by number; NULL = free or beyond the end. */
-struct ipc_object *ipc_slot(const struct ipc_table *x, int slot);
+/* Slot by number, of which an id may be more: what is beyond the slots is its sequence. NULL = free. */
+struct ipc_object *ipc_slot(const struct ipc_table *x, int id);
 /* The highest slot in use; 0 where there is none, as IPC_INFO says it. */
 int ipc_highest(const struct ipc_table *x);
 /* Gives it an id and its owner: 0, -ENOSPC, -ENOMEM. */

@@ -49,7 +49,7 @@ const struct ipc_limits *ipc_limits(void)
 		return x;
 	limits.known = true;
 	x->shm_size = MIN_OF(read_limit("kernel/shmmax", 0, SHM_LIMIT), SHM_LIMIT);
-	x->shm_pages = MIN_OF(read_limit("kernel/shmall", 0, SHM_LIMIT), SHM_LIMIT / 4096);
+	x->shm_pages = MIN_OF(read_limit("kernel/shmall", 0, SHM_LIMIT), SHM_LIMIT);
 	x->shm_segments = bounded("kernel/shmmni", 0, 4096, IPC_SLOTS_MAX);
 	x->msg_size = bounded("kernel/msgmax", 0, 8192, 1 << 20);
 	x->msg_queue_bytes = bounded("kernel/msgmnb", 0, 16384, INT_MAX);

@@ -192,13 +192,14 @@ void ipc_executed(struct process *p)
 static int make_segment(struct task *t, key_t key, uint64_t size, int flags)
 {
 	struct segment *s;
-	uint64_t pages = size / PAGE + (size % PAGE != 0);
+	uint64_t pages = size / PAGE + (size % PAGE != 0), all;
 	struct stat st;
 	int r;
 
 	if (size < 1 || size > ipc_limits()->shm_size)
 		return -EINVAL;
-	if (pages > INT64_MAX / PAGE || shm.pages + pages > ipc_limits()->shm_pages)
+	if (pages > INT64_MAX / PAGE || __builtin_add_overflow(shm.pages, pages, &all) ||
+	    all > ipc_limits()->shm_pages)
 		return -ENOSPC;
 	if (flags & SHM_HUGETLB)
 		return creds_capable(t->creds, CAP_IPC_LOCK) ? -ENOMEM : -EPERM; /* none are set aside */

@@ -34,6 +34,27 @@ static int child(int (*run)(int), int arg)
 
 /* ---- shared memory ---- */
 
+/* What the limits' files say is what the calls say; and an index may be a whole id. */
+static void memory_of_all(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600), again;
+	FILE *f = fopen("/proc/sys/kernel/shmall", "r");
+	unsigned long all = 0;
+	struct shminfo info;
+	struct shmid_ds ds;
+
+	FACT("limits", shmctl(0, IPC_INFO, (void *)&info) >= 0, 1);
+	TRUE("of all memory", f && fscanf(f, "%lu", &all) == 1 && all == info.shmall);
+	(void)shmctl(id, IPC_RMID, NULL);
+	again = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+	TRUE("another id", again > id);
+	fact("found by its index", shmctl(again, SHM_STAT, &ds), again);
+	FACT("no such index", shmctl(-1, SHM_STAT, &ds), -EINVAL);
+	(void)shmctl(again, IPC_RMID, NULL);
+	if (f)
+		(void)fclose(f);
+}
+
 static int add_one(int id)
 {
 	int *x = shmat(id, NULL, 0);
@@ -320,6 +341,7 @@ static void queue_tells_a_thread(void)
 int main(void)
 {
 	memory();
+	memory_of_all();
 	semaphores();
 	messages();
 	queues();
