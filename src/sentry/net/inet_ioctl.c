@@ -100,8 +100,14 @@ static long request_ioctl(struct task *t, int fd, unsigned cmd, uint64_t arg)
 	return guest_put(t, arg, &r);
 }
 
-static long refuse_change(struct task *t, unsigned cmd)
+/* Of what is changed by name the host reads what it is told first. */
+static long refuse_change(struct task *t, unsigned cmd, uint64_t arg)
 {
+	bool by_name = cmd != SIOCADDRT && cmd != SIOCDELRT && cmd != SIOCSARP && cmd != SIOCDARP;
+	struct ifreq r;
+
+	if (by_name && guest_get(t, &r, arg) < 0)
+		return -EFAULT;
 	if (creds_capable(t->creds, CAP_NET_ADMIN))
 		kernel_log("ioctl 0x%x: network devices are the runtime's to change at this level", cmd);
 	return -EPERM;
@@ -147,7 +153,7 @@ long interface_ioctl(struct task *t, unsigned cmd, uint64_t arg)
 	case SIOCDELMULTI:
 	case SIOCSARP:
 	case SIOCDARP:
-		return refuse_change(t, cmd);
+		return refuse_change(t, cmd, arg);
 	default:
 		return -ENOTTY;
 	}

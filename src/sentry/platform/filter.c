@@ -182,7 +182,7 @@ static void emit_guarded(struct filter_program *p, int nr)
 		break;
 	case SYS_arch_prctl: /* bases of segments; vector state that the processor has */
 		GUARD_VALUES(p, 0, UINT32_MAX, ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS,
-			     ARCH_GET_CPUID, 0x1021 /* ARCH_GET_XCOMP_SUPP */,
+			     ARCH_GET_CPUID, ARCH_SET_CPUID, 0x1021 /* ARCH_GET_XCOMP_SUPP */,
 			     0x1022 /* ..._GET_XCOMP_PERM */, 0x1023 /* ..._REQ_XCOMP_PERM */);
 		break;
 	case SYS_waitid: /* pidfds are the sentry's */

@@ -3,8 +3,11 @@
 #define _GNU_SOURCE
 #include "fact.h"
 
+#include <asm/prctl.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -292,6 +295,25 @@ static void no_such_calls(void)
 	FACT("one that is too large", syscall(100000L), -ENOSYS);
 }
 
+/* Devices that are not to be changed; CPUID, which a thread may have taken from itself. */
+static void own_state(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	long r;
+
+	FACT("flags of a device, nowhere", ioctl(fd, SIOCSIFFLAGS, NULL), -EFAULT);
+	close(fd);
+	if (syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0) != 1)
+		return;
+	r = RESULT(syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0));
+	if (r == -ENODEV) {
+		printf("skip CPUID: the processor does not fault\n");
+		return;
+	}
+	FACT("CPUID has been taken", syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0), 0);
+	FACT("and is given back", syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1), 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "wait") == 0)
@@ -305,5 +327,6 @@ int main(int argc, char **argv)
 	programs();
 	file_size();
 	no_such_calls();
+	own_state();
 	return facts_end();
 }
