@@ -19,7 +19,7 @@ char *xfer_buffer(void)
 {
 	if (!xfer_mine) {
 		(void)pthread_once(&xfer_once, make_key);
-		xfer_mine = aligned_alloc(4096, XFER_SIZE); /* O_DIRECT wants that */
+		xfer_mine = aligned_alloc(XFER_ALIGN, XFER_SIZE); /* O_DIRECT wants that */
 		(void)pthread_setspecific(xfer_key, xfer_mine);
 	}
 	return xfer_mine;

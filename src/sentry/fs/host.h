@@ -43,7 +43,7 @@ static inline struct fd_name fd_name(int fd)
 }
 
 /* A buffer of the thread's, XFER_SIZE bytes, made at first use; NULL: out of memory. */
-enum { XFER_SIZE = 128 << 10 };
+enum { XFER_SIZE = 128 << 10, XFER_ALIGN = 4096 };
 char *xfer_buffer(void);
 
 void statx_from_stat(const struct stat *st, struct statx *ret);

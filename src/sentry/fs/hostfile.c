@@ -56,21 +56,35 @@ static ssize_t write_part(struct file *f, const char *buf, size_t n, int64_t pos
 	return pos < 0 ? host_call(write(f->host_fd, buf, n)) : host_call(pwrite(f->host_fd, buf, n, pos));
 }
 
+/* O_DIRECT: what is not aligned in the guest is not here, so that the host judges it as it would there. */
+static size_t misalignment(const struct file *f, const struct io *io)
+{
+	return f->flags & O_DIRECT && io->task && io->niov ? (uintptr_t)io->iov->iov_base % XFER_ALIGN : 0;
+}
+
+/* The most that fits behind it, in whole blocks. */
+static size_t part_size(size_t left, size_t misaligned)
+{
+	return MIN_OF(left, (size_t)XFER_SIZE - (misaligned ? XFER_ALIGN : 0));
+}
+
 static ssize_t read_parts(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
+	size_t beside = misalignment(f, io);
 	ssize_t total = 0;
 	ssize_t got, put = 0;
 	size_t want;
 
 	if (!buf)
 		return -ENOMEM;
+	buf += beside;
 	if (!io->left) {
 		got = read_part(f, buf, 0, io->pos, io->flags);
 		return got;
 	}
 	do {
-		want = MIN_OF(io->left, (size_t)XFER_SIZE);
+		want = part_size(io->left, beside);
 		got = read_part(f, buf, want, io->pos, io->flags);
 		if (got <= 0)
 			break;
@@ -133,14 +147,16 @@ static ssize_t may_write(struct file *f, struct io *io)
 static ssize_t write_parts(struct file *f, struct io *io)
 {
 	char *buf = xfer_buffer();
+	size_t beside = misalignment(f, io);
 	ssize_t total = 0, left = may_write(f, io), n = 0;
 
 	if (!buf)
 		return -ENOMEM;
 	if (left < 0)
 		return left;
+	buf += beside;
 	while (left) {
-		ssize_t got = io_get(io, buf, MIN_OF((size_t)left, (size_t)XFER_SIZE));
+		ssize_t got = io_get(io, buf, part_size((size_t)left, beside));
 
 		if (got <= 0) {
 			n = got;

@@ -324,9 +324,13 @@ int device_open(struct task *t, dev_t dev, struct place *where, int flags, struc
 
 	if (fstat(where->fd, &st) == 0 && S_ISBLK(st.st_mode))
 		return node_open(dev, true, where, flags, ret);
+	bool terminal =
+		dev == makedev(5, 0) || dev == makedev(5, 2) || (major(dev) >= 136 && major(dev) <= 143);
+	if (flags & O_DIRECT && (ops || terminal))
+		return -EINVAL;
 	if (dev == makedev(5, 0))
 		return tty_open_controlling(t, flags, ret);
-	if (dev == makedev(5, 2) || (major(dev) >= 136 && major(dev) <= 143))
+	if (terminal)
 		return tty_open(t, where, flags, ret);
 	if (!ops)
 		return node_open(dev, false, where, flags, ret);

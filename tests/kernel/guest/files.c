@@ -4,6 +4,7 @@
 #include "fact.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static void opening(void)
@@ -120,6 +122,7 @@ static void transfers(void)
 	FACT("fallocate", fallocate(fd, 0, 0, 100), 0);
 	FACT("fallocate of nothing", fallocate(fd, 0, 0, 0), -EINVAL);
 	FACT("fsync", fsync(fd), 0);
+	FACT("no way around a cache that there is not", open("/dev/null", O_RDWR | O_DIRECT), -EINVAL);
 	FACT("fadvise", posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED), 0);
 	memset(big, 'b', sizeof(big));
 	(void)!pwrite(wo, big, sizeof(big), 0);
@@ -224,6 +227,25 @@ static void looking(void)
 }
 
 /* Everything in a directory of its own. */
+/* O_DIRECT: the file system judges the address as it is. */
+static void direct(void)
+{
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("direct", O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != EXT4_SUPER_MAGIC) {
+		printf("skip direct: not on ext4\n");
+		return;
+	}
+	FACT("direct write", write(fd, page, 4096), 4096);
+	FACT("from an odd address", pwrite(fd, page + 1, 4096, 0), -EINVAL);
+	FACT("direct read", pread(fd, page, 4096, 0), 4096);
+	FACT("to an odd address", pread(fd, page + 1, 4096, 0), -EINVAL);
+	FACT("of an odd length", pread(fd, page, 4095, 0), -EINVAL);
+	close(fd);
+}
+
 int main(void)
 {
 	char top[] = "files-XXXXXX";
@@ -238,5 +260,6 @@ int main(void)
 	limits();
 	descriptors();
 	looking();
+	direct();
 	return facts_end();
 }
