@@ -260,18 +260,19 @@ struct exec_report {
 };
 
 /* Holds nothing while it waits: no place, no lock, no terminal. */
-static void exec_keeper(const struct runtime *rt, struct exec_options *o, const struct exec_told *told,
+static void exec_keeper(const struct runtime *rt, const struct exec_options *o, const struct exec_told *told,
 			int report)
 {
 	struct exec_report said = {0};
+	struct exec_options mine = *o;
 	pid_t main = -1, ended;
 	int status;
 
 	(void)setsid(); /* a fork leads no group */
 	said.r = detach_stdio(&said.err);
-	o->ret_pid = &main;
+	mine.ret_pid = &main;
 	if (said.r == 0)
-		said.r = runtime_exec(rt, o, &said.status, &said.err);
+		said.r = runtime_exec(rt, &mine, &said.status, &said.err);
 	ignore_result(fd_write_all(report, &said, sizeof(said)) < 0); /* then it is missed */
 	if (close_range(3, ~0U, 0) == 0 && chdir("/") == 0)
 		while ((ended = wait(&status)) >= 0 || errno == EINTR)
@@ -284,7 +285,7 @@ static void exec_keeper(const struct runtime *rt, struct exec_options *o, const 
  * One that is left to itself has somebody who waits for it.  Not every host's first process does, and until
  * then what has ended counts as one of the container's (`stats`, --pids-limit).
  */
-static int exec_detached(const struct exec_told *told, const struct runtime *rt, struct exec_options *o,
+static int exec_detached(const struct exec_told *told, const struct runtime *rt, const struct exec_options *o,
 			 int *ret_status, struct err *err)
 {
 	struct exec_report said = {0};

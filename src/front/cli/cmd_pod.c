@@ -125,23 +125,20 @@ static int find_pod(struct engine *e, const char *name, struct engine_pods *ret,
 		    const struct engine_pod **ret_pod, struct err *err)
 {
 	autofree char *id = NULL;
-	struct engine_pods all;
 	int r = engine_resolve(e, name, &id, err);
 
 	if (r == -ENOENT)
 		return err_set(err, ENOENT, "No such pod: %s", name);
 	if (r == 0)
-		r = engine_pods(e, &all, err);
+		r = engine_pods(e, ret, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < all.pods.n; i++) {
-		if (!streq(all.pods.v[i].first->id, id))
-			continue;
-		*ret = all;
-		*ret_pod = &all.pods.v[i];
-		return 0;
+	for (size_t i = 0; i < ret->pods.n; i++) {
+		*ret_pod = &ret->pods.v[i];
+		if (streq((*ret_pod)->first->id, id))
+			return 0;
 	}
-	engine_pods_free(&all);
+	engine_pods_free(ret);
 	return err_set(err, ENOENT, "No such pod: %s is a container, and no other one is in its machine",
 		       name);
 }
