@@ -175,7 +175,8 @@ must_use int engine_list(struct engine *e, const struct engine_list *q, struct e
 			 struct err *err);
 void engine_rows_free(struct engine_rows *r);
 /* A filter by name, as Docker has it: the whole, or an (extended) regular expression that some of it matches,
- * with or without the slash that `inspect` shows before it. */
+ * with or without the slash that `inspect` shows before it.  One that is none, or immense, matches nothing.
+ */
 bool engine_name_matches(const char *wanted, const char *name);
 /* Full id of a name, an id, or an unambiguous prefix.  -ENOENT: "No such container: x".  The caller frees. */
 must_use int engine_resolve(struct engine *e, const char *name, char **ret_id, struct err *err);

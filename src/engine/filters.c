@@ -4,6 +4,8 @@
 
 #include <regex.h>
 
+enum { PATTERN_MAX = 1000, COPIES_MAX = 1000 };
+
 static int add_filter(struct engine_filters *f, const char *text, const char *const *known, struct err *err)
 {
 	const char *eq = strchr(text, '=');
@@ -74,6 +76,39 @@ const char *engine_filter_first(const struct engine_filters *f, const char *key)
 	return NULL;
 }
 
+/*
+ * What the C library can be asked for without harm: its parser calls itself for each bracket, a repetition is
+ * a copy of what is repeated, and a reference back makes the search try everything.  As with Docker's
+ * expressions, which know no such references and no more than 1000 of a thing.
+ */
+static bool pattern_is_modest(const char *pattern)
+{
+	unsigned long copies = 1, n;
+	char *end;
+
+	if (strlen(pattern) > PATTERN_MAX)
+		return false;
+	for (const char *p = pattern; *p; p++) {
+		if (*p == '\\' && p[1] >= '0' && p[1] <= '9')
+			return false;
+		if (*p == '\\' && p[1]) {
+			p++;
+			continue;
+		}
+		if (*p != '{')
+			continue;
+		n = strtoul(p + 1, &end, 10);
+		if (*end == ',')
+			n = MAX_OF(n, strtoul(end + 1, &end, 10));
+		if (n > COPIES_MAX)
+			return false;
+		copies *= MAX_OF(n, 1UL);
+		if (copies > COPIES_MAX)
+			return false;
+	}
+	return true;
+}
+
 bool engine_name_matches(const char *wanted, const char *name)
 {
 	autofree char *slashed = str_format("/%s", name);
@@ -83,7 +118,7 @@ bool engine_name_matches(const char *wanted, const char *name)
 		return slashed;
 	if (!wanted[strcspn(wanted, "^$.[](){}*+?|\\")])
 		return strstr(slashed, wanted);
-	if (regcomp(&re, wanted, REG_EXTENDED | REG_NOSUB) != 0)
+	if (!pattern_is_modest(wanted) || regcomp(&re, wanted, REG_EXTENDED | REG_NOSUB) != 0)
 		return false;
 	bool matches = regexec(&re, name, 0, NULL, 0) == 0 || regexec(&re, slashed, 0, NULL, 0) == 0;
 	regfree(&re);

@@ -3,6 +3,26 @@
 
 #include "test.h"
 
+/* Whoever asks waits for an answer, and has one stack and one memory. */
+static void test_immense_patterns(void)
+{
+	char deep[60001], wide[2001];
+
+	memset(deep, '(', sizeof(deep) - 1);
+	deep[sizeof(deep) - 1] = '\0';
+	CHECK(!engine_name_matches(deep, "web"));
+	memset(wide, '.', sizeof(wide) - 1);
+	wide[sizeof(wide) - 1] = '\0';
+	CHECK(!engine_name_matches(wide, "web"));
+	CHECK(!engine_name_matches("(((w{1,200}){1,200}){1,200})", "web"));
+	CHECK(!engine_name_matches("(w{,20000})", "web"));
+	CHECK(!engine_name_matches("w{99999999999999999999}", "web"));
+	CHECK(!engine_name_matches("(b*)*\\1", "web"));
+	CHECK(engine_name_matches("^w(e{1,30}b){1,30}$", "web"));
+	CHECK(engine_name_matches("\\.w[{]{0,1}", "a.web"));
+	CHECK(!engine_name_matches("web\\", "web"));
+}
+
 int main(void)
 {
 	static const char *const known[] = {"status", "label", "label!", NULL};
@@ -28,5 +48,6 @@ int main(void)
 	CHECK_INT(engine_filters_parse(&(str_list){.v = unknown, .n = 1}, known, &f, &err), -EINVAL);
 	CHECK_STR(err.msg, "invalid filter 'color'");
 	CHECK_INT(engine_filters_parse(&(str_list){.v = bare, .n = 1}, known, &f, &err), -EINVAL);
+	test_immense_patterns();
 	return test_end();
 }
