@@ -125,33 +125,47 @@ int engine_network_connect(struct engine *e, const char *id, const struct net_jo
 	return s;
 }
 
+/* 1: it is not on that network. */
+static int disconnect_container(struct engine *e, struct engine_container *c, struct net *n,
+				const struct net_network *from, struct err *err)
+{
+	struct net_join *v = c->record.q.networks.v;
+	size_t at = 0, *count = &c->record.q.networks.n;
+	int s = find_join(e, n, &c->record, from->id, &at, err);
+
+	if (s <= 0)
+		return s < 0 ? s : 1;
+	s = net_detach(n, c->id, from->id, err);
+	if (s < 0)
+		return s;
+	memmove(v + at, v + at + 1, (*count - at - 1) * sizeof(*v));
+	--*count;
+	s = engine_store_record(e, c, err);
+	/* Who runs is told of by net_detach(). */
+	if (s == 0 && !engine_is_live(c))
+		engine_tell_network(e, &(struct net_told){c->id, from->id, from->name, from->driver},
+				    "disconnect");
+	return s;
+}
+
 int engine_network_disconnect(struct engine *e, const char *id, const char *network, bool force,
 			      struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
-	struct engine_record *r = &c.record;
-	char net_id[65];
+	network_list found = {0};
 	struct net *n;
-	size_t at = 0;
 	int s = engine_load_locked(e, id, &c, err);
 
 	if (s == 0)
 		s = engine_net_get(e, &n, err);
 	if (s == 0)
-		s = network_id(e, n, network, net_id, err);
+		s = net_find(n, network, &found, err);
 	if (s == 0)
-		s = find_join(e, n, r, net_id, &at, err);
-	if (s < 0)
-		return s;
-	if (s == 0)
+		s = disconnect_container(e, &c, n, &found.v[0], err);
+	net_list_free(&found);
+	if (s > 0)
 		return force ? 0
 			     : err_set(err, ENOENT, "container %s is not connected to network %s", c.id,
 				       network);
-	s = net_detach(n, c.id, net_id, err);
-	if (s < 0)
-		return s;
-	struct net_join *v = r->q.networks.v;
-	memmove(v + at, v + at + 1, (r->q.networks.n - at - 1) * sizeof(*v));
-	r->q.networks.n--;
-	return engine_store_record(e, &c, err);
+	return s;
 }

@@ -101,6 +101,21 @@ def test_events_of_a_whole_life(coffer):
                 volume="vol1", event="mount")[-1] == "/v false " + cid
 
 
+def test_networks_of_a_stopped_container_are_told(coffer):
+    coffer("network", "create", "n1")
+    cid = coffer.out("create", "--name", "a", "--network", "n1", "box", "true")
+    coffer("network", "disconnect", "n1", "a")
+    coffer("network", "connect", "n1", "a")
+    coffer.start("--name", "b", "--network", "n1", "box", "sleep", "600")
+    coffer("network", "disconnect", "n1", "b")
+    coffer("rm", "-f", "b")
+    assert coffer.out("events", "--stream=false", "--since", "1h", "-f", "network=n1", "--format",
+                      "{{.Action}} {{if eq .Actor.Attributes.container \"%s\"}}a{{else}}b{{end}}" % cid).splitlines()[-4:] == [
+        "disconnect a", "connect a", "connect b", "disconnect b"]
+    coffer("rm", "a")
+    coffer("network", "rm", "n1")
+
+
 def test_a_long_command_keeps_its_event(coffer):
     coffer.start("--name", "a", "--label", "l=" + "x" * 1000, "box", "sleep", "600")
     done = coffer("exec", "a", "true", "\1" * 3000, "é" * 3000)
