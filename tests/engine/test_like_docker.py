@@ -236,3 +236,9 @@ def test_masked_paths(coffer):
     assert "/proc/sys" in coffer.inspect("a", "{{json .HostConfig.ReadonlyPaths}}")
     assert coffer.inspect("b", "{{json .HostConfig.MaskedPaths}}{{json .HostConfig.ReadonlyPaths}}") == "nullnull"
     assert coffer.inspect("a", "{{.HostConfig.CgroupnsMode}}") == libengine.by_view("host", "private")
+
+
+def test_init_runs_whatever_is_asked_for(coffer):
+    """What follows "--" is a program, also where its name is a word of coffer-init's own."""
+    done = coffer("run", "--rm", "--init", "--network", "none", "box", "--wait", rc=127, limit=60)
+    assert "--wait" in done.stderr, done

@@ -253,10 +253,10 @@ void init_main(long *stack)
 	signal_set all = ~faults, before;
 
 	argv++;
-	if (argc > 1 && argv[0][0] == '-' && argv[0][1] == '-' && !argv[0][2])
-		argv++, argc--;
 	if (argc == 2 && words_equal(argv[0], "--wait"))
 		wait_for_signal();
+	if (argc > 1 && argv[0][0] == '-' && argv[0][1] == '-' && !argv[0][2])
+		argv++, argc--;
 	if (argc < 2) {
 		say((const char *[]){"coffer-init: usage: coffer-init -- PROGRAM [ARGUMENT...] | --wait\n",
 				     NULL});
