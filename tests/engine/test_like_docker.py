@@ -242,3 +242,21 @@ def test_init_runs_whatever_is_asked_for(coffer):
     """What follows "--" is a program, also where its name is a word of coffer-init's own."""
     done = coffer("run", "--rm", "--init", "--network", "none", "box", "--wait", rc=127, limit=60)
     assert "--wait" in done.stderr, done
+
+
+def test_pods_without_a_machine(coffer, tmp_path, monkeypatch):
+    """What `pod` says where nothing of it runs: ids go together with names, which are patterns; a failure leaves nothing."""
+    pod = ("create", "--isolation=vm", "--network", "none", "--label", "dev.coffer.pod=1")
+    ids = {name: coffer.out(*pod, "--name", name, "box", "true") for name in ("site", "my-site")}
+
+    def found(*filters):
+        return sorted(coffer.out("pod", "ls", "--format", "{{.Name}}", *[x for f in filters for x in ("-f", f)]).split())
+    assert found() == found("name=site") == ["my-site", "site"] and found("name=^site$") == ["site"]
+    assert found("name=^site$", "id=" + ids["site"][:12]) == ["site"] and found("name=^site$", "id=" + ids["my-site"][:12]) == []
+    coffer("pod", "rm", "site", "my-site")
+    where = tmp_path / "id"
+    monkeypatch.setattr(coffer, "environ", dict(coffer.environ or os.environ, COFFER_VM_DIR="/nosuch"))
+    for name in ("/site", "s" * 70):  # which is no host name
+        done = coffer("pod", "create", "--pod-id-file", where, "--network", "none", name, rc=None)
+        assert done.returncode != 0 and "no kernel for virtual machines" in done.stderr, done
+        assert not where.exists() and names(coffer) == []

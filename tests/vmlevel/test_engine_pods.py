@@ -114,7 +114,7 @@ def test_a_pod_that_does_not_run_or_is_none(coffer):
 
 def test_pod_commands(template, coffer):
     """From `pod create` to `pod rm`, and what a machine that stands still says."""
-    coffer("pod", "create", "-p", "127.0.0.1:8342:80", "-l", "tier=front", "-m", "300m", *coffer.run_options(), "site", limit=120)
+    coffer("pod", "create", "-p", "127.0.0.1:8342:80", "-l", "tier=front", "-m", "300m", *coffer.run_options(), "/site", limit=120)
     first = coffer.inspect("site", "{{.Id}}")
     assert coffer.inspect("site", "{{.HostConfig.Isolation}} {{.Config.Hostname}}") == "vm site"
     run = ("run", "-d", "--isolation=vm", "--pod", "site", *coffer.run_options())

@@ -66,6 +66,8 @@ static int settle_first(struct call *call, struct engine *e, struct err *err)
 		return cli_misused(call, err, "a pod has one name: \"%s\" or \"%s\"", q->name, call->args[0]);
 	if (call->nargs)
 		q->name = call->args[0];
+	if (q->name && q->name[0] == '/' && q->name[1]) /* as `inspect` shows it */
+		q->name++;
 	const char **label = memory_push(&call->memory, &flags->labels, sizeof(*label));
 	if (!label)
 		return err_oom(err);
@@ -73,7 +75,7 @@ static int settle_first(struct call *call, struct engine *e, struct err *err)
 	q->isolation = "vm";
 	q->pull = "never";
 	q->init = flags->init_given = true;
-	if (!q->hostname)
+	if (!q->hostname && q->name && strlen(q->name) <= HOST_NAME_MAX)
 		q->hostname = q->name;
 	int r = cli_config(call, &c, err);
 	if (r == 0)
@@ -114,6 +116,8 @@ static int run_pod_create(struct call *call, struct err *err)
 	if (r < 0) {
 		struct err ignored = {0};
 		ignore_result(engine_remove(e, id, true, true, &ignored)); /* the failure is what counts */
+		if (f->create.q.cidfile)
+			ignore_result(unlink(f->create.q.cidfile)); /* ours: it was made by engine_create() */
 		return r;
 	}
 	return cli_println(id, err);
@@ -162,16 +166,16 @@ static const struct row_column pod_columns[] = {
 
 static bool pod_passes(const str_list *filters, const struct engine_row *first)
 {
-	bool names = false, named = false, states = false, in_state = false;
+	bool names = false, named = false, ids = false, by_id = false, states = false, in_state = false;
 
 	for (size_t i = 0; i < filters->n; i++) {
 		const char *f = filters->v[i], *value;
 		if ((value = filter_value(f, "name"))) {
 			names = true;
-			named |= strstr(first->name, value) != NULL;
+			named |= engine_name_matches(value, first->name);
 		} else if ((value = filter_value(f, "id"))) {
-			names = true;
-			named |= str_starts(first->id, value);
+			ids = true;
+			by_id |= str_starts(first->id, value);
 		} else if ((value = filter_value(f, "status"))) {
 			states = true;
 			in_state |= streq(first->state, value);
@@ -179,7 +183,7 @@ static bool pod_passes(const str_list *filters, const struct engine_row *first)
 			return false;
 		}
 	}
-	return (!names || named) && (!states || in_state);
+	return (!names || named) && (!ids || by_id) && (!states || in_state);
 }
 
 static const char *member_names(struct json_doc *m, const struct engine_pod *pod)
