@@ -49,8 +49,9 @@ static const uint16_t calls[] = {
 };
 /* clang-format on */
 
-/* Of a terminal its size and mode. */
-static const uint32_t ioctls[] = {TIOCGWINSZ, TIOCSWINSZ, TCGETS, TCSETS};
+/* Of a terminal its size and mode.  The latter ones are TCGETS2 and TCSETS2, which C libraries of late ask.
+ */
+static const uint32_t ioctls[] = {TIOCGWINSZ, TIOCSWINSZ, TCGETS, TCSETS, 0x802c542a, 0x402c542b};
 
 enum { FILTER_MAX = 160, X32_CALLS = 0x40000000 };
 
