@@ -360,6 +360,14 @@ static int remove_replaced(struct engine_making *m, struct err *err)
 	if (!id)
 		return err_oom(err);
 	db_row_end(&q);
+	const char *joined[] = {m->c.record.net_container, m->c.record.pid_container,
+				m->c.record.ipc_container};
+	for (size_t i = 0; i < ARRAY_LEN(joined); i++)
+		if (joined[i] && streq(joined[i], id))
+			return err_set(err, EINVAL,
+				       "--replace would remove container %s, whose namespaces the new one is "
+				       "to join",
+				       m->q->name);
 	return engine_remove(m->e, id, true, false, err);
 }
 

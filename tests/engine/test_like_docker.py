@@ -196,6 +196,9 @@ def test_replace(coffer):
     assert coffer.inspect("a.b", "{{.Id}}") == third and names(coffer) == ["a.b", "axb"]
     assert "--name" in coffer("run", "--replace", "box", "true", rc=125).stderr
     assert coffer("run", "--replace", "--name", "a.b", "--pull=never", "nosuch:1", rc=125).stderr
+    for flag in ("--network", "--pid", "--ipc"):
+        done = coffer("create", "--replace", "--name", "a.b", flag, "container:a.b", "box", "true", rc=125)
+        assert "to join" in done.stderr, done
     assert coffer.inspect("a.b", "{{.Id}}") == third
 
 
