@@ -79,6 +79,14 @@ static int sort_row(struct engine *e, struct engine_pods *p, const struct engine
 	return open_pod(p, row, &pod, err);
 }
 
+/* As the rows are, which they point to; a pod was opened where its first or a further one came. */
+static int by_row(const void *a, const void *b)
+{
+	const struct engine_pod *x = a, *y = b;
+
+	return (x->first > y->first) - (x->first < y->first);
+}
+
 int engine_pods(struct engine *e, struct engine_pods *ret, struct err *err)
 {
 	const char *vm = "isolation=vm";
@@ -92,6 +100,8 @@ int engine_pods(struct engine *e, struct engine_pods *ret, struct err *err)
 		engine_pods_free(&p);
 		return r;
 	}
+	if (p.pods.n)
+		qsort(p.pods.v, p.pods.n, sizeof(*p.pods.v), by_row);
 	*ret = p;
 	return 0;
 }

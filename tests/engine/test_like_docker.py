@@ -256,6 +256,8 @@ def test_pods_without_a_machine(coffer, tmp_path, monkeypatch):
         return sorted(coffer.out("pod", "ls", "--format", "{{.Name}}", *[x for f in filters for x in ("-f", f)]).split())
     assert found() == found("name=site") == ["my-site", "site"] and found("name=^site$") == ["site"]
     assert found("name=^site$", "id=" + ids["site"][:12]) == ["site"] and found("name=^site$", "id=" + ids["my-site"][:12]) == []
+    coffer("create", "--isolation=vm", "--pod", "site", "--name", "further", "box", "true")
+    assert coffer.out("pod", "ls", "--format", "{{.Name}} {{.Containers}}") == "my-site \nsite further"  # the newest first
     coffer("pod", "rm", "site", "my-site")
     where = tmp_path / "id"
     monkeypatch.setattr(coffer, "environ", dict(coffer.environ or os.environ, COFFER_VM_DIR="/nosuch"))
