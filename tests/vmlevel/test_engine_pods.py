@@ -148,6 +148,14 @@ def test_pod_commands(template, coffer):
     coffer("kill", "-s", "TERM", "other", limit=25)
     coffer("unpause", "site")
     assert coffer("wait", "other", limit=60).stdout.strip() == "0"
+    # Nor is one of it let go in a machine that stands still: it stays as paused as it was.
+    coffer("pause", "web")
+    coffer("pause", "site")
+    done = coffer("unpause", "web", rc=None, limit=25)
+    assert done.returncode != 0 and "the container's machine is paused" in done.stderr, done
+    coffer("unpause", "site")
+    assert coffer.status("web") == "paused"
+    coffer("unpause", "web")
     assert coffer.out("exec", "web", "hostname") == "site"
     # stop, start, rm.
     coffer("pod", "stop", "-t", "5", "site", limit=120)
@@ -155,6 +163,7 @@ def test_pod_commands(template, coffer):
     assert coffer.status("web") == "exited"
     coffer("pod", "start", "site", limit=120)
     assert {coffer.status(c) for c in ("site", "web", "other")} == {"running"}
+    coffer("pause", "site")
     coffer("pod", "rm", "-f", "site", limit=60)
     assert coffer.out("pod", "ls", "-q") == "" == coffer.out("ps", "-aq")
     coffer("pod", "rm", "-f", "site")

@@ -361,9 +361,13 @@ static int vm_pause(const struct sandbox *s, struct err *err)
 static int vm_resume(const struct sandbox *s, struct err *err)
 {
 	struct err late = {0};
-	int r = isolate_carrier->resume(s, err);
+	bool member = vm_is_member(s);
+	/* Before its keeper goes on: half of it would be paused, and nobody could tell any more. */
+	int r = member ? vm_pod_check_awake(s, err) : 0;
 
-	if (vm_is_member(s))
+	if (r == 0)
+		r = isolate_carrier->resume(s, err);
+	if (member)
 		return r < 0 ? r : vm_stand(s, false, err);
 	/* The machine runs again; a clock that is behind is worth telling, and no failure. */
 	if (r == 0 && vm_set_clock(s, &late) < 0 && s->warn)
