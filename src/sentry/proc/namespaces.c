@@ -106,6 +106,15 @@ int namespace_type(const struct file *f)
 	return f->ops->stat == ns_stat ? container_of(f, const struct ns_file, file)->type : 0;
 }
 
+int namespaces_enter(const struct task *t, int types)
+{
+	if (types & CLONE_NEWUSER) /* nobody enters again the one that it is in */
+		return -EINVAL;
+	if (!task_capable(t, CAP_SYS_ADMIN) || (types & CLONE_NEWNS && !task_capable(t, CAP_SYS_CHROOT)))
+		return -EPERM;
+	return 0;
+}
+
 /* ---- the links ---- */
 
 static int check_namespace(const struct task *t, const struct synth_node *node)
@@ -142,7 +151,7 @@ static int ns_link_open(struct task *t, const struct synth_node *node, int flags
 	int r = check_namespace(t, node);
 
 	if (r == 0 && (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
-		r = -EACCES;
+		r = -EPERM; /* no right is enough: such a file is immutable */
 	if (r == 0)
 		r = namespace_open(proc_entry_of(node)->name, ret);
 	if (r == 0)

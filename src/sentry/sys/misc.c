@@ -56,11 +56,9 @@ HANDLER(sys_setns)
 	if (!f)
 		return -EBADF;
 	type = namespace_type(f);
-	if (!type) /* of a process several may be chosen at once */
-		return pidfd_pid(f) > 0 && wanted ? -EPERM : -EINVAL;
-	if (type == CLONE_NEWUSER || (wanted && wanted != type))
+	if (type && wanted && wanted != type)
 		return -EINVAL;
-	return task_capable(t, CAP_SYS_ADMIN) ? 0 : -EPERM;
+	return type ? namespaces_enter(t, type) : pidfd_enter(t, f, wanted);
 }
 
 /* Whatever it is, it is the host's own to act on: where the stub's memory is mapped, what uname says. */

@@ -99,10 +99,18 @@ static bool is_tell_command(unsigned cmd)
 	       _IOC_SIZE(cmd) >= sizeof(struct pidfd_told);
 }
 
+/* The thread that it stands for, or one of the process; NULL = it has ended. */
+static struct task *task_behind(const struct pidfd *x)
+{
+	if (x->thread)
+		return is_reaped(x->of) ? NULL : task_find(x->pid); /* another has its number by now, maybe */
+	return x->process ? process_task(x->process) : NULL;
+}
+
 /* Whose it is, a zombie's, too; NULL = nobody's any more. */
 static const struct creds *told_creds(const struct pidfd *x)
 {
-	const struct task *t = x->thread ? task_find(x->pid) : x->process ? process_task(x->process) : NULL;
+	const struct task *t = task_behind(x);
 	const struct zombie *z = t || x->thread ? NULL : proc_zombie(x->pid);
 
 	return t ? t->creds : z ? z->creds : NULL;
@@ -165,7 +173,7 @@ static const char *const namespaces[] = {
 
 static long pidfd_namespace(struct task *t, const struct pidfd *x, const char *name, uint64_t arg)
 {
-	const struct task *of = x->thread ? task_find(x->pid) : x->process ? process_task(x->process) : NULL;
+	const struct task *of = task_behind(x);
 	struct file *f;
 	int r;
 
@@ -264,6 +272,18 @@ static int install_alone(struct task *t, pid_t host_id, pid_t id, int flags)
 pid_t pidfd_pid(const struct file *f)
 {
 	return f->ops == &pidfd_ops ? container_of(f, struct pidfd, file)->pid : -EBADF;
+}
+
+long pidfd_enter(const struct task *t, const struct file *f, int types)
+{
+	const struct task *of;
+
+	if (f->ops != &pidfd_ops || !types || types & ~NAMESPACES_ALL)
+		return -EINVAL;
+	of = task_behind(container_of(f, const struct pidfd, file));
+	if (!of)
+		return -ESRCH;
+	return may_inspect(t, of) ? namespaces_enter(t, types) : -EPERM;
 }
 
 void pidfd_process_released(struct process *p)

@@ -318,6 +318,24 @@ static void logins(void)
 	TRUE("the parent has not", strcmp(read_text("/proc/self/loginuid"), "4294967295") == 0);
 }
 
+/* Into what another process has: no matter which, it is the caller's own. */
+static void entering(int self)
+{
+	pid_t pid = fork();
+	int status, ended;
+
+	if (pid == 0) {
+		if (getuid() == 0 && setuid(1000) < 0)
+			_exit(1);
+		_exit(setns(self, CLONE_NEWUTS) < 0 && errno == EPERM ? 0 : 2);
+	}
+	ended = (int)syscall(SYS_pidfd_open, pid, 0);
+	(void)waitpid(pid, &status, 0);
+	FACT("without a right", status, 0);
+	FACT("of one that has ended", setns(ended, CLONE_NEWUTS), -ESRCH);
+	(void)close(ended);
+}
+
 /* /proc/self/ns: each link leads to a file that says which namespace it is. */
 static void namespaces(void)
 {
@@ -339,6 +357,7 @@ static void namespaces(void)
 	n = readlink(link, text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = 0;
 	TRUE("which the descriptor's link says", strcmp(shown, text) == 0);
+	FACT("nobody writes it", open("/proc/self/ns/net", O_RDWR), -EPERM);
 	FACT("there is nothing to read", read(fd, text, 1), -EINVAL);
 	FACT("its type", ioctl(fd, NS_GET_NSTYPE), CLONE_NEWNET);
 	FACT("no parent", ioctl(fd, NS_GET_PARENT), -EINVAL);
@@ -356,6 +375,9 @@ static void namespaces(void)
 	FACT("is not asked", ioctl(other, NS_GET_NSTYPE), -EBADF);
 	other = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	FACT("a process is none", setns(other, 0), -EINVAL);
+	FACT("nor has it one of no kind", setns(other, CLONE_NEWUTS | 1), -EINVAL);
+	FACT("its users' is the caller's", setns(other, CLONE_NEWUSER), -EINVAL);
+	entering(other);
 	other = ioctl(other, _IO(0xff, 4), 0); /* PIDFD_GET_NET_NAMESPACE, since 6.11 */
 	if (other >= 0)
 		FACT("but has one", fstat(other, &by_file) == 0 && by_file.st_ino == by_path.st_ino, 1);
