@@ -16,6 +16,7 @@
 #include <linux/icmpv6.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
@@ -293,6 +294,28 @@ static bool any_set(const uint8_t *value, int len)
 	return false;
 }
 
+/* All but routes, stamps and alerts; the host, which says what is wrong, does not know whose they are. */
+static bool ip_options_want_right(const uint8_t *v, int len)
+{
+	for (int i = 0; i < len && v[i] != IPOPT_END; i += v[i] == IPOPT_NOOP ? 1 : v[i + 1]) {
+		if (v[i] == IPOPT_NOOP)
+			continue;
+		if (len - i < 2 || v[i + 1] < 2)
+			return false;
+		switch (v[i]) {
+		case IPOPT_LSRR:
+		case IPOPT_SSRR:
+		case IPOPT_RR:
+		case IPOPT_TIMESTAMP:
+		case IPOPT_RA:
+			break;
+		default:
+			return true;
+		}
+	}
+	return false;
+}
+
 int inet_set_option(struct task *t, struct socket *s, int level, int name, const void *value, int len)
 {
 	if (level == SOL_SOCKET && name == SO_LINGER)
@@ -309,6 +332,9 @@ int inet_set_option(struct task *t, struct socket *s, int level, int name, const
 	if (o->access & RAW && any_set(value, len) && !socket_may_raw(t))
 		return -EPERM;
 	len = MIN_OF(len, (int)o->most);
+	if (level == IPPROTO_IP && name == IP_OPTIONS && ip_options_want_right(value, len) &&
+	    !creds_capable(t->creds, CAP_NET_RAW))
+		return -EINVAL;
 	return setsockopt(s->file.host_fd, level, name, value, (socklen_t)len) < 0 ? -errno : 0;
 }
 

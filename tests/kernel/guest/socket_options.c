@@ -19,6 +19,9 @@
 #endif
 enum { TIMESTAMP_NEW = 63 };
 
+/* Padding, then a security label: it is for who may make packets. */
+static const char label[] = "\x01\x01\x82\x0b\0\0\0\0\0\0\0\0\0";
+
 static long set(int fd, int level, int name, int v)
 {
 	return RESULT(setsockopt(fd, level, name, &v, sizeof(v)));
@@ -61,6 +64,8 @@ static int nobody(void)
 		return 2;
 	without("of TCP", tcp);
 	without("of a Unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
+	fact("a label", RESULT(setsockopt(tcp, IPPROTO_IP, IP_OPTIONS, label, 13)), -EINVAL);
+	fact("padding alone", RESULT(setsockopt(tcp, IPPROTO_IP, IP_OPTIONS, label, 2)), 0);
 	fact("foreign addresses", set(tcp, IPPROTO_IP, IP_TRANSPARENT, 1), -EPERM);
 	fact("none of them", set(tcp, IPPROTO_IP, IP_TRANSPARENT, 0), 0);
 	if (six >= 0)
@@ -77,6 +82,7 @@ static void rights(void)
 		return;
 	with_the_right("TCP", tcp);
 	with_the_right("a Unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
+	fact("a label with a right", RESULT(setsockopt(tcp, IPPROTO_IP, IP_OPTIONS, label, 13)), 0);
 	fact("foreign addresses with a right", set(tcp, IPPROTO_IP, IP_TRANSPARENT, 1), 0);
 	(void)fflush(stdout);
 	pid = fork();
