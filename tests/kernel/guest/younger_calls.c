@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -115,6 +116,31 @@ static void cached(void)
 	TRUE("has none", pages[0] == 0);
 }
 
+/* Whether others have read it is the owner's to know, and of who may write to it (since 6.14). */
+static void cached_of_others(void)
+{
+	uint64_t range[2] = {0, 0}, pages[5];
+	int fd, status;
+	pid_t pid;
+
+	if (getuid() != 0)
+		return;
+	(void)close(open("roots", O_RDWR | O_CREAT | O_TRUNC, 0600));
+	(void)chmod("roots", 0644);
+	fd = open("roots", O_RDONLY);
+	pid = fork();
+	if (pid == 0) {
+		if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0)
+			_exit(1);
+		_exit(syscall(CACHESTAT, fd, range, pages, 0) < 0 && errno == EPERM ? 0 : 2);
+	}
+	(void)waitpid(pid, &status, 0);
+	if (syscall(CACHESTAT, fd, range, pages, 0) < 0 || status == 2 << 8)
+		printf("skip others' cache: the kernel is older than 6.14\n");
+	else
+		FACT("others' cache", status, 0);
+}
+
 static void entropy(void)
 {
 	int fd = open("/dev/urandom", O_RDONLY), bits = 0;
@@ -136,6 +162,7 @@ int main(void)
 {
 	attributes();
 	cached();
+	cached_of_others();
 	entropy();
 	return facts_end();
 }
