@@ -158,13 +158,28 @@ static long give_fd(struct task *t, struct call *c, long result, uint64_t scratc
 	(void)t;
 	(void)result; /* another session's terminal stays that session's: open succeeds all the same */
 	(void)scratch;
+	file_unref(c->data);
+	c->data = NULL;
+	c->release = NULL;
 	return (long)c->done;
+}
+
+/* A signal has undone the call, which is made anew and opens the terminal once more. */
+static void undo_open(struct task *t, void *data)
+{
+	int fd = (int)t->call.done;
+
+	if (fd_get(t, fd) == data && fd_close(t, fd) == 0)
+		platform_left(t, fd, true);
+	file_unref(data);
+	t->call.done = 0;
 }
 
 long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flags)
 {
 	const uint64_t args[6] = {(uint64_t)fd, TIOCSCTTY};
 	struct tty_job job;
+	int r;
 
 	if (fd < 0 || !file_is_tty(f) || tty_of(f)->master || (flags & O_NOCTTY) || !file_can_read(f))
 		return fd;
@@ -174,8 +189,17 @@ long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flag
 		(void)fd_close(t, fd); /* it was opened by this call */
 		return CALL_HOST;
 	}
-	if (platform_inject(t, f->host_fd, fd) < 0)
+	r = platform_inject(t, f->host_fd, fd);
+	if (r == CALL_HOST) { /* interrupted: it is made again */
+		(void)fd_close(t, fd);
+		return CALL_HOST;
+	}
+	if (r < 0)
+		return fd;
+	if (platform_call(t, c, SYS_ioctl, args, NULL, 0, give_fd) != CALL_GONE)
 		return fd;
 	c->done = (uint64_t)fd;
-	return platform_call(t, c, SYS_ioctl, args, NULL, 0, give_fd);
+	c->data = file_ref(f);
+	c->release = undo_open;
+	return CALL_GONE;
 }

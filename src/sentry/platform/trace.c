@@ -484,8 +484,11 @@ static void deliver_held(struct trace_request *q)
 	struct ended_call *x = container_of(q, struct ended_call, request);
 	struct task *t = task_by_host(x->host_tid);
 	if (t && t->platform->held && t->state != CALL_RUNNING && !t->platform->sending) {
+		int sig = t->platform->held_signal;
 		t->platform->held = false;
-		deliver(t, t->platform->held_signal);
+		/* The handler has asked for a call in the place of its own: that is not begun (remote.c). */
+		if (!t->platform->remote || !remote_stopped(t, 0, sig))
+			deliver(t, sig);
 	}
 	free(x);
 }

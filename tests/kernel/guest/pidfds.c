@@ -295,6 +295,33 @@ static void told_of(void)
 	close(fd);
 }
 
+static void note_nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Sending ends at once and knows no EINTR, whatever signals come to the sender meanwhile. */
+static void answered_by_signals(void)
+{
+	struct sigaction act = {.sa_handler = note_nothing};
+	int wrong = 0, fd;
+	pid_t pid;
+
+	sigaction(SIGCHLD, &act, NULL);
+	pid = fork();
+	while (pid == 0)
+		pause();
+	fd = (int)pidfd_of(pid, 0);
+	for (int i = 0; i < 2000; i++)
+		wrong += send_to(fd, i & 1 ? SIGCONT : SIGSTOP, 0) != 0;
+	FACT("a signal is sent though its answer is one", wrong, 0);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	signal(SIGCHLD, SIG_DFL);
+	close(fd);
+}
+
 int main(void)
 {
 	int status;
@@ -306,6 +333,7 @@ int main(void)
 	zombies();
 	threads();
 	files_of_others();
+	answered_by_signals();
 	pid = fork();
 	if (pid == 0) {
 		filter();

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -202,11 +203,50 @@ static void peers_apart(void)
 	fact("opened by masters", status, 0);
 }
 
+/* A session's leader, which a signal reaches while it opens its terminal: it has it, under the lowest number.
+ */
+static int leader(const char *name, int after)
+{
+	struct itimerval often = {{0, 4000}, {0, 1 + after}}, never = {0};
+	struct sigaction act = {.sa_handler = note};
+	int lowest = dup(0), fd, wrong;
+	pid_t session = 0;
+
+	close(lowest);
+	if (setsid() < 0)
+		return 1;
+	signal(SIGHUP, SIG_IGN);
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	fd = open(name, O_RDWR);
+	setitimer(ITIMER_REAL, &never, NULL);
+	wrong = fd != lowest ? 2 : ioctl(fd, TIOCGSID, &session) || session != getpid() ? 4 : 0;
+	if (fd >= 0)
+		(void)ioctl(fd, TIOCNOTTY);
+	return wrong;
+}
+
+static void leaders(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), wrong = 0, status;
+
+	FACT("another pair", grantpt(master) || unlockpt(master), 0);
+	for (int i = 0; i < 300; i++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(leader(ptsname(master), i * 7 % 900));
+		wrong |= waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 8;
+	}
+	FACT("a leader under signals gets its terminal, once", wrong, 0);
+	close(master);
+}
+
 int main(void)
 {
 	lines();
 	gone_master();
 	sessions();
 	peers_apart();
+	leaders();
 	return facts_end();
 }
