@@ -56,17 +56,26 @@ static pid_t sender(int fd, int sig, int count, int gap)
 	_exit(0);
 }
 
+static void end_sender(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+enum { MANY = 400 }; /* signals: a machine that is busy may have one come before the call, or behind it */
+
 static void reads(void)
 {
 	int p[2];
 	char c;
 	pipe(p);
 	handle(SIGUSR1, 0);
-	pid_t pid = sender(p[1], SIGUSR1, 1, 300);
+	pid_t pid = sender(-1, SIGUSR1, MANY, 300);
 	FACT("read ends with EINTR", read(p[0], &c, 1), -EINTR);
-	TRUE("its handler ran once", caught == 1);
+	end_sender(pid);
+	TRUE("its handler ran", caught >= 1);
+	write(p[1], "x", 1);
 	FACT("then the byte comes", read(p[0], &c, 1), 1);
-	waitpid(pid, NULL, 0);
 	handle(SIGUSR1, SA_RESTART);
 	caught = 0;
 	pid = sender(p[1], SIGUSR1, 3, 20);
@@ -87,24 +96,27 @@ static void polls(void)
 	struct pollfd x = {.fd = p[0], .events = POLLIN};
 	handle(SIGUSR1, SA_RESTART);
 	caught = 0;
-	pid_t pid = sender(-1, SIGUSR1, 1, 300);
-	FACT("poll ends with EINTR in spite of SA_RESTART", poll(&x, 1, 2000), -EINTR);
-	waitpid(pid, NULL, 0);
+	pid_t pid = sender(-1, SIGUSR1, MANY, 300);
+	FACT("poll ends with EINTR in spite of SA_RESTART", poll(&x, 1, 60000), -EINTR);
+	end_sender(pid);
 	signal(SIGUSR1, SIG_IGN);
 	int64_t begin = now_ms();
-	pid = sender(-1, SIGUSR1, 10, 30);
+	pid = sender(-1, SIGUSR1, MANY, 30);
 	FACT("poll under ignored signals times out", poll(&x, 1, 400), 0);
 	int64_t took = now_ms() - begin;
-	TRUE("when it should", took >= 395 && took < 1500);
-	waitpid(pid, NULL, 0);
+	TRUE("when it should", took >= 395 && took < MANY * 30);
+	end_sender(pid);
 	handle(SIGUSR1, 0);
-	begin = now_ms();
-	pid = sender(-1, SIGUSR1, 3, 50);
-	int tries = 0;
-	while (poll(&x, 1, 1500) < 0 && errno == EINTR)
-		tries++;
+	pid = sender(-1, SIGUSR1, 3, 50); /* fewer arrive where two are pending at once */
+	int tries = 0, left;
+	do {
+		begin = now_ms();
+		left = poll(&x, 1, 1500);
+		tries += left < 0 && errno == EINTR;
+	} while (left < 0 && errno == EINTR);
 	took = now_ms() - begin;
-	TRUE("a poll that is called anew has all its time", tries == 3 && took >= 1645);
+	TRUE("a poll that is called anew has all its time",
+	     left == 0 && tries >= 1 && tries <= 3 && took >= 1495);
 	waitpid(pid, NULL, 0);
 }
 
