@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Patched call sites and natively read files: where they are, and that a guest is told the same without them."""
 import os
+import resource
 import shutil
 import subprocess
 import time
@@ -114,3 +115,12 @@ def test_the_host_keeps_only_some_of_a_guests_pipes(sandbox, built):
     proc.communicate(b"x", timeout=60)
     assert proc.returncode == 0
     assert 200 < used - closed <= 2 * 128, "of 300 pipes the sentry had %d ends, and then %d" % (used, closed)
+
+
+def test_a_limit_of_size_that_a_guest_raises_is_no_limit(sandbox):
+    """The soft one that the runtime was started with is not the sentry's, nor that of guests who write by themselves."""
+    low, high = 1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    c = sandbox.container("ulimit -S -f; ulimit -S -f $(ulimit -H -f) && dd if=/dev/zero of=/tmp/large bs=1024 count=2048 && "
+                          "dd if=/dev/zero of=/tmp/large bs=1M count=2; ls -l /tmp/large | awk '{print $5}'")
+    r = c.run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (low, high))).ok()
+    assert r.out.split() == [str(low // 512), str(2 << 20)], r.out + r.err

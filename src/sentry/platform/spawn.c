@@ -40,6 +40,9 @@ void spawn_limits(void)
 	struct rlimit files = {FILES_MAX, FILES_MAX};
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		(void)getrlimit((__rlimit_resource_t)i, &guest_limits[i]); /* cannot fail: our own */
+	/* What a guest may raise for itself is not below that here, nor for stubs, which write files. */
+	struct rlimit size = {guest_limits[RLIMIT_FSIZE].rlim_max, guest_limits[RLIMIT_FSIZE].rlim_max};
+	(void)setrlimit(RLIMIT_FSIZE, &size); /* the hard limit stays: cannot fail */
 	if (setrlimit(RLIMIT_NOFILE, &files) == 0)
 		return;
 	files = guest_limits[RLIMIT_NOFILE];
