@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness import leaks
 from harness.container import Runtime
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,7 +21,8 @@ def built(tmp_path_factory):
     top = tmp_path_factory.mktemp("patch")
     for name, folder, flags in (("peek", "patch", []), ("hot_calls", "guest", ["-lpthread"]),
                                 ("known_paths", "guest", ["-lpthread"]), ("known", "patch", []),
-                                ("handed_in", "patch", []), ("many_pipes", "patch", []), ("sleepers", "patch", ["-lpthread"])):
+                                ("handed_in", "patch", []), ("many_pipes", "patch", []), ("sleepers", "patch", ["-lpthread"]),
+                                ("writers", "patch", ["-lpthread"])):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
@@ -115,6 +117,25 @@ def test_the_host_keeps_only_some_of_a_guests_pipes(sandbox, built):
     proc.communicate(b"x", timeout=60)
     assert proc.returncode == 0
     assert 200 < used - closed <= 2 * 128, "of 300 pipes the sentry had %d ends, and then %d" % (used, closed)
+
+
+def written_by(pid):
+    """Calls by which it has written anything: the host's count."""
+    with open("/proc/%d/io" % pid) as f:
+        return int(dict(line.split(": ") for line in f)["syscw"])
+
+
+@pytest.mark.parametrize("after", ["vfork", "fork"])
+def test_a_file_is_written_natively_again(sandbox, built, after):
+    c = container(sandbox, built, "writers", {})
+    c.process["args"] = ["/bin/program", after]
+    proc = c.spawn("run", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert proc.stdout.readline() == b"written\n"
+    guests = [p for p in leaks.processes(sandbox.token) if p not in (c.pid, proc.pid)]
+    most = max(written_by(p) for p in guests)
+    proc.communicate(b"x", timeout=60)
+    assert proc.returncode == 0
+    assert most > 10000, "of 20000 writes a guest made %d by itself" % most
 
 
 def test_a_limit_of_size_that_a_guest_raises_is_no_limit(sandbox):

@@ -137,12 +137,15 @@ static void set_bit(uint64_t *bits, unsigned i, bool on)
 
 enum { WRITES_AGAIN = 256 };
 
-/* Whether nobody has looked whether that file may be written so, since it has the number or for some time. */
+/*
+ * Whether nobody has looked whether that file may be written so, since it has the number or for some time; or
+ * it may, and slots ask all the same: a vfork's child, which has the memory too, has closed it.
+ */
 static bool is_to_be_judged(struct shadows *s, int fd)
 {
 	if (s->again && --s->again == 0)
 		memset(s->judged, 0, sizeof(s->judged));
-	return !bit_is_set(s->judged, (unsigned)fd);
+	return !bit_is_set(s->judged, (unsigned)fd) || bit_is_set(s->may_be, kind_index(SHADOW_WRITTEN, fd));
 }
 
 bool shadow_is_due(const struct task *t)
@@ -456,6 +459,7 @@ void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 		patch_forget_native(parent);
 		return;
 	}
+	memset(s->judged, 0, sizeof(s->judged)); /* it is given its own */
 	for (size_t i = 0; i < ARRAY_LEN(s->stale); i++) {
 		s->stale[i] |= s->may_be[i] | s->gone[i];
 		s->may_be[i] = 0;
