@@ -265,7 +265,7 @@ static void exec_keeper(const struct runtime *rt, const struct exec_options *o, 
 {
 	struct exec_report said = {0};
 	struct exec_options mine = *o;
-	pid_t main = -1, ended;
+	pid_t main = 0, ended;
 	int status;
 
 	(void)setsid(); /* a fork leads no group */

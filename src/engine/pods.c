@@ -80,7 +80,7 @@ static int sort_row(struct engine *e, struct engine_pods *p, const struct engine
 }
 
 /* As the rows are, which they point to; a pod was opened where its first or a further one came. */
-static int by_row(const void *a, const void *b)
+static int pods_by_row(const void *a, const void *b)
 {
 	const struct engine_pod *x = a, *y = b;
 
@@ -101,7 +101,7 @@ int engine_pods(struct engine *e, struct engine_pods *ret, struct err *err)
 		return r;
 	}
 	if (p.pods.n)
-		qsort(p.pods.v, p.pods.n, sizeof(*p.pods.v), by_row);
+		qsort(p.pods.v, p.pods.n, sizeof(*p.pods.v), pods_by_row);
 	*ret = p;
 	return 0;
 }
