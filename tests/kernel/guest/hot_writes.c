@@ -4,6 +4,7 @@
 #include "fact.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -228,6 +229,41 @@ static void stats(void)
 	close(fd);
 }
 
+/* ---- who is told ---- */
+
+static int ready[2];
+
+/* Of the directory's files, by a process that has none of them open. */
+static int watches(void)
+{
+	char events[4096];
+	int watch = inotify_init1(0);
+	close(hot);
+	if (inotify_add_watch(watch, ".", IN_MODIFY) < 0 || write(ready[1], "r", 1) != 1)
+		return 1;
+	struct pollfd one = {watch, POLLIN, 0};
+	return poll(&one, 1, 60000) != 1 || read(watch, events, sizeof(events)) <= 0;
+}
+
+static void watched(void)
+{
+	int status = -1;
+	char c;
+	hot = fresh("watched");
+	FACT("warm", warm(hot), 0);
+	FACT("a pipe", pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(watches());
+	FACT("another process watches", read(ready[0], &c, 1), 1);
+	FACT("a write", write(hot, "x", 1), 1);
+	waitpid(pid, &status, 0);
+	FACT("... is told of there", status, 0);
+	close(hot);
+	close(ready[0]);
+	close(ready[1]);
+}
+
 /* ---- rights ---- */
 
 static int writes_as_another(void)
@@ -371,6 +407,7 @@ int main(void)
 	data();
 	numbers();
 	stats();
+	watched();
 	set_ids();
 	limits();
 	seals();
