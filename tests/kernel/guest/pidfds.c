@@ -135,7 +135,7 @@ static void threads(void)
 	TRUE("a thread's descriptor", p.fd >= 0);
 	FACT("it lives", poll(&p, 1, 0), 0);
 	fact("a signal", send_to(p.fd, SIGUSR1, 0), 0);
-	for (int i = 0; i < 5000 && !receiver; i++)
+	for (int i = 0; i < 20000 && !receiver; i++)
 		usleep(1000);
 	fact("comes to the thread", receiver, thread_id);
 	fact("to its process", send_to(p.fd, 0, TO_PROCESS), 0);
