@@ -202,9 +202,9 @@ bool remote_stopped(struct task *t, int event, int sig)
 		call_abandon(t);
 		return false;
 	}
+	if (sig != SIGTRAP && (event == PTRACE_EVENT_STOP || x->phase == ASKED))
+		return false; /* a group's stop, which ends with another stop */
 	if (x->phase == ASKED) {
-		if (sig != SIGTRAP)
-			return false; /* a group's stop */
 		if (!begin_other(t, x)) {
 			platform_kill(t->process, SIGKILL);
 			return true;

@@ -322,6 +322,47 @@ static void answered_by_signals(void)
 	close(fd);
 }
 
+static void *send_for_ever(void *data)
+{
+	volatile uint64_t *sent = data;
+	int fd = (int)pidfd_of(getppid(), 0);
+
+	for (;; ++*sent)
+		(void)send_to(fd, 0, 0);
+	return NULL;
+}
+
+/* A process that is stopped by one of its threads has another that sends: it must not go on. */
+static void stopped(void)
+{
+	volatile uint64_t *sent =
+		mmap(NULL, sizeof(*sent), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int ran = 0, status;
+	pthread_t thread;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		(void)pthread_create(&thread, NULL, send_for_ever, (void *)(uintptr_t)sent);
+	while (pid == 0)
+		pause();
+	while (!*sent)
+		usleep(100);
+	for (unsigned i = 0; i < 500; i++) {
+		usleep(300 + i * 7 % 500);
+		(void)syscall(SYS_tgkill, pid, pid, SIGSTOP);
+		ran += waitpid(pid, &status, WUNTRACED) != pid;
+		usleep(1000);
+		uint64_t before = *sent;
+		usleep(3000);
+		ran += *sent != before;
+		kill(pid, SIGCONT);
+		ran += waitpid(pid, &status, WCONTINUED) != pid;
+	}
+	FACT("nothing of a stopped process runs", ran, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	int status;
@@ -334,6 +375,7 @@ int main(void)
 	threads();
 	files_of_others();
 	answered_by_signals();
+	stopped();
 	pid = fork();
 	if (pid == 0) {
 		filter();
