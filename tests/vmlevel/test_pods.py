@@ -259,7 +259,7 @@ def test_pause_of_the_machine(pod):
     assert pod.sh("two", "echo on") == "on\n"
 
 
-SAVE, JOIN, PAUSE = 8, 9, 10
+SIGNAL, SAVE, JOIN, PAUSE = 3, 8, 9, 10
 
 
 def control(pod, name):
@@ -578,6 +578,12 @@ def test_who_asks_for_a_pause_and_does_not_wait(empty):
     assert pod.state("pod") == "running"
 
 
+def stands(pid):
+    """All its threads have been stopped."""
+    dir = "/proc/%d/task/" % pid
+    return all(open(dir + tid + "/stat").read().rpartition(")")[2].split()[0] == "T" for tid in os.listdir(dir))
+
+
 def test_who_comes_while_the_machine_is_saved_waits(empty):
     """From the order to freeze on nothing is said to the agent, even where both are there at one moment."""
     pod = played(empty, """
@@ -596,8 +602,12 @@ def test_who_comes_while_the_machine_is_saved_waits(empty):
 """)
     keeper, ports = pod.pid("pod"), socket.socketpair()
     with control(pod, "pod") as joins, control(pod, "pod") as saves:
-        time.sleep(0.5)  # both are accepted
+        for s in joins, saves:  # both are accepted when they have been answered
+            s.send(request(SIGNAL))
+            s.recv(4096)
+        # It stands only some time after it was told to; what comes before that it reads at once.
         os.kill(keeper, signal.SIGSTOP)
+        libengine.wait_for("the keeper to stand", lambda: stands(keeper), 30)
         socket.send_fds(joins, [request(JOIN)], [p.fileno() for p in ports])
         file = os.memfd_create("save")
         socket.send_fds(saves, [request(SAVE)], [file])
