@@ -12,17 +12,12 @@
  */
 #include "vm/keeper.h"
 
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
+#include "host/allowlist.h"
 
-#if defined(__x86_64__)
-#define KEEPER_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define KEEPER_ARCH AUDIT_ARCH_AARCH64
-#endif
+#include <asm/termbits.h>
+#include <asm/ioctls.h>
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
 
 /* clang-format off */
 static const uint16_t calls[] = {
@@ -49,61 +44,20 @@ static const uint16_t calls[] = {
 };
 /* clang-format on */
 
-/* Of a terminal its size and mode.  The latter ones are TCGETS2 and TCSETS2, which C libraries of late ask.
- */
-static const uint32_t ioctls[] = {TIOCGWINSZ, TIOCSWINSZ, TCGETS, TCSETS, 0x802c542a, 0x402c542b};
-
-enum { FILTER_MAX = 160, X32_CALLS = 0x40000000 };
-
-struct keeper_filter {
-	struct sock_filter v[FILTER_MAX];
-	unsigned short n;
-};
-
-static void keeper_insn(struct keeper_filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
-{
-	f->v[f->n++] = (struct sock_filter){code, yes, no, k};
-}
-
-static void keeper_answer(struct keeper_filter *f, uint32_t action)
-{
-	keeper_insn(f, BPF_RET | BPF_K, action, 0, 0);
-}
-
-/* One of the values: allowed. */
-static void keeper_allow(struct keeper_filter *f, uint32_t value)
-{
-	keeper_insn(f, BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
-	keeper_answer(f, SECCOMP_RET_ALLOW);
-}
-
-static void build_keeper_filter(struct keeper_filter *f)
-{
-	_Static_assert(16 + 2 * (ARRAY_LEN(calls) + ARRAY_LEN(ioctls)) <= FILTER_MAX, "room for the filter");
-
-	keeper_insn(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	keeper_insn(f, BPF_JMP | BPF_JEQ | BPF_K, KEEPER_ARCH, 1, 0);
-	keeper_answer(f, SECCOMP_RET_KILL_PROCESS);
-	keeper_insn(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	keeper_insn(f, BPF_JMP | BPF_JGE | BPF_K, X32_CALLS, 0, 1);
-	keeper_answer(f, SECCOMP_RET_KILL_PROCESS);
-	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
-		keeper_allow(f, calls[i]);
-	keeper_insn(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 1, 0);
-	keeper_answer(f, SECCOMP_RET_ERRNO | ENOSYS);
-	keeper_insn(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]), 0, 0);
-	for (size_t i = 0; i < ARRAY_LEN(ioctls); i++)
-		keeper_allow(f, ioctls[i]);
-	keeper_answer(f, SECCOMP_RET_ERRNO | ENOTTY);
-}
+/* Of a terminal its size and mode.  TCGETS2 and TCSETS2 are what C libraries of late ask. */
+static const uint32_t ioctls[] = {TIOCGWINSZ, TIOCSWINSZ, TCGETS, TCSETS, TCGETS2, TCSETS2};
 
 int keeper_confine(struct err *err)
 {
-	struct keeper_filter f = {.n = 0};
+	const struct allowlist a = {
+		.calls = calls,
+		.ncalls = ARRAY_LEN(calls),
+		.ioctls = ioctls,
+		.nioctls = ARRAY_LEN(ioctls),
+		.otherwise = SECCOMP_RET_ERRNO | ENOSYS,
+		.other_ioctl = SECCOMP_RET_ERRNO | ENOTTY,
+	};
+	int r = allowlist_install(&a, err);
 
-	build_keeper_filter(&f);
-	const struct sock_fprog program = {.len = f.n, .filter = f.v};
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
-		return err_sys(err, "cannot install the keeper's filter of system calls");
-	return 0;
+	return r < 0 ? err_prefix(err, "cannot confine the container's keeper") : 0;
 }

@@ -9,9 +9,9 @@
  */
 #include "vmm/machine.h"
 
-#include <linux/audit.h>
+#include "host/allowlist.h"
+
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -19,46 +19,16 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* Each at most 255 entries: a jump within the filter is a byte. */
-static const uint32_t calls[] = {
-	SYS_read,
-	SYS_write,
-	SYS_readv,
-	SYS_writev,
-	SYS_preadv,
-	SYS_pwritev,
-	SYS_pwrite64,
-	SYS_fdatasync,
-	SYS_recvmsg,
-	SYS_sendmsg,
-	SYS_sendto,
-	SYS_poll,
-	SYS_epoll_wait,
-	SYS_epoll_ctl,
-	SYS_futex,
-	SYS_madvise,
-	SYS_mprotect,
-	SYS_munmap,
-	SYS_brk,
-	SYS_close,
-	SYS_getrandom,
-	SYS_rt_sigreturn,
-	SYS_rt_sigprocmask,
-	SYS_tgkill,
-	SYS_getpid,
-	SYS_gettid,
-	SYS_ftruncate,
-	SYS_lseek,
-	SYS_exit,
-	SYS_exit_group,
-	SYS_clock_gettime,
-	SYS_getrusage,
-	SYS_restart_syscall,
-	SYS_clock_nanosleep,
-	SYS_rseq,
-	SYS_sched_yield,
-	SYS_fcntl,
+/* clang-format off */
+static const uint16_t calls[] = {
+	SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_preadv, SYS_pwritev, SYS_pwrite64, SYS_fdatasync,
+	SYS_recvmsg, SYS_sendmsg, SYS_sendto, SYS_poll, SYS_epoll_wait, SYS_epoll_ctl, SYS_futex,
+	SYS_madvise, SYS_mprotect, SYS_munmap, SYS_brk, SYS_close, SYS_getrandom, SYS_rt_sigreturn,
+	SYS_rt_sigprocmask, SYS_tgkill, SYS_getpid, SYS_gettid, SYS_ftruncate, SYS_lseek, SYS_exit,
+	SYS_exit_group, SYS_clock_gettime, SYS_getrusage, SYS_restart_syscall, SYS_clock_nanosleep, SYS_rseq,
+	SYS_sched_yield, SYS_fcntl,
 };
+/* clang-format on */
 
 static const uint32_t ioctls[] = {
 	(uint32_t)KVM_RUN,
@@ -69,7 +39,6 @@ static const uint32_t ioctls[] = {
 	(uint32_t)KVM_GET_MSRS,
 	(uint32_t)KVM_SET_MSRS,
 	(uint32_t)KVM_SET_XSAVE,
-
 	(uint32_t)KVM_GET_XSAVE,
 	(uint32_t)KVM_GET_XCRS,
 	(uint32_t)KVM_GET_DEBUGREGS,
@@ -87,40 +56,6 @@ static const uint32_t ioctls[] = {
 	(uint32_t)TUNSETOFFLOAD,
 };
 
-enum { PROGRAM_MAX = 160, X32_BIT = 0x40000000 };
-
-struct filter {
-	struct sock_filter v[PROGRAM_MAX];
-	unsigned short n;
-};
-
-static void put_statement(struct filter *f, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
-{
-	f->v[f->n++] = (struct sock_filter){code, yes, no, k};
-}
-
-static void put_allowed(struct filter *f, const uint32_t *values, size_t n)
-{
-	for (size_t i = 0; i < n; i++) /* to the ALLOW behind the KILL */
-		put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
-	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-}
-
-static void build_filter(struct filter *f)
-{
-	_Static_assert(12 + ARRAY_LEN(calls) + ARRAY_LEN(ioctls) <= PROGRAM_MAX, "room for the filter");
-
-	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	put_statement(f, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	put_statement(f, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, (uint8_t)(ARRAY_LEN(ioctls) + 3));
-	put_statement(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1]), 0, 0);
-	put_allowed(f, ioctls, ARRAY_LEN(ioctls));
-	put_allowed(f, calls, ARRAY_LEN(calls));
-}
-
 int confine_privileges(struct err *err)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -134,15 +69,20 @@ int confine_privileges(struct err *err)
 
 int confine_calls(struct err *err)
 {
-	struct filter f = {.n = 0};
+	const struct allowlist a = {
+		.calls = calls,
+		.ncalls = ARRAY_LEN(calls),
+		.ioctls = ioctls,
+		.nioctls = ARRAY_LEN(ioctls),
+		.otherwise = SECCOMP_RET_KILL_PROCESS,
+		.other_ioctl = SECCOMP_RET_KILL_PROCESS,
+		.all_threads = true,
+	};
 	struct tm ignored;
 
 	/* The C library looks for the time zone's file the first time: the clock chip would be killed for it.
 	 */
 	(void)gmtime_r(&(time_t){0}, &ignored);
-	build_filter(&f);
-	const struct sock_fprog prog = {.len = f.n, .filter = f.v};
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
-		return err_sys(err, "coffer-vmm cannot confine itself");
-	return 0;
+	int r = allowlist_install(&a, err);
+	return r < 0 ? err_prefix(err, "coffer-vmm cannot confine itself") : 0;
 }

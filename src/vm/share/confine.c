@@ -7,19 +7,13 @@
  */
 #include "vm/share/share_int.h"
 
-#include <linux/audit.h>
-#include <linux/filter.h>
+#include "host/allowlist.h"
+
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#define OUR_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OUR_ARCH AUDIT_ARCH_AARCH64
-#endif
 
 #define RIGHT(name) (UINT64_C(1) << CAP_##name)
 static const uint64_t rights = RIGHT(CHOWN) | RIGHT(DAC_OVERRIDE) | RIGHT(DAC_READ_SEARCH) | RIGHT(FOWNER) |
@@ -72,31 +66,15 @@ static int shed_rights(struct share_server *s, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot drop the file share's capabilities") : 0;
 }
 
-#define LOAD_FIELD(field)	       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define WHEN(test, k, then, otherwise) BPF_JUMP(BPF_JMP | (test) | BPF_K, k, then, otherwise)
-#define ANSWER(action)		       BPF_STMT(BPF_RET | BPF_K, action)
-
 static int filter_calls(struct err *err)
 {
-	static const struct sock_filter head[] = {
-		LOAD_FIELD(arch),
-		WHEN(BPF_JEQ, OUR_ARCH, 1, 0),
-		ANSWER(SECCOMP_RET_KILL_PROCESS),
-		LOAD_FIELD(nr),
-	};
-	struct sock_filter insns[ARRAY_LEN(head) + 2 * ARRAY_LEN(needed) + 1];
-	size_t n = ARRAY_LEN(head);
-	memcpy(insns, head, sizeof(head));
-	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
-		insns[n++] = (struct sock_filter)WHEN(BPF_JEQ, needed[i], 0, 1);
-		insns[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
-	}
-	insns[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_ERRNO | ENOSYS);
-	struct sock_fprog program = {.len = (unsigned short)n, .filter = insns};
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
-		return err_sys(err, "cannot install the file share's filter of system calls");
-	return 0;
+	const struct allowlist a = {
+		.calls = needed, .ncalls = ARRAY_LEN(needed), .otherwise = SECCOMP_RET_ERRNO | ENOSYS};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, "cannot confine the file share");
+	int r = allowlist_install(&a, err);
+	return r < 0 ? err_prefix(err, "cannot confine the file share") : 0;
 }
 
 int share_confine(struct share_server *s, bool filter, struct err *err)

@@ -4,6 +4,7 @@
 
 #include "test.h"
 
+#include <asm/termbits.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -49,7 +50,7 @@ static int try_calls(void)
 	TRY(refused(syscall(SYS_io_uring_setup, 0, 0)));
 	/* One of both is asked by isatty(), of this C library or the next. */
 	TRY(terminal < 0 || ioctl(terminal, TCGETS, mode) == 0);
-	TRY(terminal < 0 || ioctl(terminal, 0x802c542aU /* TCGETS2 */, mode) == 0);
+	TRY(terminal < 0 || ioctl(terminal, TCGETS2, mode) == 0);
 	TRY(ioctl(pair[0], TIOCSTI, &byte) < 0 && errno == ENOTTY);
 	return 0;
 #undef TRY
