@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import env
-from harness.container import Runtime, wait_for
+from harness.container import wait_for
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "attack")
 
@@ -19,13 +19,6 @@ def built(tmp_path_factory):
     for name in ("storm", "ways_in", "shadows", "generation", "limited"):
         subprocess.run(["cc", "-O1", "-static", "-w", "-I", os.path.join(HERE, "..", "guest"), "-o", str(top / name), os.path.join(HERE, name + ".c")], check=True)
     return str(top)
-
-
-@pytest.fixture
-def sandbox():
-    rt = Runtime("kernel")
-    yield rt
-    rt.close()
 
 
 def container(sandbox, built, args):

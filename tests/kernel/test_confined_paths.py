@@ -1,17 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """linux.readonlyPaths and linux.maskedPaths below /proc and /sys, at the level that makes these trees up itself."""
-import pytest
-
-from harness.container import Runtime
-
 TRY = "(echo x > %s) 2>&1; echo done"
-
-
-@pytest.fixture
-def sandbox():
-    rt = Runtime("kernel")
-    yield rt
-    rt.close()
 
 
 def test_file_below_read_only_path_cannot_be_opened_for_writing(sandbox):

@@ -12,7 +12,6 @@ import subprocess
 import pytest
 
 from harness import env
-from harness.container import Runtime
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 PROGRAMS = sorted(os.path.basename(p)[:-2] for p in glob.glob(os.path.join(HERE, "*.c")))
@@ -31,13 +30,6 @@ def built(tmp_path_factory):
             made[name, linkage] = out
         return made[name, linkage]
     return build
-
-
-@pytest.fixture
-def sandbox():
-    rt = Runtime("kernel")
-    yield rt
-    rt.close()
 
 
 def libraries(program):

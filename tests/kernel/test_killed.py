@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness import env, leaks
-from harness.container import Runtime, kill_pid, wait_for
+from harness.container import kill_pid, wait_for
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 PROGRAMS = ("hot_sockets", "hot_sets", "births")
@@ -23,13 +23,6 @@ def built(tmp_path_factory):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", HERE, "-o", str(top / name), os.path.join(HERE, name + ".c"), "-lpthread"],
                        check=True)
     return str(top)
-
-
-@pytest.fixture
-def sandbox():
-    rt = Runtime("kernel")
-    yield rt
-    rt.close()
 
 
 def working(sandbox, built):

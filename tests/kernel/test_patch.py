@@ -9,7 +9,6 @@ import time
 import pytest
 
 from harness import leaks
-from harness.container import Runtime
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PATCH, FILES, PATHS = "dev.coffer.kernel.patch", "dev.coffer.kernel.files", "dev.coffer.kernel.paths"
@@ -26,13 +25,6 @@ def built(tmp_path_factory):
         subprocess.run(["cc", "-O1", "-w", "-static", "-I", os.path.join(HERE, "guest"), "-o", str(top / name),
                         os.path.join(HERE, folder, name + ".c")] + flags, check=True)
     return str(top)
-
-
-@pytest.fixture
-def sandbox():
-    rt = Runtime("kernel")
-    yield rt
-    rt.close()
 
 
 def container(sandbox, built, name, annotations):

@@ -2,6 +2,7 @@
 /* Sets of epoll used so often that the sandbox finds a shorter way for them: they must go on meaning the
  * same. */
 #define _GNU_SOURCE
+#include "ends.h"
 #include "fact.h"
 
 #include <arpa/inet.h>
@@ -28,23 +29,6 @@ enum {
 	SOON = 2000 /* ms: longer than anything takes that comes */,
 	NOT = 30 /* ms that nothing comes in */
 };
-
-/* Two ends of a connection over the loopback. */
-static void join(int ends[2])
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(l, (void *)&a, n) || listen(l, 5) || getsockname(l, (void *)&a, &n))
-		perror("listen");
-	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(ends[0], (void *)&a, n))
-		perror("connect");
-	ends[1] = accept(l, NULL, NULL);
-	for (int i = 0; i < 2; i++)
-		(void)setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	close(l);
-}
 
 static int control(int set, int op, int fd, uint32_t events, uint64_t data)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets used so often that the sandbox finds a shorter way for them: they must go on meaning the same. */
 #define _GNU_SOURCE
+#include "ends.h"
 #include "fact.h"
 
 #include <arpa/inet.h>
@@ -19,23 +20,6 @@
 #include <unistd.h>
 
 enum { MANY = 60, BIG = 8 << 20 };
-
-/* Two ends of a connection over the loopback. */
-static void join(int ends[2])
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(l, (void *)&a, n) || listen(l, 5) || getsockname(l, (void *)&a, &n))
-		perror("listen");
-	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(ends[0], (void *)&a, n))
-		perror("connect");
-	ends[1] = accept(l, NULL, NULL);
-	for (int i = 0; i < 2; i++)
-		(void)setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	close(l);
-}
 
 /* Bytes there and back by all ways; what went wrong. */
 static int exchange(int a, int b, int times)

@@ -2,6 +2,7 @@
 /* Waits that nothing ends but what they wait for, whatever goes on beside them of which Linux tells nobody.
  */
 #define _GNU_SOURCE
+#include "ends.h"
 #include "fact.h"
 
 #include <arpa/inet.h>
@@ -124,21 +125,6 @@ static void until_enough(int from)
 }
 
 /* ---- waits: 0, or what is wrong ---- */
-
-/* Two ends of a connection over the loopback. */
-static void join(int ends[2])
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t n = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(l, (void *)&a, n) || listen(l, 5) || getsockname(l, (void *)&a, &n))
-		perror("listen");
-	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(ends[0], (void *)&a, n))
-		perror("connect");
-	ends[1] = accept(l, NULL, NULL);
-	close(l);
-}
 
 static int set, sock[2], pipes[2], queue;
 static char *big;
