@@ -28,8 +28,9 @@ static void fact(const char *name, long got, long want)
 }
 
 /* FACT("close of nothing", close(99), -EBADF) */
-#define FACT(name, expr, want) fact(name, RESULT(expr), want)
-#define TRUE(name, cond)       fact(name, (cond) ? 1 : 0, 1)
+#define FACT(name, expr, want)	fact(name, RESULT(expr), want)
+#define FAILS(name, expr, code) fact(name, RESULT(expr), -(code))
+#define TRUE(name, cond)	fact(name, (cond) ? 1 : 0, 1)
 
 static int facts_end(void)
 {

@@ -5,7 +5,7 @@
  * kernel answers at all, and afterwards as before, is the fact.
  */
 #define _GNU_SOURCE
-#include "facts.h"
+#include "fact.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -192,7 +192,7 @@ int main(void)
 			unlink(path);
 		}
 	}
-	IS("afterwards", socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
-	IS("as before", write(s[0], "x", 1) == 1 && read(s[1], &byte, 1) == 1 && byte == 'x', 1);
-	return facts_wrong;
+	FACT("afterwards", socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+	FACT("as before", write(s[0], "x", 1) == 1 && read(s[1], &byte, 1) == 1 && byte == 'x', 1);
+	return facts_end();
 }

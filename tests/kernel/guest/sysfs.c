@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /sys as programs read it to size themselves. */
 #define _GNU_SOURCE
-#include "facts.h"
+#include "fact.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -60,22 +60,22 @@ int main(void)
 	struct stat st;
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
 
-	IS("cpus online", numbers(line("/sys/devices/system/cpu/online")), online);
-	IS("cpus with directories", cpu_directories() >= online, 1);
-	IS("configured at least these", sysconf(_SC_NPROCESSORS_CONF) >= online, 1);
-	IS("a package", strtol(line("/sys/devices/system/cpu/cpu0/topology/physical_package_id"), NULL, 10),
-	   0);
-	IS("huge pages", strstr(line("/sys/kernel/mm/transparent_hugepage/enabled"), "[") != NULL, 1);
-	IS("interface", ioctl(s, SIOCGIFMTU, &r), 0);
-	IS("its mtu", strtol(line("/sys/class/net/lo/mtu"), NULL, 10), r.ifr_mtu);
-	IS("its type", strtol(line("/sys/class/net/lo/type"), NULL, 10), 772);
-	IS("its address", strcmp(line("/sys/class/net/lo/address"), "00:00:00:00:00:00"), 0);
-	IS("its counter", line("/sys/class/net/lo/statistics/rx_bytes")[0] != '\0', 1);
+	FACT("cpus online", numbers(line("/sys/devices/system/cpu/online")), online);
+	FACT("cpus with directories", cpu_directories() >= online, 1);
+	FACT("configured at least these", sysconf(_SC_NPROCESSORS_CONF) >= online, 1);
+	FACT("a package", strtol(line("/sys/devices/system/cpu/cpu0/topology/physical_package_id"), NULL, 10),
+	     0);
+	FACT("huge pages", strstr(line("/sys/kernel/mm/transparent_hugepage/enabled"), "[") != NULL, 1);
+	FACT("interface", ioctl(s, SIOCGIFMTU, &r), 0);
+	FACT("its mtu", strtol(line("/sys/class/net/lo/mtu"), NULL, 10), r.ifr_mtu);
+	FACT("its type", strtol(line("/sys/class/net/lo/type"), NULL, 10), 772);
+	FACT("its address", strcmp(line("/sys/class/net/lo/address"), "00:00:00:00:00:00"), 0);
+	FACT("its counter", line("/sys/class/net/lo/statistics/rx_bytes")[0] != '\0', 1);
 	FAILS("no such interface", open("/sys/class/net/nothing/mtu", O_RDONLY), ENOENT);
 	FAILS("no such file", open("/sys/class/net/lo/nothing", O_RDONLY), ENOENT);
 	FAILS("a file is no directory", open("/sys/class/net/lo/mtu/x", O_RDONLY), ENOTDIR);
-	IS("directory", stat("/sys/class/net", &st) == 0 && S_ISDIR(st.st_mode), 1);
-	IS("file", stat("/sys/class/net/lo/mtu", &st) == 0 && S_ISREG(st.st_mode), 1);
+	FACT("directory", stat("/sys/class/net", &st) == 0 && S_ISDIR(st.st_mode), 1);
+	FACT("file", stat("/sys/class/net/lo/mtu", &st) == 0 && S_ISREG(st.st_mode), 1);
 	close(s);
-	return facts_wrong;
+	return facts_end();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AF_UNIX at its edges. */
 #define _GNU_SOURCE
-#include "facts.h"
+#include "fact.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -54,12 +54,12 @@ static void making(void)
 	FAILS("pair at a bad address", syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, 8L), EFAULT);
 	FAILS("no descriptor", bind(-1, NULL, 0), EBADF);
 	FAILS("no socket", listen(0, 1), ENOTSOCK);
-	IS("pair", socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s), 0);
-	IS("pair is close-on-exec", fcntl(s[0], F_GETFD), FD_CLOEXEC);
-	IS("pair does not block", fcntl(s[1], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	FACT("pair", socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, s), 0);
+	FACT("pair is close-on-exec", fcntl(s[0], F_GETFD), FD_CLOEXEC);
+	FACT("pair does not block", fcntl(s[1], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
 	struct stat st;
-	IS("stat", fstat(s[0], &st), 0);
-	IS("is a socket", S_ISSOCK(st.st_mode), 1);
+	FACT("stat", fstat(s[0], &st), 0);
+	FACT("is a socket", S_ISSOCK(st.st_mode), 1);
 	FAILS("no seek", lseek(s[0], 0, SEEK_SET), ESPIPE);
 	FAILS("no pread", pread(s[0], &st, 1, 1), ESPIPE);
 	close(s[0]);
@@ -72,43 +72,44 @@ static void stream(void)
 	char buf[64];
 
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
-	IS("write", write(s[0], "hello", 5), 5);
-	IS("write again", write(s[0], " world", 6), 6);
-	IS("inq", ioctl(s[1], SIOCINQ, &n) == 0 && n == 11, 1);
-	IS("peek", recv(s[1], buf, sizeof(buf), MSG_PEEK) >= 5, 1);
-	IS("joined", recv(s[1], buf, sizeof(buf), MSG_DONTWAIT) == 11 && !memcmp(buf, "hello world", 11), 1);
+	FACT("write", write(s[0], "hello", 5), 5);
+	FACT("write again", write(s[0], " world", 6), 6);
+	FACT("inq", ioctl(s[1], SIOCINQ, &n) == 0 && n == 11, 1);
+	FACT("peek", recv(s[1], buf, sizeof(buf), MSG_PEEK) >= 5, 1);
+	FACT("joined", recv(s[1], buf, sizeof(buf), MSG_DONTWAIT) == 11 && !memcmp(buf, "hello world", 11),
+	     1);
 	FAILS("empty", recv(s[1], buf, sizeof(buf), MSG_DONTWAIT), EAGAIN);
 	FAILS("zero bytes of nothing", recv(s[1], buf, 0, MSG_DONTWAIT), EAGAIN);
-	IS("but read is not asked", read(s[1], buf, 0), 0);
+	FACT("but read is not asked", read(s[1], buf, 0), 0);
 	FAILS("bad buffer", send(s[0], (void *)8, 4, 0), EFAULT);
-	IS("poll of both", events(s[0], POLLIN | POLLOUT), POLLOUT);
+	FACT("poll of both", events(s[0], POLLIN | POLLOUT), POLLOUT);
 	FAILS("connected already",
 	      sendto(s[0], "x", 1, 0, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "x"}, 4), EISCONN);
-	IS("shut for writing", shutdown(s[0], SHUT_WR), 0);
-	IS("end of file", read(s[1], buf, sizeof(buf)), 0);
-	IS("half closed is told", events(s[1], POLLIN | POLLRDHUP | POLLOUT), POLLIN | POLLRDHUP | POLLOUT);
+	FACT("shut for writing", shutdown(s[0], SHUT_WR), 0);
+	FACT("end of file", read(s[1], buf, sizeof(buf)), 0);
+	FACT("half closed is told", events(s[1], POLLIN | POLLRDHUP | POLLOUT), POLLIN | POLLRDHUP | POLLOUT);
 	pipes = 0;
 	FAILS("write after shutdown", write(s[0], "x", 1), EPIPE);
-	IS("with a signal", pipes, 1);
+	FACT("with a signal", pipes, 1);
 	FAILS("without a signal", send(s[0], "x", 1, MSG_NOSIGNAL), EPIPE);
-	IS("one signal still", pipes, 1);
-	IS("the other way works", write(s[1], "y", 1), 1);
+	FACT("one signal still", pipes, 1);
+	FACT("the other way works", write(s[1], "y", 1), 1);
 	close(s[1]);
-	IS("what was sent arrives", read(s[0], buf, sizeof(buf)), 1);
-	IS("then the end", read(s[0], buf, sizeof(buf)), 0);
-	IS("hang-up", events(s[0], POLLIN | POLLOUT) & POLLHUP, POLLHUP);
+	FACT("what was sent arrives", read(s[0], buf, sizeof(buf)), 1);
+	FACT("then the end", read(s[0], buf, sizeof(buf)), 0);
+	FACT("hang-up", events(s[0], POLLIN | POLLOUT) & POLLHUP, POLLHUP);
 	close(s[0]);
 
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
-	IS("unread", write(s[0], "lost", 4), 4);
+	FACT("unread", write(s[0], "lost", 4), 4);
 	close(s[1]);
 	FAILS("reset by an unread close", read(s[0], buf, sizeof(buf)), ECONNRESET);
-	IS("told once", read(s[0], buf, sizeof(buf)), 0);
+	FACT("told once", read(s[0], buf, sizeof(buf)), 0);
 	close(s[0]);
 	FAILS("bad shutdown", shutdown(s[0] = socket(AF_UNIX, SOCK_STREAM, 0), 3), EINVAL);
 	FAILS("receive unconnected", recv(s[0], buf, 1, 0), EINVAL);
 	FAILS("send unconnected", send(s[0], buf, 1, 0), ENOTCONN);
-	IS("unconnected polls", events(s[0], POLLIN | POLLOUT), POLLOUT | POLLHUP);
+	FACT("unconnected polls", events(s[0], POLLIN | POLLOUT), POLLOUT | POLLHUP);
 	close(s[0]);
 }
 
@@ -135,24 +136,24 @@ static void limits(void)
 	while ((r = write(s[0], big, sizeof(big))) > 0)
 		all += r;
 	int error = errno;
-	IS("full", r, -1);
-	IS("is told", error, EAGAIN);
-	IS("after some 200 KB", all > 100000 && all < 600000, 1);
-	IS("not writable", events(s[0], POLLOUT), 0);
+	TRUE("full", r == -1);
+	FACT("is told", error, EAGAIN);
+	FACT("after some 200 KB", all > 100000 && all < 600000, 1);
+	FACT("not writable", events(s[0], POLLOUT), 0);
 	while ((r = read(s[1], big, sizeof(big))) > 0)
 		all -= r;
-	IS("all of it came", all, 0);
-	IS("writable again", events(s[0], POLLOUT), POLLOUT);
-	IS("nothing queued", ioctl(s[0], SIOCOUTQ, &n) == 0 && n == 0, 1);
-	IS("default size", getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len) == 0 && size >= 212992, 1);
+	FACT("all of it came", all, 0);
+	FACT("writable again", events(s[0], POLLOUT), POLLOUT);
+	FACT("nothing queued", ioctl(s[0], SIOCOUTQ, &n) == 0 && n == 0, 1);
+	FACT("default size", getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len) == 0 && size >= 212992, 1);
 	size = 1;
-	IS("small size", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	FACT("small size", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len);
-	IS("is the least", size, 4608);
+	FACT("is the least", size, 4608);
 	size = INT_MAX / 2;
-	IS("a size of the host's most", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	FACT("a size of the host's most", setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	getsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, &len);
-	IS("is that", size, 2 * read_number("/proc/sys/net/core/wmem_max", 212992));
+	FACT("is that", size, 2 * read_number("/proc/sys/net/core/wmem_max", 212992));
 	close(s[0]);
 	close(s[1]);
 
@@ -160,8 +161,8 @@ static void limits(void)
 	size = 8192;
 	setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	FAILS("too long a datagram", send(s[0], big, 20000, 0), EMSGSIZE);
-	IS("empty datagram", send(s[0], big, 0, 0), 0);
-	IS("comes", recv(s[1], big, 10, 0), 0);
+	FACT("empty datagram", send(s[0], big, 0, 0), 0);
+	FACT("comes", recv(s[1], big, 10, 0), 0);
 	FAILS("once", recv(s[1], big, 10, 0), EAGAIN);
 	close(s[0]);
 	close(s[1]);
@@ -176,7 +177,7 @@ static void timeouts(void)
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
 	FAILS("bad timeout", setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &bad, sizeof(bad)), EDOM);
 	FAILS("short timeout", setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &bad, 8), EINVAL);
-	IS("timeout", setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	FACT("timeout", setsockopt(s[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
 	FAILS("recv times out", recv(s[0], &c, 1, 0), EAGAIN);
 	FAILS("read times out", read(s[0], &c, 1), EAGAIN);
 	close(s[0]);
@@ -198,39 +199,39 @@ static void addresses(void)
 	FAILS("address at a bad place", bind(l, (void *)8, 10), EFAULT);
 	FAILS("listen unbound", listen(l, 1), EINVAL);
 	umask(027);
-	IS("bind", bind(l, (void *)&a, sizeof(a)), 0);
+	FACT("bind", bind(l, (void *)&a, sizeof(a)), 0);
 	umask(022);
-	IS("node", stat("./sock-a", &st) == 0 && S_ISSOCK(st.st_mode), 1);
-	IS("mode", st.st_mode & 0777, 0750);
+	FACT("node", stat("./sock-a", &st) == 0 && S_ISSOCK(st.st_mode), 1);
+	FACT("mode", st.st_mode & 0777, 0750);
 	FAILS("bind again", bind(l, (void *)&a, sizeof(a)), EADDRINUSE);
 	FAILS("open of a socket", open("./sock-a", O_RDWR), ENXIO);
 	c = socket(AF_UNIX, SOCK_STREAM, 0);
 	FAILS("name in use", bind(c, (void *)&a, sizeof(a)), EADDRINUSE);
 	FAILS("not listening", connect(c, (void *)&a, sizeof(a)), ECONNREFUSED);
-	IS("listen", listen(l, 0), 0);
+	FACT("listen", listen(l, 0), 0);
 	len = 5;
 	memset(&got, 'x', sizeof(got));
-	IS("cut name", getsockname(l, (void *)&got, &len), 0);
-	IS("whole length", len, 2 + strlen("./sock-a") + 1);
-	IS("only 5 bytes", got.sun_path[3], 'x');
+	FACT("cut name", getsockname(l, (void *)&got, &len), 0);
+	FACT("whole length", len, 2 + strlen("./sock-a") + 1);
+	FACT("only 5 bytes", got.sun_path[3], 'x');
 	len = -1;
 	FAILS("negative name length", getsockname(l, (void *)&got, &len), EINVAL);
 	FAILS("no peer", getpeername(l, (void *)&got, &len), ENOTCONN);
-	IS("connect", connect(c, (void *)&a, sizeof(a)), 0);
+	FACT("connect", connect(c, (void *)&a, sizeof(a)), 0);
 	d = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	FAILS("backlog full", connect(d, (void *)&a, sizeof(a)), EAGAIN);
-	IS("listener readable", events(l, POLLIN | POLLOUT), POLLIN);
+	FACT("listener readable", events(l, POLLIN | POLLOUT), POLLIN);
 	len = sizeof(got);
 	n = accept4(l, (void *)&got, &len, SOCK_CLOEXEC);
-	IS("accept", n >= 0, 1);
-	IS("unnamed client", len, 2);
+	FACT("accept", n >= 0, 1);
+	FACT("unnamed client", len, 2);
 	FAILS("bad accept flags", accept4(l, NULL, NULL, 7), EINVAL);
-	IS("connect now", connect(d, (void *)&a, sizeof(a)), 0);
+	FACT("connect now", connect(d, (void *)&a, sizeof(a)), 0);
 	FAILS("full comes first", connect(d, (void *)&a, sizeof(a)), EAGAIN);
 	listen(l, 5);
 	FAILS("twice", connect(d, (void *)&a, sizeof(a)), EISCONN);
 	len = sizeof(got);
-	IS("peer name", getpeername(c, (void *)&got, &len) == 0 && !strcmp(got.sun_path, "./sock-a"), 1);
+	FACT("peer name", getpeername(c, (void *)&got, &len) == 0 && !strcmp(got.sun_path, "./sock-a"), 1);
 	close(l);
 	FAILS("reset where not accepted", read(d, &n, 1), ECONNRESET);
 	close(d);
@@ -262,9 +263,9 @@ static void no_numbers(void)
 	FAILS("no number", accept(l, NULL, NULL), EMFILE);
 	setrlimit(RLIMIT_NOFILE, &was);
 	n = accept4(l, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	IS("still there", n, c + 1);
-	IS("does not block", fcntl(n, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
-	IS("is closed on exec", fcntl(n, F_GETFD), FD_CLOEXEC);
+	FACT("still there", n, c + 1);
+	FACT("does not block", fcntl(n, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	FACT("is closed on exec", fcntl(n, F_GETFD), FD_CLOEXEC);
 	close(n);
 	close(c);
 	close(l);
@@ -278,20 +279,20 @@ static void abstract_names(void)
 
 	snprintf(a.sun_path + 1, 40, "facts-%d", (int)getpid());
 	socklen_t n = 2 + 1 + strlen(a.sun_path + 1);
-	IS("abstract", bind(l, (void *)&a, n), 0);
-	IS("its length", getsockname(l, (void *)&got, &len) == 0 && len == n, 1);
+	FACT("abstract", bind(l, (void *)&a, n), 0);
+	FACT("its length", getsockname(l, (void *)&got, &len) == 0 && len == n, 1);
 	FAILS("another type is another name", connect(c, (void *)&a, n), ECONNREFUSED);
 	FAILS("another length is another name", connect(c, (void *)&a, n + 1), ECONNREFUSED);
-	IS("so it can be had", bind(c, (void *)&a, n), 0);
+	FACT("so it can be had", bind(c, (void *)&a, n), 0);
 	close(c);
 	c = socket(AF_UNIX, SOCK_STREAM, 0);
 	FAILS("in use, abstract", bind(c, (void *)&a, n), EADDRINUSE);
 	close(c);
 	c = socket(AF_UNIX, SOCK_DGRAM, 0);
 	a.sun_family = AF_UNIX;
-	IS("autobind", bind(c, (void *)&a, 2), 0);
+	FACT("autobind", bind(c, (void *)&a, 2), 0);
 	len = sizeof(got);
-	IS("made a name", getsockname(c, (void *)&got, &len) == 0 && len == 8 && !got.sun_path[0], 1);
+	FACT("made a name", getsockname(c, (void *)&got, &len) == 0 && len == 8 && !got.sun_path[0], 1);
 	close(c);
 	close(l);
 }
@@ -305,12 +306,12 @@ static void bound_late(void)
 
 	snprintf(a.sun_path + 1, 20, "late-%04x", getpid() & 0xffff);
 	snprintf(b.sun_path + 1, 20, "last-%04x", getpid() & 0xffff);
-	IS("a listener", bind(l, (void *)&a, len) || listen(l, 1) || connect(c, (void *)&a, len), 0);
-	IS("a message of a nameless one", send(c, "x", 1, 0), 1);
-	IS("which takes a name", bind(c, (void *)&b, len), 0);
+	FACT("a listener", bind(l, (void *)&a, len) || listen(l, 1) || connect(c, (void *)&a, len), 0);
+	FACT("a message of a nameless one", send(c, "x", 1, 0), 1);
+	FACT("which takes a name", bind(c, (void *)&b, len), 0);
 	n = accept(l, NULL, NULL);
-	IS("the message", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &got_len), 1);
-	IS("comes from the name", got_len == len && memcmp(&got, &b, len) == 0, 1);
+	FACT("the message", recvfrom(n, buf, sizeof(buf), 0, (void *)&got, &got_len), 1);
+	FACT("comes from the name", got_len == len && memcmp(&got, &b, len) == 0, 1);
 	close(n);
 	close(c);
 	close(l);
@@ -330,24 +331,24 @@ static void datagrams(void)
 	bind(s, (void *)&a, sizeof(a));
 	bind(c, (void *)&b, sizeof(b));
 	FAILS("no address", send(c, "x", 1, 0), ENOTCONN);
-	IS("sendto", sendto(c, "datagram", 8, 0, (void *)&a, sizeof(a)), 8);
-	IS("cut", recvfrom(s, buf, 4, MSG_TRUNC, (void *)&got, &len), 8);
-	IS("from", !strcmp(got.sun_path, "./sock-e") && len == 2 + strlen("./sock-e") + 1, 1);
+	FACT("sendto", sendto(c, "datagram", 8, 0, (void *)&a, sizeof(a)), 8);
+	FACT("cut", recvfrom(s, buf, 4, MSG_TRUNC, (void *)&got, &len), 8);
+	FACT("from", !strcmp(got.sun_path, "./sock-e") && len == 2 + strlen("./sock-e") + 1, 1);
 	FAILS("rest is gone", recv(s, buf, 4, 0), EAGAIN);
 	for (i = 0; i < 100 && sendto(c, "x", 1, 0, (void *)&a, sizeof(a)) == 1; i++)
 		;
 	int error = errno;
-	IS("queue of datagrams", error, EAGAIN);
-	IS("is short", i, 11);
+	FACT("queue of datagrams", error, EAGAIN);
+	FACT("is short", i, 11);
 	while (recv(s, buf, 4, 0) == 1)
 		;
-	IS("connect", connect(s, (void *)&b, sizeof(b)), 0);
+	FACT("connect", connect(s, (void *)&b, sizeof(b)), 0);
 	FAILS("a stranger", sendto(other, "x", 1, 0, (void *)&a, sizeof(a)), EPERM);
-	IS("its friend", sendto(c, "x", 1, 0, (void *)&a, sizeof(a)), 1);
+	FACT("its friend", sendto(c, "x", 1, 0, (void *)&a, sizeof(a)), 1);
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
-	IS("disconnect", connect(s, &none, sizeof(none)), 0);
+	FACT("disconnect", connect(s, &none, sizeof(none)), 0);
 	FAILS("no address again", send(s, "x", 1, 0), ENOTCONN);
-	IS("connect back", connect(c, (void *)&a, sizeof(a)), 0);
+	FACT("connect back", connect(c, (void *)&a, sizeof(a)), 0);
 	close(s);
 	FAILS("peer gone", send(c, "x", 1, 0), ECONNREFUSED);
 	FAILS("and forgotten", send(c, "x", 1, 0), ENOTCONN);
@@ -370,13 +371,13 @@ static void seqpackets(void)
 	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
 
 	socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s);
-	IS("packet", send(s[0], "one", 3, 0), 3);
-	IS("another", send(s[0], "two", 3, 0), 3);
-	IS("cut to two", recvmsg(s[1], &m, 0), 2);
-	IS("says so", m.msg_flags & MSG_TRUNC, MSG_TRUNC);
-	IS("next one", recv(s[1], buf, sizeof(buf), 0) == 3 && buf[0] == 't', 1);
+	FACT("packet", send(s[0], "one", 3, 0), 3);
+	FACT("another", send(s[0], "two", 3, 0), 3);
+	FACT("cut to two", recvmsg(s[1], &m, 0), 2);
+	FACT("says so", m.msg_flags & MSG_TRUNC, MSG_TRUNC);
+	FACT("next one", recv(s[1], buf, sizeof(buf), 0) == 3 && buf[0] == 't', 1);
 	close(s[0]);
-	IS("its end", recv(s[1], buf, sizeof(buf), 0), 0);
+	FACT("its end", recv(s[1], buf, sizeof(buf), 0), 0);
 	FAILS("nobody there", send(s[1], "x", 1, MSG_NOSIGNAL), EPIPE);
 	close(s[1]);
 }
@@ -424,33 +425,33 @@ static void rights(void)
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
 	if (pipe(p) < 0)
 		return;
-	IS("send a descriptor", send_with(s[0], SCM_RIGHTS, &p[1], sizeof(int)), 1);
-	IS("more bytes", write(s[0], "more", 4), 4);
-	IS("stops at the descriptor", receive_with(s[1], &c, sizeof(c), &m, MSG_CMSG_CLOEXEC), 1);
+	FACT("send a descriptor", send_with(s[0], SCM_RIGHTS, &p[1], sizeof(int)), 1);
+	FACT("more bytes", write(s[0], "more", 4), 4);
+	FACT("stops at the descriptor", receive_with(s[1], &c, sizeof(c), &m, MSG_CMSG_CLOEXEC), 1);
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	IS("comes", h && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)), 1);
+	FACT("comes", h && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)), 1);
 	memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-	IS("close-on-exec", fcntl(fd, F_GETFD), FD_CLOEXEC);
-	IS("works", write(fd, "!", 1) == 1 && read(p[0], &byte, 1) == 1 && byte == '!', 1);
+	FACT("close-on-exec", fcntl(fd, F_GETFD), FD_CLOEXEC);
+	FACT("works", write(fd, "!", 1) == 1 && read(p[0], &byte, 1) == 1 && byte == '!', 1);
 	close(fd);
-	IS("then the rest", receive_with(s[1], &c, sizeof(c), &m, 0), 4);
-	IS("without control", m.msg_controllen, 0);
+	FACT("then the rest", receive_with(s[1], &c, sizeof(c), &m, 0), 4);
+	FACT("without control", m.msg_controllen, 0);
 	fd = 999;
 	FAILS("bad descriptor", send_with(s[0], SCM_RIGHTS, &fd, sizeof(int)), EBADF);
 	for (int i = 0; i < 254; i++)
 		many[i] = p[0];
 	FAILS("too many", send_with(s[0], SCM_RIGHTS, many, sizeof(many)), EINVAL);
-	IS("as many as go", send_with(s[0], SCM_RIGHTS, many, 253 * sizeof(int)), 1);
-	IS("little room", receive_with(s[1], &c, CMSG_LEN(2 * sizeof(int)), &m, 0), 1);
-	IS("is told", m.msg_flags & MSG_CTRUNC, MSG_CTRUNC);
+	FACT("as many as go", send_with(s[0], SCM_RIGHTS, many, 253 * sizeof(int)), 1);
+	FACT("little room", receive_with(s[1], &c, CMSG_LEN(2 * sizeof(int)), &m, 0), 1);
+	FACT("is told", m.msg_flags & MSG_CTRUNC, MSG_CTRUNC);
 	h = CMSG_FIRSTHDR(&m);
-	IS("two came", h && h->cmsg_len == CMSG_LEN(2 * sizeof(int)), 1);
+	FACT("two came", h && h->cmsg_len == CMSG_LEN(2 * sizeof(int)), 1);
 	for (int i = 0; h && i < 2; i++)
 		close(((int *)CMSG_DATA(h))[i]);
-	IS("dropped ones", send_with(s[0], SCM_RIGHTS, p, sizeof(p)), 1);
-	IS("plain read", read(s[1], &byte, 1), 1);
-	IS("into no room", send_with(s[0], SCM_RIGHTS, p, sizeof(p)), 1);
-	IS("flagged", receive_with(s[1], &c, 0, &m, 0) == 1 && m.msg_flags & MSG_CTRUNC, 1);
+	FACT("dropped ones", send_with(s[0], SCM_RIGHTS, p, sizeof(p)), 1);
+	FACT("plain read", read(s[1], &byte, 1), 1);
+	FACT("into no room", send_with(s[0], SCM_RIGHTS, p, sizeof(p)), 1);
+	FACT("flagged", receive_with(s[1], &c, 0, &m, 0) == 1 && m.msg_flags & MSG_CTRUNC, 1);
 	FAILS("unknown type", send_with(s[0], 77, p, sizeof(p)), EINVAL);
 	/* A socket within itself, and gone: nothing to see but that it works. */
 	for (int i = 0; i < 200; i++) {
@@ -461,12 +462,12 @@ static void rights(void)
 		close(x[0]);
 		close(x[1]);
 	}
-	IS("cycles", socketpair(AF_UNIX, SOCK_STREAM, 0, many), 0);
+	FACT("cycles", socketpair(AF_UNIX, SOCK_STREAM, 0, many), 0);
 	close(many[0]);
 	close(many[1]);
 	close(p[0]);
 	close(p[1]);
-	IS("last", write(s[0], "x", 1), 1);
+	FACT("last", write(s[0], "x", 1), 1);
 	close(s[0]);
 	close(s[1]);
 }
@@ -488,7 +489,7 @@ static void bad_control(void)
 	h->cmsg_len = CMSG_SPACE(4) + 1;
 	FAILS("header beyond the end", sendmsg(s[0], &m, 0), EINVAL);
 	m.msg_controllen = 5;
-	IS("too short to look at", sendmsg(s[0], &m, 0), 1);
+	FACT("too short to look at", sendmsg(s[0], &m, 0), 1);
 	m.msg_control = (void *)8;
 	m.msg_controllen = 32;
 	FAILS("control at a bad place", sendmsg(s[0], &m, 0), EFAULT);
@@ -515,16 +516,16 @@ static void credentials(void)
 	struct msghdr m;
 
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
-	IS("peer's", getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, &id, &len), 0);
-	IS("is me", id.pid == me.pid && id.uid == me.uid && id.gid == me.gid, 1);
-	IS("want them", setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
-	IS("by the kernel", write(s[0], "x", 1), 1);
-	IS("arrive", receive_with(s[1], &c, sizeof(c), &m, 0), 1);
+	FACT("peer's", getsockopt(s[0], SOL_SOCKET, SO_PEERCRED, &id, &len), 0);
+	FACT("is me", id.pid == me.pid && id.uid == me.uid && id.gid == me.gid, 1);
+	FACT("want them", setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+	FACT("by the kernel", write(s[0], "x", 1), 1);
+	FACT("arrive", receive_with(s[1], &c, sizeof(c), &m, 0), 1);
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	IS("as a message", h && h->cmsg_type == SCM_CREDENTIALS, 1);
-	IS("with my pid", ((struct ucred *)CMSG_DATA(h))->pid, me.pid);
-	IS("by myself", send_with(s[0], SCM_CREDENTIALS, &me, sizeof(me)), 1);
-	IS("arrive too", receive_with(s[1], &c, sizeof(c), &m, 0), 1);
+	FACT("as a message", h && h->cmsg_type == SCM_CREDENTIALS, 1);
+	FACT("with my pid", ((struct ucred *)CMSG_DATA(h))->pid, me.pid);
+	FACT("by myself", send_with(s[0], SCM_CREDENTIALS, &me, sizeof(me)), 1);
+	FACT("arrive too", receive_with(s[1], &c, sizeof(c), &m, 0), 1);
 	FAILS("short ones", send_with(s[0], SCM_CREDENTIALS, &me, 8), EINVAL);
 	close(s[0]);
 	close(s[1]);
@@ -548,10 +549,10 @@ static void waiting(void)
 
 	socketpair(AF_UNIX, SOCK_STREAM, 0, s);
 	pthread_create(&w, NULL, late_writer, &s[0]);
-	IS("waits for all", recv(s[1], buf, 8, MSG_WAITALL), 8);
-	IS("in order", memcmp(buf, "laterest", 8), 0);
+	FACT("waits for all", recv(s[1], buf, 8, MSG_WAITALL), 8);
+	FACT("in order", memcmp(buf, "laterest", 8), 0);
 	pthread_join(w, &failed);
-	IS("writer", failed == NULL, 1);
+	FACT("writer", failed == NULL, 1);
 	/* A peer that goes ends the wait. */
 	if (fork() == 0) {
 		close(s[1]);
@@ -559,7 +560,7 @@ static void waiting(void)
 		_exit(0);
 	}
 	close(s[0]);
-	IS("until the end", read(s[1], buf, 8), 0);
+	FACT("until the end", read(s[1], buf, 8), 0);
 	wait(NULL);
 	close(s[1]);
 }
@@ -575,10 +576,10 @@ static void many_messages(void)
 	socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
 	memcpy(a, "aaaa", 4);
 	memcpy(b, "bbbb", 4);
-	IS("sendmmsg", sendmmsg(s[0], m, 2, 0), 2);
-	IS("lengths", m[0].msg_len == 4 && m[1].msg_len == 4, 1);
+	FACT("sendmmsg", sendmmsg(s[0], m, 2, 0), 2);
+	FACT("lengths", m[0].msg_len == 4 && m[1].msg_len == 4, 1);
 	m[2] = m[0];
-	IS("recvmmsg for one", recvmmsg(s[1], m, 3, MSG_WAITFORONE, NULL), 2);
+	FACT("recvmmsg for one", recvmmsg(s[1], m, 3, MSG_WAITFORONE, NULL), 2);
 	FAILS("bad time", recvmmsg(s[1], m, 1, 0, &bad), EINVAL);
 	FAILS("none there", recvmmsg(s[1], m, 1, MSG_DONTWAIT, NULL), EAGAIN);
 	close(s[0]);
@@ -596,13 +597,13 @@ static void options(void)
 	FAILS("read only", setsockopt(s, SOL_SOCKET, SO_TYPE, &v, 4), ENOPROTOOPT);
 	FAILS("unknown", setsockopt(s, SOL_SOCKET, 9999, &v, 4), ENOPROTOOPT);
 	FAILS("another level", setsockopt(s, 6, 1, &v, 4), EOPNOTSUPP);
-	IS("type", getsockopt(s, SOL_SOCKET, SO_TYPE, &v, &len) == 0 && v == SOCK_STREAM, 1);
-	IS("domain", getsockopt(s, SOL_SOCKET, SO_DOMAIN, &v, &len) == 0 && v == AF_UNIX, 1);
-	IS("not listening", getsockopt(s, SOL_SOCKET, SO_ACCEPTCONN, &v, &len) == 0 && v == 0, 1);
-	IS("no error", getsockopt(s, SOL_SOCKET, SO_ERROR, &v, &len) == 0 && v == 0, 1);
+	FACT("type", getsockopt(s, SOL_SOCKET, SO_TYPE, &v, &len) == 0 && v == SOCK_STREAM, 1);
+	FACT("domain", getsockopt(s, SOL_SOCKET, SO_DOMAIN, &v, &len) == 0 && v == AF_UNIX, 1);
+	FACT("not listening", getsockopt(s, SOL_SOCKET, SO_ACCEPTCONN, &v, &len) == 0 && v == 0, 1);
+	FACT("no error", getsockopt(s, SOL_SOCKET, SO_ERROR, &v, &len) == 0 && v == 0, 1);
 	len = 1;
 	v = 0;
-	IS("a byte of it", getsockopt(s, SOL_SOCKET, SO_TYPE, &v, &len) == 0 && len == 1 && v == 1, 1);
+	FACT("a byte of it", getsockopt(s, SOL_SOCKET, SO_TYPE, &v, &len) == 0 && len == 1 && v == 1, 1);
 	close(s);
 }
 
@@ -625,5 +626,5 @@ int main(void)
 	waiting();
 	many_messages();
 	options();
-	return facts_wrong;
+	return facts_end();
 }
