@@ -73,7 +73,29 @@ def pods(pods_session, request):
     yield from _per_test(pods_session, request)
 
 
-@pytest.fixture(params=["docker", "podman", "coffer"])
+@pytest.fixture(scope="session")
+def kernel_session():
+    yield from _session(lambda: libengine.Coffer(level="kernel"))
+
+
+@pytest.fixture
+def kernel(kernel_session, request):
+    """coffer that gives each container a kernel of its own in user space."""
+    yield from _per_test(kernel_session, request)
+
+
+@pytest.fixture(scope="session")
+def vm_session():
+    yield from _session(lambda: libengine.Coffer(level="vm"))
+
+
+@pytest.fixture
+def vm(vm_session, request):
+    """coffer that gives each container a machine."""
+    yield from _per_test(vm_session, request)
+
+
+@pytest.fixture(params=["docker", "podman", "coffer", "kernel"] + (["vm"] if env.STRESS > 1 else []))
 def engine(request):
-    """Docker, Podman and coffer itself in turn."""
+    """Docker, Podman and coffer itself in turn, this one at its levels."""
     return request.getfixturevalue(request.param)

@@ -169,6 +169,7 @@ class Engine:
     name = base = None
     environ = None
     like_docker = False  # the same words, columns and shapes of JSON
+    level = "ns"  # of isolation
 
     def __init__(self, volatile=None):
         """volatile: a directory for what lives no longer than the machine, as /run is; else it is with the rest."""
@@ -413,10 +414,11 @@ class Coffer(Engine):
     name = "coffer"
     like_docker = True
 
-    def __init__(self, *globals_, config="", netns=None, volatile=None):
-        """netns: a path of the network namespace to live in; else a new one."""
+    def __init__(self, *globals_, config="", netns=None, volatile=None, level="ns"):
+        """netns: a path of the network namespace to live in; else a new one.  level: of isolation, where no flag says another."""
         super().__init__(volatile)
-        d = self.scratch
+        d, self.level = self.scratch, level
+        config += '[containers]\nisolation = "%s"\n' % level if level != "ns" else ""
         self.config = d + "/coffer.toml"
         with open(self.config, "w") as f:
             f.write(config)

@@ -31,6 +31,12 @@ static int check(const struct oci_config *config, struct err *err)
 		return err_set(
 			err, EINVAL,
 			"isolation level \"kernel\" needs a mount namespace: linux.namespaces has none");
+	if (linux->ns[OCI_NS_PID].path)
+		return err_set(
+			err, ENOTSUP,
+			"isolation level \"kernel\" cannot join the pid namespace %s: the processes of "
+			"each container are of a kernel of its own",
+			linux->ns[OCI_NS_PID].path);
 	if (config->process && linux->uid_mappings.n &&
 	    userns_host_id(&linux->uid_mappings, config->process->user.uid, &host) < 0)
 		return err_set(err, EINVAL, "cannot set uid to unmapped user %u in user namespace",
