@@ -253,6 +253,12 @@ must_use int engine_commit(struct engine *e, const char *id, const char *referen
  * the caller's and stay) for engine_create(); strings live in *doc.
  */
 must_use int engine_machine_save(struct engine *e, const char *id, const char *name, struct err *err);
+/*
+ * `vm snapshot --template`: a machine that has booted, and has no container yet.  Of *q its size and networks
+ * count; the rest of it is set.  engine_machine_create() adds it to the caller's own *q then.
+ */
+must_use int engine_machine_template(struct engine *e, struct engine_create *q, const char *name,
+				     struct err *err);
 must_use int engine_machine_remove(struct engine *e, const char *name, struct err *err);
 must_use int engine_machine_create(const char *name, struct json_doc *doc, struct engine_create *q,
 				   struct err *err);
@@ -261,6 +267,7 @@ struct engine_machine {
 	int64_t created;			   /* ns */
 	str_list command;
 	int64_t memory; /* bytes; 0 = the usual */
+	bool template;	/* without image, container and command */
 };
 /* Of the text that guest_snapshots_each() gives. */
 must_use int engine_machine_describe(const char *name, const char *info, size_t len, struct json_doc *doc,

@@ -9,6 +9,10 @@
  * maker was killed is taken away with its image by whoever makes or removes
  * the next one (isolate/vm/snapshots.c).
  *
+ * A template is a machine without a container: one is made for it, whose
+ * keeper keeps the machine at its agent's first word and ends.  Every image
+ * can begin there, so it has none of its own.
+ *
  * Of a container only what is in the machine or in its root can be kept.  Its
  * volumes are others' as well: a container with volumes is refused.
  */
@@ -17,12 +21,15 @@
 
 #include "isolate/machine.h"
 
+#include <sys/stat.h>
+
 #define MACHINE_TAG "localhost/vm-snapshot:"
 
 struct kept_machine {
-	const char *image, *container;
-	const char *record; /* struct engine_record's own JSON */
+	const char *image, *container; /* of a template "" */
+	const char *record;	       /* struct engine_record's own JSON */
 	int64_t created;
+	bool template;
 };
 
 #define K struct kept_machine
@@ -31,6 +38,7 @@ static const struct json_field kept_fields[] = {
 	F_STR(K, container, "container", .required = true),
 	F_I64(K, created, "created", .required = true),
 	F_STR(K, record, "record", .required = true),
+	F_BOOL(K, template, "template"),
 };
 static const struct json_table kept_table = JSON_TABLE(K, kept_fields);
 
@@ -85,6 +93,7 @@ static int may_keep(const struct engine_container *c, struct err *err)
 	return 0;
 }
 
+/* image: NULL: of a template. */
 static char *describe_machine(const struct engine_container *c, const char *image)
 {
 	struct json_out out autojsonout = {0};
@@ -93,8 +102,9 @@ static char *describe_machine(const struct engine_container *c, const char *imag
 	if (!record)
 		return NULL;
 	json_begin_object(&out, NULL);
-	json_put_str(&out, "image", image);
-	json_put_str(&out, "container", c->name);
+	json_put_str(&out, "image", image ? image : "");
+	json_put_str(&out, "container", image ? c->name : "");
+	json_put_bool(&out, "template", !image);
 	json_put_i64(&out, "created", engine_now());
 	json_put_str(&out, "record", record);
 	json_end(&out);
@@ -140,6 +150,63 @@ int engine_machine_save(struct engine *e, const char *id, const char *name, stru
 	return r;
 }
 
+/* Runs the container to its end, which is the template's beginning. */
+static int make_template(struct engine *e, struct engine_create *q, struct guest_snapshot *s, char **ret_info,
+			 struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	const struct engine_start start = {0};
+	autofree char *id = NULL;
+	struct err ignored = {0};
+	struct stat st;
+	int status = 0;
+	int r = engine_create(e, q, &id, err);
+
+	if (r < 0)
+		return r;
+	r = engine_load(e, id, &c, err);
+	if (r == 0 && !(*ret_info = describe_machine(&c, NULL)))
+		r = err_oom(err);
+	if (r == 0)
+		r = engine_start(e, id, &start, NULL, err);
+	if (r == 0)
+		r = engine_wait(e, id, "not-running", &status, err);
+	ignore_result(
+		engine_remove(e, id, true, true, &ignored)); /* what it made, or why not, is what counts */
+	if (r == 0 && (status != 0 || fstat(s->machine, &st) < 0 || st.st_size == 0))
+		r = err_set(err, EIO, "the machine ended before it could be kept");
+	return r;
+}
+
+int engine_machine_template(struct engine *e, struct engine_create *q, const char *name, struct err *err)
+{
+	autofree struct oci_pair *notes = calloc(q->annotations.n + 1, sizeof(*notes));
+	autofree char *info = NULL;
+	struct guest_snapshot s;
+	int r = notes ? engine_pod_image(e, &q->image, err) : err_oom(err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < q->annotations.n; i++)
+		notes[i] = q->annotations.v[i];
+	notes[q->annotations.n] = (struct oci_pair){.key = GUEST_TEMPLATE_ANNOTATION, .value = name};
+	q->annotations = (pair_list){.v = notes, .n = q->annotations.n + 1};
+	q->isolation = "vm";
+	q->pull = "never";
+	q->init = true;
+	r = engine_guard(e, q, err);
+	if (r == 0)
+		r = guest_snapshot_begin(name, drop_machine_image, e, &s, err);
+	if (r < 0)
+		return r;
+	r = make_template(e, q, &s, &info, err);
+	if (r == 0)
+		r = guest_snapshot_finish(&s, info, err);
+	guest_snapshot_drop(&s);
+	q->annotations = (pair_list){0}; /* ours */
+	return r;
+}
+
 int engine_machine_remove(struct engine *e, const char *name, struct err *err)
 {
 	uint64_t bytes;
@@ -169,8 +236,9 @@ static int note_kept(void *data, const char *name, const char *info, size_t len,
 	K kept = {0};
 
 	/* A damaged one has none that could be of use. */
-	return read_kept(name, info, len, &doc, &kept, &broken) < 0 ? 0
-								    : n->note(n->data, kept.image, name, err);
+	if (read_kept(name, info, len, &doc, &kept, &broken) < 0 || kept.template)
+		return 0;
+	return n->note(n->data, kept.image, name, err);
 }
 
 int engine_machine_images(int (*note)(void *data, const char *image, const char *name, struct err *err),
@@ -197,6 +265,7 @@ int engine_machine_describe(const char *name, const char *info, size_t len, stru
 	if (r == 0)
 		*ret = (struct engine_machine){.image = kept.image,
 					       .container = kept.container,
+					       .template = kept.template,
 					       .created = kept.created,
 					       .image_ref = record.image_ref,
 					       .command = record.config.cmd,
@@ -254,6 +323,26 @@ static int settle_from(const char *name, const K *kept, const struct engine_reco
 	return 0;
 }
 
+/* A machine of the template's size, for whatever image. */
+static int settle_from_template(const char *name, const struct engine_create *machine, struct json_doc *doc,
+				struct engine_create *q, struct err *err)
+{
+	struct oci_pair *notes = json_doc_alloc(doc, (q->annotations.n + 1) * sizeof(*notes));
+
+	if (!notes)
+		return err_oom(err);
+	for (size_t i = 0; i < q->annotations.n; i++)
+		notes[i] = q->annotations.v[i];
+	notes[q->annotations.n] = (struct oci_pair){.key = GUEST_SNAPSHOT_ANNOTATION, .value = name};
+	q->annotations = (pair_list){.v = notes, .n = q->annotations.n + 1};
+	q->isolation = "vm";
+	if (!q->memory)
+		q->memory = machine->memory;
+	if (!q->nano_cpus && !q->cpu_quota && !q->cpuset_cpus)
+		q->nano_cpus = machine->nano_cpus;
+	return 0;
+}
+
 int engine_machine_create(const char *name, struct json_doc *doc, struct engine_create *q, struct err *err)
 {
 	struct engine_record record = {0};
@@ -266,6 +355,8 @@ int engine_machine_create(const char *name, struct json_doc *doc, struct engine_
 		r = read_kept(name, info, len, doc, &kept, err);
 	if (r == 0)
 		r = engine_record_read(kept.record, strlen(kept.record), name, doc, &record, err);
+	if (r == 0 && kept.template)
+		return settle_from_template(name, &record.q, doc, q, err);
 	return r < 0 ? r : settle_from(name, &kept, &record, doc, q, err);
 }
 
@@ -289,7 +380,7 @@ int engine_machine_check(const struct engine_container *c, struct err *err)
 	int r = guest_snapshot_info(name, &info, &len, err);
 	if (r == 0)
 		r = read_kept(name, info, len, &doc, &kept, err);
-	if (r == 0 && !streq(kept.image, c->record.image_id))
+	if (r == 0 && !kept.template && !streq(kept.image, c->record.image_id))
 		r = err_set(err, ESTALE,
 			    "snapshot %s has been made anew: it is not the one that container %s began with",
 			    name, c->name);

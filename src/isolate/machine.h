@@ -81,6 +81,9 @@ must_use int guest_initramfs_make(const struct guest_kernel *k, bool anew, char 
 
 /* A container with this annotation begins with the snapshot of that name. */
 #define GUEST_SNAPSHOT_ANNOTATION "dev.coffer.vm.snapshot"
+/* One with this annotation runs nothing: its machine is kept as the template of the snapshot that is under
+ * way by that name, and it ends. */
+#define GUEST_TEMPLATE_ANNOTATION "dev.coffer.vm.template-into"
 
 /*
  * ---- pods ----

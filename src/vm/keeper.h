@@ -205,6 +205,8 @@ struct vm_kept {
 must_use int snapshot_open(struct keeper *k, const struct hypervisor *driver, struct err *err);
 /* The file share has found its files. */
 must_use int snapshot_share_taken(const struct keeper *k, struct err *err);
+/* The machine stands where templates are made, and k->into is to have one: that is all that it was for. */
+void snapshot_of_template(struct keeper *k);
 /* The first process as it was, with the streams of this one. */
 must_use int snapshot_inmate(struct keeper *k, struct err *err);
 /* An order: `file` is taken over where it succeeds. */
@@ -240,7 +242,8 @@ struct keeper {
 	struct vm_template template; /* until the program runs */
 	struct vm_snapshot
 		memory_in;   /* memory_fd: the machine's memory; owned; -1 = it is in no file of ours */
-	int from;	     /* the snapshot that it begins with; -1 = none */
+	int from;	     /* the snapshot, or template by name, that it begins with; -1 = none */
+	int into;	     /* for a template by name, which is all that is wanted; -1 = none */
 	struct vm_kept kept; /* what that says; version 0 = there is none */
 	struct vm_snapshot snapshot; /* where its memory and devices are */
 	struct connection *saver;    /* for whom the machine is saved; NULL = nobody, or who has gone */

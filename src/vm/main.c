@@ -302,6 +302,13 @@ static int start_restored(struct keeper *k, const struct hypervisor *driver, int
 	return r;
 }
 
+static int start_booting(struct keeper *k, const struct hypervisor *driver, struct err *err)
+{
+	int r = k->into < 0 ? 0 : vm_template_into(&k->template, k->into, err);
+
+	return r < 0 ? r : driver->start(&k->spec, &k->vm, err);
+}
+
 /* From a template where there is one, and it is good.  *agent: the guest's end of the port. */
 static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 {
@@ -311,7 +318,7 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 	if (k->from >= 0) {
 		k->restored = true;
 		int r = start_restored(k, driver, agent, err);
-		if (r == 0 && (r = snapshot_share_taken(k, err)) < 0)
+		if (r == 0 && k->kept.version && (r = snapshot_share_taken(k, err)) < 0)
 			driver->stop(&k->vm);
 		return r;
 	}
@@ -319,7 +326,7 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 	if (why.code)
 		keeper_log(k, "no template: %s", why.msg);
 	if (!k->restored)
-		return driver->start(&k->spec, &k->vm, err);
+		return start_booting(k, driver, err);
 	int r = start_restored(k, driver, agent, err);
 	if (r == 0 || k->over)
 		return r;
@@ -334,7 +341,7 @@ static int start_hypervisor(struct keeper *k, int *agent, struct err *err)
 	if (r == 0)
 		r = open_memory(k, err);
 	k->spec.agent_fd = *agent;
-	return r < 0 ? r : driver->start(&k->spec, &k->vm, err);
+	return r < 0 ? r : start_booting(k, driver, err);
 }
 
 int keeper_save_template(struct keeper *k, struct err *err)
@@ -344,7 +351,7 @@ int keeper_save_template(struct keeper *k, struct err *err)
 		return 0;
 	int r = vm_template_save(&k->template, &k->vm, &k->spec, &why);
 
-	if (r == -EIO) {
+	if (r == -EIO || (r < 0 && k->into >= 0)) {
 		*err = why;
 		return r;
 	}
@@ -678,6 +685,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"request=", &k->request},
 		{"templates=", &k->templates},
 		{"from=", &k->from},
+		{"into=", &k->into},
 		{"cache=", .number = &k->cache},
 		{"volume-cache=", .number = &k->volume_cache},
 		{"memory=", .number = &k->memory},
@@ -713,6 +721,7 @@ int main(int argc, char **argv)
 			   .template = {.file = -1},
 			   .memory_in = {.memory_fd = -1, .state_fd = -1},
 			   .from = -1,
+			   .into = -1,
 			   .save_in = -1,
 			   .table = -1,
 			   .told = -1,

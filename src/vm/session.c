@@ -460,6 +460,10 @@ void session_begin(struct keeper *k)
 
 	if (k->restored)
 		k->booted_ns = clock_ns(CLOCK_REALTIME) - (int64_t)(k->template.boot_ns & INT64_MAX);
+	if (k->into >= 0) {
+		snapshot_of_template(k);
+		return;
+	}
 	k->stage = STAGE_MOUNT;
 	if (prepare_guest(k, &err) < 0)
 		keeper_fail(k, &err);

@@ -15,6 +15,9 @@
  *	saved	  who asked is answered, copies the container's files, and ends his
  *		  connection: the machine goes on
  *
+ * A template that is kept by name is the same without the container: it is
+ * made at READY, by a keeper that ends then (snapshot_of_template()).
+ *
  * The file is a template's (template.h) with struct vm_kept and the share's
  * table behind it.  What restores it is another container: its root must have
  * the same files at the same places, which is the engine's care.
@@ -256,29 +259,6 @@ void snapshot_end(struct keeper *k)
 
 /* ---- from one ---- */
 
-/* Which line of the key is another one, in words. */
-static const char *what_differs(const char *a, const char *b)
-{
-	static const struct {
-		const char *begins, *what;
-	} lines[] = {
-		{"kernel", "another guest kernel"},
-		{"initramfs", "another version of coffer, or another initramfs"},
-		{"memory", "another size (memory, processors, network cards)"},
-		{"cmdline", "another kernel command line"},
-	};
-	size_t n = 0;
-
-	while (a[n] && a[n] == b[n])
-		n++;
-	while (n > 0 && a[n - 1] != '\n')
-		n--;
-	for (size_t i = 0; n > 0 && i < ARRAY_LEN(lines); i++)
-		if (str_starts(b + n, lines[i].begins) || str_starts(a + n, lines[i].begins))
-			return lines[i].what;
-	return "another hypervisor, processor or accelerator";
-}
-
 static int check_kept(const struct vm_kept *kept, const struct vm_machine_head *h)
 {
 	bool good = kept->version == KEPT_VERSION && !(kept->flags & ~(uint32_t)KEPT_FLAGS) &&
@@ -312,20 +292,16 @@ int snapshot_open(struct keeper *k, const struct hypervisor *driver, struct err 
 
 	if (!h)
 		return err_oom(err);
-	int r = vm_machine_key(k->template.key, driver, &k->spec, err);
-	if (r == 0) {
+	int r = vm_template_named(&k->template, k->from, driver, &k->spec, err);
+	if (r == 1 || r == -ESTALE)
+		return MIN_OF(r, 0);
+	if (r == 0)
 		r = read_snapshot(k, h, err);
-		if (r < 0)
-			return err_prefix(err, "the snapshot cannot be used (`coffer vm snapshot-rm` it)");
-	}
+	if (r < 0)
+		return err_prefix(err, "the snapshot cannot be used (`coffer vm snapshot-rm` it)");
+	r = vm_machine_same(h->key, k->template.key, err);
 	if (r < 0)
 		return r;
-	if (memcmp(h->key, k->template.key, sizeof(h->key)) != 0)
-		return err_set(
-			err, ESTALE,
-			"the snapshot is of %s than this machine would have: make it anew with `coffer vm "
-			"snapshot`",
-			what_differs(h->key, k->template.key));
 	if (!!(k->kept.flags & KEPT_TERMINAL) != !!k->terminal)
 		return err_set(err, EINVAL, "the snapshot's container %s a terminal, this one %s",
 			       k->terminal ? "has not" : "has", k->terminal ? "has" : "has not");
@@ -354,4 +330,26 @@ int snapshot_inmate(struct keeper *k, struct err *err)
 	}
 	k->first = i;
 	return 0;
+}
+
+void snapshot_of_template(struct keeper *k)
+{
+	struct err err = {0};
+	int r = k->restored ? vm_template_copy(&k->template, k->into, &err) : 0;
+
+	if (!k->restored && !k->template.kept)
+		r = err_set(&err, EIO, "this machine can be no template: its console says why");
+	if (r == 0 && fsync(k->into) < 0)
+		r = err_sys(&err, "cannot write the template");
+	if (r < 0) {
+		keeper_fail(k, &err);
+		return;
+	}
+	keeper_log(k, "the template is kept; nothing is run");
+	k->stage = STAGE_RUNNING;
+	if (k->starter)
+		control_started(k->starter);
+	k->starter = NULL;
+	k->status = 0;
+	k->over = true;
 }

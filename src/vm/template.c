@@ -173,6 +173,40 @@ int vm_machine_read(int file, const char wanted[static 16], const struct vm_spec
 	return 0;
 }
 
+/* Which line of the key is another one, in words. */
+static const char *what_differs(const char *a, const char *b)
+{
+	static const struct {
+		const char *begins, *what;
+	} lines[] = {
+		{"kernel", "another guest kernel"},
+		{"initramfs", "another version of coffer, or another initramfs"},
+		{"memory", "another size (memory, processors, network cards)"},
+		{"cmdline", "another kernel command line"},
+	};
+	size_t n = 0;
+
+	while (a[n] && a[n] == b[n])
+		n++;
+	while (n > 0 && a[n - 1] != '\n')
+		n--;
+	for (size_t i = 0; n > 0 && i < ARRAY_LEN(lines); i++)
+		if (str_starts(b + n, lines[i].begins) || str_starts(a + n, lines[i].begins))
+			return lines[i].what;
+	return "another hypervisor, processor or accelerator";
+}
+
+int vm_machine_same(const char has[static VM_TEMPLATE_KEY_MAX], const char wanted[static VM_TEMPLATE_KEY_MAX],
+		    struct err *err)
+{
+	if (memcmp(has, wanted, VM_TEMPLATE_KEY_MAX) == 0)
+		return 0;
+	return err_set(
+		err, ESTALE,
+		"the snapshot is of %s than this machine would have: make it anew with `coffer vm snapshot`",
+		what_differs(has, wanted));
+}
+
 int vm_machine_write(int file, struct vm_machine_head *h, struct vm *vm, const struct vm_spec *s,
 		     struct err *err)
 {
@@ -274,9 +308,36 @@ int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor 
 	return 0;
 }
 
+int vm_template_named(struct vm_template *t, int file, const struct hypervisor *driver, struct vm_spec *s,
+		      struct err *err)
+{
+	autofree struct vm_machine_head *h = calloc(1, sizeof(*h));
+	char found[sizeof(magic)] = "";
+
+	*t = (struct vm_template){.dir_fd = -1, .proc_fd = s->proc_fd, .file = -1};
+	if (!h)
+		return err_oom(err);
+	if (pread(file, found, sizeof(found), 0) < 0)
+		return err_sys(err, "cannot read the machine that was kept");
+	int r = vm_machine_key(t->key, driver, s, err);
+	if (r < 0 || memcmp(found, magic, sizeof(magic)) != 0)
+		return r;
+	r = vm_machine_read(file, magic, s, h, &t->snapshot, err);
+	/* Of another size its key tells more. */
+	if ((r == 0 || (r == -EBADMSG && memchr(h->key, 0, sizeof(h->key)))) &&
+	    vm_machine_same(h->key, t->key, err) < 0)
+		return -ESTALE;
+	if (r < 0)
+		return r;
+	t->boot_ns = h->boot_ns;
+	s->from = &t->snapshot;
+	return 1;
+}
+
 void vm_template_refuse(struct vm_template *t, struct vm_spec *s)
 {
-	(void)unlinkat(t->dir_fd, t->name, 0); /* of a folder that is not ours it stays */
+	if (t->name[0])				       /* one that has a name of somebody's own is his */
+		(void)unlinkat(t->dir_fd, t->name, 0); /* of a folder that is not ours it stays */
 	s->from = s->memory_in = NULL;
 	vm_template_close(t);
 }
@@ -329,7 +390,29 @@ static int write_template(struct vm_template *t, struct vm *vm, const struct vm_
 	memcpy(h.magic, magic, sizeof(magic));
 	memcpy(h.key, t->key, sizeof(h.key));
 	int r = vm_machine_write(t->file, &h, vm, s, err);
-	return r < 0 ? r : template_publish(t, err);
+	return r < 0 || !t->name[0] ? r : template_publish(t, err);
+}
+
+int vm_template_into(struct vm_template *t, int file, struct err *err)
+{
+	if (!t->key[0])
+		return err_set(err, ENOTSUP,
+			       "no template can be made: what the machine is made of is not known");
+	vm_template_close(t);
+	t->name[0] = '\0';
+	t->file = fcntl(file, F_DUPFD_CLOEXEC, 3);
+	t->writable = t->file >= 0;
+	return t->writable ? 0 : err_sys(err, "cannot hold the template's file");
+}
+
+int vm_template_copy(const struct vm_template *t, int file, struct err *err)
+{
+	struct stat st;
+
+	if (t->file < 0 || fstat(t->file, &st) < 0 || ftruncate(file, st.st_size) < 0)
+		return err_set(err, EIO, "cannot copy the template");
+	int r = vm_memory_copy(t->file, 0, file, 0, (uint64_t)st.st_size);
+	return r < 0 ? err_num(err, r, "cannot copy the template") : 0;
 }
 
 int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec *s, struct err *err)
@@ -342,6 +425,7 @@ int vm_template_save(struct vm_template *t, struct vm *vm, const struct vm_spec 
 	if (r < 0)
 		return -EIO;
 	r = write_template(t, vm, s, err);
+	t->kept = r == 0;
 	int again = vm->driver->resume(vm, &more);
 	vm_template_close(t);
 	if (again < 0) {

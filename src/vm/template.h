@@ -36,6 +36,9 @@ must_use int vm_machine_key(char key[static VM_TEMPLATE_KEY_MAX], const struct h
  * reading and writing.  head: magic, boot_ns, key; the rest is set. */
 must_use int vm_machine_write(int file, struct vm_machine_head *head, struct vm *vm, const struct vm_spec *s,
 			      struct err *err);
+/* -ESTALE and which line is another one, in words, or 0. */
+must_use int vm_machine_same(const char has[static VM_TEMPLATE_KEY_MAX],
+			     const char wanted[static VM_TEMPLATE_KEY_MAX], struct err *err);
 /* 0: it is whole, and of a machine of s->memory bytes; -EBADMSG else.  ret_from borrows the file. */
 must_use int vm_machine_read(int file, const char magic[static 16], const struct vm_spec *s,
 			     struct vm_machine_head *ret, struct vm_snapshot *ret_from, struct err *err);
@@ -46,6 +49,7 @@ struct vm_template {
 	int file; /* owned; -1 = none */
 	struct vm_snapshot snapshot;
 	bool writable;	  /* there is none, and one may be made */
+	bool kept;	  /* it was made: vm_template_save() */
 	uint64_t boot_ns; /* the guest's age in it: the caller's to set before it is saved, kept with it */
 	char name[32];
 	char key[VM_TEMPLATE_KEY_MAX];
@@ -58,6 +62,17 @@ struct vm_template {
  */
 int vm_template_open(struct vm_template *t, int dir_fd, const struct hypervisor *driver, struct vm_spec *spec,
 		     struct err *err);
+/*
+ * One that somebody has made by name, in `file` (borrowed for as long as it is restored).  1: spec->from is
+ * set; 0: the file is none, but may be a snapshot; -ESTALE: of another machine than `spec`; -EBADMSG.
+ */
+int vm_template_named(struct vm_template *t, int file, const struct hypervisor *driver, struct vm_spec *spec,
+		      struct err *err);
+/* Of a machine that boots: what vm_template_save() makes goes into `file` (empty, borrowed), and gets no
+ * name. */
+must_use int vm_template_into(struct vm_template *t, int file, struct err *err);
+/* Of a machine that began with one: the same into `file`. */
+must_use int vm_template_copy(const struct vm_template *t, int file, struct err *err);
 /* The template was no good: it is removed where that may be done, and `spec` boots, with memory that the
  * caller gives anew. */
 void vm_template_refuse(struct vm_template *t, struct vm_spec *spec);

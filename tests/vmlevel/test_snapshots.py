@@ -215,3 +215,58 @@ def test_who_is_killed_leaves_nothing_for_long(coffer, snapshots):
     assert maker.returncode == 1 or "broken" in coffer.out("vm", "snapshot-ls", "-q").split(), said
     wait_for("its end", lambda: coffer.status(one) == "exited", 60)
     assert coffer.inspect(one, "{{.State.ExitCode}}") == "137"
+
+
+def test_a_template_by_name_begins_any_image(coffer, snapshots):
+    def refused(*words, rc=1):
+        done = coffer(*words, rc=rc, limit=240)
+        assert len(done.stderr.strip().splitlines()) <= 3, done.stderr  # of what is misused the usage follows
+        return done.stderr
+
+    assert "takes a NAME" in refused("vm", "snapshot", "--template", "a", "b")
+    assert "go with --template" in refused("vm", "snapshot", "-m", "64m", "a", "b")
+    assert "no name of a snapshot" in refused("vm", "snapshot", "--template", "../x")
+    # It leaves nothing but itself: no container, no image of its own, no unnamed template.
+    assert coffer.out("vm", "snapshot", "--template", "-m", "160m", "ready", limit=240) == "ready"
+    assert coffer.out("ps", "-aq") == "" and coffer.out("images", "-q", "localhost/vm-snapshot") == ""
+    assert sorted(p.name for p in (snapshots / "ready").iterdir()) == ["info.json", "machine"]
+    assert coffer.out("vm", "snapshot-ls", "--format", "{{.Name}} {{.Kind}}|{{.Container}}|{{.Command}}|{{.Image}}") == "ready template|||"
+    info = json.loads(coffer.out("vm", "snapshot-inspect", "ready"))
+    assert info["Kind"] == "template" and info["Memory"] == 160 << 20 and "Command" not in info
+    assert "there is a snapshot ready already" in refused("vm", "snapshot", "--template", "ready")
+    # Any program, with its own settings; the machine's size is the template's.
+    said = coffer("run", "--rm", "--from-snapshot", "ready", "-e", "A=b", "-v", "pool:/pool", "box", "sh", "-c",
+                  "cat /sys/fs/cgroup/memory.max; echo $A; echo mine >/pool/file; exit 7", rc=7, limit=240).stdout
+    assert said.splitlines() == [str(160 << 20), "b"]
+    # They are apart, and what they draw is not the same; the console says where they began.
+    ids = [coffer.start("--from-snapshot", "ready", "-v", "pool:/pool", "box", "sh", "-c",
+                        "cat /proc/sys/kernel/random/uuid /pool/file; hostname; exec sleep 1000", limit=240) for _ in range(2)]
+    logs = [wait_for("its words", lambda c=c: (lambda t: t if len(t) == 3 else None)(coffer("logs", c).stdout.split()), 60) for c in ids]
+    assert logs[0][0] != logs[1][0] and logs[0][1] == logs[1][1] == "mine"
+    assert [t[2] for t in logs] == [c[:12] for c in ids]
+    seconds = int(coffer.out("exec", ids[0], "date", "+%s"))
+    assert abs(seconds - int(subprocess.check_output(["date", "+%s"]))) < 30
+    # A second start begins there again, and one of them can be kept with what runs in it... where it has no volume.
+    coffer("stop", "-t", "0", ids[1])
+    coffer("start", ids[1], limit=240)
+    three = coffer.start("--from-snapshot", "ready", "box", "sleep", "1234", limit=240)
+    coffer("vm", "snapshot", three, "running", limit=240)
+    four = coffer.start("--from-snapshot", "running", limit=240)
+    assert "sleep 1234" in coffer.out("top", four)
+    coffer("image", "prune", "-af")
+    # What is another machine is refused, and so is what no template can have.
+    assert "of another size (memory, processors, network cards)" in refused("run", "--from-snapshot", "ready", "-m", "170m", "box", rc=126)
+    assert "of another size" in refused("run", "--from-snapshot", "ready", "--network", "none", "box", "true", rc=126)
+    assert "needs an IMAGE" in refused("run", "--from-snapshot", "ready", rc=125)
+    assert "needs --isolation=vm" in refused("run", "--from-snapshot", "ready", "--isolation", "ns", "box", rc=125)
+    assert "no snapshot \"ready\" is under way" in refused(
+        "run", "--isolation=vm", "--annotation", "dev.coffer.vm.template-into=ready", "box", "true", rc=125)
+    # Torn: one line, nothing runs, and nothing of the user's is removed.
+    machine = snapshots / "ready" / "machine"
+    with open(machine, "r+b", buffering=0) as f:
+        f.truncate(machine.stat().st_size - 1)
+    assert "it is cut short or has been changed" in refused("run", "--from-snapshot", "ready", "box", "true", rc=126)
+    assert machine.exists()
+    coffer("vm", "snapshot-rm", "ready")
+    coffer("stop", "-t", "0", ids[1])
+    assert "no such snapshot: ready" in refused("start", ids[1])

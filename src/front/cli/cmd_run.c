@@ -3,6 +3,8 @@
 #include "front/cli/cli.h"
 #include "front/cli/create_flags.h"
 
+#include "isolate/machine.h"
+
 struct run_flags {
 	struct create_flags create; /* first: its table's offsets are this struct's */
 	bool detach, sig_proxy, trace;
@@ -16,7 +18,7 @@ static const struct opt run_options[] = {
 	O_STR(RUN, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
 	O_BOOL(RUN, trace, "trace", 0, "Print its system calls to standard error (--isolation=kernel)"),
 	O_STR(RUN, snapshot, "from-snapshot", 0,
-	      "Go on where 'coffer vm snapshot' kept a machine; without IMAGE", .value = "name",
+	      "Begin where 'coffer vm snapshot' kept a machine; IMAGE only with a template", .value = "name",
 	      .words = "@vm-snapshot"),
 };
 
@@ -77,8 +79,23 @@ static int relay_container(const struct following *f, struct monitor_conn *conn,
 	return r;
 }
 
-/* Of a machine that is there already only what is around it can be chosen. */
-static int check_from_snapshot(struct call *call, const struct run_flags *f, struct err *err)
+static int snapshot_is_template(struct call *call, const char *name, bool *ret, struct err *err)
+{
+	autofree char *info = NULL;
+	struct engine_machine m = {0};
+	size_t len = 0;
+	int r = guest_snapshot_info(name, &info, &len, err);
+
+	if (r == 0)
+		r = engine_machine_describe(name, info, len, &call->memory, &m, err);
+	*ret = m.template;
+	if (r < 0)
+		err->exit_status = 125;
+	return r;
+}
+
+/* Of a machine with a container only what is around it can be chosen. */
+static int check_from_container(struct call *call, const struct run_flags *f, struct err *err)
 {
 	struct create_flags given = f->create;
 	struct engine_create *q = &given.q;
@@ -101,6 +118,25 @@ static int check_from_snapshot(struct call *call, const struct run_flags *f, str
 			"--publish, --publish-all, --hostname, --label, --cidfile, --cgroup-parent, --quiet, "
 			"--attach, -d, -i and -t alone");
 	return 0;
+}
+
+static int check_from_snapshot(struct call *call, const struct run_flags *f, struct err *err)
+{
+	const char *level = f->create.q.isolation;
+	bool template;
+	int r = snapshot_is_template(call, f->snapshot, &template, err);
+
+	if (r < 0 || !template)
+		return r < 0 ? r : check_from_container(call, f, err);
+	if (level && !streq(level, "vm"))
+		return cli_misused(call, err, "--from-snapshot needs --isolation=vm");
+	if (f->create.q.pod)
+		return cli_misused(call, err,
+				   "--from-snapshot does not go with --pod: that is another's machine");
+	return call->nargs ? 0
+			   : cli_misused(call, err,
+					 "snapshot %s is a template: --from-snapshot %s needs an IMAGE",
+					 f->snapshot, f->snapshot);
 }
 
 static int settle_from_snapshot(struct run_flags *f, struct call *call, struct err *err)

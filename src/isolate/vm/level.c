@@ -157,13 +157,16 @@ static int add_snapshot(const struct isolate_create *c, struct supervised *l, st
 {
 	const pair_list *a = &c->config->annotations;
 
-	for (size_t i = 0; i < a->n; i++) {
-		if (!streq(a->v[i].key, GUEST_SNAPSHOT_ANNOTATION))
-			continue;
-		int fd = vm_snapshot_open(a->v[i].value ? a->v[i].value : "", err);
-		return fd < 0 ? fd : supervised_add_fd(l, "from", fd, err);
-	}
-	return 0;
+	const char *from = pair_find(a, GUEST_SNAPSHOT_ANNOTATION);
+	const char *into = pair_find(a, GUEST_TEMPLATE_ANNOTATION);
+
+	if (from && into)
+		return err_set(err, EINVAL,
+			       "a template cannot be made of a machine that begins with a snapshot");
+	if (!from && !into)
+		return 0;
+	int fd = from ? vm_snapshot_open(from, err) : vm_snapshot_open_begun(into, err);
+	return fd < 0 ? fd : supervised_add_fd(l, from ? "from" : "into", fd, err);
 }
 
 static int add_logs(const struct isolate_create *c, struct supervised *l, struct err *err)

@@ -148,6 +148,24 @@ int vm_snapshot_open(const char *name, struct err *err)
 
 /* ---- making ---- */
 
+int vm_snapshot_open_begun(const char *name, struct err *err)
+{
+	autofree char *path = str_format("." MAKING "%s/machine", name);
+	int r = check_snapshot_name(name, err);
+	autoclose int dir = r < 0 ? -1 : open_snapshots(false, err);
+	struct stat st;
+
+	if (err->code)
+		return -err->code;
+	if (!path)
+		return err_oom(err);
+	autoclose int fd = dir < 0 ? -1 : openat(dir, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != 0)
+		return err_set(err, ENOENT,
+			       "no snapshot \"%s\" is under way: type `coffer vm snapshot --template`", name);
+	return take_fd(&fd);
+}
+
 static int remove_inner(int dir, const char *name, struct err *err)
 {
 	int r = file_remove_tree_at(dir, name);

@@ -71,6 +71,8 @@ must_use int vm_guest_config(const struct oci_config *config, bool member, const
 			     struct err *err);
 /* A snapshot's machine, for reading; hostile names are refused. */
 must_use int vm_snapshot_open(const char *name, struct err *err);
+/* The empty file of one that guest_snapshot_begin() has begun. */
+must_use int vm_snapshot_open_begun(const char *name, struct err *err);
 /* One /dev/net/tun for each card of the guest, opened in the network namespace of `pid`; their number.  The
  * caller closes them. */
 must_use int vm_open_tuns(pid_t pid, int ret[static SUPERVISOR_TUNS_MAX], struct err *err);

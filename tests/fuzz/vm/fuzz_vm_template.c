@@ -92,26 +92,55 @@ static void write_template(const uint8_t *data, size_t size, uint8_t how)
 		abort();
 }
 
+/* What is taken lies within its file. */
+static void check_within(const struct vm_spec *s)
+{
+	const struct vm_snapshot *p = s->from;
+	struct stat st;
+
+	if (!p || fstat(p->memory_fd, &st) < 0 || p->memory_at < 0 || p->memory_at % (2 << 20) ||
+	    p->memory_at + (off_t)s->memory > p->state_at || p->state_at >= st.st_size)
+		abort();
+}
+
+/* The same file as one by name. */
+static void look_named(void)
+{
+	autoclose int file = openat(dir, mine.name, O_RDONLY | O_CLOEXEC);
+	struct vm_spec s = {.kernel_fd = kernel,
+			    .initramfs_fd = kernel,
+			    .memory = MEMORY,
+			    .vcpus = 1,
+			    .kvm_fd = -1,
+			    .proc_fd = proc};
+	struct vm_template t;
+	struct err err = {0};
+
+	if (file < 0)
+		return;
+	int r = vm_template_named(&t, file, &driver, &s, &err);
+	if (r == 1)
+		check_within(&s);
+	else if (s.from || (r != 0 && !err.code))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct vm_template t;
 	struct vm_spec s;
-	struct stat st;
 
 	if (dir < 0)
 		set_out();
 	if (size < 1)
 		return 0;
 	write_template(data + 1, size - 1, data[0]);
+	look_named(); /* first: a broken one goes when the other looks */
 	int r = look(&t, &s);
-	if (r == 1) {
-		const struct vm_snapshot *p = s.from;
-		if (!p || fstat(p->memory_fd, &st) < 0 || p->memory_at < 0 || p->memory_at % (2 << 20) ||
-		    p->memory_at + (off_t)s.memory > p->state_at || p->state_at >= st.st_size)
-			abort();
-	} else if (r != 0 || s.from) {
+	if (r == 1)
+		check_within(&s);
+	else if (r != 0 || s.from)
 		abort();
-	}
 	vm_template_close(&t);
 	return 0;
 }

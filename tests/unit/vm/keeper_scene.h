@@ -73,6 +73,7 @@ static bool keeper_scene_open(struct scene *s)
 				  .log = -1,
 				  .proc = -1,
 				  .template = {.file = -1},
+				  .into = -1,
 				  .save_in = -1,
 				  .console = {.pipe = -1, .file = -1}}};
 	s->k.oom_file = memfd_create("kills", MFD_CLOEXEC);

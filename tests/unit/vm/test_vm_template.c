@@ -78,6 +78,49 @@ static void make(int dir, int kernel, bool apart)
 	vm_template_close(&t);
 }
 
+/* One by name: made into a file of somebody's, copied, and refused where it is of another machine. */
+static void named(int dir, int kernel)
+{
+	autoclose int into = vm_memory_new(0), copy = vm_memory_new(0), memory = vm_memory_new(MEMORY);
+	const struct vm_snapshot in = {.memory_fd = memory, .state_fd = -1};
+	struct vm_spec s = spec(kernel);
+	struct vm vm = {.driver = &driver};
+	struct vm_template t;
+	struct err err = {0};
+	char got[8] = "";
+
+	s.memory_in = &in;
+	CHECK_INT(vm_template_open(&t, -1, &driver, &s, &err), 0);
+	CHECK_INT(vm_template_into(&t, into, &err), 0);
+	CHECK_INT(pwrite(memory, "memory", 6, 8192), 6);
+	t.boot_ns = 43;
+	CHECK_INT(vm_template_save(&t, &vm, &s, &err), 0);
+	CHECK(t.kept && t.file < 0);
+	/* Its next one begins there, and can hand it on. */
+	CHECK_INT(vm_template_named(&t, into, &driver, &s, &err), 1);
+	CHECK(s.from == &t.snapshot && t.boot_ns == 43);
+	CHECK_INT(pread(t.snapshot.memory_fd, got, 6, t.snapshot.memory_at + 8192), 6);
+	CHECK_STR(got, "memory");
+	vm_template_refuse(&t, &s); /* removes nothing of anybody's */
+	t.file = fcntl(into, F_DUPFD_CLOEXEC, 3);
+	CHECK_INT(vm_template_copy(&t, copy, &err), 0);
+	vm_template_close(&t);
+	CHECK_INT(vm_template_named(&t, copy, &driver, &s, &err), 1);
+	/* Another size, with the words for it; another kernel; a file that is none; one that is cut short. */
+	s.memory = 2 * MEMORY;
+	CHECK_INT(vm_template_named(&t, copy, &driver, &s, &err), -ESTALE);
+	CHECK(strstr(err.msg, "another size"));
+	s.memory = MEMORY;
+	s.kernel_fd = dir;
+	CHECK_INT(vm_template_named(&t, copy, &driver, &s, &err), -ESTALE);
+	CHECK(strstr(err.msg, "another guest kernel"));
+	s.kernel_fd = kernel;
+	CHECK_INT(vm_template_named(&t, kernel, &driver, &s, &err), 0);
+	struct stat st;
+	CHECK(fstat(copy, &st) == 0 && ftruncate(copy, st.st_size - 1) == 0);
+	CHECK_INT(vm_template_named(&t, copy, &driver, &s, &err), -EBADMSG);
+}
+
 int main(void)
 {
 	char path[] = "/tmp/coffer-template-XXXXXX";
@@ -125,6 +168,7 @@ int main(void)
 	CHECK_INT(look(dir, kernel, MEMORY, &t, &err), 0);
 	CHECK_INT(err.code, ELOOP);
 	vm_template_close(&t);
+	named(dir, kernel);
 	CHECK_INT(file_remove_tree_at(AT_FDCWD, path), 0);
 	return test_end();
 }
