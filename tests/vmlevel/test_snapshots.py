@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import librootless
 from libengine import wait_for
 
 # It counts, so that a copy shows that it goes on and does not begin; what it has open, it wrote.
@@ -270,3 +271,24 @@ def test_a_template_by_name_begins_any_image(coffer, snapshots):
     coffer("vm", "snapshot-rm", "ready")
     coffer("stop", "-t", "0", ids[1])
     assert "no such snapshot: ready" in refused("start", ids[1])
+
+
+def test_an_ordinary_user_makes_templates_for_himself(kernels, tmp_path):
+    """His keepers are in user namespaces, and make no automatic ones."""
+    uid = 2000
+    engine = librootless.RootlessCoffer(uid)
+    try:
+        place = pathlib.Path(engine.scratch, "vm")
+        newest = max((d for d in kernels.glob("*") if (d / "kernel").exists()),
+                     key=lambda d: json.loads((d / "info.json").read_text())["made"])
+        shutil.copytree(newest, place / newest.name, ignore=shutil.ignore_patterns("initramfs-*"))
+        for path in (place, *place.rglob("*")):
+            os.chown(path, uid, uid)
+        engine.environ["COFFER_VM_DIR"] = str(place)
+        assert engine.out("vm", "snapshot", "--template", "--network", "none", "mine", limit=240) == "mine"
+        assert (place / "snapshots" / "mine" / "machine").stat().st_uid == uid
+        done = engine("run", "--rm", "--network", "none", "--from-snapshot", "mine", "box", "sh", "-c", "echo $0; exit 3", rc=3, limit=240)
+        assert done.stdout == "sh\n"
+        assert list((place / "templates").glob("*")) == [] and engine.out("ps", "-aq") == ""
+    finally:
+        engine.close()
