@@ -169,13 +169,17 @@ static int make_template(struct engine *e, struct engine_create *q, struct guest
 		r = err_oom(err);
 	if (r == 0)
 		r = engine_start(e, id, &start, NULL, err);
-	if (r == 0)
-		r = engine_wait(e, id, "not-running", &status, err);
-	ignore_result(
-		engine_remove(e, id, true, true, &ignored)); /* what it made, or why not, is what counts */
-	if (r == 0 && (status != 0 || fstat(s->machine, &st) < 0 || st.st_size == 0))
-		r = err_set(err, EIO, "the machine ended before it could be kept");
-	return r;
+	if (r < 0) {
+		ignore_result(engine_remove(e, id, true, true, &ignored)); /* the failure is what counts */
+		return r;
+	}
+	/* It removes itself, and may be gone already: what it was for is told by the file. */
+	r = engine_wait(e, id, "removed", &status, &ignored);
+	if (r < 0 && r != -ENOENT)
+		return err_set(err, -r, "%s", ignored.msg);
+	if (fstat(s->machine, &st) < 0 || st.st_size == 0)
+		return err_set(err, EIO, "the machine ended before it could be kept");
+	return 0;
 }
 
 int engine_machine_template(struct engine *e, struct engine_create *q, const char *name, struct err *err)
@@ -194,6 +198,7 @@ int engine_machine_template(struct engine *e, struct engine_create *q, const cha
 	q->isolation = "vm";
 	q->pull = "never";
 	q->init = true;
+	q->auto_remove = true; /* it goes, also where its maker is killed meanwhile */
 	r = engine_guard(e, q, err);
 	if (r == 0)
 		r = guest_snapshot_begin(name, drop_machine_image, e, &s, err);
