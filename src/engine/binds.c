@@ -20,6 +20,7 @@
 #include "host/userns_self.h"
 
 #include <dirent.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 struct binder {
@@ -281,5 +282,68 @@ int engine_binds_settle(struct engine *e, const struct engine_container *c, cons
 		engine_binds_free(&binds);
 	else
 		*ret = binds;
+	return r;
+}
+
+/* ---- the same for who looks into a container that does not run ---- */
+
+static int clone_bind(struct binder *b, const struct engine_bind *bind, struct err *err)
+{
+	bool recursive = streq(bind->mount->type, "bind");
+
+	if (bind->idmap)
+		return clone_mapped(b, bind->source, bind->idmap_recursive, err);
+	int tree = mount_clone_path(bind->source, recursive);
+	return tree < 0 ? err_num(err, tree, "cannot look at \"%s\"", bind->source) : tree;
+}
+
+struct made_target {
+	int root;
+	const char *path;
+	enum resolve_make make;
+};
+
+static int make_target(void *data, struct err *err)
+{
+	const struct made_target *q = data;
+	int fd = resolve_in_root(q->root, q->path, q->make, NULL);
+
+	return fd < 0 ? err_num(err, fd, "cannot make the mount point \"%s\"", q->path) : fd;
+}
+
+static int attach_bind(struct binder *b, const struct engine_bind *bind, struct err *err)
+{
+	struct mount_kernel k;
+	struct stat st;
+	autoclose int tree = clone_bind(b, bind, err);
+	if (tree < 0)
+		return tree;
+	autofree char *target = resolve_clean(bind->mount->target);
+	if (!target)
+		return err_oom(err);
+	if (fstat(tree, &st) < 0)
+		return err_sys(err, "cannot look at \"%s\"", bind->source);
+	struct made_target made = {b->root_fd, target, S_ISDIR(st.st_mode) ? RESOLVE_DIR : RESOLVE_FILE};
+	autoclose int at = engine_as_root_of(b->maps, make_target, &made, err);
+	if (at < 0)
+		return at;
+	mount_kernel_probe(&k);
+	struct mount_change only_read = {.set = MOUNT_ATTR_RDONLY};
+	int r = bind->mount->read_only ? mount_change(&k, tree, &only_read) : 0;
+	if (r == 0)
+		r = mount_attach(tree, at);
+	return r < 0 ? err_num(err, r, "cannot mount \"%s\" on \"%s\"", bind->source, target) : 0;
+}
+
+int engine_binds_attach(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
+			int root_fd, struct err *err)
+{
+	struct binder b = {.e = e, .c = c, .maps = maps, .root_fd = root_fd, .userns = -1};
+	struct engine_binds binds autobinds = {0};
+	int r = engine_binds_settle(e, c, maps, root_fd, &binds, err);
+
+	for (size_t i = 0; r == 0 && i < binds.n; i++)
+		r = attach_bind(&b, &binds.v[i], err);
+	fd_drop(&b.userns);
 	return r;
 }

@@ -4,19 +4,25 @@
  * existing target means.
  *
  * The container's side is reached through a descriptor of its root: of the
- * running one (with its volumes), or a mount of the stopped one's made for
- * this.  Paths are resolved in it; nothing of the container is executed or
- * loaded, and nobody enters its namespaces.
+ * running one, or a mount of the stopped one's made for this, with its volumes
+ * in a mount namespace of this process's own.  Paths are resolved in it; nothing of the container is executed
+ * or loaded, and nobody enters its namespaces.
  */
 #include "base/file.h"
 #include "base/proc.h"
 #include "engine/copy_entry.h"
 #include "engine/rootless.h"
+#include "engine/spec.h"
+#include "host/mount.h"
 #include "host/userns_self.h"
 #include "host/resolve.h"
 #include "image/layer.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 /* One end of the copy. */
 struct copy_end {
@@ -215,8 +221,22 @@ static int extract_input(void *data, struct err *err)
 	return layer_extract(0, q->dir, &q->maps->uids, &q->maps->gids, true, NULL, err);
 }
 
-static int copy_from_stream(const struct engine_copy *q, const struct copy_end *to,
-			    const struct engine_maps *maps, struct err *err)
+/* A file system that cannot be written is told of as Docker does. */
+static int copy_check_writable(int dir, int root, const struct engine_container *c, struct err *err)
+{
+	struct statfs fs;
+	struct stat st, top;
+
+	if (fstatfs(dir, &fs) < 0 || fstat(dir, &st) < 0 || fstat(root, &top) < 0)
+		return err_sys(err, "cannot look at what is copied to");
+	bool of_root = st.st_dev == top.st_dev;
+	if (of_root && c->record.q.read_only)
+		return err_set(err, EROFS, "container rootfs is marked read-only");
+	return (fs.f_flags & ST_RDONLY) ? err_set(err, EROFS, "mounted volume is marked read-only") : 0;
+}
+
+static int copy_from_stream(const struct engine_copy *q, const struct engine_container *c,
+			    const struct copy_end *to, const struct engine_maps *maps, struct err *err)
 {
 	autoclose int at = open_end(to, to->clean, true);
 	if (at < 0)
@@ -227,6 +247,9 @@ static int copy_from_stream(const struct engine_copy *q, const struct copy_end *
 	autoclose int dir = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(err, "cannot open \"%s\"", to->path);
+	int r = copy_check_writable(dir, to->root, c, err);
+	if (r < 0)
+		return r;
 	struct extracted extracted = {dir, maps};
 	return engine_as_root_of(maps, extract_input, &extracted, err);
 }
@@ -254,6 +277,7 @@ struct entries {
 	bool is_dir, contents;
 	const char *base, *container;
 	const struct copy_end *to;
+	const struct engine_container *c; /* what is copied to; NULL = the host */
 };
 
 static int copy_entries(void *data, struct err *err)
@@ -262,14 +286,16 @@ static int copy_entries(void *data, struct err *err)
 	struct entries *q = data;
 	int r = find_target(q->to, q->is_dir, q->is_dir && q->contents, q->base, q->container, &target, err);
 
+	if (r == 0 && q->c)
+		r = copy_check_writable(target.dir, q->to->root, q->c, err);
 	if (r < 0)
 		return r;
 	return target.name ? engine_copy_entry(&q->copier, q->from, target.dir, target.name, err)
 			   : engine_copy_contents(&q->copier, q->from, target.dir, err);
 }
 
-static int copy_between(struct engine *e, const struct engine_copy *q, int root,
-			const struct engine_maps *maps, const char *id, struct err *err)
+static int copy_between(struct engine *e, const struct engine_copy *q, const struct engine_container *c,
+			int root, const struct engine_maps *maps, struct err *err)
 {
 	struct copy_end inside = {0}, outside = {0};
 	bool stream = streq(q->host_path, "-");
@@ -281,7 +307,7 @@ static int copy_between(struct engine *e, const struct engine_copy *q, int root,
 	if (r < 0)
 		return r;
 	if (stream && q->to_container)
-		return copy_from_stream(q, &inside, maps, err);
+		return copy_from_stream(q, c, &inside, maps, err);
 	const struct copy_end *from = q->to_container ? &outside : &inside,
 			      *to = q->to_container ? &inside : &outside;
 	autoclose int source = open_end(from, from->clean, q->follow_link || from->slash);
@@ -293,13 +319,14 @@ static int copy_between(struct engine *e, const struct engine_copy *q, int root,
 	if (from->slash && !is_dir)
 		return err_set(err, ENOTDIR, "not a directory: \"%s\"", from->path);
 	if (stream)
-		return copy_to_stream(e, from, source, base, maps, id, err);
+		return copy_to_stream(e, from, source, base, maps, c->id, err);
 	struct entries entries = {.from = source,
 				  .is_dir = is_dir,
 				  .contents = contents,
 				  .base = base,
 				  .container = q->container,
-				  .to = to};
+				  .to = to,
+				  .c = q->to_container ? c : NULL};
 	static const struct engine_maps own; /* on the host files are ours */
 	settle_owners(q, maps, &entries.copier);
 	r = engine_as_root_of(q->to_container ? maps : &own, copy_entries, &entries, err);
@@ -398,6 +425,40 @@ int engine_snapshot(struct engine *e, const char *id, struct snapshot *ret, stru
 	return r;
 }
 
+static bool has_volumes(const struct engine_container *c)
+{
+	for (size_t i = 0; i < c->record.mounts.n; i++) {
+		if (!streq(c->record.mounts.v[i].type, "tmpfs"))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Mounts the root of a container that does not run, and its volumes below: in a mount namespace of this
+ * process's own, for good.  *ret_place is where, for mount_detach().
+ */
+static int mount_volumes(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
+			 int root, char **ret_place, struct err *err)
+{
+	autofree char *place = str_format("%s/rootfs", e->run_root);
+
+	if (!place)
+		return err_oom(err);
+	if (mkdir(place, 0555) < 0 && errno != EEXIST)
+		return err_sys(err, "cannot make \"%s\"", place);
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_sys(err, "cannot make a mount namespace for the volumes of container %s", c->name);
+	autoclose int at = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return err_sys(err, "cannot open \"%s\"", place);
+	int r = mount_attach(root, at);
+	if (r < 0)
+		return err_num(err, r, "cannot mount the root of container %s", c->name);
+	*ret_place = take_ptr(&place);
+	return engine_binds_attach(e, c, maps, root, err);
+}
+
 int engine_copy(struct engine *e, const struct engine_copy *q, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};
@@ -416,7 +477,13 @@ int engine_copy(struct engine *e, const struct engine_copy *q, struct err *err)
 	}
 	engine_maps_of(e, &c, &maps);
 	autoclose int root = open_root(e, &c, &maps, true, err);
-	if (root < 0)
-		return root;
-	return copy_between(e, q, root, &maps, id, err);
+	autofree char *place = NULL;
+	r = MIN_OF(root, 0);
+	if (r == 0 && c.lock >= 0 && has_volumes(&c))
+		r = mount_volumes(e, &c, &maps, root, &place, err);
+	if (r == 0)
+		r = copy_between(e, q, &c, root, &maps, err);
+	if (place)
+		ignore_result(mount_detach(place)); /* else it goes with this process */
+	return r;
 }

@@ -30,6 +30,12 @@ void engine_binds_free(struct engine_binds *b);
 must_use int engine_binds_settle(struct engine *e, const struct engine_container *c,
 				 const struct engine_maps *maps, int root_fd, struct engine_binds *ret,
 				 struct err *err);
+/*
+ * Mounts all of these below `root_fd`, a mount in the caller's own mount namespace.  Mount points are made
+ * where they are missing.
+ */
+must_use int engine_binds_attach(struct engine *e, const struct engine_container *c,
+				 const struct engine_maps *maps, int root_fd, struct err *err);
 
 struct engine_spec {
 	const struct engine_container *c;

@@ -231,6 +231,42 @@ def test_copy(engine, tmp_path):
     assert (tmp_path / "h").read_text() == "there and back"
 
 
+def test_copy_reaches_volumes_of_what_does_not_run(engine, tmp_path):
+    """A volume, what the image has where one will be, a directory and a file of the host, and who made what."""
+    (tmp_path / "f").write_text("given")
+    host = tmp_path / "host"
+    host.mkdir()
+    engine("create", "--name", "still", *engine.run_options(), "-v", "still1:/data", "-v", "still2:/etc", "-v", "%s:/far/below" % host,
+           "-v", "%s/f:/one/file" % tmp_path, "box", "sh", "-c", "stat -c %u:%g /data/f; ls /data /etc/passwd /far/below")
+    engine("cp", "%s/f" % tmp_path, "still:/data/")
+    engine("cp", "%s/f" % tmp_path, "still:/far/below/g")
+    assert (host / "g").read_text() == "given"
+    if engine.like_docker:  # Podman fills it at the start
+        engine("cp", "still:/etc/passwd", "%s/passwd" % tmp_path)
+        assert "root" in (tmp_path / "passwd").read_text()
+        engine("cp", "still:/one/file", "%s/back" % tmp_path)
+        assert (tmp_path / "back").read_text() == "given"
+    assert engine.out("start", "-a", "still").split() == ["0:0", "/etc/passwd", "/data:", "f", "/far/below:", "g"]
+    assert engine.sh("cat /v/f", "-v", "still1:/v") == "given"
+    engine("rm", "still")
+    engine("volume", "rm", "still1", "still2")
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_copy_to_what_is_read_only(engine, tmp_path, runs):
+    if not engine.like_docker:
+        return  # it writes below the mounts
+    (tmp_path / "f").write_text("x")
+    engine("create", "--name", "ro", *engine.run_options(), "--read-only", "-v", "ro1:/in:ro", "-v", "ro2:/out", *SLEEP)
+    if runs:
+        engine("start", "ro")
+    for where, text in (("/etc", "container rootfs is marked read-only"), ("/in", "mounted volume is marked read-only")):
+        assert text in engine("cp", "%s/f" % tmp_path, "ro:" + where, rc=1).stderr
+    engine("cp", "%s/f" % tmp_path, "ro:/out/f")
+    engine("rm", "-f", "ro")
+    engine("volume", "rm", "ro1", "ro2")
+
+
 def test_restart(engine):
     cid = engine.start("box", "sh", "-c", "echo start >> /starts; exec sleep 600")
     first = engine.pid(cid)

@@ -116,6 +116,23 @@ def test_copy(coffer, runs):
     assert coffer.out("exec", cid, "cat", "/d/g") == "secret"
 
 
+def test_copy_to_a_volume_of_what_does_not_run(coffer):
+    bound, f = coffer.home + "/bound2", coffer.home + "/given"
+    os.mkdir(bound)
+    os.chown(bound, ME, ME)
+    with open(f, "w") as file:
+        file.write("given")
+    os.chmod(f, 0o644)
+    cid = coffer.out("create", "--network", "none", "-v", "kept2:/etc", "-v", bound + ":/b", "box", "sh", "-c",
+                     "cat /etc/made; stat -c %u /etc/made; ls /etc/passwd")
+    coffer("cp", f, cid + ":/etc/made")
+    coffer("cp", f, cid + ":/b/made")
+    assert owner(bound + "/made") == (ME, ME)
+    assert coffer.out("start", "-a", cid).split() == ["given0", "/etc/passwd"]
+    coffer("rm", cid)
+    coffer("volume", "rm", "kept2")
+
+
 def test_diff_and_commit(coffer):
     cid = coffer.start("box", "sh", "-c", "mkdir /d; touch /d/f; chown -R 1000 /d; chmod 700 /d; rm -r /etc/passwd; "
                                           "echo done; sleep 600")
