@@ -280,8 +280,10 @@ static int create_config_settle_ports(struct engine_making *m, const struct oci_
 			have |= streq(v[k].proto, proto) && first >= v[k].container_port &&
 				first < (unsigned)v[k].container_port + v[k].count;
 		if (!have)
-			v[rec->ports.n++] = (struct engine_record_port){
-				.proto = proto, .container_port = (uint16_t)first, .count = 1};
+			v[rec->ports.n++] = (struct engine_record_port){.proto = proto,
+									.container_port = (uint16_t)first,
+									.count = 1,
+									.exposed = true};
 	}
 	return 0;
 }

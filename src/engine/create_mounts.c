@@ -164,6 +164,7 @@ static int add_asked(struct mounts_making *l, const struct engine_mount *q, stru
 					.create_source = q->create_source,
 					.recursive_read_only = q->recursive_read_only,
 					.idmap = q->idmap,
+					.by_mount = q->by_mount,
 					.propagation = q->propagation,
 					.subpath = q->subpath};
 	int r = clean_target(l, q->target, m.type, &m.target, err);

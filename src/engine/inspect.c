@@ -2,39 +2,13 @@
 /* The object of `docker inspect`, member by member in Docker's order. */
 #include "engine/create.h"
 #include "engine/files.h"
+#include "engine/inspect.h"
 #include "engine/spec.h"
 
 #include "base/file.h"
-#include "host/cgroup.h"
+#include "image/sha256.h"
 
 enum { HEALTH_MAX = 1 << 20 };
-
-static const char *text_or(const char *s, const char *other)
-{
-	return s && *s ? s : other;
-}
-
-static void inspect_put_list(struct json_out *out, const char *key, const str_list *l)
-{
-	if (l->n)
-		json_put_strs(out, key, l->v, l->n);
-	else
-		json_put_null(out, key);
-}
-
-static void put_empty_list(struct json_out *out, const char *key)
-{
-	json_begin_list(out, key);
-	json_end(out);
-}
-
-static void put_pairs(struct json_out *out, const char *key, const pair_list *l)
-{
-	json_begin_object(out, key);
-	for (size_t i = 0; i < l->n; i++)
-		json_put_str(out, l->v[i].key, l->v[i].value);
-	json_end(out);
-}
 
 /* ---- state ---- */
 
@@ -53,7 +27,7 @@ static void put_health(struct json_out *out, struct engine *e, const struct engi
 	json_begin_object(out, "Health");
 	json_put_str(out, "Status", "starting");
 	json_put_i64(out, "FailingStreak", 0);
-	put_empty_list(out, "Log");
+	inspect_put_empty(out, "Log");
 	json_end(out);
 }
 
@@ -81,245 +55,6 @@ static void put_state(struct json_out *out, struct engine *e, const struct engin
 	json_end(out);
 }
 
-/* ---- HostConfig ---- */
-
-static void put_port_key(struct json_out *out, unsigned port, const char *proto, bool list)
-{
-	char key[32];
-
-	if (snprintf(key, sizeof(key), "%u/%s", port, proto) < 0)
-		return;
-	if (list)
-		json_begin_list(out, key);
-	else
-		json_put_null(out, key);
-}
-
-static void put_binding(struct json_out *out, const char *ip, unsigned port)
-{
-	char text[16] = "";
-
-	if (port && snprintf(text, sizeof(text), "%u", port) < 0)
-		text[0] = '\0';
-	json_begin_object(out, NULL);
-	json_put_str(out, "HostIp", ip ? ip : "");
-	json_put_str(out, "HostPort", text);
-	json_end(out);
-}
-
-/* As asked for: ranges taken apart, one key for each port of the container. */
-static void put_port_bindings(struct json_out *out, const struct engine_record *r)
-{
-	json_begin_object(out, "PortBindings");
-	for (size_t i = 0; i < r->ports.n; i++) {
-		const struct engine_record_port *p = &r->ports.v[i];
-		for (unsigned k = 0; k < (p->count ? p->count : 1U); k++) {
-			bool first = true;
-			for (size_t j = 0; j < i && first; j++)
-				first = !(streq(r->ports.v[j].proto, p->proto) &&
-					  p->container_port + k >= r->ports.v[j].container_port &&
-					  p->container_port + k < (unsigned)r->ports.v[j].container_port +
-									  r->ports.v[j].count);
-			if (!first)
-				continue;
-			put_port_key(out, p->container_port + k, p->proto, true);
-			for (size_t j = i; j < r->ports.n; j++) {
-				const struct engine_record_port *o = &r->ports.v[j];
-				unsigned port = p->container_port + k;
-				if (streq(o->proto, p->proto) && port >= o->container_port &&
-				    port < (unsigned)o->container_port + (o->count ? o->count : 1U))
-					put_binding(out, o->host_ip,
-						    o->host_port ? o->host_port + (port - o->container_port)
-								 : 0);
-			}
-			json_end(out);
-		}
-	}
-	json_end(out);
-}
-
-static void put_binds(struct json_out *out, const struct engine_record *r)
-{
-	json_begin_list(out, "Binds");
-	for (size_t i = 0; i < r->mounts.n; i++) {
-		const struct engine_record_mount *m = &r->mounts.v[i];
-		const char *source = m->source ? m->source : m->name;
-		if (!source || m->from_image || m->anonymous)
-			continue;
-		autofree char *text = str_format("%s:%s:%s", source, m->target, m->read_only ? "ro" : "rw");
-		if (text)
-			json_put_str(out, NULL, text);
-	}
-	json_end(out);
-}
-
-static void put_restart(struct json_out *out, const char *text)
-{
-	enum monitor_restart policy;
-	uint32_t max = 0;
-	struct err ignored = {0};
-
-	json_begin_object(out, "RestartPolicy");
-	ignore_result(
-		engine_restart_parse(text, &policy, &max, &ignored)); /* it was checked when it was stored */
-	autofree char *name = strndup(text_or(text, "no"), strcspn(text_or(text, "no"), ":"));
-	json_put_str(out, "Name", name ? name : "no");
-	json_put_i64(out, "MaximumRetryCount", max);
-	json_end(out);
-}
-
-static void inspect_put_devices(struct json_out *out, const struct engine_create *q)
-{
-	json_begin_list(out, "Devices");
-	for (size_t i = 0; i < q->devices.n; i++) {
-		const struct engine_device *d = &q->devices.v[i];
-		json_begin_object(out, NULL);
-		json_put_str(out, "PathOnHost", d->host);
-		json_put_str(out, "PathInContainer", text_or(d->container, d->host));
-		json_put_str(out, "CgroupPermissions", text_or(d->access, "rwm"));
-		json_end(out);
-	}
-	json_end(out);
-}
-
-static void put_ulimits(struct json_out *out, const struct engine_create *q)
-{
-	json_begin_list(out, "Ulimits");
-	for (size_t i = 0; i < q->ulimits.n; i++) {
-		json_begin_object(out, NULL);
-		json_put_str(out, "Name", q->ulimits.v[i].name);
-		json_put_i64(out, "Hard", q->ulimits.v[i].hard);
-		json_put_i64(out, "Soft", q->ulimits.v[i].soft);
-		json_end(out);
-	}
-	json_end(out);
-}
-
-static void put_limits(struct json_out *out, const struct engine_create *q)
-{
-	json_put_i64(out, "CpuShares", q->cpu_shares);
-	json_put_i64(out, "Memory", q->memory);
-	json_put_i64(out, "NanoCpus", q->nano_cpus);
-	json_put_str(out, "CgroupParent", text_or(q->cgroup_parent, ""));
-	json_put_u64(out, "BlkioWeight", q->blkio_weight);
-	json_put_i64(out, "CpuPeriod", q->cpu_period);
-	json_put_i64(out, "CpuQuota", q->cpu_quota);
-	json_put_i64(out, "CpuRealtimePeriod", q->cpu_rt_period);
-	json_put_i64(out, "CpuRealtimeRuntime", q->cpu_rt_runtime);
-	json_put_str(out, "CpusetCpus", text_or(q->cpuset_cpus, ""));
-	json_put_str(out, "CpusetMems", text_or(q->cpuset_mems, ""));
-	inspect_put_devices(out, q);
-	inspect_put_list(out, "DeviceCgroupRules", &q->device_cgroup_rules);
-	json_put_i64(out, "KernelMemory", q->kernel_memory);
-	json_put_i64(out, "MemoryReservation", q->memory_reservation);
-	json_put_i64(out, "MemorySwap",
-		     q->memory > 0 && q->memory_swap == 0 ? 2 * q->memory : q->memory_swap);
-	if (q->memory_swappiness >= 0)
-		json_put_i64(out, "MemorySwappiness", q->memory_swappiness);
-	else
-		json_put_null(out, "MemorySwappiness");
-	json_put_bool(out, "OomKillDisable", q->oom_kill_disable);
-	if (q->pids_limit)
-		json_put_i64(out, "PidsLimit", q->pids_limit);
-	else
-		json_put_null(out, "PidsLimit");
-	put_ulimits(out, q);
-}
-
-static void put_tmpfs(struct json_out *out, const struct engine_record *r)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < r->mounts.n; i++) {
-		if (!streq(r->mounts.v[i].type, "tmpfs"))
-			continue;
-		if (!any)
-			json_begin_object(out, "Tmpfs");
-		any = true;
-		json_put_str(out, r->mounts.v[i].target, text_or(r->mounts.v[i].options, ""));
-	}
-	if (any)
-		json_end(out);
-}
-
-static const char *network_mode_of(const struct engine_record *r)
-{
-	if (r->q.network_mode && *r->q.network_mode)
-		return r->q.network_mode;
-	return r->q.networks.n ? r->q.networks.v[0].network : "default";
-}
-
-static void put_log_config(struct json_out *out, const struct engine_create *q)
-{
-	json_begin_object(out, "LogConfig");
-	json_put_str(out, "Type", text_or(q->log_driver, "json-file"));
-	put_pairs(out, "Config", &q->log_opts);
-	json_end(out);
-}
-
-static void inspect_put_masks(struct json_out *out, const struct engine_create *q)
-{
-	struct engine_security sec;
-	struct err ignored = {0};
-
-	if (engine_security_parse(q, &sec, &ignored) == 0 && !sec.unmasked) {
-		engine_spec_masks(out, "MaskedPaths", "ReadonlyPaths");
-		return;
-	}
-	json_put_null(out, "MaskedPaths");
-	json_put_null(out, "ReadonlyPaths");
-}
-
-static void put_host_config(struct json_out *out, const struct engine_container *c)
-{
-	const struct engine_record *r = &c->record;
-	const struct engine_create *q = &r->q;
-
-	json_begin_object(out, "HostConfig");
-	put_binds(out, r);
-	json_put_str(out, "ContainerIDFile", text_or(q->cidfile, ""));
-	put_log_config(out, q);
-	json_put_str(out, "NetworkMode", network_mode_of(r));
-	put_port_bindings(out, r);
-	put_restart(out, q->restart);
-	json_put_bool(out, "AutoRemove", q->auto_remove);
-	json_put_str(out, "VolumeDriver", "");
-	inspect_put_list(out, "VolumesFrom", &q->volumes_from);
-	inspect_put_list(out, "CapAdd", &q->cap_add);
-	inspect_put_list(out, "CapDrop", &q->cap_drop);
-	json_put_str(out, "CgroupnsMode",
-		     text_or(q->cgroupns_mode, cgroup_is_unified() ? "private" : "host"));
-	inspect_put_list(out, "Dns", &q->dns);
-	inspect_put_list(out, "DnsOptions", &q->dns_options);
-	inspect_put_list(out, "DnsSearch", &q->dns_search);
-	inspect_put_list(out, "ExtraHosts", &q->add_host);
-	inspect_put_list(out, "GroupAdd", &q->group_add);
-	json_put_str(out, "IpcMode", text_or(q->ipc_mode, "private"));
-	json_put_str(out, "Cgroup", "");
-	inspect_put_list(out, "Links", &q->links);
-	json_put_i64(out, "OomScoreAdj", q->oom_score_adj);
-	json_put_str(out, "PidMode", text_or(q->pid_mode, ""));
-	json_put_bool(out, "Privileged", q->privileged);
-	json_put_bool(out, "PublishAllPorts", q->publish_all);
-	json_put_bool(out, "ReadonlyRootfs", q->read_only);
-	inspect_put_list(out, "SecurityOpt", &q->security_opt);
-	put_tmpfs(out, r);
-	inspect_put_masks(out, q);
-	json_put_str(out, "UTSMode", text_or(q->uts_mode, ""));
-	json_put_str(out, "UsernsMode", text_or(q->userns_mode, ""));
-	json_put_i64(out, "ShmSize", q->shm_size ? q->shm_size : 64 << 20);
-	if (q->sysctls.n)
-		put_pairs(out, "Sysctls", &q->sysctls);
-	json_put_str(out, "Runtime", "coffer");
-	json_put_str(out, "Isolation", r->isolation);
-	put_limits(out, q);
-	json_put_bool(out, "Init", q->init);
-	if (q->annotations.n)
-		put_pairs(out, "Annotations", &q->annotations);
-	json_put_opt_str(out, "Landlock", q->landlock);
-	json_end(out);
-}
-
 /* ---- mounts, Config ---- */
 
 static void put_mounts(struct json_out *out, struct engine *e, const struct engine_record *r)
@@ -327,18 +62,20 @@ static void put_mounts(struct json_out *out, struct engine *e, const struct engi
 	json_begin_list(out, "Mounts");
 	for (size_t i = 0; i < r->mounts.n; i++) {
 		const struct engine_record_mount *m = &r->mounts.v[i];
+		if (streq(m->type, "tmpfs") && !m->by_mount)
+			continue; /* HostConfig.Tmpfs */
 		autofree char *path = m->name ? engine_volume_path(e, m->name) : NULL;
 		json_begin_object(out, NULL);
 		json_put_str(out, "Type", m->type);
 		json_put_opt_str(out, "Name", m->name);
-		json_put_str(out, "Source", path ? path : text_or(m->source, ""));
+		json_put_str(out, "Source", path ? path : inspect_or(m->source, ""));
 		json_put_str(out, "Destination", m->target);
 		if (m->name)
 			json_put_str(out, "Driver", "local");
-		json_put_str(out, "Mode", text_or(m->mode, ""));
+		json_put_str(out, "Mode", inspect_mount_mode(m));
 		json_put_bool(out, "RW", !m->read_only);
 		json_put_str(out, "Propagation",
-			     streq(m->type, "bind") ? text_or(m->propagation, "rprivate") : "");
+			     streq(m->type, "bind") ? inspect_or(m->propagation, "rprivate") : "");
 		json_end(out);
 	}
 	json_end(out);
@@ -384,9 +121,9 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 	memcpy(name, c->id, ENGINE_SHORT_ID);
 	name[ENGINE_SHORT_ID] = '\0';
 	json_begin_object(out, "Config");
-	json_put_str(out, "Hostname", text_or(q->hostname, name));
-	json_put_str(out, "Domainname", text_or(q->domainname, ""));
-	json_put_str(out, "User", text_or(i->user, ""));
+	json_put_str(out, "Hostname", inspect_or(q->hostname, name));
+	json_put_str(out, "Domainname", inspect_or(q->domainname, ""));
+	json_put_str(out, "User", inspect_or(i->user, ""));
 	json_put_bool(out, "AttachStdin", q->attach_stdin);
 	json_put_bool(out, "AttachStdout", q->attach_stdout);
 	json_put_bool(out, "AttachStderr", q->attach_stderr);
@@ -402,10 +139,10 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 		put_keys(out, "Volumes", &i->volumes);
 	else
 		json_put_null(out, "Volumes");
-	json_put_str(out, "WorkingDir", text_or(i->working_dir, ""));
+	json_put_str(out, "WorkingDir", inspect_or(i->working_dir, ""));
 	inspect_put_list(out, "Entrypoint", &i->entrypoint);
 	inspect_put_list(out, "OnBuild", &i->on_build);
-	put_pairs(out, "Labels", &i->labels);
+	inspect_put_pairs(out, "Labels", &i->labels);
 	json_put_opt_str(out, "StopSignal", i->stop_signal);
 	if (q->stop_timeout >= 0)
 		json_put_i64(out, "StopTimeout", q->stop_timeout == ENGINE_STOP_NEVER ? -1 : q->stop_timeout);
@@ -416,21 +153,82 @@ static void put_config(struct json_out *out, const struct engine_container *c)
 
 /* ---- networks ---- */
 
-static void put_endpoint(struct json_out *out, const char *key, const struct net_endpoint *p)
+/* 64 digits that are one endpoint's and no other's. */
+static void id_of_two(const char *container, const char *other, char ret[static ENGINE_ID_LEN + 1])
 {
+	uint8_t sum[SHA256_LEN];
+	struct sha256 hash;
+
+	sha256_init(&hash);
+	sha256_update(&hash, container, strlen(container));
+	sha256_update(&hash, other, strlen(other));
+	sha256_final(&hash, sum);
+	sha256_hex(sum, ret);
+}
+
+static const struct net_join *asked_of(const struct engine_container *c, const struct net_endpoint *p)
+{
+	const struct engine_create *q = &c->record.q;
+
+	for (size_t i = 0; p->network && i < q->networks.n; i++) {
+		if (streq(q->networks.v[i].network, p->network))
+			return &q->networks.v[i];
+	}
+	return NULL;
+}
+
+static void put_ipam_config(struct json_out *out, const struct net_join *asked)
+{
+	if (!asked || (!asked->ip && !asked->ip6)) {
+		json_put_null(out, "IPAMConfig");
+		return;
+	}
+	json_begin_object(out, "IPAMConfig");
+	json_put_opt_str(out, "IPv4Address", asked->ip);
+	json_put_opt_str(out, "IPv6Address", asked->ip6);
+	json_end(out);
+}
+
+/* What answers to its questions of names: of networks of one's own alone. */
+static void put_dns_names(struct json_out *out, const struct engine_container *c,
+			  const struct net_endpoint *p)
+{
+	if (!p->network || streq(p->network, "bridge") || !p->network_id) {
+		json_put_null(out, "DNSNames");
+		return;
+	}
+	char id[ENGINE_SHORT_ID + 1] = "";
+	memcpy(id, c->id, ENGINE_SHORT_ID);
+	json_begin_list(out, "DNSNames");
+	json_put_str(out, NULL, c->name);
+	for (size_t i = 0; i < p->aliases.n; i++)
+		json_put_str(out, NULL, p->aliases.v[i]);
+	json_put_str(out, NULL, id);
+	json_end(out);
+}
+
+static void put_endpoint(struct json_out *out, const char *key, const struct engine_container *c,
+			 const struct net_endpoint *p)
+{
+	char id[ENGINE_ID_LEN + 1] = "";
+
+	if (p->network_id)
+		id_of_two(c->id, p->network_id, id);
 	json_begin_object(out, key);
-	json_put_null(out, "IPAMConfig");
+	put_ipam_config(out, asked_of(c, p));
 	json_put_null(out, "Links");
 	inspect_put_list(out, "Aliases", &p->aliases);
-	json_put_str(out, "MacAddress", text_or(p->mac, ""));
-	json_put_str(out, "NetworkID", text_or(p->network_id, ""));
-	json_put_str(out, "EndpointID", "");
-	json_put_str(out, "Gateway", text_or(p->gateway, ""));
-	json_put_str(out, "IPAddress", text_or(p->ip, ""));
+	json_put_str(out, "MacAddress", inspect_or(p->mac, ""));
+	json_put_null(out, "DriverOpts");
+	json_put_str(out, "NetworkID", inspect_or(p->network_id, ""));
+	json_put_str(out, "EndpointID", id);
+	json_put_str(out, "Gateway", inspect_or(p->gateway, ""));
+	json_put_str(out, "IPAddress", inspect_or(p->ip, ""));
 	json_put_i64(out, "IPPrefixLen", p->prefix);
-	json_put_str(out, "IPv6Gateway", text_or(p->gateway6, ""));
-	json_put_str(out, "GlobalIPv6Address", text_or(p->ip6, ""));
+	json_put_str(out, "IPv6Gateway", inspect_or(p->gateway6, ""));
+	json_put_str(out, "GlobalIPv6Address", inspect_or(p->ip6, ""));
 	json_put_i64(out, "GlobalIPv6PrefixLen", p->prefix6);
+	put_dns_names(out, c, p);
 	json_end(out);
 }
 
@@ -450,7 +248,7 @@ static void put_ports(struct json_out *out, const struct engine_record *r, const
 			if (!any)
 				json_begin_list(out, key);
 			any = true;
-			put_binding(out, text_or(p->host_ip, "0.0.0.0"), p->host_port);
+			inspect_put_binding(out, inspect_or(p->host_ip, "0.0.0.0"), p->host_port);
 		}
 		if (any)
 			json_end(out);
@@ -460,34 +258,58 @@ static void put_ports(struct json_out *out, const struct engine_record *r, const
 	json_end(out);
 }
 
+/* The network namespace, for who wants to enter it: of a container that runs. */
+static void put_sandbox(struct json_out *out, const struct engine_container *c,
+			const struct monitor_status *st)
+{
+	char path[64] = "", id[ENGINE_ID_LEN + 1] = "";
+
+	if (st->running) {
+		id_of_two(c->id, "sandbox", id);
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)st->pid); /* fits */
+	}
+	json_put_str(out, "SandboxID", id);
+	json_put_str(out, "SandboxKey", path);
+}
+
 static void inspect_put_networks(struct json_out *out, const struct engine_container *c,
-				 const struct net_result *n)
+				 const struct monitor_status *st, const struct net_result *n)
 {
 	static const struct net_endpoint none = {0};
 	const struct engine_record *r = &c->record;
 	const struct net_endpoint *first = n && n->endpoints.n ? &n->endpoints.v[0] : &none;
 	const char *mode = r->q.network_mode;
+	char id[ENGINE_ID_LEN + 1] = "";
 
+	if (first->network_id)
+		id_of_two(c->id, first->network_id, id);
 	json_begin_object(out, "NetworkSettings");
 	json_put_str(out, "Bridge", "");
-	json_put_str(out, "SandboxID", "");
+	put_sandbox(out, c, st);
 	json_put_bool(out, "HairpinMode", false);
+	json_put_str(out, "LinkLocalIPv6Address", "");
+	json_put_i64(out, "LinkLocalIPv6PrefixLen", 0);
 	put_ports(out, r, n);
-	json_put_str(out, "Gateway", text_or(first->gateway, ""));
-	json_put_str(out, "GlobalIPv6Address", text_or(first->ip6, ""));
+	json_put_null(out, "SecondaryIPAddresses");
+	json_put_null(out, "SecondaryIPv6Addresses");
+	json_put_str(out, "EndpointID", id);
+	json_put_str(out, "Gateway", inspect_or(first->gateway, ""));
+	json_put_str(out, "GlobalIPv6Address", inspect_or(first->ip6, ""));
 	json_put_i64(out, "GlobalIPv6PrefixLen", first->prefix6);
-	json_put_str(out, "IPAddress", text_or(first->ip, ""));
+	json_put_str(out, "IPAddress", inspect_or(first->ip, ""));
 	json_put_i64(out, "IPPrefixLen", first->prefix);
-	json_put_str(out, "IPv6Gateway", text_or(first->gateway6, ""));
-	json_put_str(out, "MacAddress", text_or(first->mac, ""));
+	json_put_str(out, "IPv6Gateway", inspect_or(first->gateway6, ""));
+	json_put_str(out, "MacAddress", inspect_or(first->mac, ""));
 	json_begin_object(out, "Networks");
 	if (mode && (streq(mode, "none") || streq(mode, "host")))
-		put_endpoint(out, mode, &none);
+		put_endpoint(out, mode, c, &none);
 	for (size_t i = 0; n && i < n->endpoints.n; i++)
-		put_endpoint(out, n->endpoints.v[i].network, &n->endpoints.v[i]);
-	for (size_t i = 0; !n && i < r->q.networks.n; i++)
-		put_endpoint(out, r->q.networks.v[i].network,
-			     &(struct net_endpoint){.aliases = r->q.networks.v[i].aliases});
+		put_endpoint(out, n->endpoints.v[i].network, c, &n->endpoints.v[i]);
+	for (size_t i = 0; !n && i < r->q.networks.n; i++) {
+		const struct net_join *join = &r->q.networks.v[i];
+		put_endpoint(out, join->network, c,
+			     &(struct net_endpoint){.network = join->network, .aliases = join->aliases});
+	}
 	json_end(out);
 	json_end(out);
 }
@@ -587,15 +409,15 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 	json_put_str(out, "Platform", "linux");
 	json_put_str(out, "MountLabel", "");
 	json_put_str(out, "ProcessLabel", "");
-	json_put_str(out, "AppArmorProfile", text_or(sec.apparmor, ""));
+	json_put_str(out, "AppArmorProfile", inspect_or(sec.apparmor, ""));
 	json_put_null(out, "ExecIDs");
-	put_host_config(out, c);
+	inspect_put_host_config(out, c);
 	put_graph_driver(out, e, c);
 	if (size)
 		s = put_sizes(out, e, c, err);
 	put_mounts(out, e, r);
 	put_config(out, c);
-	inspect_put_networks(out, c, has_net ? &net : NULL);
+	inspect_put_networks(out, c, st, has_net ? &net : NULL);
 	json_end(out);
 	if (has_net)
 		net_result_free(&net);

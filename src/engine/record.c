@@ -18,15 +18,17 @@ static const struct json_field mount_fields[] = {
 	F_BOOL(M, idmap, "idmap"),
 	F_BOOL(M, anonymous, "anonymous"),
 	F_BOOL(M, from_image, "fromImage"),
+	F_BOOL(M, by_mount, "byMount"),
 };
 #undef M
 static const struct json_table mount_table = JSON_TABLE(struct engine_record_mount, mount_fields);
 
 #define P struct engine_record_port
 static const struct json_field port_fields[] = {
-	F_STR(P, host_ip, "hostIp"), F_STR(P, proto, "proto", .required = true),
-	F_U16(P, host_port, "host"), F_U16(P, container_port, "container", .required = true),
-	F_U16(P, count, "count"),    F_U16(P, host_choices, "choices"),
+	F_STR(P, host_ip, "hostIp"),   F_STR(P, proto, "proto", .required = true),
+	F_U16(P, host_port, "host"),   F_U16(P, container_port, "container", .required = true),
+	F_U16(P, count, "count"),      F_U16(P, host_choices, "choices"),
+	F_BOOL(P, exposed, "exposed"),
 };
 #undef P
 static const struct json_table port_table = JSON_TABLE(struct engine_record_port, port_fields);

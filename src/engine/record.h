@@ -20,11 +20,13 @@ struct engine_record_mount {
 	const char *options, *subpath;
 	bool read_only, no_copy, create_source, recursive_read_only, idmap, anonymous;
 	bool from_image; /* a VOLUME of the image, or of -v without a source */
+	bool by_mount;	 /* of --mount: told in another place */
 };
 
 struct engine_record_port {
 	const char *host_ip, *proto;
 	uint16_t host_port, container_port, count, host_choices;
+	bool exposed; /* -P */
 };
 
 struct engine_record {

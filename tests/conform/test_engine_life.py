@@ -222,6 +222,38 @@ def test_inspect(engine):
         assert f.read() == "sleep\0" "600\0" or engine.level != "ns"
 
 
+def test_inspect_tells_what_was_asked_for(engine, tmp_path):
+    """Where Docker tells of -v, --mount, --tmpfs, -p, -P and --ip, and every key of it."""
+    if not engine.like_docker:
+        return
+    engine("network", "create", "--subnet", "10.77.0.0/24", "n1")
+    cid = engine.start("--network", "n1", "--ip", "10.77.0.9", "--network-alias", "al", "-p", "18080:80", "-P", "--expose", "70",
+                       "-v", "v1:/v", "-v", "%s:/t:ro" % tmp_path, "--tmpfs", "/tf:size=1m", "--mount", "type=tmpfs,dst=/mt,tmpfs-size=1m",
+                       "--mount", "type=volume,src=v2,dst=/mv,readonly", "--blkio-weight", "0", *SLEEP)
+    x = json.loads(engine.out("inspect", cid))[0]
+    host, on = x["HostConfig"], x["NetworkSettings"]["Networks"]["n1"]
+    assert sorted(host["Binds"]) == sorted(["v1:/v", "%s:/t:ro" % tmp_path])
+    assert host["Mounts"] == [{"Type": "tmpfs", "Target": "/mt", "TmpfsOptions": {"SizeBytes": 1 << 20}},
+                              {"Type": "volume", "Source": "v2", "Target": "/mv", "ReadOnly": True}]
+    assert host["Tmpfs"] == {"/tf": "size=1m"}
+    assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "18080"}]} and host["PublishAllPorts"] is True
+    assert {(m["Destination"], m["Type"], m["Mode"], m["RW"]) for m in x["Mounts"]} == {
+        ("/v", "volume", "z", True), ("/t", "bind", "ro", False), ("/mt", "tmpfs", "", True), ("/mv", "volume", "z", False)}
+    assert on["IPAMConfig"] == {"IPv4Address": "10.77.0.9"} and on["IPAddress"] == "10.77.0.9" and len(on["EndpointID"]) == 64
+    net = json.loads(engine.out("network", "inspect", "n1"))[0]
+    assert net["Containers"][x["Id"]]["EndpointID"] == on["EndpointID"]
+    assert net["ConfigOnly"] is False and net["ConfigFrom"] == {"Network": ""} and net["IPAM"]["Options"] == {}
+    assert os.readlink("/proc/%d/ns/net" % x["State"]["Pid"]).startswith("net:") and x["NetworkSettings"]["SandboxKey"]
+    wanted = ("BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps BlkioDeviceReadIOps BlkioDeviceWriteIOps ConsoleSize CpuCount "
+              "CpuPercent IOMaximumIOps IOMaximumBandwidth DeviceRequests Dns DnsOptions DnsSearch VolumeDriver").split()
+    assert not set(wanted) - set(host)
+    assert host["Dns"] == host["DnsOptions"] == host["DnsSearch"] == []
+    assert not {"SecondaryIPAddresses", "LinkLocalIPv6Address", "SandboxID", "EndpointID"} - set(x["NetworkSettings"])
+    engine("rm", "-f", cid)
+    engine("network", "rm", "n1")
+    engine("volume", "rm", "v1", "v2")
+
+
 def test_copy(engine, tmp_path):
     (tmp_path / "f").write_text("there and back")
     cid = engine.start(*SLEEP)

@@ -94,6 +94,7 @@ static void put_left_out(struct call *call, struct value *document)
 		{"Config", "MacAddress", VALUE_STRING}, {"Config", "Shell", VALUE_NULL},
 		{"Config", "StopSignal", VALUE_STRING}, {"Config", "StopTimeout", VALUE_NULL},
 		{"HostConfig", "Mounts", VALUE_NULL},	{"HostConfig", "StorageOpt", VALUE_NULL},
+		{"HostConfig", "Init", VALUE_NULL},	{"HostConfig", "Annotations", VALUE_NULL},
 		{"HostConfig", "Sysctls", VALUE_NULL},	{"HostConfig", "Tmpfs", VALUE_NULL},
 		{"State", "Health", VALUE_NULL},
 	};

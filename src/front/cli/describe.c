@@ -113,18 +113,21 @@ static int network_containers(struct json_doc *m, struct engine *e, const char *
 			r = value_read(m, json, strlen(json), "the container's description", &doc, err);
 		const struct value *on = r == 0 ? value_path(doc, "NetworkSettings.Networks") : NULL;
 		for (const struct value *n = on ? on->first : NULL; n; n = n->next) {
-			struct str v4 autostr = {0};
+			struct str v4 autostr = {0}, v6 autostr = {0};
 			struct value *c = value_new(m, VALUE_OBJECT);
 			const char *ip = value_text(value_member(n, "IPAddress"));
+			const char *ip6 = value_text(value_member(n, "GlobalIPv6Address"));
 			if (!streq(value_text(value_member(n, "NetworkID")), id))
 				continue;
 			str_putf(&v4, *ip ? "%s/%s" : "%s%s", ip,
 				 *ip ? value_text(value_member(n, "IPPrefixLen")) : "");
+			str_putf(&v6, *ip6 ? "%s/%s" : "%s%s", ip6,
+				 *ip6 ? value_text(value_member(n, "GlobalIPv6PrefixLen")) : "");
 			value_put(m, c, "Name", memory_text(m, rows.rows.v[i].name));
 			value_put(m, c, "EndpointID", value_text(value_member(n, "EndpointID")));
 			value_put(m, c, "MacAddress", value_text(value_member(n, "MacAddress")));
 			value_put(m, c, "IPv4Address", memory_take(m, &v4));
-			value_put(m, c, "IPv6Address", value_text(value_member(n, "GlobalIPv6Address")));
+			value_put(m, c, "IPv6Address", memory_take(m, &v6));
 			value_add(ret, memory_text(m, rows.rows.v[i].id), c);
 		}
 	}
@@ -147,7 +150,7 @@ static struct value *ipam_value(struct json_doc *m, const struct net_network *n)
 		value_add(list, NULL, v);
 	}
 	value_put(m, ipam, "Driver", "default");
-	value_add(ipam, "Options", value_new(m, VALUE_NULL));
+	value_add(ipam, "Options", value_new(m, streq(n->name, "bridge") ? VALUE_NULL : VALUE_OBJECT));
 	value_add(ipam, "Config", list);
 	return ipam;
 }
@@ -155,10 +158,11 @@ static struct value *ipam_value(struct json_doc *m, const struct net_network *n)
 int describe_network(struct json_doc *m, struct engine *e, const char *name, struct value **ret,
 		     struct err *err)
 {
-	struct value *v = value_new(m, VALUE_OBJECT), *containers = value_new(m, VALUE_OBJECT);
+	struct value *v = value_new(m, VALUE_OBJECT), *containers = value_new(m, VALUE_OBJECT),
+		     *from = value_new(m, VALUE_OBJECT);
 	network_list found = {0};
 	struct net *net;
-	int r = v && containers ? engine_net_get(e, &net, err) : err_oom(err);
+	int r = v && containers && from ? engine_net_get(e, &net, err) : err_oom(err);
 
 	if (r == 0)
 		r = net_find(net, name, &found, err);
@@ -175,6 +179,9 @@ int describe_network(struct json_doc *m, struct engine *e, const char *name, str
 	value_add(v, "Internal", value_bool(m, n->internal));
 	value_add(v, "Attachable", value_bool(m, n->attachable));
 	value_add(v, "Ingress", value_bool(m, false));
+	value_put(m, from, "Network", "");
+	value_add(v, "ConfigFrom", from);
+	value_add(v, "ConfigOnly", value_bool(m, false));
 	r = network_containers(m, e, n->id, containers, err);
 	value_add(v, "Containers", containers);
 	value_add(v, "Options", pairs_value(m, &n->options));

@@ -352,7 +352,8 @@ static int mount_finish(struct mount_words *w, struct err *err)
 
 int mount_flag_parse(struct json_doc *memory, const char *text, struct engine_mount *ret, struct err *err)
 {
-	struct mount_words w = {.memory = memory, .text = text, .m = {.recursive_read_only = true}};
+	struct mount_words w = {
+		.memory = memory, .text = text, .m = {.recursive_read_only = true, .by_mount = true}};
 	str_list words = {0};
 	int r = csv_parse(memory, text, &words, err);
 
