@@ -195,6 +195,8 @@ must_use int engine_stop(struct engine *e, const char *id, const char *signal,
 must_use int engine_restart(struct engine *e, const char *id, const char *signal, int timeout_s,
 			    struct err *err);
 must_use int engine_kill(struct engine *e, const char *id, const char *signal, struct err *err);
+/* The container's health check, now: as monitor_check_health(). */
+must_use int engine_check_health(struct engine *e, const char *id, int *ret_code, struct err *err);
 must_use int engine_pause(struct engine *e, const char *id, struct err *err);
 must_use int engine_unpause(struct engine *e, const char *id, struct err *err);
 must_use int engine_remove(struct engine *e, const char *id, bool force, bool volumes, struct err *err);

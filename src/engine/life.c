@@ -285,6 +285,24 @@ int engine_thaw(struct engine *e, struct engine_container *c, struct err *err)
 	return r < 0 ? r : engine_set_state(e, c, "running", err);
 }
 
+int engine_check_health(struct engine *e, const char *id, int *ret_code, struct err *err)
+{
+	struct engine_container c autocontainer_row = {.lock = -1};
+	const char *dir;
+	int r = load_settled(e, id, &c, err);
+
+	if (r < 0)
+		return r;
+	if (!(c.flags & ENGINE_HEALTH))
+		return err_set(err, EINVAL, "container %s has no defined healthcheck", c.id);
+	if (streq(c.state, "paused"))
+		return err_set(err, EINVAL, "Container %s is paused, unpause the container first", c.name);
+	if (!engine_is_live(&c))
+		return err_set(err, EINVAL, "container %s is not running", c.id);
+	r = engine_run_dir(e, c.id, &dir, err);
+	return r < 0 ? r : monitor_check_health(dir, ret_code, err);
+}
+
 int engine_pause(struct engine *e, const char *id, struct err *err)
 {
 	struct engine_container c autocontainer_row = {.lock = -1};

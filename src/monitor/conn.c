@@ -135,26 +135,43 @@ void monitor_finished(struct monitor_conn *c)
 	ignore_result(frame_send(c->fd, &f, NULL, 0) < 0); /* gone already: all the better */
 }
 
-static int one_request(const char *run_dir, const struct frame *f, struct err *err)
+static int ask(const char *run_dir, const struct frame *f, enum frame_type wanted, struct frame *answer,
+	       struct err *err)
 {
 	autoclose int fd = run_dir_connect(run_dir, err);
-	struct frame answer;
 
 	if (fd < 0)
 		return fd;
 	int r = frame_send(fd, f, NULL, 0);
 	if (r < 0)
 		return err_num(err, r, "cannot talk to the container's monitor");
-	r = frame_recv(fd, &answer, NULL, NULL, err);
+	r = frame_recv(fd, answer, NULL, NULL, err);
 	if (r == 0)
 		return err_set(err, ENOENT, "the container's monitor has just ended");
 	if (r < 0)
 		return r;
-	if (answer.type == FRAME_OK)
+	if (answer->type == wanted)
 		return 0;
-	return answer.type == FRAME_FAILED
-		       ? conn_failed(&answer, err)
-		       : err_set(err, EPROTO, "unexpected message %d of the monitor", answer.type);
+	return answer->type == FRAME_FAILED
+		       ? conn_failed(answer, err)
+		       : err_set(err, EPROTO, "unexpected message %d of the monitor", answer->type);
+}
+
+static int one_request(const char *run_dir, const struct frame *f, struct err *err)
+{
+	struct frame answer;
+
+	return ask(run_dir, f, FRAME_OK, &answer, err);
+}
+
+int monitor_check_health(const char *run_dir, int *ret_code, struct err *err)
+{
+	struct frame answer;
+	int r = ask(run_dir, &(struct frame){.type = FRAME_CHECK_HEALTH}, FRAME_CHECKED, &answer, err);
+
+	if (r == 0)
+		*ret_code = answer.a;
+	return r;
 }
 
 int monitor_resize(const char *run_dir, uint16_t height, uint16_t width, struct err *err)

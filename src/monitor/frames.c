@@ -2,6 +2,7 @@
 #include "monitor/frames.h"
 
 #include "base/fd.h"
+#include "monitor/health.h"
 #include "monitor/monitor.h"
 
 /* Both ends are on one machine: its own byte order. */
@@ -50,6 +51,8 @@ static const struct frame_rule frame_rules[FRAME_LAST + 1] = {
 	[FRAME_FAILED] = {"failed", 0, 1, 4095, 0, 255, true},
 	[FRAME_EXIT] = {"exit", FRAME_FINISHES | FRAME_FOLLOWS, 0, 255, 0, 0, false},
 	[FRAME_OK] = {"ok", 0, 0, 0, 0, 0, false},
+	[FRAME_CHECK_HEALTH] = {"check of health", 0, 0, 0, 0, 0, false},
+	[FRAME_CHECKED] = {"checked", 0, -1, 255, HEALTH_STARTING, HEALTH_UNHEALTHY, false},
 };
 
 static int check_frame(const struct frame_head *h, size_t len, const unsigned char *text, struct err *err)

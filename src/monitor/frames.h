@@ -10,6 +10,7 @@
  *
  *	client: HELLO -> WELCOME or FAILED; then SIGNAL, INPUT_END, any time; -> EXIT; FINISHED
  *	client: a request (RESIZE, NO_RESTART, SET_RESTART) -> OK or FAILED
+ *	client: CHECK_HEALTH -> CHECKED, when the check has ended, or FAILED
  */
 #pragma once
 
@@ -35,7 +36,9 @@ enum frame_type {
 	FRAME_FAILED,  /* a: errno, b: exit status; text */
 	FRAME_EXIT,    /* a: exit code; flags */
 	FRAME_OK,
-	FRAME_LAST = FRAME_OK,
+	FRAME_CHECK_HEALTH, /* a client's: now, and not when it is time */
+	FRAME_CHECKED, /* a: exit code, -1 where it could not run or took too long; b: enum health_status */
+	FRAME_LAST = FRAME_CHECKED,
 };
 
 enum {

@@ -162,6 +162,9 @@ must_use int monitor_no_restart(const char *run_dir, struct err *err);
 must_use int monitor_set_restart(const char *run_dir, enum monitor_restart policy, uint32_t max,
 				 struct err *err);
 
+/* Runs the health check now; *ret_code is its exit code, -1 where it could not run or took too long. */
+must_use int monitor_check_health(const char *run_dir, int *ret_code, struct err *err);
+
 /* What RUN_DIR's files say. */
 /* How monitor_status.error begins where a container's own kernel was ended by the signal that follows. */
 #define MONITOR_KERNEL_ENDED "the container's kernel was ended by signal"

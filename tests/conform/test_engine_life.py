@@ -363,6 +363,26 @@ def test_health(engine):
     wait_for("healthy", lambda: check("healthy"), 20)
 
 
+def test_health_when_it_is_asked_for(engine):
+    """Podman's `healthcheck run`, also in coffer; the result is one of the log's, and another has none or does not run."""
+    if engine.name == "docker":
+        return
+    cid = engine.start("--health-cmd", "test -e /tmp/well", "--health-interval", "1h", "--health-retries", "2", *SLEEP)
+    health, log = "{{.State.Health.Status}}", "{{range .State.Health.Log}}{{.ExitCode}} {{end}}"
+    for status in ("starting", "unhealthy"):
+        assert engine("healthcheck", "run", cid, rc=1).stdout == "unhealthy\n"
+        assert engine.inspect(cid, health) == status
+    engine("exec", cid, "touch", "/tmp/well")
+    assert engine("healthcheck", "run", cid).stdout == ""
+    assert engine.inspect(cid, health) == "healthy"
+    assert engine.inspect(cid, log).split() == ["1", "1", "0"]
+    without = engine.start(*SLEEP)
+    assert "has no defined healthcheck" in engine("healthcheck", "run", without, rc=125).stderr
+    engine("stop", "-t", "0", cid)
+    assert "is not running" in engine("healthcheck", "run", cid, rc=125 if engine.name == "coffer" else None).stderr
+    assert "no such container" in engine("healthcheck", "run", "nosuch", rc=125).stderr.lower()
+
+
 def test_zombies_of_orphans_are_gone(engine):
     """Ended execs leave nothing in the container."""
     cid = engine.start("--init", *SLEEP)

@@ -17,7 +17,7 @@ def commands(*path):
 
 
 def every_command():
-    groups = {"container", "image", "volume", "network", "pod", "vm", "system"}
+    groups = {"container", "image", "volume", "network", "healthcheck", "pod", "vm", "system"}
     top = commands()
     assert groups < set(top) and "run" in top
     return [(n,) for n in top if n not in groups] + [(g, n) for g in groups for n in commands(g)]

@@ -83,6 +83,8 @@ const struct command_group command_groups[] = {
 					E("inspect", inspect_network), E("ls", network_ls),
 					E("list", network_ls), E("prune", network_prune), E("rm", network_rm),
 					E("remove", network_rm), END}},
+	{"healthcheck", "Check containers' health",
+	 (const struct command_entry[]){E("run", healthcheck_run), END}},
 	{"pod", "Work with pods: containers in one virtual machine (--isolation vm)",
 	 (const struct command_entry[]){E("create", pod_create), E("inspect", pod_inspect), E("ls", pod_ls),
 					E("list", pod_ls), E("ps", pod_ls), E("rm", pod_rm),

@@ -22,6 +22,7 @@ extern const struct command command_network_create, command_network_ls, command_
 	command_network_connect, command_network_disconnect;
 extern const struct command command_df, command_system_prune, command_container_prune, command_image_prune,
 	command_network_prune, command_volume_prune, command_check;
+extern const struct command command_healthcheck_run;
 extern const struct command command_make_again, command_finish, command_start_all;
 extern const struct command command_pod_create, command_pod_inspect, command_pod_ls, command_pod_rm,
 	command_pod_start, command_pod_stop;

@@ -207,6 +207,32 @@ static void answer_request(struct mon *m, struct client *c, const struct frame *
 		ignore_result(tell_client(m, c, &ok, NULL, 0));
 }
 
+void clients_tell_checked(struct mon *m, int code, const char *why)
+{
+	struct frame f = {.type = FRAME_CHECKED, .a = code, .b = (int32_t)m->health.status};
+
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &m->clients[i];
+		if (c->fd < 0 || !c->checks)
+			continue;
+		c->checks = false;
+		if (why)
+			tell_error(m, c, EINVAL, why);
+		else
+			ignore_result(tell_client(m, c, &f, NULL, 0));
+	}
+}
+
+static void check_health(struct mon *m, struct client *c)
+{
+	if (probe_now(m))
+		c->checks = true;
+	else
+		tell_error(m, c, EINVAL,
+			   m->phase == RUNNING ? "the container has no health check"
+					       : "the container does not run");
+}
+
 static void on_message(struct mon *m, struct client *c, const struct frame *f)
 {
 	switch (f->type) {
@@ -227,6 +253,9 @@ static void on_message(struct mon *m, struct client *c, const struct frame *f)
 	case FRAME_SET_RESTART:
 		answer_request(m, c, f);
 		break;
+	case FRAME_CHECK_HEALTH:
+		check_health(m, c);
+		break;
 	case FRAME_FINISHED:
 		if (m->phase == FINISHING)
 			life_finished(m);
@@ -235,6 +264,7 @@ static void on_message(struct mon *m, struct client *c, const struct frame *f)
 	case FRAME_FAILED:
 	case FRAME_EXIT:
 	case FRAME_OK:
+	case FRAME_CHECKED:
 		client_drop(m, c); /* not a client's to say */
 	}
 }

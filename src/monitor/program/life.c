@@ -308,6 +308,7 @@ static void begin_end(struct mon *m)
 	m->told = true;
 	m->kill_at = m->probe_at = m->oom_at = 0;
 	probe_cancel(m);
+	clients_tell_checked(m, 0, "the container has just ended");
 	if (m->pid > 0 && !m->failure.code)
 		oom_look(m);
 	oom_free(m);

@@ -55,6 +55,7 @@ struct client {
 	bool greeted;  /* HELLO came */
 	bool welcomed; /* it has been told that the container runs */
 	bool first;    /* came with the plan: it is waited for */
+	bool checks;   /* waits for what a health check finds */
 };
 
 /* One of the container's outputs. */
@@ -155,6 +156,8 @@ void clients_end_output(struct mon *m);
 /* Tells the end to all, drops them but for the one that finishes.  True where there is such a one. */
 bool clients_tell_exit(struct mon *m, bool follows);
 void clients_tell_failure(struct mon *m, const struct err *why, const char *otherwise);
+/* To who has asked for a health check: its exit code (-1: none); or `why` there is none. */
+void clients_tell_checked(struct mon *m, int code, const char *why);
 
 /* life.c */
 void life_report(struct mon *m, void *arg, int fd, short revents);
@@ -168,6 +171,8 @@ _Noreturn void life_finished(struct mon *m);
 /* probe.c */
 void probe_begin(struct mon *m);
 void probe_start(struct mon *m);
+/* Whether a check is at work now, or begins at once. */
+bool probe_now(struct mon *m);
 void probe_watch(struct mon *m);
 void probe_child(struct mon *m, pid_t pid, int status);
 void probe_timeout(struct mon *m);

@@ -93,6 +93,13 @@ static _Noreturn void be_runner(const struct mon *m, int output)
 	_exit(EXIT_OWN_FAILURE);
 }
 
+/* This time there is none. */
+static void no_check(struct mon *m)
+{
+	plan_next(m);
+	clients_tell_checked(m, 0, "the container's monitor cannot run the health check now");
+}
+
 void probe_start(struct mon *m)
 {
 	int p[2];
@@ -101,7 +108,7 @@ void probe_start(struct mon *m)
 		return;
 	ignore_result(unlinkat(m->dirfd, "probe.pid", 0) < 0); /* of the last one */
 	if (pipe2(p, O_CLOEXEC) < 0) {
-		plan_next(m);
+		no_check(m);
 		return;
 	}
 	pid_t pid = fork();
@@ -109,14 +116,23 @@ void probe_start(struct mon *m)
 		be_runner(m, p[1]);
 	(void)close(p[1]); /* the runner's */
 	if (pid < 0 || fd_set_nonblock(p[0], true) < 0) {
-		(void)close(p[0]); /* no check this time */
-		plan_next(m);
+		(void)close(p[0]);
+		no_check(m);
 		return;
 	}
 	m->probe = (struct probe){.runner = pid,
 				  .output = p[0],
 				  .start = mon_wall(),
 				  .deadline = mon_clock() + m->health.timeout};
+}
+
+bool probe_now(struct mon *m)
+{
+	if (!has_test(m) || m->phase != RUNNING || m->ended)
+		return false;
+	if (!m->probe.runner)
+		m->probe_at = mon_clock();
+	return true;
 }
 
 /* What the test has to say, as much as is kept.  NULs cannot be kept in JSON: they come out as U+FFFD. */
@@ -173,6 +189,7 @@ static void settle_probe(struct mon *m, int code, const char *why)
 	forget_probe(m);
 	bool changed = health_result(&m->health, &result, mon_clock() - m->started_mono);
 	write_health(m);
+	clients_tell_checked(m, code, NULL);
 	if (changed) {
 		(void)snprintf(action, sizeof(action), "health_status: %s",
 			       health_status_name(m->health.status)); /* fits */
@@ -207,6 +224,7 @@ void probe_child(struct mon *m, pid_t pid, int status)
 		if (proc_exit_code(status) == PROBE_PAUSED) { /* nothing to be learned from a paused one */
 			forget_probe(m);
 			plan_next(m);
+			clients_tell_checked(m, 0, "the container is paused");
 		} else {
 			settle_probe(m, -1, NULL);
 		}
