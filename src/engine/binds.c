@@ -237,7 +237,7 @@ static int settle_bind(struct binder *b, struct engine_bind *bind, struct err *e
 	}
 	if (wants_idmap(b)) {
 		/* All below it too, or it alone, or not at all. */
-		autoclose int tree = clone_mapped(b, m->source, true, err);
+		autoclose int tree = m->non_recursive ? -EOPNOTSUPP : clone_mapped(b, m->source, true, err);
 		bind->idmap = bind->idmap_recursive = tree >= 0;
 		if (tree < 0 && tree != -EOPNOTSUPP)
 			return tree;
@@ -289,7 +289,7 @@ int engine_binds_settle(struct engine *e, const struct engine_container *c, cons
 
 static int clone_bind(struct binder *b, const struct engine_bind *bind, struct err *err)
 {
-	bool recursive = streq(bind->mount->type, "bind");
+	bool recursive = streq(bind->mount->type, "bind") && !bind->mount->non_recursive;
 
 	if (bind->idmap)
 		return clone_mapped(b, bind->source, bind->idmap_recursive, err);

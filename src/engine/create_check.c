@@ -3,12 +3,15 @@
 
 #include "engine/caps.h"
 #include "engine/spec.h"
+#include "host/mount_options.h"
 #include "isolate/isolate.h"
+
+#include "base/file.h"
 
 #include <arpa/inet.h>
 #include <math.h>
 
-enum { MEMORY_MIN = 6 << 20 };
+enum { MEMORY_MIN = 6 << 20, CPUS_TEXT_MAX = 4096, CPU_TIME_MIN = 1000, CPU_PERIOD_MAX = 1000000 };
 
 int engine_restart_parse(const char *text, enum monitor_restart *ret, uint32_t *ret_max, struct err *err)
 {
@@ -103,6 +106,115 @@ static int check_limits(const struct engine_create *q, struct err *err)
 			       "cannot be "
 			       "limited",
 			       q->storage_opt.v[0].key);
+	return 0;
+}
+
+/* The next range of "0-3,8"; false at the end, *ok false where it is none. */
+static bool next_cpus(const char **p, unsigned long *first, unsigned long *last, bool *ok)
+{
+	char *end;
+
+	if (!**p || **p == '\n')
+		return false;
+	*ok = **p >= '0' && **p <= '9';
+	*first = *last = strtoul(*p, &end, 10);
+	if (*ok && *end == '-') {
+		*p = end + 1;
+		*ok = **p >= '0' && **p <= '9';
+		*last = strtoul(*p, &end, 10);
+	}
+	*ok = *ok && *first <= *last && (!*end || *end == ',' || *end == '\n');
+	*p = end + (*end == ',');
+	return true;
+}
+
+static bool all_within(const char *wanted, const char *there)
+{
+	unsigned long first, last, from, to;
+	bool ok = true, have = true;
+
+	for (const char *p = wanted; have && next_cpus(&p, &first, &last, &ok) && ok;) {
+		have = false;
+		for (const char *q = there; !have && next_cpus(&q, &from, &to, &ok) && ok;)
+			have = first >= from && last <= to;
+	}
+	return have;
+}
+
+/* `where` has what the machine has; of a text that cannot be read, or is odd, the kernel is the judge. */
+static int check_set(const char *wanted, const char *where, const char *what, const char *things,
+		     struct err *err)
+{
+	autofree char *there = NULL;
+	unsigned long first, last;
+	bool ok = true;
+	size_t len;
+
+	if (!wanted || !*wanted)
+		return 0;
+	for (const char *p = wanted; ok && next_cpus(&p, &first, &last, &ok);)
+		;
+	if (!ok)
+		return err_set(err, EINVAL, "Invalid value %.64s for %s", wanted, what);
+	if (file_read_at(AT_FDCWD, where, CPUS_TEXT_MAX, &there, &len) < 0)
+		return 0;
+	there[strcspn(there, "\n")] = '\0';
+	return all_within(wanted, there)
+		       ? 0
+		       : err_set(err, EINVAL,
+				 "Requested %s are not available - requested %.64s, available: %s", things,
+				 wanted, there);
+}
+
+static int check_cpus(const struct engine_create *q, struct err *err)
+{
+	int r = check_set(q->cpuset_cpus, "/sys/devices/system/cpu/online", "cpuset cpus", "CPUs", err);
+
+	if (r == 0)
+		r = check_set(q->cpuset_mems, "/sys/devices/system/node/online", "cpuset mems",
+			      "memory nodes", err);
+	if (r < 0)
+		return r;
+	if (q->cpu_period && (q->cpu_period < CPU_TIME_MIN || q->cpu_period > CPU_PERIOD_MAX))
+		return err_set(err, EINVAL,
+			       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. "
+			       "1000000)");
+	if (q->cpu_quota > 0 && q->cpu_quota < CPU_TIME_MIN)
+		return err_set(err, EINVAL, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+	return 0;
+}
+
+/* Docker's list, and no more: what a tmpfs of a later kernel could be told is not the container's maker's
+ * guess. */
+static bool tmpfs_option_known(const char *word, size_t len)
+{
+	static const char *const keys[] = {"size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"};
+	size_t key = strcspn(word, "=");
+	autofree char *name = strndup(word, len);
+
+	if (key < len) {
+		for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+			if (strlen(keys[i]) == key && strncmp(word, keys[i], key) == 0)
+				return true;
+		}
+		return false;
+	}
+	return len == 0 || (name && (mount_flag_named(name) || mount_propagation_named(name))) ||
+	       (name && (streq(name, "defaults") || streq(name, "tmpcopyup")));
+}
+
+static int check_tmpfs(const struct engine_create *q, struct err *err)
+{
+	for (size_t i = 0; i < q->mounts.n; i++) {
+		const struct engine_mount *m = &q->mounts.v[i];
+		for (const char *p = m->kind == ENGINE_TMPFS ? m->options : NULL; p && *p;) {
+			size_t len = strcspn(p, ",");
+			if (!tmpfs_option_known(p, len))
+				return err_set(err, EINVAL, "invalid tmpfs option [\"%.*s\"]",
+					       (int)MIN_OF(len, 64U), p);
+			p += len + (p[len] == ',');
+		}
+	}
 	return 0;
 }
 
@@ -234,6 +346,10 @@ int engine_create_check(struct engine *e, const struct engine_create *q, struct 
 	int r = check_limits(q, err);
 
 	if (r == 0)
+		r = check_cpus(q, err);
+	if (r == 0)
+		r = check_tmpfs(q, err);
+	if (r == 0)
 		r = check_ulimits(q, err);
 	if (r == 0)
 		r = check_modes(q, err);
@@ -243,6 +359,8 @@ int engine_create_check(struct engine *e, const struct engine_create *q, struct 
 		r = check_log(e, q, err);
 	if (r == 0)
 		r = engine_security_parse(q, &sec, err);
+	if (r == 0 && sec.seccomp && !streq(sec.seccomp, "unconfined") && access(sec.seccomp, R_OK) < 0)
+		r = err_sys(err, "opening seccomp profile (%s) failed", sec.seccomp);
 	if (r == 0)
 		r = engine_caps(q, &caps, err);
 	if (r == 0)

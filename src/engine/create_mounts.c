@@ -165,6 +165,7 @@ static int add_asked(struct mounts_making *l, const struct engine_mount *q, stru
 					.recursive_read_only = q->recursive_read_only,
 					.idmap = q->idmap,
 					.by_mount = q->by_mount,
+					.non_recursive = q->non_recursive,
 					.propagation = q->propagation,
 					.subpath = q->subpath};
 	int r = clean_target(l, q->target, m.type, &m.target, err);
@@ -194,6 +195,11 @@ static int add_asked(struct mounts_making *l, const struct engine_mount *q, stru
 		m.source = clean ? engine_keep_text(l->m, clean) : NULL;
 		if (!m.source)
 			return err_oom(err);
+		if (!m.create_source && access(m.source, F_OK) < 0 && errno == ENOENT)
+			return err_set(
+				err, EINVAL,
+				"invalid mount config for type \"bind\": bind source path does not exist: %s",
+				m.source);
 	}
 	return r < 0 ? r : add_record_mount(l, &m, err);
 }

@@ -55,6 +55,7 @@ struct engine_mount {
 	const char *options; /* tmpfs: "size=64m,mode=1777"; -v: what else stood behind the second colon */
 	bool recursive_read_only, idmap;
 	const char *subpath; /* volume-subpath */
+	bool non_recursive;  /* of a bind: without what is mounted below it */
 	bool by_mount;	     /* of --mount, and not of -v or --tmpfs */
 };
 struct engine_device {

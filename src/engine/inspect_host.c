@@ -160,9 +160,11 @@ static void put_asked_mount(struct json_out *out, const struct engine_record_mou
 	json_put_str(out, "Target", m->target);
 	if (m->read_only)
 		json_put_bool(out, "ReadOnly", true);
-	if (streq(m->type, "bind") && (m->propagation || m->create_source)) {
+	if (streq(m->type, "bind") && (m->propagation || m->create_source || m->non_recursive)) {
 		json_begin_object(out, "BindOptions");
 		json_put_opt_str(out, "Propagation", m->propagation);
+		if (m->non_recursive)
+			json_put_bool(out, "NonRecursive", true);
 		if (m->create_source)
 			json_put_bool(out, "CreateMountpoint", true);
 		json_end(out);

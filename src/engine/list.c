@@ -484,6 +484,20 @@ static int filter_time(struct listing *l, const char *key, int64_t *ret, struct 
 	return r;
 }
 
+static bool is_health(const char *word)
+{
+	return streq(word, "none") || streq(word, "starting") || streq(word, "healthy") ||
+	       streq(word, "unhealthy");
+}
+
+/* Tasks are a swarm's: there is none. */
+static bool is_no_task(const struct engine_filters *f)
+{
+	const char *word = engine_filter_first(f, "is-task");
+
+	return !word || !streq(word, "true");
+}
+
 static int check_filter_values(const struct engine_filters *f, struct err *err)
 {
 	static const char *const states[] = {"created", "restarting", "running", "removing",
@@ -495,6 +509,13 @@ static int check_filter_values(const struct engine_filters *f, struct err *err)
 			ok |= streq(f->v[i].value, states[k]);
 		if (!ok)
 			return err_set(err, EINVAL, "invalid filter 'status=%.64s'", f->v[i].value);
+		if (streq(f->v[i].key, "health") && !is_health(f->v[i].value))
+			return err_set(err, EINVAL, "Unrecognised filter value for health: %.64s",
+				       f->v[i].value);
+		if (streq(f->v[i].key, "publish") && f->v[i].value[strspn(f->v[i].value, "0123456789")] &&
+		    !strpbrk(f->v[i].value, "0123456789"))
+			return err_set(err, EINVAL, "invalid filter 'publish=%.64s': write a port",
+				       f->v[i].value);
 		int64_t code;
 		if (streq(f->v[i].key, "exited") && str_to_i64(f->v[i].value, &code) < 0)
 			return err_set(err, EINVAL, "invalid filter 'exited=%.64s': write an exit code",
@@ -543,7 +564,7 @@ int engine_list(struct engine *e, const struct engine_list *q, struct engine_row
 		r = filter_time(&l, "since", &l.since, err);
 	if (r == 0)
 		r = read_run_dirs(e, &l.dirs, err);
-	if (r == 0)
+	if (r == 0 && is_no_task(&l.filters))
 		r = query_rows(&l, err);
 	if (r >= 0 && l.wrong.n) {
 		settle_wrong(&l);

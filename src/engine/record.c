@@ -19,6 +19,7 @@ static const struct json_field mount_fields[] = {
 	F_BOOL(M, anonymous, "anonymous"),
 	F_BOOL(M, from_image, "fromImage"),
 	F_BOOL(M, by_mount, "byMount"),
+	F_BOOL(M, non_recursive, "nonRecursive"),
 };
 #undef M
 static const struct json_table mount_table = JSON_TABLE(struct engine_record_mount, mount_fields);

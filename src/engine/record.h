@@ -21,6 +21,7 @@ struct engine_record_mount {
 	bool read_only, no_copy, create_source, recursive_read_only, idmap, anonymous;
 	bool from_image; /* a VOLUME of the image, or of -v without a source */
 	bool by_mount;	 /* of --mount: told in another place */
+	bool non_recursive;
 };
 
 struct engine_record_port {

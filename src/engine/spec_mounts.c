@@ -114,7 +114,7 @@ static void spec_mounts_put_tmpfs(struct json_out *out, const struct engine_reco
 static void put_bind(struct json_out *out, const struct engine_bind *b)
 {
 	const struct engine_record_mount *m = b->mount;
-	const char *options[OPTIONS_MAX + 1] = {"rbind"};
+	const char *options[OPTIONS_MAX + 1] = {m->non_recursive ? "bind" : "rbind"};
 	size_t n = 1;
 
 	options[n++] = m->read_only ? "ro" : "rw";

@@ -383,6 +383,32 @@ def test_health_when_it_is_asked_for(engine):
     assert "no such container" in engine("healthcheck", "run", "nosuch", rc=125).stderr.lower()
 
 
+PS = [
+    (["status=running"], "up"), (["status=exited"], "done"), (["status=created"], "made"), (["status=foo"], None),
+    (["exited=3"], "done"), (["exited=0"], ""), (["exited=foo"], None), (["health=none"], "done made up"), (["health=healthy"], ""),
+    (["health=foo"], None), (["label=a"], "done up"), (["label=a=b"], "up"), (["label=a", "label=c=d"], "up"),
+    (["is-task=true"], ""), (["is-task=false"], "done made up"), (["ancestor=box"], "done made up"), (["ancestor=nosuch"], ""),
+    (["before=up"], "done"), (["since=up"], "made"), (["before=nosuch"], None), (["volume=psvol"], "up"), (["volume=/v"], "up"),
+    (["network=none"], "done up"), (["name=^u", "name=made"], "made up"), (["name=x"], ""), (["nosuch=1"], None),
+    (["publish=80"], ""), (["publish=foo"], None),
+]
+
+
+def test_ps_filters(engine):
+    if not engine.like_docker:
+        return
+    more = engine.run_options()
+    engine("run", "--name", "done", *more, "--network", "none", "-l", "a=x", "box", "sh", "-c", "exit 3", rc=3)
+    engine("run", "-d", "--name", "up", *more, "--network", "none", "-l", "a=b", "-l", "c=d", "-v", "psvol:/v", *SLEEP)
+    engine("create", "--name", "made", *more, "--network", "host", *SLEEP)
+    for filters, wanted in PS:
+        argv = ["ps", "-a", "--format", "{{.Names}}"] + [x for f in filters for x in ("--filter", f)]
+        done = engine(*argv, rc=1 if wanted is None else 0)
+        assert sorted(done.stdout.split()) == (wanted or "").split(), (filters, done)
+    engine("rm", "-f", "done", "up", "made")
+    engine("volume", "rm", "psvol")
+
+
 def test_zombies_of_orphans_are_gone(engine):
     """Ended execs leave nothing in the container."""
     cid = engine.start("--init", *SLEEP)

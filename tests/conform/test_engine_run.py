@@ -144,6 +144,84 @@ def test_exit_code(engine, script, code):
     engine.run([], ["sh", "-c", script], rc=code)
 
 
+# (options, what Docker says of them)
+REFUSED = [
+    (["--memory", "50m", "--memory-swap", "40m"], "Minimum memoryswap limit should be larger than memory limit"),
+    (["--memory-swap", "40m"], "You should always set the Memory limit when using Memoryswap limit"),
+    (["--memory", "50m", "--memory-reservation", "60m"], "Minimum memory limit can not be less than memory reservation limit"),
+    (["--memory", "5m"], "Minimum memory limit allowed is 6MB"),
+    (["--cpus", "10000"], "ange of CPUs is from 0.01 to"),
+    (["--cpus", "1", "--cpu-quota", "5000"], "Conflicting options: Nano CPUs and CPU"),
+    (["--cpuset-cpus", "999"], "Requested CPUs are not available - requested 999, available: 0"),
+    (["--cpuset-cpus", "foo"], "Invalid value foo for cpuset cpus"),
+    (["--cpuset-mems", "999"], "Requested memory nodes are not available - requested 999, available: 0"),
+    (["--cpu-period", "5"], "CPU cfs period can not be less than 1ms"),
+    (["--cpu-quota", "5"], "CPU cfs quota can not be less than 1ms"),
+    (["--tmpfs", "/t:foo"], r'invalid tmpfs option \["foo"\]'),
+    (["--tmpfs", "/t:size=1m,foo=1"], r'invalid tmpfs option \["foo'),
+    (["--mount", "type=bind,src=/no/such,dst=/t"], "bind source path does not exist: /no/such"),
+    (["--mount", "type=bind,src=/tmp,dst=/t,volume-nocopy"], "cannot mix 'volume-\\*' options with mount type 'bind'"),
+    (["-v", "relative/path:/t"], "includes invalid characters for a local volume name"),
+    (["-p", "foo"], "Invalid containerPort: foo"),
+    (["-p", "70000:80"], "Invalid hostPort: 70000"),
+    (["-p", "8000-8001:80-82"], "Invalid ranges specified for container and host Ports: 80-82 and 8000-8001"),
+    (["-p", "80/foo"], "Invalid proto: foo"),
+    (["--expose", "foo"], "invalid range format for --expose: foo"),
+    (["--user", "nosuch"], "unable to find user nosuch: no matching entries in passwd file"),
+    (["--group-add", "nosuch"], "Unable to find group nosuch"),
+    (["-w", "relative"], "the working directory 'relative' is invalid, it needs to be an absolute path"),
+    (["--cap-add", "FOO"], 'unknown capability: "CAP_FOO"'),
+    (["--ulimit", "foo=1"], "invalid ulimit type: foo"),
+    (["--ulimit", "nofile=5:1"], "ulimit soft limit must be less than or equal to hard limit: 5 > 1"),
+    (["--security-opt", "seccomp=/no/such"], "opening seccomp profile"),
+    (["--device", "/no/such"], 'error gathering device information while adding custom device "/no/such"'),
+    (["--device", "/dev/null:/dev/x:foo"], "bad mode specified: foo"),
+    (["--restart", "always", "--rm"], "onflicting options: .*--restart and --rm"),
+    (["--log-opt", "foo=bar"], "unknown log opt 'foo' for json-file log driver"),
+    (["--no-healthcheck", "--health-cmd", "x"], "--no-healthcheck conflicts with --health-\\* options"),
+    (["--network", "no-such"], "network no-such not found"),
+    (["--network", "container:nosuch"], "No such container: nosuch"),
+    (["--pid", "container:nosuch"], "No such container: nosuch"),
+    (["--volumes-from", "nosuch"], "No such container: nosuch"),
+    (["--memory-swappiness", "101"], "nvalid value: 101"),
+    (["--add-host", "foo"], 'bad format for add-host: "foo"'),
+    (["--attach", "foo"], "valid streams are STDIN, STDOUT and STDERR"),
+    (["--no-such-flag"], "unknown flag: --no-such-flag"),
+]
+
+
+@pytest.mark.parametrize("name", ["docker", "coffer"])
+def test_refused(name, request):
+    """One engine after the other, all of the table: what can be said before the start is, with 125."""
+    engine = request.getfixturevalue(name)
+    for options, text in REFUSED:
+        done = engine("run", *engine.run_options(), "--name", "refused", *options, "box", "true", rc=None)
+        # 20.10 takes 127 from "no such file" wherever it stands
+        assert done.returncode == 125 or (name == "docker" and done.returncode == 127), (options, done)
+        assert re.search(text, done.stderr), (options, done.stderr)
+        starts = name == "docker" or options[0] in ("--user", "--group-add", "--device") or options[-1] == "no-such"
+        assert starts or engine.out("ps", "-aq") == "", options  # what is seen at the start alone leaves it
+        engine("rm", "-f", "refused", rc=None)
+
+
+def test_mount_over_what_is_of_another_kind(engine, tmp_path):
+    """Whoever is first, the network or the mounts: the reason is told."""
+    os.chmod(tmp_path, 0o755)
+    (tmp_path / "f").write_text("")
+    for _ in range(5):
+        done = engine.run(["-v", "%s/f:/etc" % tmp_path], ["true"], rc=None)
+        assert done.returncode in (125, 126, 127) and "ot a directory" in done.stderr, done
+
+
+def test_bind_of_one_mount_alone(engine):
+    if not engine.like_docker:
+        return
+    mount = "type=bind,source=/sys/fs,destination=/t"
+    count = "grep -c ' /t[/ ]' /proc/mounts"
+    assert int(engine.sh(count, "--mount", mount)) > 1
+    assert engine.sh(count, "--mount", mount + ",bind-nonrecursive") == "1\n"
+
+
 NO_EXEC = [
     ("nosuch", 127, r'exec: "nosuch": executable file not found in \$PATH'),
     ("/no/such", 127, r'exec: "/no/such": stat /no/such: no such file or directory'),

@@ -258,7 +258,9 @@ static int settle_refused(const struct create_flags *f, struct err *err)
 			"into "
 			"containers; give the device files themselves, as --device /dev/dri/renderD128",
 			f->gpus);
-	if (f->runtime && !streq(f->runtime, "coffer") && !streq(f->runtime, "coffer-oci"))
+	/* What Docker's default is called is ours. */
+	if (f->runtime && !streq(f->runtime, "coffer") && !streq(f->runtime, "coffer-oci") &&
+	    !streq(f->runtime, "runc") && !streq(f->runtime, "io.containerd.runc.v2"))
 		return err_set(err, EOPNOTSUPP,
 			       "--runtime \"%s\": coffer runs containers itself; --isolation picks how",
 			       f->runtime);

@@ -208,13 +208,11 @@ static int mount_recursive(struct mount_words *w, const char *value, struct err 
 	else if (streq(value, "writable"))
 		w->m.recursive_read_only = false;
 	else if (streq(value, "disabled"))
-		return err_set(err, EOPNOTSUPP,
-			       "bind-recursive=disabled is not supported: what is mounted below the source "
-			       "comes along");
+		w->m.non_recursive = true;
 	else
 		return err_set(err, EINVAL,
-			       "invalid value for bind-recursive: %s: must be \"enabled\", \"writable\" or "
-			       "\"readonly\"",
+			       "invalid value for bind-recursive: %s: must be \"enabled\", \"disabled\", "
+			       "\"writable\" or \"readonly\"",
 			       value);
 	return 0;
 }

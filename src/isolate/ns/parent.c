@@ -18,6 +18,7 @@
 #include "host/userns.h"
 #include "isolate/ns/sync.h"
 
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -243,6 +244,22 @@ static int equip(const struct ns_container *n, const struct sandbox *s, struct e
 	return r;
 }
 
+/* `r`, of a network that could not be plugged in; but for the child's own word, where it has ended over
+ * something else. */
+static int child_said(int sync, int r, struct err *err)
+{
+	struct pollfd p = {.fd = sync, .events = POLLIN};
+	struct err own = {0};
+
+	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLIN))
+		return r;
+	int said = ns_expect(sync, NS_MSG_MOUNTED, &own);
+	if (said >= 0 || own.code == ECONNRESET)
+		return r;
+	*err = own;
+	return said;
+}
+
 /* What the host has to do before the child goes on behind its mounts. */
 static int host_turn(const struct ns_container *n, const struct sandbox *s, struct err *err)
 {
@@ -253,6 +270,8 @@ static int host_turn(const struct ns_container *n, const struct sandbox *s, stru
 		r = ns_expect(sync, NS_MSG_NETWORK, err);
 		if (r == 0)
 			r = events->network(events->data, s, err);
+		if (r < 0)
+			r = child_said(sync, r, err);
 	}
 	if (r == 0 && n->host_turn)
 		r = ns_expect(sync, NS_MSG_MOUNTED, err);
