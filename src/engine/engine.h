@@ -251,6 +251,9 @@ must_use int engine_copy(struct engine *e, const struct engine_copy *q, struct e
 must_use int engine_commit(struct engine *e, const char *id, const char *reference, const char *author,
 			   const char *message, const str_list *changes, bool pause, char **ret_image_id,
 			   struct err *err);
+/* --change lines on top of a configuration; new strings live in `doc`. */
+must_use int engine_changes_apply(struct json_doc *doc, struct oci_image_config *c, const str_list *changes,
+				  struct err *err);
 /*
  * `vm snapshot`: a running container of level vm, with all that runs in it, by a name of its own; -EEXIST.  A
  * container is made of it by engine_machine_create(), which fills *q (name, ports, auto_remove and so on are

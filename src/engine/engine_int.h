@@ -259,9 +259,6 @@ void engine_settle_down(struct engine *e);
 must_use int engine_each(struct engine *e,
 			 int (*each)(void *data, struct engine_container *c, struct err *err), void *data,
 			 struct err *err);
-/* --change lines on top of a configuration; new strings live in `doc`. */
-must_use int engine_changes_apply(struct json_doc *doc, struct oci_image_config *c, const str_list *changes,
-				  struct err *err);
 
 /* volumes.c */
 must_use char *engine_volume_path(const struct engine *e, const char *name);

@@ -409,6 +409,33 @@ def test_ps_filters(engine):
     engine("volume", "rm", "psvol")
 
 
+def test_commit_with_a_dockerfiles_lines(engine):
+    """An image as official ones are: variables, ranges of ports, a health check, and what an entry point does to the command."""
+    if not engine.like_docker:
+        return
+    engine("create", "--name", "base", *engine.run_options(), "box", "true")
+    lines = ["ENTRYPOINT [\"docker-entrypoint.sh\"]", "CMD [\"server\"]", "VOLUME /var/lib/db", "EXPOSE 5432 70-72/udp",
+             "ENV PGDATA=/var/lib/db/data", "ENV A=1 B=\"b  c\"", "ENV P=$PATH:/x Q=${PGDATA}/q R=${NONE:-or} S=\\$A T='$A'",
+             "HEALTHCHECK --interval=1m30s --timeout=3s --retries=2 CMD test -e $PGDATA", "LABEL at=$PGDATA v=${A:+set}", "ONBUILD RUN $A",
+             "WORKDIR /var/lib", "WORKDIR db/../$A", "USER web"]
+    engine("commit", *[x for line in lines for x in ("-c", line)], "base", "official")
+    c = json.loads(engine.out("image", "inspect", "official"))[0]["Config"]
+    path = next(x for x in c["Env"] if x.startswith("PATH="))[5:]
+    assert c["Env"][-8:] == ["PGDATA=/var/lib/db/data", "A=1", "B=b  c", "P=%s:/x" % path, "Q=/var/lib/db/data/q", "R=or", "S=$A", "T=$A"]
+    assert c["Entrypoint"] == ["docker-entrypoint.sh"] and c["Cmd"] == ["server"] and c["User"] == "web"
+    assert set(c["ExposedPorts"]) == {"5432/tcp", "70/udp", "71/udp", "72/udp"} and list(c["Volumes"]) == ["/var/lib/db"]
+    assert c["Healthcheck"] == {"Test": ["CMD-SHELL", "test -e $PGDATA"], "Interval": 90 * 10**9, "Timeout": 3 * 10**9, "Retries": 2}
+    assert c["Labels"] == {"at": "/var/lib/db/data", "v": "set"} and c["OnBuild"] == ["RUN $A"] and c["WorkingDir"] == "/var/lib/1"
+    engine("create", "--name", "more", *engine.run_options(), "official")
+    engine("commit", "-c", "ENTRYPOINT echo $A", "-c", "HEALTHCHECK NONE", "more", "shell")
+    c = json.loads(engine.out("image", "inspect", "shell"))[0]["Config"]
+    assert c["Entrypoint"] == ["/bin/sh", "-c", "echo $A"] and not c["Cmd"] and c["Healthcheck"]["Test"] == ["NONE"]
+    for wrong in ("FOO x", "EXPOSE x", "HEALTHCHECK --interval=x CMD true", "HEALTHCHECK CMD", "ENV"):
+        engine("commit", "-c", wrong, "base", "wrong", rc=1)
+    engine("rm", "base", "more")
+    engine("rmi", "shell", "official")
+
+
 def test_zombies_of_orphans_are_gone(engine):
     """Ended execs leave nothing in the container."""
     cid = engine.start("--init", *SLEEP)

@@ -13,8 +13,9 @@ int64_t image_created_ns(const struct image *i);
 must_use int images_remove(struct call *call, struct engine *e, char *const *names, bool force,
 			   struct err *err);
 /*
- * `import --change` and `--platform` on an image's configuration: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER,
- * VOLUME, WORKDIR, STOPSIGNAL, ONBUILD, as a Dockerfile writes them.  Strings live in `memory`.
+ * `import --change` and `--platform` on an image's configuration: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK,
+ * LABEL, USER, VOLUME, WORKDIR, SHELL, STOPSIGNAL, ONBUILD, as a Dockerfile writes them.  Strings live in
+ * `memory`.
  */
 must_use int image_changes(struct json_doc *memory, const str_list *changes, const char *platform,
 			   struct oci_image_config *ret, struct err *err);

@@ -2,14 +2,12 @@
 /* Sizes, durations and times as people write and read them; Docker's forms, both ways. */
 #pragma once
 
-#include "base/err.h"
+#include "base/decimal.h"
 
 /* ---- reading: 0 or -EINVAL, *ret only on success ---- */
 
 /* "512m", "1.5g", "2GiB", "1024": powers of 1024, whole bytes.  "-1" where `unlimited`. */
 must_use int bytes_parse(const char *text, bool unlimited, int64_t *ret);
-/* "1h30m", "500ms", "-1s": nanoseconds. */
-must_use int duration_parse(const char *text, int64_t *ret);
 /* "0.5": billionths. */
 must_use int cpus_parse(const char *text, int64_t *ret);
 /*
