@@ -2,6 +2,7 @@
 """`run` with every option that reaches the runtime, by Docker, Podman and coffer, from one table."""
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -332,3 +333,18 @@ def test_host_sees_nothing_new(engine):
     assert "/seen-by-nobody" not in run(["cat", "/proc/self/mountinfo"]).stdout
     assert "/seen-by-nobody" in run(["cat", "/proc/%d/mountinfo" % engine.pid(cid)]).stdout
     assert before
+
+
+@pytest.mark.parametrize("writer,reader", [("docker", "coffer"), ("coffer", "docker")])
+def test_images_go_from_one_to_the_other(writer, reader, request):
+    """`save | load`: the same id, and it runs."""
+    one, other = request.getfixturevalue(writer), request.getfixturevalue(reader)
+    one("tag", "box", "travels:1")
+    saved = subprocess.run(one.base + ["save", "travels:1"], env=one.environ, capture_output=True, check=True)
+    loaded = subprocess.run(other.base + ["load"], env=other.environ, input=saved.stdout, capture_output=True, check=True)
+    assert b"Loaded image: travels:1" in loaded.stdout
+    template = "{{.Id}} {{json .Config.Env}} {{json .Config.Cmd}}"
+    assert one.out("image", "inspect", "-f", template, "travels:1") == other.out("image", "inspect", "-f", template, "travels:1")
+    assert other.out("run", "--rm", *other.run_options(), "travels:1", "sh", "-c", "echo $FROM_IMAGE") == "yes"
+    for engine in (one, other):
+        engine("rmi", "travels:1")
