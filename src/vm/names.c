@@ -5,8 +5,9 @@
  * A question by UDP gets a socket of its own towards the resolver, which may
  * tell its clients apart by their ports, and the asker's address is kept until
  * the answer has come, or the place is needed.  By TCP bytes go both ways
- * until either side has ended or been silent for long.  The relay understands
- * nothing of what it carries.
+ * until both sides have ended, one of them is broken, or all was silent for
+ * long: who has asked may say that it asks no more, and waits for the answer.
+ * The relay understands nothing of what it carries.
  *
  * The guest's packets come from an address that this namespace calls its own
  * (the interface keeps it, net.c), so that an answer goes to the guest only
@@ -160,7 +161,8 @@ struct name_question {
 	int64_t since;
 };
 struct name_connection {
-	int guest, server; /* -1: free */
+	int guest, server;    /* -1: free */
+	bool asked, answered; /* that side has ended, and the other was told */
 	int64_t since;
 };
 struct name_relay {
@@ -238,14 +240,25 @@ static void take_connection(struct name_relay *r)
 		hang_up(c);
 }
 
-/* false: the connection is over. */
-static bool carry_bytes(struct name_relay *r, int from, int to)
+/* false: the connection is broken. */
+static bool carry_bytes(struct name_relay *r, int from, int to, bool *ended)
 {
 	ssize_t n = recv(from, r->message, sizeof(r->message), MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
-	return n > 0 && fd_write_all(to, r->message, (size_t)n) == 0;
+	if (n > 0)
+		return fd_write_all(to, r->message, (size_t)n) == 0;
+	*ended = true;
+	return shutdown(to, SHUT_WR) == 0;
+}
+
+static void carry(struct name_relay *r, struct name_connection *c, bool asks, bool answers)
+{
+	c->since = clock_ms();
+	if ((asks && !carry_bytes(r, c->guest, c->server, &c->asked)) ||
+	    (answers && !carry_bytes(r, c->server, c->guest, &c->answered)) || (c->asked && c->answered))
+		hang_up(c);
 }
 
 static void names_turn(struct name_relay *r)
@@ -264,8 +277,10 @@ static void names_turn(struct name_relay *r)
 	for (size_t i = 0; i < CONNECTIONS; i++) {
 		if (r->connections[i].since < old)
 			hang_up(&r->connections[i]);
-		p[n++] = (struct pollfd){.fd = r->connections[i].guest, .events = POLLIN};
-		p[n++] = (struct pollfd){.fd = r->connections[i].server, .events = POLLIN};
+		const struct name_connection *c = &r->connections[i];
+		/* Of one that has ended only that it is broken is still to be heard. */
+		p[n++] = (struct pollfd){.fd = c->guest, .events = c->asked ? 0 : POLLIN};
+		p[n++] = (struct pollfd){.fd = c->server, .events = c->answered ? 0 : POLLIN};
 	}
 	if (poll(p, n, -1) < 0)
 		return;
@@ -273,14 +288,9 @@ static void names_turn(struct name_relay *r)
 		if (p[2 + i].revents)
 			pass_answer(r, &r->questions[i]);
 	for (size_t i = 0; i < CONNECTIONS; i++) {
-		struct name_connection *c = &r->connections[i];
 		const struct pollfd *at = &p[2 + QUESTIONS + 2 * i];
-		bool asked = at[0].revents != 0, answered = at[1].revents != 0;
-		if (asked || answered)
-			c->since = clock_ms();
-		if ((asked && !carry_bytes(r, c->guest, c->server)) ||
-		    (answered && !carry_bytes(r, c->server, c->guest)))
-			hang_up(c);
+		if (at[0].revents || at[1].revents)
+			carry(r, &r->connections[i], at[0].revents != 0, at[1].revents != 0);
 	}
 	if (p[0].revents)
 		take_question(r);

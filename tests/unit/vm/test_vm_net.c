@@ -238,6 +238,85 @@ static void test_names(void)
 	vm_net_close(&n);
 }
 
+/* ---- questions by TCP ---- */
+
+static int listener(const char *ip, uint16_t port, struct sockaddr_in *ret)
+{
+	struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = inet_addr(ip)};
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK_INT(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	CHECK_INT(listen(fd, 8), 0);
+	CHECK_INT(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	*ret = at;
+	return fd;
+}
+
+/* All up to the other's end. */
+static size_t read_all(int fd, char *text, size_t max)
+{
+	size_t n = 0;
+
+	for (ssize_t k; n < max && (k = recv(fd, text + n, max - n, 0)) > 0;)
+		n += (size_t)k;
+	return n;
+}
+
+static int dial(const struct sockaddr_in *at)
+{
+	const struct timeval patience = {.tv_sec = 30};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK_INT(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	CHECK_INT(connect(fd, (const struct sockaddr *)at, sizeof(*at)), 0);
+	return fd;
+}
+
+/* Who asks ends first, or who answers: what is under way the other way arrives all the same. */
+static void test_ends_by_tcp(void)
+{
+	struct sockaddr_in at, resolver;
+	char text[32] = "";
+	int udp[2];
+
+	CHECK(IP("link", "set", "lo", "up"));
+	CHECK_INT(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, udp), 0);
+	autoclose int server = listener(VM_NAMES_RESOLVER, 53, &resolver);
+	const struct vm_names names = {.udp = udp[0], .tcp = listener("127.0.0.1", 0, &at)};
+	pid_t relay = fork();
+	if (relay == 0) {
+		(void)close(udp[1]);
+		vm_names_serve(&names, VM_NAMES_RESOLVER);
+	}
+	for (int first_ends = 0; first_ends < 2; first_ends++) {
+		int asker = dial(&at), answerer = accept(server, NULL, NULL);
+		int one = first_ends ? asker : answerer, other = first_ends ? answerer : asker;
+		CHECK_INT(write(one, "the first", 9), 9);
+		CHECK_INT(shutdown(one, SHUT_WR), 0);
+		CHECK_INT((long long)read_all(other, text, sizeof(text)), 9);
+		CHECK(memcmp(text, "the first", 9) == 0);
+		CHECK_INT(write(other, "the second", 10), 10);
+		(void)close(other);
+		CHECK_INT((long long)read_all(one, text, sizeof(text)), 10);
+		CHECK(memcmp(text, "the second", 10) == 0);
+		(void)close(one);
+	}
+	/* Who goes without a word is not waited for: the resolver sees the end. */
+	int asker = dial(&at), answerer = accept(server, NULL, NULL);
+	const struct linger at_once = {.l_onoff = 1};
+	CHECK_INT(setsockopt(asker, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	(void)close(asker);
+	CHECK_INT((long long)read_all(answerer, text, sizeof(text)), 0);
+	(void)close(answerer);
+	CHECK_INT(kill(relay, SIGKILL), 0);
+	CHECK_INT(waitpid(relay, NULL, 0), relay);
+	(void)close(names.tcp);
+	(void)close(udp[0]);
+	(void)close(udp[1]);
+}
+
 int main(void)
 {
 	test_document();
@@ -248,5 +327,6 @@ int main(void)
 	test_loopback_alone();
 	test_card();
 	test_names();
+	test_ends_by_tcp();
 	return test_end();
 }
