@@ -139,7 +139,7 @@ must_use int agent_serve(struct agent *a, struct err *err);
 
 /* ---- member.c ---- */
 /* A child that is the agent of a further container; its ports may come a little later. */
-must_use int member_start(struct agent *a, uint32_t number, struct err *err);
+must_use int member_start(struct agent *a, const struct guest_admission *m, struct err *err);
 /* Was it one?  Then what it left is removed, and the keeper told. */
 bool member_reaped(struct agent *a, pid_t pid);
 /* Of a test's agent: kills them, and removes what they left. */

@@ -254,12 +254,12 @@ static int order_pause(struct agent *a, const struct guest_frame *f, const void 
 
 static int order_member(struct agent *a, const struct guest_frame *f, const void *payload, struct err *err)
 {
-	struct guest_member m;
+	struct guest_admission m;
 	int r = decode_struct(payload, f->len, &m, sizeof(m), err);
 
 	if (r == 0 && (a->freezing || a->frozen))
 		r = err_set(err, EBUSY, "the machine is being saved");
-	return r < 0 ? r : member_start(a, m.number, err);
+	return r < 0 ? r : member_start(a, &m, err);
 }
 
 /* ---- streams: no answer but to what cannot be ---- */

@@ -283,6 +283,8 @@ must_use int engine_machine_describe(const char *name, const char *info, size_t 
 /* ---- pods: containers of level vm in one machine ---- */
 
 #define ENGINE_POD_LABEL "dev.coffer.pod" /* of what `pod create` has made */
+#define ENGINE_POD_PIDS_LABEL                                                                                \
+	"dev.coffer.pod.pids" /* its containers have its processes, unless they say otherwise */
 struct engine_pod {
 	const struct engine_row *first; /* whose the machine is; a row of the list's */
 	const struct engine_row **members;

@@ -15,10 +15,9 @@ static int check_alone(const struct engine_create *q, struct err *err)
 {
 	const struct {
 		const char *flag, *value;
-	} other[] = {{"--pid", q->pid_mode},	       {"--ipc", q->ipc_mode},
-		     {"--uts", q->uts_mode},	       {"--userns", q->userns_mode},
-		     {"--hostname", q->hostname},      {"--domainname", q->domainname},
-		     {"--mac-address", q->mac_address}};
+	} other[] = {{"--ipc", q->ipc_mode},	      {"--uts", q->uts_mode},
+		     {"--userns", q->userns_mode},    {"--hostname", q->hostname},
+		     {"--domainname", q->domainname}, {"--mac-address", q->mac_address}};
 
 	for (size_t i = 0; i < ARRAY_LEN(other); i++)
 		if (other[i].value && *other[i].value)
@@ -27,6 +26,31 @@ static int check_alone(const struct engine_create *q, struct err *err)
 				"conflicting options: %s and --pod, which says what the container shares",
 				other[i].flag);
 	return 0;
+}
+
+/*
+ * Processes may be those of the pod's first container: where --pid says so, or where the pod was made with
+ * --share pid and nothing is said.
+ */
+static int settle_pids(struct engine_making *m, const struct engine_container *other, struct err *err)
+{
+	struct engine_record *rec = &m->c.record;
+	const char *mode = rec->q.pid_mode;
+	bool said = mode && *mode;
+
+	if (said && rec->pid_container && streq(rec->pid_container, other->id))
+		return 0;
+	if (said && !streq(mode, "private"))
+		return err_set(
+			err, EINVAL,
+			"conflicting options: --pid and --pod: a container of a pod has processes of its "
+			"own (\"private\"), or those of the pod (\"container:%s\")",
+			other->name);
+	if (said || !pair_find(&other->record.config.labels, ENGINE_POD_PIDS_LABEL))
+		return 0;
+	rec->pid_container = rec->net_container;
+	rec->q.pid_mode = engine_keep_f(m, "container:%s", other->id);
+	return rec->q.pid_mode ? 0 : err_oom(err);
 }
 
 static int check_other(const struct engine_container *other, struct err *err)
@@ -88,5 +112,7 @@ int engine_pod_settle(struct engine_making *m, struct err *err)
 		r = engine_load(m->e, rec->net_container, &other, err);
 	if (r == 0)
 		r = check_other(&other, err);
+	if (r == 0)
+		r = settle_pids(m, &other, err);
 	return r < 0 ? r : annotate(m, &other, err);
 }

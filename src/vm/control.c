@@ -189,7 +189,7 @@ static void take(struct keeper *k, struct connection *c, const struct supervisor
 			control_failed(c, &err);
 		break;
 	case SUPERVISOR_JOIN:
-		if (pod_admit(k, c, fds, nfds, &err) < 0)
+		if (pod_admit(k, c, q->flags, fds, nfds, &err) < 0)
 			control_failed(c, &err);
 		break;
 	case SUPERVISOR_PAUSE:

@@ -183,7 +183,8 @@ void control_close(struct keeper *k, struct connection *c);
 /* ---- pod.c ---- */
 
 /* JOIN: a further container's keeper.  fds are taken over. */
-must_use int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err);
+must_use int pod_admit(struct keeper *k, struct connection *c, uint32_t flags, int *fds, size_t nfds,
+		       struct err *err);
 /* Its connection has ended. */
 void pod_dismiss(struct keeper *k, const struct connection *c);
 /* LEFT. */
@@ -223,7 +224,7 @@ struct keeper {
 	int monitor;		       /* coffer-vmm, to be executed; -1: the hypervisor is QEMU */
 	int tuns[SUPERVISOR_TUNS_MAX]; /* came with BEGIN */
 	size_t ntuns;
-	uint64_t memory, vcpus, seconds, terminal, acpi, beside, member;
+	uint64_t memory, vcpus, seconds, terminal, acpi, beside, member, shares_pids;
 	uint64_t cache,
 		volume_cache; /* ms that the guest may believe what the file share said of root, volumes */
 

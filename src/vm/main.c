@@ -695,6 +695,7 @@ static int keeper_parse(int argc, char **argv, struct keeper *k, struct supervis
 		{"beside=", .number = &k->beside},
 		{"terminal=", .number = &k->terminal},
 		{"pod=", .number = &k->member},
+		{"pids=", .number = &k->shares_pids},
 	};
 	int r = argc < 2 ? 0 : supervisor_parse(argc, argv, keys, ARRAY_LEN(keys), a, err);
 

@@ -165,7 +165,7 @@ static int may_admit(const struct keeper *k, const struct connection *c, size_t 
 	return 0;
 }
 
-int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, struct err *err)
+int pod_admit(struct keeper *k, struct connection *c, uint32_t flags, int *fds, size_t nfds, struct err *err)
 {
 	int r = may_admit(k, c, nfds, err);
 	struct member *m = r < 0 ? NULL : calloc(1, sizeof(*m));
@@ -174,7 +174,8 @@ int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, str
 		r = err_oom(err);
 	if (r < 0)
 		return r;
-	const struct guest_member ask = {.number = ++k->last_member};
+	const struct guest_admission ask = {.number = ++k->last_member,
+					    .flags = flags & SUPERVISOR_SHARES_PIDS ? GUEST_SHARES_PIDS : 0};
 	r = plug_ports(k, ask.number, fds, err);
 	if (r < 0) {
 		free(m);
@@ -198,7 +199,8 @@ int pod_admit(struct keeper *k, struct connection *c, int *fds, size_t nfds, str
 
 int pod_enter(struct keeper *k, int port, int share, struct err *err)
 {
-	const struct supervisor_request q = {.kind = SUPERVISOR_JOIN};
+	const struct supervisor_request q = {.kind = SUPERVISOR_JOIN,
+					     .flags = k->shares_pids ? SUPERVISOR_SHARES_PIDS : 0};
 	const int fds[] = {port, share};
 
 	if (k->pod < 0)

@@ -79,7 +79,7 @@ enum guest_frame_type {
 	GUEST_STATS,	  /* REPLY with struct guest_stats */
 	GUEST_FREEZE,	  /* the machine is to be saved: see below */
 	GUEST_THAW,	  /* the host name of the container, not terminated; none: as it was */
-	GUEST_MEMBER,	  /* struct guest_member: a further container; its ports may come a little later */
+	GUEST_MEMBER,	  /* struct guest_admission: a further container; its ports may come a little later */
 	GUEST_PAUSE,	  /* the container's processes stand still; the session does not */
 	GUEST_RESUME,
 
@@ -118,6 +118,13 @@ struct guest_ready {
 struct guest_member {
 	uint32_t number;
 };
+enum { GUEST_SHARES_PIDS = 1 /* its processes are in the pid namespace of the first container */ };
+struct guest_admission {
+	uint32_t number;
+	uint32_t flags;
+};
+/* Where one that shares them finds that namespace, as linux.namespaces names it to its agent. */
+#define GUEST_PIDS_AT "/run/coffer/pids"
 
 struct guest_hello {
 	uint32_t protocol;

@@ -57,7 +57,8 @@ enum {
 	SUPERVISOR_HAS_MEMORY = 1,
 	SUPERVISOR_HAS_CPU = 2,
 	SUPERVISOR_CGROUP2 = 4,
-	SUPERVISOR_OUTSIDE = 8, /* EXEC: in the machine, beside its container */
+	SUPERVISOR_OUTSIDE = 8,	     /* EXEC: in the machine, beside its container */
+	SUPERVISOR_SHARES_PIDS = 16, /* JOIN: with the pod's first container */
 };
 
 struct supervisor_request {

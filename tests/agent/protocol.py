@@ -232,7 +232,7 @@ def process(*args, **more):
 class Member(Keeper):
     """The keeper of a further container, behind ports of its own: listening sockets in the agent's --ports directory."""
 
-    def __init__(self, first, ports, number, top, root=True):
+    def __init__(self, first, ports, number, top, root=True, flags=0):
         listeners = []
         for name in ("dev.coffer.agent.%d" % number, "dev.coffer.share.%d" % number):
             s = socket.socket(socket.AF_UNIX)
@@ -240,7 +240,7 @@ class Member(Keeper):
             s.listen(1)
             s.settimeout(env.seconds(20))
             listeners.append(s)
-        self.reply = first.ask(MEMBER, struct.pack("<I", number))
+        self.reply = first.ask(MEMBER, struct.pack("<II", number, flags))
         assert self.reply.code == 0, self.reply
         sock, self.share = (s.accept()[0] for s in listeners)
         for s in listeners:
@@ -257,9 +257,14 @@ class Member(Keeper):
         self.share.close()
 
 
-def member_config(*args, **more):
+SHARES_PIDS = 1
+
+
+def member_config(*args, pids=None, **more):
     """As a keeper makes it of a further container's configuration: no IPC, no host name of its own, no group's path."""
     c = config(*args, **more)
+    if pids:
+        next(n for n in c["linux"]["namespaces"] if n["type"] == "pid")["path"] = pids
     for kind in ("ipc", "uts"):
         bundle.without_namespace(c, kind)
     c.pop("hostname", None)

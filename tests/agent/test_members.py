@@ -8,7 +8,7 @@ import time
 import pytest
 
 import protocol
-from protocol import (EXEC, FREEZE, INPUT, MEMBER, NETWORK, PAUSE, RESUME, RUN, SHUTDOWN, STDIN, Agent, Gone, Member, member_config,
+from protocol import (EXEC, FREEZE, INPUT, MEMBER, NETWORK, PAUSE, RESUME, RUN, SHARES_PIDS, SHUTDOWN, STDIN, Agent, Gone, Member, member_config,
                       process)
 
 HEAD = protocol.HEAD
@@ -100,6 +100,75 @@ def test_shared_memory_where_the_first_one_has_none_to_write(tmp_path):
         a.close()
 
 
+PIDS = "/run/coffer/pids"
+
+
+def run_among(pod, number, *args):
+    """A further container in the pid namespace of the first."""
+    m = pod.member(number, flags=SHARES_PIDS)
+    reply = m.run(member_config(*args, pids=PIDS))
+    assert reply == (0, 0, b""), reply
+    return m
+
+
+def test_processes_in_common(pod):
+    m = run_among(pod, 1, "sleep", "2000")
+    other = pod.member(2)
+    run(other, "sleep", "3000")
+    link = ("readlink", "/proc/self/ns/pid")
+    assert told(m, 10, *link) == told(pod, 10, *link) != told(other, 10, *link)
+    for keeper in (m, pod):
+        seen = told(keeper, 11, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+        assert "sleep 1000 " in seen and "sleep 2000 " in seen and "sleep 3000" not in seen and "coffer" not in seen, seen
+    assert [r["command"] for r in m.processes()] == ["sleep 2000"] and [r["command"] for r in pod.processes()] == ["sleep 1000"]
+    for n, (space, same) in enumerate([("net", True), ("ipc", True), ("mnt", False), ("cgroup", False)]):
+        assert (told(pod, 20 + n, "readlink", "/proc/self/ns/" + space) == told(m, 20 + n, "readlink", "/proc/self/ns/" + space)) is same
+    # It ends as one that has no processes of others: by itself, and with all that came of it.
+    assert told(m, 30, "sh", "-c", "(sleep 4000 </dev/null >/dev/null 2>&1 &)") == ""
+    assert "sleep 4000 " in told(pod, 31, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    told(pod, 32, "kill", "-9", str(m.processes()[0]["pid"]))
+    assert os.WTERMSIG(m.wait(1)) == 9, "signals reach it from there"
+    m.send(SHUTDOWN)
+    pod.until(lambda: pod.left == [1])
+    seen = told(pod, 33, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    assert "4000" not in seen and "sleep 1000 " in seen, seen
+    assert not list(groups("guest-1")) and not list(groups("agent-1"))
+
+
+@pytest.mark.parametrize("whom", ["the keeper", "the agent"])
+def test_processes_in_common_end_with(pod, whom):
+    m = run_among(pod, 1, "sh", "-c", "while :; do echo x >/dev/shm/alive; sleep 0.02; done")
+    assert m.exec(process("sleep", "5000"), 2).code == 0
+    n = 100
+    deadline = time.monotonic() + 20
+    while told(pod, n, "sh", "-c", "cat /dev/shm/alive 2>/dev/null") != "x\n":
+        assert time.monotonic() < deadline
+        n += 1
+    if whom == "the keeper":
+        m.close()
+    else:
+        children = open("/proc/%d/task/%d/children" % (pod.pid(), pod.pid())).read().split()
+        os.kill(next(int(c) for c in children if open("/proc/%s/comm" % c).read() == "guest-1\n"), signal.SIGKILL)
+    pod.until(lambda: pod.left == [1])
+    seen = told(pod, n + 1, "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; rm -f /dev/shm/alive")
+    assert "5000" not in seen and "alive" not in seen.replace("rm -f /dev/shm/alive", ""), seen
+    assert not list(groups("guest-1"))
+    again = run_among(pod, 2, "true")
+    assert again.wait(1) == 0
+
+
+def test_the_first_ones_end_is_theirs(pod):
+    m = run_among(pod, 1, "sleep", "2000")
+    pod.signal(9)
+    assert os.WTERMSIG(pod.wait(1)) == 9 and os.WTERMSIG(m.wait(1)) == 9
+
+
+def test_a_pid_namespace_that_was_not_shared(pod):
+    m = pod.member(1)
+    reply = m.run(member_config("true", pids=PIDS))
+    assert reply.code < 0 and b"pids" in reply.text, reply
+
+
 def test_its_end_is_the_end_of_all_that_it_ran(pod):
     m = pod.member(1)
     run(m, "sh", "-c", "while :; do echo x >/dev/shm/alive; sleep 0.02; done")
@@ -152,24 +221,24 @@ def test_pause_and_resume(pod):
 def test_what_is_the_machines_is_not_theirs(pod):
     m = pod.member(1)
     assert b"the network is the pod's" in m.ask(NETWORK, b"{}").text
-    assert b"has no containers of its own" in m.ask(MEMBER, struct.pack("<I", 5)).text
+    assert b"has no containers of its own" in m.ask(MEMBER, struct.pack("<II", 5, 0)).text
     run(m, "sleep", "1000")
     for keeper in (m, pod):
         assert b"the machine is a pod's" in keeper.ask(FREEZE).text
 
 
-@pytest.mark.parametrize("payload", [b"", b"\1", struct.pack("<I", 0), struct.pack("<II", 1, 1)])
+@pytest.mark.parametrize("payload", [b"", b"\1", struct.pack("<I", 1), struct.pack("<II", 0, 0), struct.pack("<II", 1, 2), struct.pack("<III", 1, 1, 0)])
 def test_member_that_makes_no_sense(pod, payload):
     pod.member(7, root=False)
     assert pod.ask(MEMBER, payload).code < 0
-    assert pod.ask(MEMBER, struct.pack("<I", 7)).code < 0, "its number is taken"
+    assert pod.ask(MEMBER, struct.pack("<II", 7, 0)).code < 0, "its number is taken"
     assert pod.exec(process("true"), 2).code == 0
 
 
 def test_no_member_before_the_first_container(tmp_path):
     a = Agent(str(tmp_path))
     try:
-        reply = a.ask(MEMBER, struct.pack("<I", 1))
+        reply = a.ask(MEMBER, struct.pack("<II", 1, 0))
         assert reply.code < 0 and b"first container has ended" in reply.text
     finally:
         a.close()

@@ -14,7 +14,7 @@ static void decode(const struct guest_frame *f, const void *payload)
 	struct network_order network;
 	struct guest_process process;
 	struct guest_hello hello;
-	struct guest_member member;
+	struct guest_admission member;
 	struct mount_order m;
 	const char *json;
 	struct err err = {0};

@@ -169,7 +169,32 @@ def test_pod_commands(template, coffer):
     coffer("pod", "rm", "-f", "site")
 
 
+def test_a_pod_with_processes_in_common(template, coffer):
+    coffer("pod", "create", "--share", "pid", *coffer.run_options(), "site", limit=120)
+    told = json.loads(coffer.out("pod", "inspect", "site"))[0]
+    assert told["SharedNamespaces"] == ["net", "ipc", "uts", "pid"]
+    run = ("run", "-d", "--isolation=vm", "--pod", "site", *coffer.run_options())
+    coffer(*run, "--name", "a", "box", "sleep", "2000", limit=120)
+    coffer(*run, "--name", "b", "--pid", "private", "box", "sleep", "3000", limit=120)
+    coffer(*run, "--name", "c", "--pid", "container:site", "box", "sleep", "4000", limit=120)
+    assert coffer.inspect("a", "{{.HostConfig.PidMode}}") == "container:" + coffer.inspect("site", "{{.Id}}")
+    for name, want in (("a", {"2000", "4000"}), ("b", {"3000"}), ("c", {"2000", "4000"})):
+        seen = coffer.out("exec", name, "ps", "-o", "args")
+        assert {n for n in ("2000", "3000", "4000") if "sleep " + n in seen} == want, seen
+    assert "sleep 4000" not in coffer.out("top", "a") and "sleep 2000" in coffer.out("top", "a")
+    lines = coffer.out("exec", "a", "ps", "-o", "pid,args").splitlines()
+    coffer("exec", "a", "kill", "-9", next(line.split()[0] for line in lines if line.endswith("sleep 4000")))
+    assert coffer("wait", "c", limit=60).stdout.strip() == "137"
+    coffer("stop", "-t", "1", "a", limit=60)
+    coffer("start", "a", limit=120)
+    assert "sleep 2000" in coffer.out("exec", "a", "ps", "-o", "args")
+    done = coffer("create", "--isolation=vm", "--pod", "site", "--pid", "container:b", *WAIT, rc=None)
+    assert done.returncode != 0 and "conflicting options: --pid and --pod" in done.stderr, done.stderr
+    coffer("pod", "rm", "-f", "site", limit=60)
+
+
 @pytest.mark.parametrize("words, text", [
+    (("--share", "net,cgroup"), '--share: "cgroup" is not shared by a pod\'s containers'),
     (("--name", "a", "b"), 'a pod has one name: "a" or "b"'),
     (("--network", "host"), 'a pod has a network of its own, not "host"'),
     (("--name", "first"), "is already in use by container"),

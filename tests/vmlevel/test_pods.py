@@ -439,12 +439,57 @@ def test_a_further_container_has_no_machine_for_others(pod):
     assert done.returncode != 0 and "that container is itself one of a pod" in done.stderr, done.stderr
 
 
-def test_shared_pids_are_refused(pod):
+def with_pids_of(pod, name):
     def change(config):
         bundle.without_namespace(config, "pid")
-        config["linux"]["namespaces"].append({"type": "pid", "path": "/proc/%d/ns/pid" % pod.pid("pod")})
-    reason = pod.create("two", *SLEEP, notes=CRI, change=change)
-    assert "shareProcessNamespace is not there" in reason, reason
+        config["linux"]["namespaces"].append({"type": "pid", "path": "/proc/%d/ns/pid" % pod.pid(name)})
+    return change
+
+
+def commands(pod, name):
+    return pod.sh(name, "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null").splitlines()
+
+
+def test_processes_in_common(pod):
+    """As with shareProcessNamespace: the sandbox container's pid namespace is everybody's."""
+    pod.start("two", "sleep", "2000", notes=CRI, change=with_pids_of(pod, "pod"))
+    pod.start("three", "sleep", "3000", notes=CRI)
+    link = "readlink /proc/self/ns/pid"
+    assert pod.sh("two", link) == pod.sh("pod", link) != pod.sh("three", link)
+    for name in ("pod", "two"):
+        seen = commands(pod, name)
+        assert "sleep 2000 " in seen and "sleep 3000 " not in seen and not [c for c in seen if "coffer" in c], seen
+        assert pod.sh(name, "cat /proc/1/cmdline").startswith("sh"), "the first container's process is everybody's pid 1"
+    # `ps`, limits and the end are each one's own.
+    assert len(json.loads(pod.call("ps", "--format", "json", "two").stdout)) == 1
+    assert pod.sh("two", "echo $$").strip() != "1"
+    pod.sh("pod", "kill -9 $(pidof sleep | tr ' ' '\\n' | while read p; do grep -q 2000 /proc/$p/cmdline && echo $p; done)")
+    pod.wait("two")
+    assert pod.state("pod") == pod.state("three") == "running"
+    look = pod.machine()
+    libengine.wait_for("the guest to have nothing of it", lambda: "guest-1" not in look("ls /sys/fs/cgroup"), 30)
+    assert "agent-1" not in look("ls /sys/fs/cgroup")
+
+
+def test_kill_9_of_the_keeper_of_one_with_processes_in_common(pod):
+    pod.start("two", "sleep", "2000", notes=CRI, change=with_pids_of(pod, "pod"))
+    assert pod.exec("two", "sh", "-c", "sleep 4000 </dev/null >/dev/null 2>&1 &").returncode == 0
+    assert {"sleep 2000 ", "sleep 4000 "} <= set(commands(pod, "pod"))
+    os.kill(pod.pid("two"), signal.SIGKILL)
+    pod.wait("two")
+    libengine.wait_for("its processes to go", lambda: not {"sleep 2000 ", "sleep 4000 "} & set(commands(pod, "pod")), 30)
+    look = pod.machine()
+    libengine.wait_for("its groups to go", lambda: not [g for g in look("ls /sys/fs/cgroup").split() if g.endswith("-1")], 30)
+
+
+def test_pids_of_others_are_refused(pod):
+    pod.start("two", *SLEEP)
+    for change in (with_pids_of(pod, "two"), lambda c: c["linux"]["namespaces"].append({"type": "pid", "path": "/proc/self/ns/pid"})):
+        def also(config, change=change):
+            bundle.without_namespace(config, "pid")
+            change(config)
+        reason = pod.create("three", *SLEEP, change=also)
+        assert "has the processes of the pod's first container, or its own" in reason, reason
 
 
 def test_namespaces_of_the_sandbox_as_containerd_names_them(pod):

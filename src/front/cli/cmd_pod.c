@@ -6,7 +6,7 @@
 
 struct pod_flags {
 	struct create_flags create;
-	const char *format;
+	const char *format, *share;
 	str_list filters;
 	int timeout;
 	bool timeout_given, force, quiet, no_trunc;
@@ -45,6 +45,9 @@ static const struct opt pod_create_options[] = {
 	       .given = OPT_GIVEN(POD, create.shm_given)),
 	O_STR(POD, create.q.userns_mode, "userns", 0, "User namespace: a fresh one (default) or \"host\"",
 	      .words = "host"),
+	O_STR(POD, share, "share", 0,
+	      "What the containers share beside ipc, net and uts, which a machine has once: pid",
+	      .value = "ipc,net,uts,pid", .words = "pid"),
 	O_STR(POD, create.q.cgroup_parent, "cgroup-parent", 0, "Parent cgroup"),
 	O_STR(POD, create.q.restart, "restart", 0,
 	      "Restart policy: no, on-failure[:N], always, unless-stopped",
@@ -52,6 +55,39 @@ static const struct opt pod_create_options[] = {
 	O_STR(POD, create.q.cidfile, "pod-id-file", 0, "Write the pod's id to this file", .value = "file",
 	      .words = "@file"),
 };
+
+/* Names of namespaces, by commas.  A machine has one network, IPC and host name: to leave those out asks for
+ * what there is not. */
+static int read_share(struct call *call, const char *list, bool *ret_pids, struct err *err)
+{
+	static const char *const always[] = {"ipc", "net", "uts"};
+
+	for (const char *word = *list == '+' ? list + 1 : list; *word;) {
+		size_t n = strcspn(word, ",");
+		bool known = n == 3 && memcmp(word, "pid", n) == 0;
+		*ret_pids |= known;
+		for (size_t i = 0; i < ARRAY_LEN(always); i++)
+			known |= n == 3 && memcmp(word, always[i], n) == 0;
+		if (!known)
+			return cli_misused(
+				call, err,
+				"--share: \"%.*s\" is not shared by a pod's containers: they share "
+				"ipc, net and uts always, and pid where it is named",
+				(int)n, word);
+		word += n + (word[n] == ',');
+	}
+	return 0;
+}
+
+static int add_label(struct call *call, struct create_flags *flags, const char *text, struct err *err)
+{
+	const char **label = memory_push(&call->memory, &flags->labels, sizeof(*label));
+
+	if (!label)
+		return err_oom(err);
+	*label = text;
+	return 0;
+}
 
 static int settle_first(struct call *call, struct engine *e, struct err *err)
 {
@@ -61,6 +97,7 @@ static int settle_first(struct call *call, struct engine *e, struct err *err)
 	const struct config *c;
 	const char *image = NULL;
 	char *words[] = {NULL, NULL};
+	bool pids = false;
 
 	if (call->nargs && q->name)
 		return cli_misused(call, err, "a pod has one name: \"%s\" or \"%s\"", q->name, call->args[0]);
@@ -68,16 +105,19 @@ static int settle_first(struct call *call, struct engine *e, struct err *err)
 		q->name = call->args[0];
 	if (q->name && q->name[0] == '/' && q->name[1]) /* as `inspect` shows it */
 		q->name++;
-	const char **label = memory_push(&call->memory, &flags->labels, sizeof(*label));
-	if (!label)
-		return err_oom(err);
-	*label = ENGINE_POD_LABEL "=1";
+	int r = f->share ? read_share(call, f->share, &pids, err) : 0;
+	if (r == 0)
+		r = add_label(call, flags, ENGINE_POD_LABEL "=1", err);
+	if (r == 0 && pids)
+		r = add_label(call, flags, ENGINE_POD_PIDS_LABEL "=1", err);
+	if (r < 0)
+		return r;
 	q->isolation = "vm";
 	q->pull = "never";
 	q->init = flags->init_given = true;
 	if (!q->hostname && q->name && strlen(q->name) <= HOST_NAME_MAX)
 		q->hostname = q->name;
-	int r = cli_config(call, &c, err);
+	r = cli_config(call, &c, err);
 	if (r == 0)
 		r = engine_pod_image(e, &image, err);
 	if (r < 0)
@@ -294,6 +334,18 @@ static void put_machine(struct json_doc *m, struct value *v, const struct value 
 	}
 }
 
+static struct value *shared_by(struct json_doc *m, const struct engine_row *first)
+{
+	static const char *const always[] = {"net", "ipc", "uts"};
+	struct value *list = value_new(m, VALUE_LIST);
+
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		value_add(list, NULL, value_string(m, always[i]));
+	if (pair_find(&first->labels, ENGINE_POD_PIDS_LABEL))
+		value_add(list, NULL, value_string(m, "pid"));
+	return list;
+}
+
 static int describe_pod(struct call *call, struct engine *e, const char *name, struct value **ret,
 			struct err *err)
 {
@@ -316,6 +368,7 @@ static int describe_pod(struct call *call, struct engine *e, const char *name, s
 		value_put(m, v, "Name", memory_text(m, pod->first->name));
 		value_put(m, v, "State", memory_text(m, pod->first->state));
 		put_machine(m, v, first);
+		value_add(v, "SharedNamespaces", shared_by(m, pod->first));
 		value_add(v, "NumContainers", value_number(m, (int64_t)pod->nmembers + 1));
 		value_add(list, NULL, pod_container(m, pod->first));
 		for (size_t i = 0; i < pod->nmembers; i++)

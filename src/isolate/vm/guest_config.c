@@ -105,6 +105,8 @@ static void put_guest_namespaces(struct json_out *out, const struct oci_config *
 			continue; /* the agent's own, which are the pod's */
 		json_begin_object(out, NULL);
 		json_put_str(out, "type", oci_ns_name(always[i]));
+		if (always[i] == OCI_NS_PID && config->linux.ns[OCI_NS_PID].path)
+			json_put_str(out, "path", GUEST_PIDS_AT); /* vm_pod_check_pids() has looked */
 		json_end(out);
 	}
 	if (config->linux.ns[OCI_NS_TIME].wanted) {

@@ -265,6 +265,8 @@ static int member_launch(const struct isolate_create *c, const struct vm_setting
 		r = add_logs(c, l, err);
 	if (r == 0)
 		r = supervised_add_number(l, "pod", 1, err);
+	if (r == 0)
+		r = supervised_add_number(l, "pids", c->config->linux.ns[OCI_NS_PID].path != NULL, err);
 	return r < 0 ? r : add_numbers(c, settings, size, l, err);
 }
 
@@ -303,6 +305,8 @@ static int vm_create(const struct isolate_create *c, struct sandbox *ret, struct
 		r = vm_settings_load(&settings, err);
 	if (r == 0 && pod)
 		r = check_pod(&c->sandbox, pod, err);
+	if (r == 0 && pod)
+		r = vm_pod_check_pids(&c->sandbox, pod, err);
 	if (r < 0)
 		return r;
 	if (pod)
@@ -332,6 +336,9 @@ static int vm_start(const struct sandbox *s, struct err *err)
 
 	if (r < 0 || pod)
 		return r < 0 ? r : member_start(s, pod, err);
+	r = vm_pod_note_pids(s, err);
+	if (r < 0)
+		return r;
 	int n = vm_open_tuns(s->pid, tuns, err);
 	r = n < 0 ? n : supervised_start_with(s, tuns, (size_t)n, err);
 

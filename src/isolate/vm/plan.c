@@ -121,17 +121,12 @@ static bool is_own_network(const char *path)
 	       a.st_dev == b.st_dev;
 }
 
-/* In a pod the network, IPC and host name are those of the machine, whose they are outside. */
+/* In a pod the network, IPC and host name are those of the machine, whose they are outside; processes too, if
+ * that is wanted. */
 static int check_joined_namespace(enum oci_ns ns, const char *path, bool member, struct err *err)
 {
-	if (member && ns == OCI_NS_PID)
-		return err_set(
-			err, ENOTSUP,
-			"isolation level \"vm\" cannot join the pid namespace %s: each container of a pod "
-			"has its own (shareProcessNamespace is not there)",
-			path);
-	if (member && (ns == OCI_NS_IPC || ns == OCI_NS_UTS))
-		return 0;
+	if (member && (ns == OCI_NS_IPC || ns == OCI_NS_UTS || ns == OCI_NS_PID))
+		return 0; /* which pid namespace: vm_pod_check_pids() */
 	return err_set(err, ENOTSUP,
 		       "isolation level \"vm\" cannot join the %s namespace %s: it is of another kernel",
 		       oci_ns_name(ns), path);
@@ -281,6 +276,6 @@ int vm_plan(const struct oci_config *config, bool member, const struct vm_size *
 	linux->offset_boottime.set = linux->offset_monotonic.set = false;
 	linux->ns[OCI_NS_TIME].wanted = false;
 	/* A pod's: the guest's are the ones that count, and the keeper needs none of them. */
-	linux->ns[OCI_NS_IPC].path = linux->ns[OCI_NS_UTS].path = NULL;
+	linux->ns[OCI_NS_IPC].path = linux->ns[OCI_NS_UTS].path = linux->ns[OCI_NS_PID].path = NULL;
 	return 0;
 }

@@ -169,6 +169,61 @@ int vm_pod_check_awake(const struct sandbox *s, struct err *err)
 		     : r;
 }
 
+/* ---- whose processes ---- */
+
+/* Which pid namespace the machine's keeper is first in: who wants the first container's processes names it.
+ */
+#define PIDS_FILE "pids"
+enum { PIDS_MAX = 64 };
+
+static int name_pids(const char *path, char ret[static PIDS_MAX], struct err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_sys(err, "cannot look at the pid namespace %s", path);
+	(void)snprintf(ret, PIDS_MAX, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino); /* fits */
+	return 0;
+}
+
+int vm_pod_note_pids(const struct sandbox *s, struct err *err)
+{
+	char path[40], text[PIDS_MAX];
+	struct err hidden = {0};
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)s->pid); /* fits */
+	if (name_pids(path, text, &hidden) < 0)
+		return 0; /* who may not look at it has nobody join it either */
+	int r = file_replace_at(s->state_dirfd, PIDS_FILE, text, strlen(text), 0600, false);
+	return r < 0 ? err_num(err, r, "cannot make \"" PIDS_FILE "\" in the container's state directory")
+		     : 0;
+}
+
+int vm_pod_check_pids(const struct sandbox *s, const char *pod, struct err *err)
+{
+	const char *wanted = s->config->linux.ns[OCI_NS_PID].path;
+	autofree char *path = str_format("../%s/" PIDS_FILE, pod), *text = NULL;
+	char name[PIDS_MAX];
+	size_t len;
+
+	if (!wanted)
+		return 0;
+	if (!path)
+		return err_oom(err);
+	int r = name_pids(wanted, name, err);
+	if (r < 0)
+		return r;
+	r = file_read_at(s->state_dirfd, path, PIDS_MAX, &text, &len);
+	if (r < 0)
+		return err_num(err, r, "cannot read which processes container \"%s\" has", pod);
+	return streq(text, name)
+		       ? 0
+		       : err_set(err, ENOTSUP,
+				 "isolation level \"vm\" cannot join the pid namespace %s: a container of a "
+				 "pod has the processes of the pod's first container, or its own",
+				 wanted);
+}
+
 /* ---- how large ---- */
 
 static int pod_sum(const struct oci_config *config, const char *key, int64_t *ret, struct err *err)

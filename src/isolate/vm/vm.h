@@ -54,6 +54,10 @@ must_use int vm_pod_note_freezer(const struct sandbox *s, struct err *err);
 must_use int vm_pod_is_paused(const struct sandbox *s, struct err *err);
 /* The same as a refusal: -EBUSY. */
 must_use int vm_pod_check_awake(const struct sandbox *s, struct err *err);
+/* Writes into the state directory of a container with a machine, which is about to start, what
+ * vm_pod_check_pids() compares: may a further container have the pid namespace that it names? */
+must_use int vm_pod_note_pids(const struct sandbox *s, struct err *err);
+must_use int vm_pod_check_pids(const struct sandbox *s, const char *pod, struct err *err);
 /* What the engine of a pod says that all of it will want: then that is the size of its machine. */
 must_use int vm_pod_size(const struct oci_config *config, const struct vm_size *usual, struct vm_size *ret,
 			 struct err *err);
