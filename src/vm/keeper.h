@@ -252,13 +252,13 @@ struct keeper {
 	bool holding; /* nothing is said to the agent but what THAW takes: the machine is, or will be, frozen
 		       */
 	bool frozen;  /* the agent has said so */
-	uint64_t held_signals; /* bits of those that came meanwhile */
-	int table, told, tell; /* of the file share: its table, and the two ends of a pipe (share.h) */
-	int table_number;      /* of the last question for it */
-	bool restored;	       /* from it, so that it says no READY, and was greeted already */
-	bool greeted;	       /* of session_greet() */
-	bool machine;	       /* vm is a machine that runs, as far as is known; or the pod's does */
-	pid_t share;
+	uint64_t held_signals;	/* bits of those that came meanwhile */
+	int table, told, tell;	/* of the file share: its table, and the two ends of a pipe (share.h) */
+	int table_number;	/* of the last question for it */
+	bool restored;		/* from it, so that it says no READY, and was greeted already */
+	bool greeted;		/* of session_greet() */
+	bool machine;		/* vm is a machine that runs, as far as is known; or the pod's does */
+	pid_t share, names;	/* names: the relay of names; 0 = there is none, or it has ended */
 	int64_t share_ended_ns; /* 0 = it runs */
 	int share_status;	/* as waitpid */
 	struct console console, hypervisor_log;

@@ -249,8 +249,8 @@ static int open_agent_port(struct keeper *k, int *ret_port, struct err *err)
 	return r < 0 ? err_num(err, r, "cannot set up the agent's socket") : 0;
 }
 
-/* A guest whose relay has ended runs on without names: it is not watched. */
-static int start_names(const char *tap, int log, struct err *err)
+/* A guest whose relay has ended runs on without names, and the console says so. */
+static int start_names(struct keeper *k, const char *tap, int log, struct err *err)
 {
 	struct vm_names names;
 	int r = vm_names_listen(tap, &names, err);
@@ -260,11 +260,13 @@ static int start_names(const char *tap, int log, struct err *err)
 	int keep[] = {names.udp, names.tcp};
 	pid_t pid = fork();
 	if (pid == 0) {
+		(void)prctl(PR_SET_NAME, "coffer-vm-names", 0, 0, 0); /* for who looks */
 		if (keep_alone(log, keep, ARRAY_LEN(keep)) == 0)
 			vm_names_serve(&names, VM_NAMES_RESOLVER);
 		_exit(1);
 	}
 	vm_names_close(&names);
+	k->names = pid;
 	return pid < 0 ? err_sys(err, "cannot fork the relay of names") : 0;
 }
 
@@ -274,7 +276,7 @@ static int open_network(struct keeper *k, int log, struct vm_net *net, struct er
 	int r = named < 0 ? named : vm_net_open(k->tuns, k->ntuns, named ? k->proc : -1, net, err);
 
 	if (r == 0 && net->names_tap[0])
-		r = start_names(net->names_tap, log, err);
+		r = start_names(k, net->names_tap, log, err);
 	if (r < 0)
 		return r;
 	memcpy(k->spec.nics, net->nics, sizeof(k->spec.nics));
@@ -504,6 +506,18 @@ static void machine_ended(struct keeper *k, int status)
 			     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+static void names_ended(struct keeper *k, int status)
+{
+	char text[80];
+
+	k->names = 0;
+	(void)snprintf(text, sizeof(text),
+		       "the relay of names has ended (wait status %d): the guest has none",
+		       status); /* fits */
+	console_drain(&k->console);
+	note_in_console(k, "\ncoffer: ", text);
+}
+
 /* Ours are looked at and left to their owners' waiting; orphans, which pid 1 inherits, are buried. */
 static void reap_children(struct keeper *k)
 {
@@ -519,6 +533,8 @@ static void reap_children(struct keeper *k)
 			return;
 		if (pid == k->vm.pid && k->machine)
 			machine_ended(k, status);
+		if (pid == k->names)
+			names_ended(k, status);
 		if (pid == k->share) {
 			k->share_ended_ns = clock_ns(CLOCK_MONOTONIC);
 			k->share_status = status;

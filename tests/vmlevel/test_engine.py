@@ -6,7 +6,11 @@ A machine takes seconds where it is emulated, so that each is asked much.
 import json
 import os
 import signal
+import subprocess
 
+import pytest
+
+from harness import env, leaks
 from libengine import wait_for
 
 
@@ -82,6 +86,11 @@ def test_names_of_a_network(vm, coffer):
         ask = r"printf '\0\026\0\001\001\0\0\001\0\0\0\0\0\0\004lark\0\0\001\0\001' | nc -w 60 169.254.53.53 53 | od -An -tu1 | tr -d '\n'"
         answer = coffer.out("exec", cid, "sh", "-c", ask).split()
         assert answer[-4:] == want.split("."), answer
+        # Without that relay the machine goes on, and its console says what is the matter.
+        relay, = [p for p in children(coffer.pid(cid)) if name_of(p) == "coffer-vm-names"]
+        os.kill(relay, signal.SIGKILL)
+        wait_for("a word of it", lambda: "the relay of names has ended (wait status 9)" in coffer.out("logs", "--vm", cid))
+        assert coffer.out("exec", cid, "echo", "on") == "on"
     finally:
         coffer.clear()
         coffer("network", "rm", "meadow", rc=None)
@@ -133,12 +142,43 @@ def test_a_panic_of_the_guest_is_the_end_of_the_container(vm, coffer):
     assert coffer.inspect(cid, "{{.State.ExitCode}}") == "137"
 
 
-def test_a_killed_monitor_leaves_what_can_be_removed(vm, coffer):
-    cid = vm("box", "sleep", "1000")
-    keeper = coffer.pid(cid)
+def monitor_of(keeper):
     with open("/proc/%d/status" % keeper) as f:
-        monitor = next(int(line.split()[1]) for line in f if line.startswith("PPid:"))
-    assert name_of(monitor).startswith("coffer-monitor")
-    os.kill(monitor, signal.SIGKILL)
+        pid = next(int(line.split()[1]) for line in f if line.startswith("PPid:"))
+    assert name_of(pid).startswith("coffer-monitor")
+    return pid
+
+
+@pytest.mark.parametrize("moment", ["running", "exec", "stop"])
+def test_a_killed_monitor_leaves_what_can_be_removed(vm, coffer, moment):
+    cid = vm("box", "sh", "-c", "trap 'echo asked' TERM; echo up; while :; do sleep 0.1; done")
+    wait_for("the trap", lambda: coffer("logs", cid).stdout == "up\n")
+    keeper, words = coffer.pid(cid), {"exec": ["exec", cid, "sh", "-c", "touch /there; sleep 1000"], "stop": ["stop", "-t", "1000", cid]}
+    command = subprocess.Popen(coffer.base + words[moment], env=coffer.environ) if moment in words else None
+    if moment == "exec":
+        wait_for("the command", lambda: coffer("exec", cid, "test", "-e", "/there", rc=None).returncode == 0)
+    if moment == "stop":
+        wait_for("the signal", lambda: "asked" in coffer("logs", cid).stdout)
+    os.kill(monitor_of(keeper), signal.SIGKILL)
     coffer("rm", "-f", cid)
     wait_for("the keeper to go", lambda: not os.path.exists("/proc/%d" % keeper))
+    if command:
+        command.wait(env.seconds(60))
+    assert not coffer.leftovers()
+
+
+def test_a_monitor_that_is_killed_while_its_machine_boots(template, coffer):
+    word = "started for nobody"
+    run = subprocess.Popen(coffer.base + ["run", "--name", "cut", "--isolation=vm", *coffer.run_options(), "box", "echo", word],
+                           env=coffer.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def monitors():
+        return [p for p, line in leaks.processes(coffer.environ["COFFER_TEST"]).items() if "coffer-monitor" in line.partition(" ")[0]]
+    wait_for("the monitor", monitors, 60)
+    for pid in monitors():
+        os.kill(pid, signal.SIGKILL)
+    out, err = run.communicate(timeout=env.seconds(120))
+    assert run.returncode != 0 and err or word in out, (run.returncode, out, err)
+    coffer("rm", "-f", "cut")
+    wait_for("all to go", lambda: not coffer.leftovers())
+    wait_for("its processes to go", lambda: not leaks.processes(coffer.environ["COFFER_TEST"]))
