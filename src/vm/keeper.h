@@ -128,6 +128,7 @@ struct question {
 	void (*answered)(struct keeper *k, const struct question *q, const struct guest_reply *reply,
 			 const void *rest, size_t len);
 	struct inmate *inmate;	       /* whose start it is; or NULL */
+	int64_t asked_ms;	       /* of k->awake_ms */
 	struct connection *connection; /* who asked; NULL: the keeper itself, or who has gone */
 	void *rows;		       /* GUEST_PROCESSES: what came so far; owned */
 	size_t nrows;
@@ -271,6 +272,8 @@ struct keeper {
 	unsigned char *out;
 	size_t out_at, out_len, out_room;
 	uint32_t last_id;
+	int64_t awake_ms,
+		turned_ms;  /* how long it has not been paused, nor the machine saved; its last turn */
 	int64_t booted_ns;  /* when the guest's clock of boot began, since 1970; 0 = unknown */
 	int64_t started_ns; /* when the program was started, likewise */
 	struct question *questions;

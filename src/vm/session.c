@@ -35,6 +35,7 @@ enum {
 	ROWS_MAX = 1 << 16,
 	KILLS_MAX = 4096,
 	TIMER_PERCENT_MAX = 200,
+	TURN_MS = 1000,
 };
 
 /* ---- frames out ---- */
@@ -109,7 +110,7 @@ struct question *session_ask(struct keeper *k, enum guest_frame_type type, uint3
 		free(q);
 		return NULL;
 	}
-	*q = (struct question){.next = k->questions, .id = f.id};
+	*q = (struct question){.next = k->questions, .id = f.id, .asked_ms = k->awake_ms};
 	k->questions = q;
 	return q;
 }
@@ -700,8 +701,37 @@ static void agent_ready(struct keeper *k, void *data unused, short revents unuse
 	}
 }
 
+/*
+ * Who wants a process executed in a guest that hangs is told so, after the time that a start may take.  Who
+ * was paused has not waited: a turn counts for as long as the loop sleeps at most while anybody waits.
+ */
+static void look_at_starts(struct keeper *k, struct poll_set *p)
+{
+	int64_t now = clock_ms();
+	struct err err = {0};
+
+	if (!k->holding)
+		k->awake_ms += MIN_OF(now - k->turned_ms, (int64_t)TURN_MS);
+	k->turned_ms = now;
+	for (struct question *q = k->questions; q; q = q->next) {
+		struct connection *c = q->inmate ? q->inmate->connection : NULL;
+		int64_t left = (int64_t)k->seconds * 1000 - (k->awake_ms - q->asked_ms);
+		if (!c)
+			continue;
+		if (left > 0) {
+			poll_within(p, MIN_OF(left, (int64_t)TURN_MS));
+			continue;
+		}
+		(void)err_set(&err, ETIMEDOUT, "the guest did not answer within %llu s",
+			      (unsigned long long)k->seconds); /* told at once */
+		control_failed(c, &err);
+		control_close(k, c);
+	}
+}
+
 void session_poll(struct keeper *k, struct poll_set *p)
 {
+	look_at_starts(k, p);
 	if (k->agent >= 0)
 		poll_want(p, k->agent, (short)(POLLIN | (k->out_len ? POLLOUT : 0)), agent_ready, NULL);
 }

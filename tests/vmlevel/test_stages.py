@@ -4,12 +4,15 @@ A start that fails says which stage was not reached, with the console's last lin
 bounded and ends.  The hypervisor is QEMU where a guest is needed, else a script in its place.
 """
 import os
+import shutil
+import subprocess
 import time
 
 import pytest
 
 import machines
 from harness import env
+from libengine import wait_for
 
 
 @pytest.fixture
@@ -201,3 +204,83 @@ def test_a_guest_that_does_not_power_off(place):
 def test_a_guest_that_dies_while_it_runs(place):
     place.play("polite()\nrunning()\nsys.exit(1)")
     assert place.run("true").returncode == 137
+
+
+def running(place):
+    """Created and started; its machine does what the scene says."""
+    place.create("true")
+    done = place.call("start", "one")
+    assert done.returncode == 0, done.stderr
+
+
+def ended(place):
+    wait_for("its end", lambda: '"status": "stopped"' in place.call("state", "one").stdout, 30)
+    assert place.call("delete", "one").returncode == 0
+
+
+def test_a_running_guest_that_answers_nothing(place):
+    """Who asks it hears that in time; a signal that the guest does not hear either is the hypervisor's end."""
+    place.play("polite()\nrunning()\nhang()")
+    place.seconds = 3
+    running(place)
+    asked = [subprocess.Popen(place.argv(*words), env=place.environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+             for words in (("events", "--stats", "one"), ("exec", "one", "true"), ("exec", "--vm", "one", "true"), ("ps", "one"),
+                           ("update", "--pids-limit", "10", "one"))]
+    for stats, p in zip([True] + 4 * [False], asked):
+        out, err = p.communicate(timeout=env.seconds(60))
+        if stats:  # what the host knows of the hypervisor
+            assert p.returncode == 0 and '"memory"' in out, (out, err)
+        else:
+            assert p.returncode != 0 and "did not answer within" in err, (p.args, out, err)
+    assert '"status": "running"' in place.call("state", "one").stdout
+    assert place.call("kill", "one", "TERM").returncode == 0
+    assert place.call("kill", "one", "KILL").returncode == 0
+    ended(place)
+
+
+def test_an_exec_that_is_answered_late_is_over(place):
+    """It was told that it failed: what the guest started all the same is killed."""
+    place.play("polite()\nrunning()\np, id = up_to(EXEC)\nconsole('asked\\n')\nsignal, _ = up_to(SIGNAL)\n"
+               "console('killed %s\\n' % (signal == p))\nanswer(id)\nhang()")
+    place.seconds = 3
+    running(place)
+    done = place.call("exec", "one", "sleep", "1000")
+    assert done.returncode != 0 and "the guest did not answer within" in done.stderr, done
+    log = place.top / "state" / "one" / "console.log"
+    wait_for("the guest to be told", lambda: "killed True" in log.read_text(), 30)
+    assert '"status": "running"' in place.call("state", "one").stdout
+    assert place.call("kill", "one", "KILL").returncode == 0
+    ended(place)
+
+
+def test_a_console_that_is_flooded_while_the_program_runs(place):
+    place.play('polite()\np = running()\nfor i in range(40000):\n    console("flood " * 170 + "\\n")\n'
+               "say(OUTPUT, b'mine', p, 1)\nended(p, 7 << 8)\nhang()")
+    done = place.run("true")
+    assert (done.returncode, done.stdout) == (7, "mine"), done.stderr
+
+
+def test_a_guest_that_asks_nonsense_of_its_files(place):
+    place.play('polite()\nrunning()\nshare.sendall(b"\\xff" * 65536)\nhang()')
+    running(place)
+    log = place.top / "state" / "one" / "console.log"
+    wait_for("the end", lambda: '"status": "stopped"' in place.call("state", "one").stdout, 30)
+    assert "the file share ended" in log.read_text(), log.read_text()
+    assert place.call("delete", "one").returncode == 0
+
+
+def test_a_disk_that_is_filled(place):
+    """The program is told that there is no room; the machine goes on, and removing makes room again."""
+    rootfs = place.rootfs
+    script = "dd if=/dev/zero of=/full bs=1M count=64 2>&1; echo $?; rm /full; echo on >/again && cat /again"
+    copy = place.top / "full"
+    shutil.copytree(rootfs, copy, symlinks=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "full", str(rootfs)], check=True)
+    try:
+        subprocess.run(["cp", "-a", str(copy) + "/.", str(rootfs)], check=True)
+        done = place.run("sh", "-c", script)
+        assert done.returncode == 0 and "No space left on device" in done.stdout, done
+        assert done.stdout.splitlines()[-2:] == ["1", "on"], done.stdout
+    finally:
+        subprocess.run(["umount", "-l", str(rootfs)], check=True)
