@@ -328,6 +328,17 @@ static int member_start(const struct sandbox *s, const char *pod, struct err *er
 	return r < 0 ? r : supervised_start_with(s, &sock, 1, err);
 }
 
+/* Of `run`, the process may have ended by now, for a hook's sake, say: the carrier knows, and nothing starts.
+ */
+static int say_why_it_ended(const struct sandbox *s, struct err *err)
+{
+	struct err told = {0};
+
+	if (supervised_start_with(s, NULL, 0, &told) < 0)
+		*err = told;
+	return -err->code;
+}
+
 static int vm_start(const struct sandbox *s, struct err *err)
 {
 	int tuns[SUPERVISOR_TUNS_MAX];
@@ -340,6 +351,8 @@ static int vm_start(const struct sandbox *s, struct err *err)
 	if (r < 0)
 		return r;
 	int n = vm_open_tuns(s->pid, tuns, err);
+	if (n == -ENOENT) /* its namespaces */
+		return say_why_it_ended(s, err);
 	r = n < 0 ? n : supervised_start_with(s, tuns, (size_t)n, err);
 
 	for (int i = 0; i < n; i++)
