@@ -256,10 +256,12 @@ static pid_t fork_into(const char *id, struct clone_args *args, struct err *err)
 		pid = sys_clone3(args);
 	if (r >= 0 && pid < 0)
 		(void)err_sys(err, "cannot start the container's agent"); /* the caller tells */
-	if (pid != 0)
-		cgroup_free(&group);
-	if (pid > 0)
-		fd_drop(&fd);
+	if (pid == 0)
+		return 0;
+	fd_drop(&fd);
+	if (pid < 0)
+		cgroup_remove_empty(&group);
+	cgroup_free(&group);
 	return pid;
 }
 
