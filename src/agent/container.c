@@ -19,6 +19,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define BUNDLE "/run/coffer/bundle"
@@ -77,7 +78,42 @@ static int follow_sources(struct oci_config *config, struct err *err)
 	return 0;
 }
 
-static int build_container(struct making *m, const struct job_order *o, struct err *err)
+static bool mount_says(const struct oci_mount *m, const char *option)
+{
+	for (size_t i = 0; i < m->options.n; i++)
+		if (streq(m->options.v[i], option))
+			return true;
+	return false;
+}
+
+static bool writes_to_share(const struct oci_config *config)
+{
+	bool any = !config->root_readonly;
+
+	for (size_t i = 0; i < config->mounts.n && !any; i++) {
+		const struct oci_mount *m = &config->mounts.v[i];
+		any = m->source && str_starts(m->source, GUEST_SHARE_AT) && !mount_says(m, "ro") &&
+		      !mount_says(m, "rro");
+	}
+	return any;
+}
+
+/*
+ * A file system that may be written to asks for the time of access of each file that was read; of one that
+ * may not nothing is asked twice.  Everything that was to be made in the root is there by now.
+ */
+static void close_share(const struct agent *a, const struct oci_config *config)
+{
+	const unsigned long kept = ST_NOSUID | ST_NODEV | ST_NOEXEC; /* the same bits as MS_* */
+	struct statvfs fs;
+
+	if (a->shared && a->relay > 0 && !writes_to_share(config) && statvfs(a->shared, &fs) == 0)
+		(void)mount(NULL, a->shared, NULL, MS_REMOUNT | MS_RDONLY | (fs.f_flag & kept),
+			    NULL); /* else it is only slower */
+}
+
+static int build_container(const struct agent *a, struct making *m, const struct job_order *o,
+			   struct err *err)
 {
 	int r = making_prepare(m, err);
 
@@ -92,6 +128,8 @@ static int build_container(struct making *m, const struct job_order *o, struct e
 		r = making_claim(m, err);
 	if (r == 0)
 		r = making_build(m, err);
+	if (r == 0)
+		close_share(a, &m->config);
 	if (r == 0)
 		r = m->level->start(&m->sandbox, err);
 	if (r < 0)
@@ -110,7 +148,7 @@ int job_run(struct agent *a, const struct job_order *o, struct job_answer *ret, 
 	m.detached = true;
 	int r = write_bundle(o, err);
 	if (r == 0)
-		r = build_container(&m, o, err);
+		r = build_container(a, &m, o, err);
 	if (r < 0) {
 		making_undo(&m);
 		strip_prefix(err);

@@ -10,6 +10,7 @@ import pytest
 import libengine
 import machines
 from harness import env
+from libengine import wait_for
 
 
 @pytest.fixture
@@ -250,3 +251,30 @@ def test_stats_of_the_engine(coffer):
     used, unit, limit, pids = re.fullmatch(r"([\d.]+)([KM])iB / (\S+) (\d+)", line).groups()
     assert limit == "128MiB" and (unit == "K" or 0 < float(used) < 100) and pids == "1", line
     coffer("rm", "-f", cid)
+
+
+# ---- a root that is read-only ----
+
+def read_only(*mounts):
+    def change(config):
+        config["root"]["readonly"] = True
+        config["mounts"] += [{"destination": at, "type": "bind", "source": str(source), "options": ["bind", mode]}
+                             for at, source, mode in mounts]
+    return change
+
+
+@pytest.mark.parametrize("volume, whole", [((), True), ((("/v", "ro"),), True), ((("/v", "rw"),), False)],
+                         ids=["alone", "read-only volume", "volume"])
+def test_a_share_that_nobody_may_write_to_is_read_only_as_a_whole(started, place, volume, whole):
+    """Then the guest asks for no time of access of what was read."""
+    (place.rootfs / "read").write_text("well\n")
+    (place.top / "v").mkdir()
+    started("sleep", "1000", change=read_only(*((at, place.top / "v", mode) for at, mode in volume)))
+    options = place.call("exec", "one", "awk", "$5 == \"/\" { print $6 \" \" $NF }", "/proc/self/mountinfo").stdout.split()
+    assert options[0].startswith("ro") and options[1].startswith("ro," if whole else "rw,"), options
+    done = place.call("exec", "one", "sh", "-c", "cat /read; echo x >/new; echo x >/tmp/new || mount | grep tmp; echo x >/v/new; true")
+    assert done.stdout.startswith("well\n") and "can't create /new: Read-only file system" in done.stderr, done
+    assert (place.top / "v" / "new").exists() is (not whole)
+    # What the host changes is seen, as ever.
+    (place.rootfs / "read").write_text("anew\n")
+    wait_for("the change", lambda: place.call("exec", "one", "cat", "/read").stdout == "anew\n", 30)
