@@ -160,9 +160,9 @@ static int hold(void *unused_data unused)
 	return 0;
 }
 
-int userns_fd(int procfs, const idmap_list *uids, const idmap_list *gids, struct err *err)
+int userns_hold(struct userns_holder *h, int procfs, const idmap_list *uids, const idmap_list *gids,
+		struct err *err)
 {
-	_Alignas(16) char stack[4096];
 	char path[32];
 	struct statfs fs;
 
@@ -171,13 +171,15 @@ int userns_fd(int procfs, const idmap_list *uids, const idmap_list *gids, struct
 	 * shares memory and descriptors with us, which spares their copying, and
 	 * ends without SIGCHLD, which the caller may be counting.
 	 */
-	pid_t pid = clone(hold, stack + sizeof(stack), CLONE_VM | CLONE_FILES | CLONE_NEWUSER, NULL);
-	if (pid < 0)
+	h->pid = clone(hold, h->stack + sizeof(h->stack), CLONE_VM | CLONE_FILES | CLONE_NEWUSER, NULL);
+	if (h->pid < 0) {
+		h->pid = 0;
 		return err_sys(err, "cannot make a user namespace for an id-mapped mount");
-	int r = userns_write_maps(procfs, pid, uids, gids, false, NULL, err);
+	}
+	int r = userns_write_maps(procfs, h->pid, uids, gids, false, NULL, err);
 	int fd = -1;
 	if (r == 0) {
-		(void)snprintf(path, sizeof(path), "%d/ns/user", pid); /* always fits */
+		(void)snprintf(path, sizeof(path), "%d/ns/user", h->pid); /* always fits */
 		fd = openat(procfs, path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			r = err_sys(err, "cannot open the user namespace of an id-mapped mount");
@@ -186,12 +188,26 @@ int userns_fd(int procfs, const idmap_list *uids, const idmap_list *gids, struct
 				    "cannot open the user namespace of an id-mapped mount: not a namespace");
 	}
 	/* Our own child, not reaped: the pid is still its. */
-	(void)kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
+	(void)kill(h->pid, SIGKILL);
 	if (r < 0 && fd >= 0)
 		(void)close(fd); /* the error is told already */
 	return r < 0 ? r : fd;
+}
+
+void userns_holder_end(struct userns_holder *h)
+{
+	while (h->pid > 0 && waitpid(h->pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	h->pid = 0;
+}
+
+int userns_fd(int procfs, const idmap_list *uids, const idmap_list *gids, struct err *err)
+{
+	struct userns_holder h;
+	int fd = userns_hold(&h, procfs, uids, gids, err);
+
+	userns_holder_end(&h);
+	return fd;
 }
 
 /* ---- Translation ---- */

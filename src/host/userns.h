@@ -22,7 +22,20 @@ must_use int userns_write_maps(int procfs, pid_t pid, const idmap_list *uids, co
  */
 must_use int userns_format_map(const idmap_list *map, char **ret, struct err *err);
 
-/* A descriptor of a fresh user namespace with these maps, for MOUNT_ATTR_IDMAP. */
+/*
+ * A descriptor of a fresh user namespace with these maps, for MOUNT_ATTR_IDMAP.  The process that it was made
+ * with is killed and on its way to its end: who has something to do meanwhile waits for that end afterwards
+ * (userns_holder_end()), whether it failed or not; until then `h` stays where it is, as the process stands on
+ * it.
+ */
+struct userns_holder {
+	pid_t pid; /* 0 = none */
+	_Alignas(16) char stack[2048];
+};
+must_use int userns_hold(struct userns_holder *h, int procfs, const idmap_list *uids, const idmap_list *gids,
+			 struct err *err);
+void userns_holder_end(struct userns_holder *h);
+/* Both at once. */
 must_use int userns_fd(int procfs, const idmap_list *uids, const idmap_list *gids, struct err *err);
 
 /* The host's id of a container's; -ENOENT where it has none. */

@@ -174,6 +174,16 @@ static void test_fd(void)
 	CHECK_STR(err.msg, "uid_map: id mapping 0:0:0 is not a range of ids");
 	CHECK(waitpid(-1, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD);
 
+	/* Its process ends beside what comes next, and stands on the caller's memory until then. */
+	struct userns_holder h;
+	autoclose int held = userns_hold(&h, proc, &map, &map, &err);
+	CHECK(held >= 0 && h.pid > 0);
+	userns_holder_end(&h);
+	CHECK(h.pid == 0 && waitpid(-1, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD);
+	CHECK_INT(userns_hold(&h, proc, &wrong, &map, &err), -EINVAL);
+	userns_holder_end(&h);
+	CHECK(waitpid(-1, NULL, __WALL | WNOHANG) < 0 && errno == ECHILD);
+
 	/* What it is for. */
 	char dir[] = "/tmp/coffer-idmap-XXXXXX";
 	CHECK(mkdtemp(dir) != NULL);
