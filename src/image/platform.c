@@ -9,6 +9,9 @@
 #include "base/str.h"
 
 #include <ctype.h>
+#if defined(__x86_64__)
+#include <sys/platform/x86.h>
+#endif
 
 #if defined(__x86_64__)
 #define PLATFORM_HERE "linux/amd64"
@@ -145,16 +148,16 @@ static int variant_level(const char *variant)
 static int amd64_level(void)
 {
 #if defined(__x86_64__)
-	__builtin_cpu_init();
-	/* By what tells the levels apart: the names of the levels themselves are unknown to clang 14. */
-	if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.2") ||
-	    !__builtin_cpu_supports("popcnt"))
+	/*
+	 * By what tells the levels apart, as the C library has found it when the program began.  The
+	 * compiler's own way (__builtin_cpu_supports) asks the processor a dozen times more, before main()
+	 * and whether anybody wants to know or not: each of them leaves a virtual machine.
+	 */
+	if (!CPU_FEATURE_ACTIVE(SSSE3) || !CPU_FEATURE_ACTIVE(SSE4_2) || !CPU_FEATURE_ACTIVE(POPCNT))
 		return 10;
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") ||
-	    !__builtin_cpu_supports("fma"))
+	if (!CPU_FEATURE_ACTIVE(AVX2) || !CPU_FEATURE_ACTIVE(BMI2) || !CPU_FEATURE_ACTIVE(FMA))
 		return 20;
-	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-	    !__builtin_cpu_supports("avx512vl"))
+	if (!CPU_FEATURE_ACTIVE(AVX512F) || !CPU_FEATURE_ACTIVE(AVX512BW) || !CPU_FEATURE_ACTIVE(AVX512VL))
 		return 30;
 	return 40;
 #else
