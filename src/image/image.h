@@ -156,6 +156,9 @@ struct snapshot {
 	/* Paths ("etc/hosts") that are made for mounts; empty there is no change.  NULL-terminated; NULL:
 	 * none. */
 	const char *const *scaffold;
+	/* A directory that stands below all layers and has (some of) these; of root's, shared by many; NULL:
+	 * none.  What cannot be shifted into the container's ids is left out. */
+	const char *places;
 	/* What the root stands on is kept here, for the container's monitor to offer; NULL: it is not. */
 	struct held_mounts *held;
 };

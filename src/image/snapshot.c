@@ -198,28 +198,40 @@ static int mount_layer(struct mounter *m, const char *diff_id, bool *ret_detache
 	return r < 0 ? r : take_fd(&mount);
 }
 
-static int maps_fd(const struct snapshot *q, struct err *err)
-{
-	autoclose int procfs = procfs_open(err);
-
-	return procfs < 0 ? procfs : userns_fd(procfs, q->uids, q->gids, err);
-}
-
 struct lowers {
 	int *fd; /* topmost first */
 	size_t n;
-	bool detached; /* the last one is a mount of our own */
+	bool detached;		     /* the last one is a mount of our own */
+	struct userns_holder holder; /* ends beside the mounting */
 };
+
+static int maps_fd(const struct snapshot *q, struct lowers *l, struct err *err)
+{
+	autoclose int procfs = procfs_open(err);
+
+	return procfs < 0 ? procfs : userns_hold(&l->holder, procfs, q->uids, q->gids, err);
+}
 
 static void cleanup_lowers(struct lowers *l)
 {
+	userns_holder_end(&l->holder);
 	for (size_t i = 0; i < l->n; i++)
 		fd_drop(&l->fd[i]);
 	free(l->fd);
 }
 
-static int mount_all(struct image_store *s, const struct snapshot *q, int userns, struct lowers *ret,
-		     struct err *err)
+/* The lowest layer; -1 with no error where there is none to be had: what it has is made in the upper one. */
+static int mount_places(const struct snapshot *q, const struct mounter *m)
+{
+	autoclose int dir = q->places ? open(q->places, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	autoclose int mount = dir >= 0 ? mount_clone_fd(dir, false) : -1;
+
+	return mount >= 0 && (m->userns < 0 || mount_idmap(mount, m->userns, false) == 0) ? take_fd(&mount)
+											  : -1;
+}
+
+static int mount_all(struct image_store *s, const struct snapshot *q, bool upper, int userns,
+		     struct lowers *ret, struct err *err)
 {
 	struct mounter m __attribute__((cleanup(cleanup_mounter))) = {
 		.s = s, .held = q->held, .userns = userns, .finder = {.pidfd = -1}};
@@ -227,7 +239,7 @@ static int mount_all(struct image_store *s, const struct snapshot *q, int userns
 
 	if (n > LAYERS_MAX)
 		return err_set(err, E2BIG, "the image has %zu layers; overlayfs takes %d", n, LAYERS_MAX);
-	ret->fd = calloc(n + 1, sizeof(*ret->fd));
+	ret->fd = calloc(n + 2, sizeof(*ret->fd));
 	if (!ret->fd)
 		return err_oom(err);
 	for (; ret->n < n; ret->n++) {
@@ -242,16 +254,22 @@ static int mount_all(struct image_store *s, const struct snapshot *q, int userns
 			return fd;
 		ret->fd[ret->n++] = fd;
 	}
+	int places = upper && n > 0 && n < LAYERS_MAX ? mount_places(q, &m) : -1;
+	if (places >= 0)
+		ret->fd[ret->n++] = places;
 	return 0;
 }
 
 static int mount_lowers(struct image_store *s, const struct snapshot *q, bool shift, struct lowers *ret,
 			struct err *err)
 {
+	/* Where there is nothing to write in, the layers alone are looked at. */
+	bool upper = shift && !q->read_only;
+
 	if (!shift || !has_maps(q) || q->rootless || q->diff_ids->n == 0)
-		return mount_all(s, q, -1, ret, err);
-	autoclose int userns = maps_fd(q, err);
-	return userns < 0 ? userns : mount_all(s, q, userns, ret, err);
+		return mount_all(s, q, upper, -1, ret, err);
+	autoclose int userns = maps_fd(q, ret, err);
+	return userns < 0 ? userns : mount_all(s, q, upper, userns, ret, err);
 }
 
 /* One layer and nothing to write in: no overlay is needed, and overlayfs would refuse. */

@@ -252,6 +252,46 @@ static void test_scaffold(struct snap_case *c)
 	CHECK_INT(snapshot_remove(&q, &err), 0);
 }
 
+/* The layer below all others: nothing is made in the upper one for what it has. */
+static void test_places(struct snap_case *c)
+{
+	static const enum snapshot_how hows[] = {SNAPSHOT_BY_FD, SNAPSHOT_BY_NAME, SNAPSHOT_BY_LIST,
+						 SNAPSHOT_APART};
+	autofree char *dir = str_format("%s/under", c->dir), *places = str_format("%s/places", c->dir),
+		      *none = str_format("%s/missing", c->dir),
+		      *script = str_format("mkdir -p %s %s/etc %s/proc %s/gone && : > %s/etc/hosts && "
+					   ": > %s/gone/z && echo no > %s/etc/conf && chmod -R a+rX %s",
+					   dir, places, places, places, places, places, places, places);
+	struct snapshot q = c->q;
+	struct err err = {0};
+	struct stat st;
+
+	CHECK_INT(shell(script), 0);
+	q.dir = dir;
+	q.places = places;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	for (size_t i = 0; i < ARRAY_LEN(hows); i++) {
+		autoclose int fd = snapshot_mount_how(c->s, &q, hows[i], &err);
+		CHECK(fd >= 0);
+		check_layers(fd, SLOT);
+		CHECK(fstatat(fd, "etc/hosts", &st, 0) == 0 && st.st_size == 0 && st.st_uid == SLOT);
+		CHECK(fstatat(fd, "proc", &st, 0) == 0 && S_ISDIR(st.st_mode) && st.st_uid == SLOT);
+		CHECK(faccessat(fd, "gone/z", F_OK, AT_SYMLINK_NOFOLLOW) < 0); /* the image says so */
+	}
+	autofree char *upper = str_format("rmdir %s/upper", dir);
+	CHECK_INT(shell(upper), 0); /* it is empty */
+	q.read_only = true;
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	CHECK(fd >= 0 && faccessat(fd, "etc/hosts", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+	/* A directory that is not there is no reason to fail. */
+	q.read_only = false;
+	q.places = none;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	autoclose int without = snapshot_mount(c->s, &q, &err);
+	CHECK(without >= 0 && text_is(without, "etc/conf", "two\n"));
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+}
+
 /* Changes as a layer, on top of the others, are the container's root. */
 static void test_commit(struct snap_case *c)
 {
@@ -481,6 +521,7 @@ int main(void)
 		test_diff(&c);
 		test_commit(&c);
 		test_scaffold(&c);
+		test_places(&c);
 		if (kinds[i] == IMAGE_LAYERS_EROFS)
 			test_shared(&c);
 		test_deep(&c);
