@@ -74,7 +74,9 @@ int engine_names_bounded(struct engine_starting *s, struct err *err)
 		if (r < 0)
 			return err_num(err, r, "cannot read \"%s\"", *paths[i]);
 	}
-	autoclose int root = make_names_fs(&f, err);
+	/* As the clones below it stays open until this process ends: the last close of a detached mount waits
+	 * for an RCU grace period, which nobody waits for then. */
+	int root = make_names_fs(&f, err);
 	if (root == -EOPNOTSUPP)
 		return 0;
 	if (root < 0)
