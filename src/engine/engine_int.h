@@ -224,6 +224,10 @@ uint32_t engine_maps_host(const idmap_list *map, uint32_t id);
  */
 must_use int engine_as_root_of(const struct engine_maps *maps, int (*fn)(void *data, struct err *err),
 			       void *data, struct err *err);
+/* places.c: makes what every container's mounts stand on, where it is not there yet. */
+void engine_places_make(const struct engine *e);
+/* *ret (the caller frees): that directory, NULL where there is none. */
+must_use int engine_places_path(const struct engine *e, char **ret, struct err *err);
 /* Borrows from all of them; -> engine_snapshot_free(). */
 must_use int engine_snapshot_of(struct engine *e, const struct engine_container *c,
 				const struct engine_maps *maps, struct snapshot *ret, struct err *err);

@@ -69,12 +69,14 @@ static const char *const scaffold[] = {"dev",  "etc", "etc/hostname",	 "etc/host
 int engine_snapshot_of(struct engine *e, const struct engine_container *c, const struct engine_maps *maps,
 		       struct snapshot *ret, struct err *err)
 {
-	char *dir = engine_data_path(e, c->id, NULL);
+	autofree char *dir = engine_data_path(e, c->id, NULL);
+	char *places;
+	int r = dir ? engine_places_path(e, &places, err) : err_oom(err);
 
-	if (!dir)
-		return err_oom(err);
+	if (r < 0)
+		return r;
 	*ret = (struct snapshot){
-		.dir = dir,
+		.dir = take_ptr(&dir),
 		.diff_ids = &c->record.diff_ids,
 		.uids = &maps->uids,
 		.gids = &maps->gids,
@@ -82,12 +84,14 @@ int engine_snapshot_of(struct engine *e, const struct engine_container *c, const
 		.is_volatile = c->record.q.auto_remove,
 		.rootless = e->o.rootless,
 		.scaffold = scaffold,
+		.places = places,
 	};
 	return 0;
 }
 
 void engine_snapshot_free(struct snapshot *s)
 {
-	free((void *)(uintptr_t)s->dir); /* engine_snapshot_of() made it */
-	s->dir = NULL;
+	free((void *)(uintptr_t)s->dir); /* engine_snapshot_of() made both */
+	free((void *)(uintptr_t)s->places);
+	s->dir = s->places = NULL;
 }

@@ -173,8 +173,9 @@ static int make_container(struct making_now *now, struct err *err)
 	struct snapshot snapshot autosnapshot = {0};
 	struct runtime rt = s->e->rt;
 	struct proc_stat stat;
-	int r = engine_snapshot_of(s->e, s->c, &s->maps, &snapshot, err);
 
+	engine_places_make(s->e);
+	int r = engine_snapshot_of(s->e, s->c, &s->maps, &snapshot, err);
 	if (r < 0)
 		return r;
 	struct engine_holder holder autoholder = {.sock = -1};

@@ -5,6 +5,7 @@ import json
 import lzma
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 
@@ -135,6 +136,28 @@ def test_commit_and_diff(coffer):
     assert len(info["RootFS"]["Layers"]) == 2 and info["Comment"] == "note" and info["Author"] == "me"
     coffer("rm", "-f", cid)
     coffer("rmi", "changed:1")
+
+
+def test_mount_points_are_not_made_in_each_container(coffer):
+    """They stand below the layers; what a killed start has left of that is completed, whatever the umask."""
+    top = coffer.volatile + "/run/places"
+    os.path.exists(top + "/whole") and os.unlink(top + "/whole")
+    shutil.rmtree(top + "/tree/etc", ignore_errors=True)
+    old = os.umask(0o077)
+    try:
+        cid = coffer.start("box", "sleep", "600")
+    finally:
+        os.umask(old)
+    made = {os.path.relpath(os.path.join(d, f), top + "/tree"): os.lstat(os.path.join(d, f)).st_mode & 0o777
+            for d, dirs, files in os.walk(top + "/tree") for f in dirs + files}
+    assert made == {"dev": 0o755, "etc": 0o755, "proc": 0o755, "sys": 0o755, "etc/hostname": 0o644,
+                    "etc/hosts": 0o644, "etc/resolv.conf": 0o644}
+    assert os.path.exists(top + "/whole")
+    assert coffer.out("exec", cid, "stat", "-c", "%u %a", "/etc", "/etc/hosts", "/etc/resolv.conf").split("\n") == \
+        ["0 755", "0 644", "0 644"]
+    if tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 15):  # a mapped tmpfs: 6.3
+        assert os.listdir(coffer.scratch + "/root/containers/%s/upper" % cid) == []
+    coffer("rm", "-f", cid)
 
 
 def test_user_volume_and_entrypoint_of_the_image(coffer):
