@@ -203,11 +203,11 @@ static unused int compare_one(int a, int b, const char *path)
 		same = same_bytes(a, b, path, (size_t)x.st_size);
 	if (!same)
 		fprintf(stderr,
-			"%s: mode %o %o, owner %u:%u %u:%u, links %lu %lu, size %ld %ld, time %ld.%09ld "
+			"%s: mode %o %o, owner %u:%u %u:%u, links %ju %ju, size %ld %ld, time %ld.%09ld "
 			"%ld.%09ld\n",
-			path, x.st_mode, y.st_mode, x.st_uid, x.st_gid, y.st_uid, y.st_gid, x.st_nlink,
-			y.st_nlink, x.st_size, y.st_size, x.st_mtim.tv_sec, x.st_mtim.tv_nsec,
-			y.st_mtim.tv_sec, y.st_mtim.tv_nsec);
+			path, x.st_mode, y.st_mode, x.st_uid, x.st_gid, y.st_uid, y.st_gid,
+			(uintmax_t)x.st_nlink, (uintmax_t)y.st_nlink, x.st_size, y.st_size, x.st_mtim.tv_sec,
+			x.st_mtim.tv_nsec, y.st_mtim.tv_sec, y.st_mtim.tv_nsec);
 	return !same || !same_xattrs(a, b, path);
 }
 
