@@ -82,6 +82,16 @@ static bool own_cgroup_writable(struct findings *f)
 	return path.s && access(path.s, W_OK) == 0;
 }
 
+static bool words_have(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = words; *(at += strspn(at, " ")); at += strcspn(at, " "))
+		if (strcspn(at, " ") == len && memcmp(at, word, len) == 0)
+			return true;
+	return false;
+}
+
 static void probe_cgroups(struct findings *f)
 {
 	static const char topic[] = "Control groups";
@@ -114,11 +124,9 @@ static void probe_cgroups(struct findings *f)
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
 		char path[80];
 		const char *list = v2 ? first_line(f, "/sys/fs/cgroup/cgroup.controllers") : "";
-		const char *at = strstr(list, wanted[i]);
-		size_t len = strlen(wanted[i]);
 		(void)snprintf(path, sizeof(path), "/sys/fs/cgroup/%s",
 			       streq(wanted[i], "io") ? "blkio" : wanted[i]); /* fits */
-		bool there = v2 ? at && (at[len] == ' ' || !at[len]) : access(path, F_OK) == 0;
+		bool there = v2 ? words_have(list, wanted[i]) : access(path, F_OK) == 0;
 		if (there)
 			finding_add(f, topic, wanted[i], FINDING_OK, NULL, "limits of %s work", wanted[i]);
 		else

@@ -84,23 +84,27 @@ static void probe_erofs(struct findings *f)
 
 static int overlay_of(int tmpfs, bool by_fd)
 {
-	static const char *const dirs[] = {"l", "u", "w"};
+	static const char *const names[] = {"l", "u", "w"};
 	static const char *const keys[] = {"lowerdir", "upperdir", "workdir"};
 	static const char *const fd_keys[] = {"lowerdir+", "upperdir", "workdir"};
+	/* Open until the mount is made: before Linux 6.5 the names are looked up only then. */
+	autoclose int lower = -1, upper = -1, work = -1;
+	int *const dirs[] = {&lower, &upper, &work};
 	autoclose int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
 	int r = fs < 0 ? -errno : 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(dirs); i++) {
-		if (mkdirat(tmpfs, dirs[i], 0755) < 0 && errno != EEXIST)
+		if (mkdirat(tmpfs, names[i], 0755) < 0 && errno != EEXIST)
 			return -errno;
-		autoclose int dir = openat(tmpfs, dirs[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
+		*dirs[i] = openat(tmpfs, names[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (*dirs[i] < 0)
 			return -errno;
 		if (by_fd)
-			r = sys_fsconfig(fs, FSCONFIG_SET_FD, fd_keys[i], NULL, dir) < 0 ? -errno : 0;
+			r = sys_fsconfig(fs, FSCONFIG_SET_FD, fd_keys[i], NULL, *dirs[i]);
 		else
-			r = sys_fsconfig(fs, FSCONFIG_SET_STRING, keys[i], fd_path(dir).s, 0) < 0 ? -errno
-												  : 0;
+			r = sys_fsconfig(fs, FSCONFIG_SET_STRING, keys[i], fd_path(*dirs[i]).s, 0);
+		if (r < 0)
+			r = -errno;
 	}
 	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		r = -errno;
