@@ -305,15 +305,6 @@ static int mount_read_only(const struct snapshot *q, struct lowers *l, enum snap
 	return l->n > 1 ? mount_overlay(q, &p, how, err) : mount_alone(l, err);
 }
 
-/* A volatile mount leaves a mark that refuses the next one: what was not synced then is not worth more now.
- */
-static void forget_volatile(int work)
-{
-	if (unlinkat(work, "work/incompat/volatile/dirty", 0) == 0) /* mostly it is not there */
-		ignore_result(unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) <
-			      0); /* the mount tells */
-}
-
 /*
  * The root directory that the container sees is the upper one: it gets what the image's root has, once.  The
  * lower's ids are those of the container already.
@@ -345,7 +336,6 @@ static int mount_writable(const struct snapshot *q, const struct lowers *l, enum
 		return dir;
 	if (work < 0)
 		return err_sys(err, "cannot open upper and work in %s", q->dir);
-	forget_volatile(work);
 	int r = adopt_root(upper, l->fd[0], q, err);
 	if (r < 0)
 		return r;

@@ -85,6 +85,17 @@ static int set_upper(int fs, const struct snapshot_parts *p, enum snapshot_how h
 	return r < 0 ? overlay_failed(fs, r, "use a snapshot's work directory", err) : 0;
 }
 
+/*
+ * A volatile mount leaves a mark that refuses the next one: what was not synced then is not worth more now.
+ * One that fails leaves it too: before 6.15 the layers are looked at after that, and there is another try.
+ */
+static void forget_volatile(int work)
+{
+	if (unlinkat(work, "work/incompat/volatile/dirty", 0) == 0) /* mostly it is not there */
+		ignore_result(unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR) <
+			      0); /* the mount tells */
+}
+
 static int overlay_by(const struct snapshot_parts *p, enum snapshot_how how, struct err *err)
 {
 	autoclose int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
@@ -104,6 +115,8 @@ static int overlay_by(const struct snapshot_parts *p, enum snapshot_how how, str
 	    (sys_fsconfig(fs, FSCONFIG_SET_STRING, "redirect_dir", "off", 0) < 0 ||
 	     sys_fsconfig(fs, FSCONFIG_SET_STRING, "metacopy", "off", 0) < 0))
 		return overlay_failed(fs, errno, "prepare an overlay mount", err);
+	if (p->upper >= 0)
+		forget_volatile(p->work);
 	if (p->is_volatile && p->upper >= 0)
 		/* Only a hint that the disk can be spared: 5.10. */
 		ignore_result(sys_fsconfig(fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0);
