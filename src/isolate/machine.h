@@ -148,6 +148,13 @@ void kvm_probe(struct kvm_answer *ret, int *ret_fd);
 
 /* ---- which hypervisor a machine gets ---- */
 
+#ifdef __aarch64__
+#define VM_QEMU		"qemu-system-aarch64"
+#define VM_QEMU_PACKAGE "qemu-system-arm"
+#else
+#define VM_QEMU		"qemu-system-x86_64"
+#define VM_QEMU_PACKAGE "qemu-system-x86"
+#endif
 enum { VM_MONITOR_VCPUS = 32 }; /* of coffer-vmm, at most */
 
 struct vm_choice {

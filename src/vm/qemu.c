@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "isolate/machine.h"
 #include "vm/jail.h"
 #include "vm/qemu_int.h"
 #include "vm/template.h"
@@ -24,7 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#define QEMU_BELOW_USR "bin/qemu-system-x86_64"
+#define QEMU_BELOW_USR "bin/" VM_QEMU
 
 /* A copy of a kept machine's memory, which this machine may write. */
 static int copy_memory(const struct vm_snapshot *from, int to, uint64_t size, struct err *err)
@@ -162,7 +163,7 @@ static int qemu_launch(const struct vm_spec *s, const struct qemu_plan *plan, pi
 static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 {
 	int ends[2];
-	int elf = qemu_kernel_is_elf(s->kernel_fd, err);
+	int elf = qemu_kernel_is_elf(s->kernel_fd, QEMU_BOARD_HERE, err);
 
 	int r = elf < 0 ? elf : check_readable(s->kernel_fd, "kernel", err);
 	if (r == 0)
@@ -180,6 +181,7 @@ static int qemu_start(const struct vm_spec *s, struct vm *ret, struct err *err)
 	if (!vm.data)
 		return err_oom(err);
 	const struct qemu_plan plan = {.spec = s,
+				       .board = QEMU_BOARD_HERE,
 				       .qmp_fd = theirs,
 				       .memory_fd = memory,
 				       .acpi = s->acpi || !elf,

@@ -20,8 +20,15 @@
  * saves a quarter of a second of calibration, and without tsc_early_khz the
  * calibration against the PIT hung in three boots of ten: the guest's TSC is
  * the host's under emulation.
+ *
+ * ARM64 has no microvm: its `virt` has thirty-two places for devices of
+ * virtio, tells of all by a device tree, and has its timer in the processor.
+ * Emulated it has a processor of the servers of today: `max` has what makes
+ * emulation slow (pointer authentication).
  */
 #include "vm/qemu_int.h"
+
+#include "isolate/machine.h"
 
 enum { PLACES_OURS = 2 };
 
@@ -77,26 +84,42 @@ void qemu_args_free(struct qemu_args *a)
 	*a = (struct qemu_args){0};
 }
 
+/* How many devices the board has room for. */
+static size_t places_of(const struct qemu_plan *p)
+{
+	return p->board == QEMU_VIRT ? 32 : p->acpi ? 24 : 8;
+}
+
+static void add_board(struct qemu_args *a, const struct qemu_plan *p, unsigned places)
+{
+	const char *memory = p->memory_fd >= 0 ? ",memory-backend=ram" : "";
+	bool kvm = p->spec->kvm_fd >= 0;
+
+	put_arg(a, "-M");
+	if (p->board == QEMU_VIRT)
+		put_argf(a, "virt,acpi=off,its=off,gic-version=%s%s", kvm ? "host" : "3", memory);
+	else /* The clocks and controllers of old: without ACPI the kernel finds no other ones. */
+		put_argf(a, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on%s%s", p->acpi ? "on" : "off",
+			 places > 8 ? ",ioapic2=on" : "", memory);
+	put_arg(a, "-accel");
+	put_arg(a, kvm ? "kvm" : "tcg,thread=single,tb-size=64");
+	put_arg(a, "-cpu");
+	put_arg(a, kvm ? "host" : p->board == QEMU_VIRT ? "neoverse-n1" : "max,la57=off");
+}
+
 static void add_machine(struct qemu_args *a, const struct qemu_plan *p, unsigned places)
 {
 	const struct vm_spec *s = p->spec;
 	unsigned long long mib = s->memory >> 20;
 
-	put_arg(a, "qemu-system-x86_64");
+	put_arg(a, VM_QEMU);
 	put_arg(a, "-nodefaults");
 	put_arg(a, "-no-user-config");
 	put_arg(a, "-nographic");
 	put_arg(a, "-no-reboot"); /* the guest's reboot is the machine's end */
 	put_arg(a, "-sandbox");
 	put_arg(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	put_arg(a, "-M");
-	/* The clocks and controllers of old: without ACPI the kernel finds no other ones. */
-	put_argf(a, "microvm,acpi=%s,pit=on,pic=on,rtc=on,isa-serial=on%s%s", p->acpi ? "on" : "off",
-		 places > 8 ? ",ioapic2=on" : "", p->memory_fd >= 0 ? ",memory-backend=ram" : "");
-	put_arg(a, "-accel");
-	put_arg(a, s->kvm_fd >= 0 ? "kvm" : "tcg,thread=single,tb-size=64");
-	put_arg(a, "-cpu");
-	put_arg(a, s->kvm_fd >= 0 ? "host" : "max,la57=off");
+	add_board(a, p, places);
 	put_arg(a, "-smp");
 	put_argf(a, "%u", s->vcpus);
 	put_arg(a, "-m");
@@ -118,8 +141,9 @@ static void add_kernel(struct qemu_args *a, const struct qemu_plan *p)
 	autostr struct str line = {0};
 
 	/* reboot=t: a triple fault, which every machine understands. */
-	str_put(&line, "console=ttyS0 quiet panic=-1 reboot=t");
-	if (s->kvm_fd < 0) {
+	str_put(&line, p->board == QEMU_VIRT ? "console=ttyAMA0 quiet panic=-1"
+					     : "console=ttyS0 quiet panic=-1 reboot=t");
+	if (s->kvm_fd < 0 && p->board == QEMU_MICROVM) {
 		str_put(&line, " tsc=reliable no_timer_check noreplace-smp");
 		/* With ACPI the kernel knows of no PIT, and further processors have no other timer. */
 		if (!p->acpi && s->vcpus == 1)
@@ -191,13 +215,14 @@ int qemu_plan_args(const struct qemu_plan *p, struct qemu_args *ret, struct err 
 {
 	const struct vm_spec *s = p->spec;
 	struct qemu_args a = {0};
-	size_t places = PLACES_OURS + s->ndisks + s->nnics, most = p->acpi ? 24 : 8;
+	size_t places = PLACES_OURS + s->ndisks + s->nnics, most = places_of(p);
 
 	if (places > most)
 		return err_set(err, E2BIG,
-			       "QEMU's microvm has room for %zu disks and network cards with this kernel, "
+			       "QEMU's %s has room for %zu disks and network cards with this kernel, "
 			       "the container has %zu",
-			       most - PLACES_OURS, places - PLACES_OURS);
+			       p->board == QEMU_VIRT ? "virt" : "microvm", most - PLACES_OURS,
+			       places - PLACES_OURS);
 	if (s->memory == 0 || s->memory % (1 << 20) || s->vcpus == 0 || s->vcpus > 255)
 		return err_set(err, EINVAL,
 			       "a machine of %llu bytes of memory and %u processors cannot be made",
@@ -225,13 +250,18 @@ int qemu_plan_args(const struct qemu_plan *p, struct qemu_args *ret, struct err 
 	return 0;
 }
 
-int qemu_kernel_is_elf(int fd, struct err *err)
+int qemu_kernel_is_elf(int fd, enum qemu_board board, struct err *err)
 {
 	unsigned char head[0x206];
 	ssize_t n = pread(fd, head, sizeof(head), 0);
 
 	if (n < 0)
 		return err_sys(err, "cannot read the guest's kernel");
+	if (n > 0 && board == QEMU_VIRT) {
+		if (n >= 0x3c && memcmp(head + 0x38, "ARM\x64", 4) == 0)
+			return 0;
+		return err_set(err, ENOEXEC, "the guest's kernel is no ARM64 Image");
+	}
 	if (n >= 4 && memcmp(head, "\177ELF", 4) == 0)
 		return 1;
 	if (n == (ssize_t)sizeof(head) && memcmp(head + 0x202, "HdrS", 4) == 0)

@@ -37,8 +37,20 @@ struct qemu_args {
 	size_t nfds;
 };
 
+/* The machine that QEMU makes: each has its own processor. */
+enum qemu_board {
+	QEMU_MICROVM, /* x86-64 */
+	QEMU_VIRT,    /* ARM64 */
+};
+#ifdef __aarch64__
+#define QEMU_BOARD_HERE QEMU_VIRT
+#else
+#define QEMU_BOARD_HERE QEMU_MICROVM
+#endif
+
 struct qemu_plan {
 	const struct vm_spec *spec;
+	enum qemu_board board;
 	int qmp_fd;	  /* QEMU's end */
 	int memory_fd;	  /* -1: memory of its own */
 	unsigned tsc_khz; /* 0: not known */
@@ -46,5 +58,5 @@ struct qemu_plan {
 };
 must_use int qemu_plan_args(const struct qemu_plan *p, struct qemu_args *ret, struct err *err);
 void qemu_args_free(struct qemu_args *a);
-/* 1: an ELF file, 0: a bzImage; else why it is neither. */
-must_use int qemu_kernel_is_elf(int fd, struct err *err);
+/* 1: an ELF file, 0: a bzImage, or ARM64's Image; else why it is none that the board takes. */
+must_use int qemu_kernel_is_elf(int fd, enum qemu_board board, struct err *err);

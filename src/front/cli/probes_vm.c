@@ -5,31 +5,19 @@
 #include "host/helper.h"
 #include "isolate/machine.h"
 
-#include <sys/utsname.h>
-
 static const char topic[] = "Virtual machines";
-
-/* Only below /usr: no other directory of the host's is in a hypervisor's jail. */
-static bool find_qemu(char *ret, size_t size)
-{
-	struct utsname u;
-
-	if (uname(&u) < 0)
-		return false;
-	(void)snprintf(ret, size, "/usr/bin/qemu-system-%s", u.machine); /* fits */
-	return access(ret, X_OK) == 0;
-}
 
 static void probe_hypervisors(struct findings *f, const struct kvm_answer *kvm)
 {
 	struct err err = {0};
-	char qemu[128];
+	/* Only below /usr: no other directory of the host's is in a hypervisor's jail. */
+	static const char qemu[] = "/usr/bin/" VM_QEMU;
 	autofree char *vmm = NULL;
 
-	if (find_qemu(qemu, sizeof(qemu)))
+	if (access(qemu, X_OK) == 0)
 		finding_add(f, topic, "qemu", FINDING_OK, NULL, "%s", qemu);
 	else
-		finding_add(f, topic, "qemu", FINDING_NOTE, "apt install qemu-system-x86",
+		finding_add(f, topic, "qemu", FINDING_NOTE, "apt install " VM_QEMU_PACKAGE,
 			    "not installed: without KVM, machines need it");
 	if (helper_path("coffer-vmm", &vmm, &err) < 0)
 		finding_add(f, topic, "coffer-vmm", FINDING_NOTE, NULL, "not installed");
@@ -65,6 +53,11 @@ static void probe_choice(struct findings *f, const struct kvm_answer *kvm, const
 
 static void probe_guest_kernel(struct findings *f, const char *kernel)
 {
+#ifdef __x86_64__
+	static const char advice[] = "coffer vm fetch-kernel, or coffer vm build-kernel for a faster one";
+#else
+	static const char advice[] = "coffer vm fetch-kernel"; /* the small one's configuration is x86-64's */
+#endif
 	struct guest_kernels all = {0};
 	struct err err = {0};
 
@@ -74,9 +67,7 @@ static void probe_guest_kernel(struct findings *f, const char *kernel)
 	else if (guest_kernels_list(&all, &err) < 0)
 		finding_add(f, topic, "guest kernel", FINDING_NOTE, NULL, "%s", err.msg);
 	else if (!all.n)
-		finding_add(f, topic, "guest kernel", FINDING_NOTE,
-			    "coffer vm fetch-kernel, or coffer vm build-kernel for a faster one",
-			    "none: --isolation vm needs one");
+		finding_add(f, topic, "guest kernel", FINDING_NOTE, advice, "none: --isolation vm needs one");
 	else
 		finding_add(f, topic, "guest kernel", FINDING_OK, NULL, "%s (%s)", all.v[0].name,
 			    all.v[0].release);

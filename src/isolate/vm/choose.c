@@ -10,34 +10,30 @@
 #include "base/str.h"
 #include "isolate/vm/guest_files.h"
 
-#include <sys/ioctl.h>
-
-#ifdef __x86_64__
 #include <linux/kvm.h>
-#endif
+#include <sys/ioctl.h>
 
 char vm_monitor_program[] = "coffer-vmm";
 
 static bool finds_qemu(void)
 {
-	return access("/usr/bin/qemu-system-x86_64", X_OK) == 0;
+	return access("/usr/bin/" VM_QEMU, X_OK) == 0;
 }
 
 /* What is there but does not work, or is not for us, is as good as not there: -1. */
 static int open_kvm(void)
 {
-#ifdef __x86_64__
 	autoclose int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	return fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION ? take_fd(&fd) : -1;
-#else
-	return -1;
-#endif
 }
 
 /* NULL: coffer-vmm can be the machine's hypervisor; or why not. */
 static const char *why_not_monitor(enum guest_devices devices, unsigned vcpus, bool kvm)
 {
+#ifndef __x86_64__
+	return "coffer-vmm is built for x86-64 only";
+#endif
 	if (!kvm)
 		return "coffer-vmm works with KVM alone, and there is no /dev/kvm to be used";
 	if (devices != GUEST_DEVICES_CMDLINE)
@@ -51,6 +47,10 @@ static const char *why_qemu(const struct vm_settings *s, bool kvm, bool hardware
 {
 	if (streq(s->accelerator, "tcg"))
 		return "coffer.toml wants emulation";
+#ifndef __x86_64__
+	if (kvm)
+		return "coffer-vmm is built for x86-64 only";
+#endif
 	if (kvm)
 		return hardware ? "coffer-vmm has not been seen with a container on such a machine: "
 				  "coffer.toml "
@@ -74,8 +74,8 @@ int vm_choose(const struct vm_settings *s, enum guest_devices devices, unsigned 
 		return err_set(err, ENOTSUP, "coffer.toml wants vm.hypervisor = \"vmm\": %s", why);
 	if (!monitor && !finds_qemu())
 		return err_set(err, ENOENT,
-			       "isolation level \"vm\" needs /usr/bin/qemu-system-x86_64 here: install "
-			       "qemu-system-x86 (apt install qemu-system-x86)");
+			       "isolation level \"vm\" needs /usr/bin/" VM_QEMU
+			       " here: install " VM_QEMU_PACKAGE " (apt install " VM_QEMU_PACKAGE ")");
 	ret->monitor = monitor;
 	ret->kvm = kvm >= 0 && (monitor || insist || hardware);
 	ret->why = named ? "coffer.toml wants it" : why_qemu(s, kvm >= 0, hardware);

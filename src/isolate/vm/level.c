@@ -31,8 +31,8 @@ static int plan_size(const struct oci_config *config, const struct vm_settings *
 
 static int check_machine(struct err *err)
 {
-#ifndef __x86_64__
-	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 only");
+#if !defined(__x86_64__) && !defined(__aarch64__)
+	return err_set(err, ENOTSUP, "isolation level \"vm\" is built for x86-64 and ARM64 only");
 #endif
 	autoclose int keeper = supervised_open(vm_keeper_program, err);
 	return keeper < 0 ? keeper : isolate_carrier->probe(err);

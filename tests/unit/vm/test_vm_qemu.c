@@ -47,18 +47,42 @@ static void test_args(void)
 	CHECK_INT(qemu_plan_args(&p, &a, &err), -EINVAL);
 }
 
+/* ARM64's board, whatever the processor here. */
+static void test_virt(void)
+{
+	struct vm_spec s = {.memory = 64 << 20, .vcpus = 2, .kvm_fd = -1, .ndisks = 25};
+	struct qemu_plan p = {.spec = &s, .board = QEMU_VIRT, .memory_fd = 20, .tsc_khz = 5, .acpi = true};
+	struct qemu_args a = {0};
+	struct err err = {0};
+
+	CHECK_INT(qemu_plan_args(&p, &a, &err), 0);
+	CHECK(has(&a, "virt,acpi=off,its=off,gic-version=3,memory-backend=ram") && has(&a, "neoverse-n1"));
+	CHECK(has(&a, "console=ttyAMA0") && !has(&a, "tsc") && !has(&a, "lapic") && !has(&a, "microvm"));
+	qemu_args_free(&a);
+	s.kvm_fd = 30;
+	CHECK_INT(qemu_plan_args(&p, &a, &err), 0);
+	CHECK(has(&a, "gic-version=host") && has(&a, "kvm") && !has(&a, "neoverse"));
+	qemu_args_free(&a);
+	s.ndisks = 31;
+	CHECK_INT(qemu_plan_args(&p, &a, &err), -E2BIG);
+	CHECK(strstr(err.msg, "virt has room for 30 ") != NULL);
+}
+
 static void test_kernels(void)
 {
 	autoclose int fd = memfd_create("kernel", MFD_CLOEXEC);
 	struct err err = {0};
 
-	CHECK_INT(qemu_kernel_is_elf(fd, &err), -ENOEXEC);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_MICROVM, &err), -ENOEXEC);
 	CHECK_INT(pwrite(fd, "\177ELF", 4, 0), 4);
-	CHECK_INT(qemu_kernel_is_elf(fd, &err), 1);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_MICROVM, &err), 1);
 	CHECK_INT(pwrite(fd, "MZ\0\0", 4, 0), 4);
-	CHECK_INT(qemu_kernel_is_elf(fd, &err), -ENOEXEC);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_MICROVM, &err), -ENOEXEC);
 	CHECK_INT(pwrite(fd, "HdrS", 4, 0x202), 4);
-	CHECK_INT(qemu_kernel_is_elf(fd, &err), 0);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_MICROVM, &err), 0);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_VIRT, &err), -ENOEXEC);
+	CHECK_INT(pwrite(fd, "ARM\x64", 4, 0x38), 4);
+	CHECK_INT(qemu_kernel_is_elf(fd, QEMU_VIRT, &err), 0);
 }
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n{\"return\": {}}\r\n"
@@ -110,6 +134,7 @@ static void test_monitor(void)
 int main(void)
 {
 	test_args();
+	test_virt();
 	test_kernels();
 	test_monitor();
 	return test_end();
