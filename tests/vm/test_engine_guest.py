@@ -78,6 +78,12 @@ def test_a_container_that_leaves_nothing(coffer):
     assert coffer.out("run", "--rm", "--network", "none", "box", "cat", "/proc/1/comm") == "cat"
 
 
+if os.uname().machine != "x86_64":
+    def test_a_level_of_another_processor_says_so(coffer):
+        done = coffer("run", "--rm", "--network", "none", "--isolation", "kernel", "box", "true", rc=125)
+        assert 'level "kernel" is built for x86-64 only' in done.stderr
+
+
 def test_limits_are_the_scopes(coffer):
     cid = coffer.start("--memory", "64m", "--cpus", "0.5", "--pids-limit", "33", "box", "sleep", "600")
     assert show(scope(cid), "Slice", "MemoryMax", "TasksMax", "CPUQuotaPerSecUSec") == \

@@ -15,6 +15,19 @@
 
 static char sentry_program[] = "coffer-sentry";
 
+static int check_processor(struct err *err)
+{
+#ifdef __x86_64__
+	(void)err;
+	return 0;
+#else
+	return err_set(
+		err, ENOTSUP,
+		"isolation level \"kernel\" is built for x86-64 only: this machine has the levels \"ns\" "
+		"and \"vm\"");
+#endif
+}
+
 static int kernel_probe(struct err *err)
 {
 	struct seccomp_notif_sizes sizes;
@@ -24,9 +37,9 @@ static int kernel_probe(struct err *err)
 	    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
 		return err_sys(
 			err, "this kernel lacks seccomp's user notification (Linux 5.14 or later is needed)");
-#ifndef __x86_64__
-	return err_set(err, ENOTSUP, "isolation level \"kernel\" is built for x86-64 only");
-#endif
+	int r = check_processor(err);
+	if (r < 0)
+		return r;
 	autoclose int fd = supervised_open(sentry_program, err);
 	return fd < 0 ? fd : isolate_carrier->probe(err);
 }
@@ -62,8 +75,10 @@ static int kernel_create(const struct isolate_create *c, struct sandbox *ret, st
 	static const char *const logs[][2] = {{"log", "COFFER_SENTRY_LOG"}, {"trace", "COFFER_SENTRY_TRACE"}};
 	autosupervisedplan struct supervised_plan plan = {0};
 	autosupervised struct supervised l = {.exe = -1};
-	int r = kernel_plan(c->config, &plan, err);
+	int r = check_processor(err);
 
+	if (r == 0)
+		r = kernel_plan(c->config, &plan, err);
 	if (r == 0)
 		r = supervised_prepare(c, sentry_program, -1, &l, err);
 	if (r == 0)
