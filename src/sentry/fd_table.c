@@ -92,12 +92,14 @@ struct fd_table *fd_table_copy(struct fd_table *x)
 }
 
 /* One reference of the table's to a file goes: what Linux' filp_close does. */
-static void drop_file(struct task *t, struct fd_table *x, struct file *f)
+static int drop_file(struct task *t, struct fd_table *x, struct file *f)
 {
+	int r;
+
 	lock_file_closed(x, f);
-	if (f->ops->flush)
-		f->ops->flush(f, t);
+	r = f->ops->flush ? f->ops->flush(f, t) : 0;
 	file_unref(f);
+	return r;
 }
 
 void fd_table_unref(struct task *t, struct fd_table *x)
@@ -105,7 +107,7 @@ void fd_table_unref(struct task *t, struct fd_table *x)
 	if (!x || --x->refs)
 		return;
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1))
-		drop_file(t, x, x->slots[fd].file);
+		(void)drop_file(t, x, x->slots[fd].file); /* nobody is there to be told */
 	free(x->slots);
 	free(x->used);
 	free(x);
@@ -158,7 +160,7 @@ void fd_close_on_exec(struct task *t)
 	}
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
 		if (x->slots[fd].flags & SLOT_CLOEXEC)
-			drop_file(t, x, take_slot(x, fd));
+			(void)drop_file(t, x, take_slot(x, fd)); /* likewise */
 		else
 			x->slots[fd].flags = 0; /* a new image has nothing injected */
 	}
@@ -260,7 +262,7 @@ int fd_install_at(struct task *t, struct file *f, int fd, bool cloexec)
 	set_slot(x, (unsigned)fd, f, cloexec);
 	platform_fd_changed(t, fd);
 	if (old)
-		drop_file(t, x, old);
+		(void)drop_file(t, x, old); /* dup2 tells nobody either */
 	return fd;
 }
 
@@ -270,8 +272,7 @@ int fd_close(struct task *t, int fd)
 		return -EBADF;
 	struct file *f = take_slot(t->files, fd);
 	platform_fd_changed(t, fd);
-	drop_file(t, t->files, f);
-	return 0;
+	return drop_file(t, t->files, f);
 }
 
 int fd_flags(const struct task *t, int fd)

@@ -69,9 +69,10 @@ struct file_ops {
 	int (*pollable)(struct file *f);
 	/* No guest does any calls on it natively any more, as platform_take_back() was asked for. */
 	void (*taken_back)(struct file *f);
-	int (*set_flags)(struct file *f, int flags);   /* after F_SETFL; NULL = nothing to do */
-	void (*flush)(struct file *f, struct task *t); /* at each close of a descriptor */
-	void (*release)(struct file *f);	       /* the last reference has gone; frees f */
+	int (*set_flags)(struct file *f, int flags); /* after F_SETFL; NULL = nothing to do */
+	/* At each close of a descriptor, with what that returns: 0 or -errno. */
+	int (*flush)(struct file *f, struct task *t);
+	void (*release)(struct file *f); /* the last reference has gone; frees f */
 };
 
 struct file {

@@ -84,6 +84,12 @@ void kernel_wait_for(pthread_cond_t *what);
  * costs more than most calls do.
  */
 void kernel_will_wait(void);
+/*
+ * Around a host call that may wait for a volume: lets the lock go.  Another worker receives if it does not
+ * end within some 40 ms (platform/turn.c).  fs/host.h's host_call() is made of them.
+ */
+void kernel_host_begin(void);
+void kernel_host_end(void);
 
 /* A line in the sandbox's debug log (--debug-log of the runtime; dropped where there is none).
  * Rate-limited: a guest cannot flood it. */

@@ -217,8 +217,7 @@ static long open_path_only(struct way *w, unsigned flags, struct stat *st)
 	};
 	long fd = host_call(syscall(SYS_openat2, w->dirfd, w->path, &how, sizeof(how)));
 
-	st->st_dev = 0;
-	if (fd >= 0 && fstat((int)fd, st) < 0)
+	if (fd < 0 || host_call(fstat((int)fd, st)) < 0)
 		st->st_dev = 0;
 	return fd;
 }
@@ -265,7 +264,7 @@ int path_find(struct task *t, int dirfd, const char *path, unsigned flags, struc
 	r = way_place(&w, flags, ret);
 	way_end(&w);
 	if (r == 0 && flags & PATH_WRITE && !place_is_synth(*ret) &&
-	    faccessat((*ret)->fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 && errno == EROFS) {
+	    host_call(faccessat((*ret)->fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS)) == -EROFS) {
 		place_unref(*ret);
 		return -EROFS;
 	}
@@ -320,12 +319,12 @@ int path_open_exec(struct task *t, int dirfd, const char *path, unsigned flags, 
 		return r == -ENXIO ? -EACCES : (int)r;
 	if (place_is_synth(p)) {
 		r = S_ISLNK(p->synth.type->mode) ? -ELOOP : -EACCES;
-	} else if (fstat(p->fd, &st) < 0) {
-		r = -errno;
+	} else if ((r = host_call(fstat(p->fd, &st))) < 0) {
+		/* it has gone with its server */
 	} else if (!S_ISREG(st.st_mode)) {
 		r = S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
 	} else {
-		r = host_quick(faccessat(p->fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS));
+		r = host_call(faccessat(p->fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS));
 		if (r == 0)
 			r = open_program(t, p);
 	}

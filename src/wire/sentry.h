@@ -21,5 +21,5 @@ static inline unsigned sentry_workers(void)
 
 static inline unsigned sentry_own_tasks(void)
 {
-	return sentry_workers() + 4; /* tracer, events, zygote, listener */
+	return sentry_workers() + 5; /* tracer, events, zygote, listener, overseer */
 }

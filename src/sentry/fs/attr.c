@@ -291,7 +291,7 @@ static long truncate_place(struct task *t, struct call *c, const struct place *p
 
 	if (place_is_synth(p))
 		return S_ISDIR(p->synth.type->mode) ? -EISDIR : synth_permission(t, &p->synth, W_OK);
-	r = host_quick(fstat(p->fd, &st));
+	r = host_call(fstat(p->fd, &st));
 	if (r == 0)
 		r = S_ISDIR(st.st_mode)	  ? -EISDIR
 		    : S_ISREG(st.st_mode) ? check_growth(t, size, st.st_size)

@@ -174,13 +174,17 @@ HANDLER(sys_getdents64)
 /* ---- where a task is ---- */
 
 /* The directory has been removed: its path has no way to it. */
-static bool is_deleted(const struct place *p)
+static bool is_deleted(struct place *p)
 {
 	struct stat st;
+	bool deleted;
 
 	if (place_is_synth(p))
 		return p->synth.type->gone && p->synth.type->gone(&p->synth);
-	return fstat(p->fd, &st) == 0 && st.st_nlink == 0;
+	(void)place_ref(p); /* another thread may change its directory meanwhile */
+	deleted = host_call(fstat(p->fd, &st)) == 0 && st.st_nlink == 0;
+	place_unref(p);
+	return deleted;
 }
 
 HANDLER(sys_getcwd)

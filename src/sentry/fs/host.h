@@ -11,10 +11,10 @@
  * itself uses. */
 #define host_call(expr)                                                                                      \
 	({                                                                                                   \
-		kernel_unlock();                                                                             \
+		kernel_host_begin();                                                                         \
 		long host_result_ = (long)(expr);                                                            \
 		long host_error_ = host_result_ < 0 ? -(long)errno : host_result_;                           \
-		kernel_lock();                                                                               \
+		kernel_host_end();                                                                           \
 		host_error_;                                                                                 \
 	})
 /* ... one that sleeps for as long as a disk or another machine likes. */

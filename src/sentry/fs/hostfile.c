@@ -11,6 +11,7 @@
 #include "sentry/fs/busy.h"
 #include "sentry/fs/host.h"
 #include "sentry/fs/tree.h"
+#include "sentry/fs/volume.h"
 #include "sentry/task.h"
 
 #include <linux/fs.h>
@@ -137,7 +138,7 @@ static ssize_t may_write(struct file *f, struct io *io)
 	if (f->flags & O_APPEND) {
 		struct stat st;
 
-		pos = fstat(f->host_fd, &st) < 0 ? 0 : st.st_size;
+		pos = host_call(fstat(f->host_fd, &st)) < 0 ? 0 : st.st_size;
 	} else if (pos < 0) {
 		pos = lseek(f->host_fd, 0, SEEK_CUR);
 	}
@@ -187,8 +188,9 @@ static ssize_t hostfile_write(struct file *f, struct io *io)
 
 static int64_t hostfile_seek(struct file *f, int64_t offset, int whence)
 {
-	/* Looking for holes may read the disk; the rest is arithmetic. */
-	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+	/* Looking for holes may read the disk, and the end may be a server's to know; the rest is arithmetic.
+	 */
+	if (whence == SEEK_DATA || whence == SEEK_HOLE || whence == SEEK_END)
 		return host_call(lseek(f->host_fd, offset, whence));
 	return host_quick(lseek(f->host_fd, offset, whence));
 }
@@ -211,7 +213,7 @@ static ssize_t host_getdents(struct file *f, void *buf, size_t n)
 static int host_file_stat(struct file *f, struct statx *ret)
 {
 	struct stat st;
-	int r = (int)host_quick(fstat(f->host_fd, &st)); /* of an inode that is in memory */
+	int r = (int)host_call(fstat(f->host_fd, &st));
 
 	if (r == 0)
 		statx_from_stat(&st, ret);
@@ -268,12 +270,12 @@ static long hostfile_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_
 
 	switch (cmd) {
 	case FIONREAD:
-		if (fstat(f->host_fd, &st) < 0 || !S_ISREG(st.st_mode))
+		if (host_call(fstat(f->host_fd, &st)) < 0 || !S_ISREG(st.st_mode))
 			return -ENOTTY;
 		small = (int)(st.st_size - lseek(f->host_fd, 0, SEEK_CUR));
 		return guest_put(t, arg, &small);
 	case FIGETBSZ:
-		if (fstat(f->host_fd, &st) < 0)
+		if (host_call(fstat(f->host_fd, &st)) < 0)
 			return -EBADF;
 		small = (int)st.st_blksize;
 		return guest_put(t, arg, &small);
@@ -291,10 +293,32 @@ static long hostfile_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_
 	}
 }
 
+static bool hostfile_may_hang(const struct file *f)
+{
+	return f->ops == &regular_ops &&
+	       volume_may_hang(f->host_fd, container_of(f, struct hostfile, file)->id.dev);
+}
+
+/* What the host does at each close of a descriptor, and what it says of it. */
+static int hostfile_flush(struct file *f, struct task *t)
+{
+	int copy, r;
+
+	if (call_current() != t || !hostfile_may_hang(f))
+		return 0;
+	copy = fcntl(f->host_fd, F_DUPFD_CLOEXEC, 3);
+	r = copy < 0 ? 0 : (int)host_call(close(copy));
+	return r;
+}
+
 static void hostfile_release(struct file *f)
 {
 	struct hostfile *h = container_of(f, struct hostfile, file);
 
+	if (f->place->refs == 1 && hostfile_may_hang(f)) {
+		volume_close(f->host_fd, &h->id, h->writes);
+		f->place->fd = -1;
+	}
 	if (h->writes)
 		tree_write_begin(&h->id);
 	place_unref(f->place); /* owns the descriptor */
@@ -322,8 +346,8 @@ bool hostfile_judges_alike(const struct file *f, uid_t fsuid)
 	struct stat st;
 	struct statfs fs;
 
-	if (fstat(f->host_fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_mode & (S_ISUID | S_ISGID) ||
-	    fstatfs(f->host_fd, &fs) < 0)
+	if (hostfile_may_hang(f) || fstat(f->host_fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_mode & (S_ISUID | S_ISGID) || fstatfs(f->host_fd, &fs) < 0)
 		return false;
 	switch (fs.f_type) {
 	case OVERLAYFS_SUPER_MAGIC:
@@ -360,6 +384,7 @@ static const struct file_ops regular_ops = {
 	.sync = hostfile_sync,
 	.map = hostfile_map,
 	.set_flags = host_set_flags,
+	.flush = hostfile_flush,
 	.release = hostfile_release,
 };
 

@@ -56,15 +56,13 @@ HANDLER(sys_ioctl)
 		return set_flag(t, f, fd, O_NONBLOCK, c->args[2]);
 	case FIOASYNC:
 		return set_flag(t, f, fd, O_ASYNC, c->args[2]);
-	case FIOQSIZE:
-	case FIGETBSZ:
-		return regular(t, f, cmd, c->args[2]);
 	default:
 		break;
 	}
 	file_ref(f); /* another thread may close it where the host is asked */
-	long r = f->ops->ioctl ? f->ops->ioctl(f, t, cmd, c->args[2]) : -ENOTTY;
-	if (r == -ENOTTY && cmd == FIONREAD)
+	bool own = f->ops->ioctl && cmd != FIOQSIZE && cmd != FIGETBSZ;
+	long r = own ? f->ops->ioctl(f, t, cmd, c->args[2]) : -ENOTTY;
+	if (r == -ENOTTY && (cmd == FIONREAD || cmd == FIOQSIZE || cmd == FIGETBSZ))
 		r = regular(t, f, cmd, c->args[2]);
 	file_unref(f);
 	return r;

@@ -11,6 +11,7 @@
  */
 #include "sentry/fs/hostfile.h"
 #include "sentry/fs/lease.h"
+#include "sentry/fs/volume.h"
 #include "sentry/fs/way.h"
 #include "sentry/io/io.h"
 #include "sentry/task.h"
@@ -51,7 +52,7 @@ static int check_access(const struct opening *o, const struct place *p)
 	static const int asked[] = {
 		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
 
-	return (int)host_quick(faccessat(p->fd, "", asked[o->flags & O_ACCMODE], AT_EMPTY_PATH | AT_EACCESS));
+	return (int)host_call(faccessat(p->fd, "", asked[o->flags & O_ACCMODE], AT_EMPTY_PATH | AT_EACCESS));
 }
 
 /* The object is no file of the host's to be opened as it is. */
@@ -94,7 +95,7 @@ static long open_refused(struct opening *o, long error, struct file **ret)
 	p = place_new_host((int)fd);
 	if (!p)
 		return -ENOMEM;
-	if (fstat((int)fd, &st) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+	if (host_call(fstat((int)fd, &st)) == 0 && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
 		r = open_special(o, p, &st, ret);
 	place_unref(p);
 	return r;
@@ -148,7 +149,10 @@ static long opened(struct opening *o, int fd, const struct stat *st, struct file
 		r = lease_break(o->t, o->c, &(struct file_id){st->st_dev, st->st_ino},
 				wants_to_write(o->flags) || o->flags & O_TRUNC, !(o->flags & O_NONBLOCK));
 		if (r) {
-			(void)close(fd); /* nothing was done with it */
+			if (volume_may_hang(fd, st->st_dev))
+				volume_close(fd, &(struct file_id){st->st_dev, st->st_ino}, false);
+			else
+				(void)close(fd); /* nothing was done with it */
 			return r;
 		}
 	}
@@ -184,13 +188,13 @@ static long open_host(struct opening *o, struct stat *st)
 	if (o->empties && o->flags & O_CREAT)
 		(void)clock_gettime(CLOCK_REALTIME_COARSE, &o->began); /* always there */
 	st->st_dev = 0;
-	kernel_unlock();
+	kernel_host_begin();
 	r = syscall(SYS_openat2, w->dirfd, w->path, &how, sizeof(how));
 	if (r >= 0)
 		(void)fstat((int)r, st); /* cannot fail on a descriptor that is open */
 	else
 		r = -errno;
-	kernel_lock();
+	kernel_host_end();
 	return r;
 }
 

@@ -52,7 +52,7 @@ void place_unref(struct place *p)
 	free(p);
 }
 
-int place_stat(const struct place *p, struct statx *ret)
+int place_stat_now(const struct place *p, struct statx *ret)
 {
 	struct stat st;
 
@@ -62,6 +62,19 @@ int place_stat(const struct place *p, struct statx *ret)
 		return -errno;
 	statx_from_stat(&st, ret);
 	return 0;
+}
+
+int place_stat(const struct place *p, struct statx *ret)
+{
+	struct stat st;
+	int r;
+
+	if (place_is_synth(p))
+		return synth_node_stat(NULL, &p->synth, ret);
+	r = (int)host_call(fstat(p->fd, &st));
+	if (r == 0)
+		statx_from_stat(&st, ret);
+	return r;
 }
 
 ssize_t place_host_path(const struct place *p, char *buf, size_t size)

@@ -89,10 +89,13 @@ HANDLER(sys_fadvise64)
 
 	if (!f)
 		return -EBADF;
-	if (hostfile_is_regular(f))
-		return -(long)posix_fadvise(f->host_fd, (off_t)c->args[1], (off_t)c->args[2],
-					    (int)c->args[3]);
 	file_ref(f);
+	if (hostfile_is_regular(f)) {
+		r = (int)host_call_slow(
+			-posix_fadvise(f->host_fd, (off_t)c->args[1], (off_t)c->args[2], (int)c->args[3]));
+		file_unref(f);
+		return r;
+	}
 	r = file_stat(f, &x);
 	file_unref(f);
 	if (r == 0 && S_ISFIFO(x.stx_mode))

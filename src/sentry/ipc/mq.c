@@ -144,10 +144,11 @@ static int mq_stat(struct file *f, struct statx *st)
 }
 
 /* A process that closes a queue is not told of its messages any more. */
-static void mq_flush(struct file *f, struct task *t)
+static int mq_flush(struct file *f, struct task *t)
 {
 	if (mq_of(f)->notified == t->process)
 		forget_notified(mq_of(f));
+	return 0;
 }
 
 static void mq_release(struct file *f)

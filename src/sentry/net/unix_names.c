@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of unix sockets: abstract ones by their bytes, those in the file system by their inode. */
+#include "sentry/fs/host.h"
 #include "sentry/net/unix.h"
 
 #include <sys/syscall.h>
@@ -124,11 +125,13 @@ static int bind_path(struct task *t, struct unix_socket *u, const char *path)
 		r = -EADDRINUSE;
 	else if (slashes)
 		r = -ENOENT;
-	else if (mknodat(dir->fd, name, u->s.owner.mode & ~t->fs->umask, 0) < 0)
-		r = errno == EEXIST ? -EADDRINUSE : -errno;
+	else
+		r = (int)host_call(mknodat(dir->fd, name, u->s.owner.mode & ~t->fs->umask, 0));
+	if (r == -EEXIST)
+		r = -EADDRINUSE;
 	/* Not by the path again, which may lead to another's socket by now. */
-	else if ((fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
-		r = -errno;
+	if (r == 0)
+		r = fd = (int)host_call(openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 	place_unref(dir);
 	if (r < 0)
 		return r;
@@ -136,6 +139,8 @@ static int bind_path(struct task *t, struct unix_socket *u, const char *path)
 	if (!node)
 		return -ENOMEM;
 	r = place_stat(node, &st);
+	if (r == 0 && u->address)
+		r = -EINVAL; /* likewise */
 	if (r == 0 && (!S_ISSOCK(st.stx_mode) || find_bound(device_of(&st), st.stx_ino)))
 		r = -EADDRINUSE; /* it has been replaced */
 	if (r < 0) {
@@ -212,8 +217,11 @@ static int find_by_path(struct task *t, const char *path, int type, struct unix_
 	r = place_stat(p, &st);
 	if (r == 0 && !S_ISSOCK(st.stx_mode))
 		r = -ECONNREFUSED;
-	if (!place_is_synth(p) && syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH) < 0)
-		r = -errno;
+	if (!place_is_synth(p)) {
+		long may = host_call(syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH));
+
+		r = may < 0 ? (int)may : r;
+	}
 	place_unref(p);
 	if (r < 0)
 		return r;

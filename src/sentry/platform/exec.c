@@ -17,6 +17,7 @@
 #include "oci/config.h"
 #include "sentry/file.h"
 #include "sentry/fs/busy.h"
+#include "sentry/fs/host.h"
 #include "sentry/fs/tree.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/sys/mempolicy.h"
@@ -108,10 +109,22 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 	int r = path_open_exec(t, dirfd, path, flags, &x->place, &x->fd);
 	if (r)
 		return r;
-	if (fstat(x->fd, &x->st) < 0)
-		return -errno;
+	r = (int)host_call(fstat(x->fd, &x->st));
+	if (r)
+		return r;
 	tree_read_natively(&(struct file_id){x->st.st_dev, x->st.st_ino}, NULL);
 	return busy_execute(&(struct file_id){x->st.st_dev, x->st.st_ino}, &x->busy);
+}
+
+/* From a disk, or from somebody who does not answer. */
+static int headers_of(int fd, struct elf_object *ret)
+{
+	int r;
+
+	kernel_host_begin();
+	r = elf_read(fd, ret);
+	kernel_host_end();
+	return r;
 }
 
 static int open_interp(struct task *t, struct image *x)
@@ -124,15 +137,16 @@ static int open_interp(struct task *t, struct image *x)
 	place_unref(place);
 	if (r)
 		return r;
-	if (fstat(x->interp_fd, &st) < 0)
-		return -errno;
+	r = (int)host_call(fstat(x->interp_fd, &st));
+	if (r)
+		return r;
 	tree_read_natively(&(struct file_id){st.st_dev, st.st_ino}, NULL);
 	if (busy_is_written(&(struct file_id){st.st_dev, st.st_ino}))
 		return -ETXTBSY;
 	Elf64_Ehdr h;
-	if (pread(x->interp_fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
+	if (host_call(pread(x->interp_fd, &h, sizeof(h), 0)) != (long)sizeof(h))
 		return -EIO;
-	r = elf_read(x->interp_fd, &x->interp);
+	r = headers_of(x->interp_fd, &x->interp);
 	return r == -ENOEXEC ? -ELIBBAD : r;
 }
 
@@ -159,8 +173,9 @@ static int follow_scripts(struct task *t, struct image *x, int dirfd, const char
 		if (r)
 			return r;
 		memset(line, 0, sizeof(line));
-		if (pread(x->fd, line, SCRIPT_LINE, 0) < 0)
-			return -errno;
+		r = (int)host_call(pread(x->fd, line, SCRIPT_LINE, 0));
+		if (r < 0)
+			return r;
 		if (line[0] != '#' || line[1] != '!')
 			return 0;
 		if (depth == SCRIPTS_MAX)
@@ -183,7 +198,7 @@ int image_open(struct task *t, int dirfd, const char *path, unsigned at_flags, s
 	x->path = program_name(dirfd, path);
 	int r = x->path ? follow_scripts(t, x, dirfd, path, at_flags) : -ENOMEM;
 	if (!r)
-		r = elf_read(x->fd, &x->elf);
+		r = headers_of(x->fd, &x->elf);
 	if (!r)
 		r = open_interp(t, x);
 	if (r)

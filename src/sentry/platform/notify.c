@@ -35,10 +35,6 @@
 
 enum { WORKER_STACK = 256 << 10, RECENT = 65536 /* a power of two */ };
 
-/* Who holds it receives; kernel.h says why one alone. */
-static pthread_mutex_t receiving = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local bool receives;
-
 static struct list_node woken = {&woken, &woken};
 
 void notify_send(uint64_t id, long result, uint32_t flags)
@@ -102,7 +98,7 @@ static _Thread_local struct {
 
 static bool answer_later(struct task *t, const struct seccomp_notif_resp *answer)
 {
-	if (!receives || later.full || !t->platform->area || mask_is_lent(t))
+	if (!turn_is_mine() || later.full || !t->platform->area || mask_is_lent(t))
 		return false;
 	later.full = true;
 	later.host_tid = t->host_tid;
@@ -111,8 +107,7 @@ static bool answer_later(struct task *t, const struct seccomp_notif_resp *answer
 	return true;
 }
 
-/* `locked`: whether the lock is held, as it is then. */
-static void send_later(bool locked)
+void notify_send_later(bool locked)
 {
 	if (!later.full)
 		return;
@@ -359,14 +354,6 @@ static void drop_call(const struct seccomp_notif *n)
 	t->platform->asked_again = true;
 }
 
-void kernel_will_wait(void)
-{
-	send_later(true); /* before anybody else receives */
-	if (receives)
-		(void)pthread_mutex_unlock(&receiving); /* ours: cannot fail */
-	receives = false;
-}
-
 void notify_enter_thread(void)
 {
 	/* A working directory of its own: "17" is descriptor 17 (kernel.h). */
@@ -377,14 +364,12 @@ void notify_enter_thread(void)
 static void *work(void *data unused)
 {
 	notify_enter_thread();
-	for (;;) {
+	(void)pthread_detach(pthread_self()); /* cannot fail: nobody joins it */
+	while (turn_is_mine() || turn_take()) {
 		struct seccomp_notif n = {0};
-		if (!receives)
-			(void)pthread_mutex_lock(&receiving); /* not recursive, and not held: cannot fail */
-		receives = true;
 		bool called = events_wait_near();
-		send_later(false);	  /* to whom that has woken */
-		if (!called || !receives) /* a handler that was woken there may have let its turn go */
+		notify_send_later(false);	/* to whom that has woken */
+		if (!called || !turn_is_mine()) /* a handler that was woken there may have let its turn go */
 			continue;
 		unsigned before = settled;
 		if (ioctl(kernel.notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
@@ -400,8 +385,9 @@ static void *work(void *data unused)
 		else
 			notify_receive(&n);
 		kernel_unlock();
-		send_later(false);
+		notify_send_later(false);
 	}
+	return NULL;
 }
 
 int notify_start_thread(void *(*run)(void *data))
@@ -419,10 +405,8 @@ int notify_start_thread(void *(*run)(void *data))
 
 int notify_start(struct err *err)
 {
-	int r = 0;
+	int r = turn_start(work);
 
-	for (unsigned i = sentry_workers(); !r && i > 0; i--)
-		r = notify_start_thread(work);
 	if (!r)
 		r = listener_start();
 	return r ? err_num(err, r, "cannot start the sentry's workers") : 0;

@@ -126,6 +126,8 @@ void run_settle(struct task *t, long result);
 /* For a thread that runs handlers: 0, or -errno. */
 int notify_start_thread(void *(*run)(void *data));
 void notify_enter_thread(void);
+/* What answer_call() has put off; `locked`: whether the lock is held, as it is then. */
+void notify_send_later(bool locked);
 /* Gives a descriptor to the process of a waiting notification: the number, or -errno.  at < 0: the lowest. */
 int notify_add_fd(uint64_t id, int host_fd, int at, bool cloexec);
 /* Whether nobody waits for its answer any more. */
@@ -281,6 +283,14 @@ bool patch_call_may_know(const struct task *t);
 bool patch_sees_alike(const struct task *t);
 bool patch_tell_known(struct task *t, uint64_t known, uint64_t tree);
 const struct site *patch_site_looking(const struct task *t, uint64_t pc);
+
+/* ---- turn.c ---- */
+
+/* Starts the workers, which run this, and who oversees them.  0 or -errno. */
+int turn_start(void *(*work)(void *data));
+/* Of a worker, without the lock: waits until it is to receive.  false: there are enough others, it ends. */
+bool turn_take(void);
+bool turn_is_mine(void);
 
 /* ---- handoff.c ---- */
 

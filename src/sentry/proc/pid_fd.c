@@ -53,8 +53,12 @@ static ssize_t read_fd(struct task *t, const struct synth_node *node, char *buf,
 	if (strchr(f->ops->name, ':'))
 		return snprintf(buf, size, "%s", f->ops->name);
 	/* "pipe:[17]" */
+	const char *name = f->ops->name;
+
+	(void)file_ref(f);
 	r = file_stat(f, &st);
-	return r < 0 ? r : snprintf(buf, size, "%s:[%llu]", f->ops->name, (unsigned long long)st.stx_ino);
+	file_unref(f);
+	return r < 0 ? r : snprintf(buf, size, "%s:[%llu]", name, (unsigned long long)st.stx_ino);
 }
 
 static int follow_fd(struct task *t, const struct synth_node *node, struct place **ret)
@@ -77,21 +81,23 @@ static int open_fd(struct task *t, const struct synth_node *node, int flags, str
 
 	if (r < 0)
 		return r;
+	(void)file_ref(f); /* it may be closed while it is asked */
 	if (!(flags & O_PATH)) {
 		struct statx st;
 
 		r = file_stat(f, &st);
-		if (r < 0)
-			return r;
-		if (S_ISSOCK(st.stx_mode))
-			return -ENXIO;
+		if (r == 0 && S_ISSOCK(st.stx_mode))
+			r = -ENXIO;
 		/* Not with more than it was opened for. */
-		if (((flags & O_ACCMODE) != O_WRONLY && !file_can_read(f)) ||
-		    ((flags & O_ACCMODE) != O_RDONLY && !file_can_write(f)))
-			return -EACCES;
+		else if (r == 0 && (((flags & O_ACCMODE) != O_WRONLY && !file_can_read(f)) ||
+				    ((flags & O_ACCMODE) != O_RDONLY && !file_can_write(f))))
+			r = -EACCES;
 	}
-	*ret = file_ref(f);
-	return 0;
+	if (r == 0)
+		*ret = f;
+	else
+		file_unref(f);
+	return r;
 }
 
 static void owner_fd(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid)
@@ -144,6 +150,7 @@ static int show_fdinfo(struct task *t, const struct synth_node *node, struct syn
 		return r;
 	int cloexec = fd_flags(of, (int)node->arg) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
+	(void)file_ref(f); /* as above */
 	r = file_stat(f, &st);
 	synth_printf(text, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%llu\nino:\t%llu\n", (long long)f->pos,
 		     (unsigned)(f->flags | cloexec), r < 0 ? 0 : (unsigned long long)st.stx_mnt_id,
@@ -152,6 +159,7 @@ static int show_fdinfo(struct task *t, const struct synth_node *node, struct syn
 		show_watches(f, text);
 	if (pidfd_pid(f) > 0)
 		synth_printf(text, "Pid:\t%d\nNSpid:\t%d\n", pidfd_pid(f), pidfd_pid(f));
+	file_unref(f);
 	return 0;
 }
 

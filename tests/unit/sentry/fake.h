@@ -40,6 +40,19 @@ void kernel_unlock(void)
 {
 }
 
+void kernel_host_begin(void)
+{
+}
+
+void kernel_host_end(void)
+{
+}
+
+const struct task *call_current(void)
+{
+	return NULL;
+}
+
 void platform_path_answered(struct task *t, const char *path, int nr, int mode, long result,
 			    uint64_t generation)
 {
@@ -330,6 +343,7 @@ static bool fake_start(void)
 {
 	kernel.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	kernel.self_fd_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	kernel.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (kernel.root_fd < 0 || kernel.self_fd_fd < 0 || fchdir(kernel.self_fd_fd) < 0)
 		return false;
 	(void)umask(0);
