@@ -198,6 +198,7 @@ long tty_opened(struct task *t, struct call *c, struct file *f, int fd, int flag
 		return fd;
 	if (platform_call(t, c, SYS_ioctl, args, NULL, 0, give_fd) != CALL_GONE)
 		return fd;
+	platform_holds_signals(t);
 	c->done = (uint64_t)fd;
 	c->data = file_ref(f);
 	c->release = undo_open;

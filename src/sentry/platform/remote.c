@@ -7,7 +7,8 @@
  *
  * A signal that comes before the other call has been made undoes it all: the
  * trapped call counts as interrupted, and starts anew or ends with EINTR.
- * Once one has been, and another one follows, signals wait for the end.
+ * Once one has been, and another one follows, signals wait for the end; so they do from the beginning where
+ * to begin anew could go on for ever, beside a timer that is faster than that (platform_holds_signals).
  */
 #include "sentry/platform/platform_int.h"
 
@@ -27,7 +28,8 @@ struct remote {
 	enum { ASKED, RUNNING } phase;
 	bool entered;
 	bool more;   /* `finish` wants one more call */
-	bool masked; /* signals wait; `mask` is the thread's own */
+	bool holds;  /* signals shall wait from the beginning */
+	bool masked; /* they do; `mask` is the thread's own */
 	uint64_t mask;
 	bool fresh; /* the trapped call begins anew, as if it had not been seen */
 	int nr;
@@ -98,6 +100,19 @@ void remote_begin_anew(struct task *t)
 	t->platform->remote->fresh = true;
 }
 
+void platform_holds_signals(struct task *t)
+{
+	t->platform->remote->holds = true;
+}
+
+static void hold_signals(const struct task *t, struct remote *x)
+{
+	const uint64_t all = UINT64_MAX;
+	if (!x->masked)
+		x->masked = ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(x->mask), &x->mask) == 0 &&
+			    ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(all), &all) == 0;
+}
+
 static bool begin_other(struct task *t, struct remote *x)
 {
 	if (arch_get(t->host_tid, &x->before) < 0)
@@ -116,6 +131,8 @@ static bool begin_other(struct task *t, struct remote *x)
 			x->args[i] += x->scratch_at - PLATFORM_SCRATCH;
 	arch_make_call(&regs, arch_call_site(&regs), x->nr, x->args);
 	x->phase = RUNNING;
+	if (x->holds)
+		hold_signals(t, x);
 	return arch_set(t->host_tid, &regs) == 0;
 }
 
@@ -141,10 +158,7 @@ static void make_other(const struct task *t, const struct remote *x)
 
 static void make_next(const struct task *t, struct remote *x)
 {
-	const uint64_t all = UINT64_MAX;
-	if (!x->masked)
-		x->masked = ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(x->mask), &x->mask) == 0 &&
-			    ptrace(PTRACE_SETSIGMASK, t->host_tid, sizeof(all), &all) == 0;
+	hold_signals(t, x);
 	make_other(t, x);
 }
 
@@ -195,7 +209,17 @@ static void end_other(struct task *t, struct remote *x)
 bool remote_stopped(struct task *t, int event, int sig)
 {
 	struct remote *x = t->platform->remote;
-	if (event == 0 && sig != SYSCALL_STOP) { /* a signal */
+	bool is_signal = event == 0 && sig != SYSCALL_STOP;
+	if (is_signal && x->holds && x->phase == ASKED && sig != SIGSTOP) {
+		if (begin_other(t, x)) {
+			/* Blocked by now, it waits in the host's queue again, with all that is told of it. */
+			(void)trace_ptrace(PTRACE_SYSCALL, t->host_tid, (uintptr_t)sig);
+			return true;
+		}
+		platform_kill(t->process, SIGKILL);
+		return true;
+	}
+	if (is_signal) {
 		if (x->phase == RUNNING)
 			(void)arch_set(t->host_tid, &x->before); /* killed: no matter */
 		remote_free(t);

@@ -241,6 +241,42 @@ static void leaders(void)
 	close(master);
 }
 
+static volatile sig_atomic_t timers_seen;
+
+static void on_timer(int sig)
+{
+	(void)sig;
+	timers_seen++;
+}
+
+/* A session's terminal is opened while timers fire faster than anything could be begun anew. */
+static void beside_timers(void)
+{
+	const struct itimerval fast = {{0, 60}, {0, 60}}, none = {0};
+	int slave = -1, master = open_pair(&slave), status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		const struct sigaction seen = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+
+		(void)close(slave);
+		if (setsid() < 0 || sigaction(SIGALRM, &seen, NULL) < 0 ||
+		    setitimer(ITIMER_REAL, &fast, NULL) < 0)
+			_exit(1);
+		slave = open(ptsname(master), O_RDWR);
+		while (timers_seen < 20)
+			; /* they come all the same */
+		(void)setitimer(ITIMER_REAL, &none, NULL);
+		if (slave < 0)
+			_exit(2);
+		_exit(tcgetsid(slave) == getpid() ? 0 : 3);
+	}
+	(void)waitpid(pid, &status, 0);
+	fact("a terminal that is opened beside timers", status, 0);
+	(void)close(slave);
+	(void)close(master);
+}
+
 int main(void)
 {
 	lines();
@@ -248,5 +284,6 @@ int main(void)
 	sessions();
 	peers_apart();
 	leaders();
+	beside_timers();
 	return facts_end();
 }
