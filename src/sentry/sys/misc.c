@@ -47,18 +47,38 @@ HANDLER(sys_unshare)
 	return 0;
 }
 
+/* Who enters a tree of mounts, be it the same, begins at its root: not with others who share where it is. */
+static int enter_mounts(struct task *t)
+{
+	struct fs_context *fs;
+
+	if (t->fs->refs > 1)
+		return -EINVAL;
+	fs = fs_new();
+	if (!fs)
+		return -ENOMEM;
+	fs->umask = t->fs->umask;
+	fs_unref(t->fs);
+	t->fs = fs;
+	return 0;
+}
+
 /* Each one that there is to enter is the caller's already. */
 HANDLER(sys_setns)
 {
 	const struct file *f = fd_get(t, (int)c->args[0]);
 	int wanted = (int)c->args[1], type;
+	long r;
 
 	if (!f)
 		return -EBADF;
 	type = namespace_type(f);
 	if (type && wanted && wanted != type)
 		return -EINVAL;
-	return type ? namespaces_enter(t, type) : pidfd_enter(t, f, wanted);
+	r = type ? namespaces_enter(t, type) : pidfd_enter(t, f, wanted);
+	if (r == 0 && (type ? type : wanted) & CLONE_NEWNS)
+		r = enter_mounts(t);
+	return r;
 }
 
 /* Whatever it is, it is the host's own to act on: where the stub's memory is mapped, what uname says. */
