@@ -316,6 +316,15 @@ static bool ip_options_want_right(const uint8_t *v, int len)
 	return false;
 }
 
+/* It may be bound to one by anybody, and be freed of it or bound to another by who has a right. */
+static bool is_bound_to_device(const struct socket *s)
+{
+	int index = 0;
+	socklen_t len = sizeof(index);
+
+	return getsockopt(s->file.host_fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &len) == 0 && index != 0;
+}
+
 int inet_set_option(struct task *t, struct socket *s, int level, int name, const void *value, int len)
 {
 	if (level == SOL_SOCKET && name == SO_LINGER)
@@ -330,6 +339,9 @@ int inet_set_option(struct task *t, struct socket *s, int level, int name, const
 	if (!o || !(o->access & SET))
 		return not_there("setsockopt", level, name);
 	if (o->access & RAW && any_set(value, len) && !socket_may_raw(t))
+		return -EPERM;
+	if (level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX) &&
+	    is_bound_to_device(s) && !creds_capable(t->creds, CAP_NET_RAW))
 		return -EPERM;
 	len = MIN_OF(len, (int)o->most);
 	if (level == IPPROTO_IP && name == IP_OPTIONS && ip_options_want_right(value, len) &&

@@ -56,12 +56,31 @@ static void without(const char *which, int fd)
 	fact("anybody's priority", set(fd, SOL_SOCKET, SO_PRIORITY, 6), 0);
 }
 
+/* Anybody binds to a device; to change that wants CAP_NET_RAW. */
+static void bound_without(int fd)
+{
+	fact("no right to be bound to a device", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)),
+	     0);
+	fact("but one to be bound anew", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)),
+	     -EPERM);
+	fact("and to be free", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0)), -EPERM);
+	fact("by its number as well", set(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0), -EPERM);
+}
+
+static void bound_with(int fd)
+{
+	fact("bound to a device", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)), 0);
+	fact("bound anew", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3)), 0);
+	fact("freed", RESULT(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0)), 0);
+}
+
 static int nobody(void)
 {
 	int tcp = socket(AF_INET, SOCK_STREAM, 0), six = socket(AF_INET6, SOCK_DGRAM, 0);
 
 	if (setresgid(1000, 1000, 1000) < 0 || setresuid(1000, 1000, 1000) < 0)
 		return 2;
+	bound_without(socket(AF_INET, SOCK_DGRAM, 0));
 	without("of TCP", tcp);
 	without("of a Unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
 	fact("a label", RESULT(setsockopt(tcp, IPPROTO_IP, IP_OPTIONS, label, 13)), -EINVAL);
@@ -80,6 +99,7 @@ static void rights(void)
 
 	if (getuid() != 0)
 		return;
+	bound_with(socket(AF_INET, SOCK_DGRAM, 0));
 	with_the_right("TCP", tcp);
 	with_the_right("a Unix socket", socket(AF_UNIX, SOCK_STREAM, 0));
 	fact("a label with a right", RESULT(setsockopt(tcp, IPPROTO_IP, IP_OPTIONS, label, 13)), 0);
