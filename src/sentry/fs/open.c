@@ -36,6 +36,14 @@ static bool wants_to_write(int flags)
 	return (flags & O_ACCMODE) == O_WRONLY || (flags & O_ACCMODE) == O_RDWR;
 }
 
+static int rights_asked(int flags)
+{
+	static const int asked[] = {
+		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
+
+	return asked[flags & O_ACCMODE] | (flags & O_TRUNC ? W_OK : 0);
+}
+
 struct opening {
 	struct task *t;
 	struct call *c;
@@ -49,10 +57,7 @@ struct opening {
 /* What a device, FIFO or socket is asked for; the host has not checked it against how it is to be opened. */
 static int check_access(const struct opening *o, const struct place *p)
 {
-	static const int asked[] = {
-		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
-
-	return (int)host_call(faccessat(p->fd, "", asked[o->flags & O_ACCMODE], AT_EMPTY_PATH | AT_EACCESS));
+	return (int)host_call(faccessat(p->fd, "", rights_asked(o->flags), AT_EMPTY_PATH | AT_EACCESS));
 }
 
 /* The object is no file of the host's to be opened as it is. */
@@ -201,8 +206,6 @@ static long open_host(struct opening *o, struct stat *st)
 /* A node of a synthetic tree. */
 static long open_synth(struct opening *o, struct file **ret)
 {
-	static const int asked[] = {
-		[O_RDONLY] = R_OK, [O_WRONLY] = W_OK, [O_RDWR] = R_OK | W_OK, [3] = R_OK | W_OK};
 	struct way *w = &o->way;
 	const struct synth_type *type = w->node.type;
 	struct place *p;
@@ -227,7 +230,7 @@ static long open_synth(struct opening *o, struct file **ret)
 		   w->node.mount->read_only) {
 		r = -EROFS;
 	} else {
-		r = synth_permission(o->t, &w->node, asked[o->flags & O_ACCMODE]);
+		r = synth_permission(o->t, &w->node, rights_asked(o->flags));
 		if (r == 0)
 			r = synth_open(o->t, &w->node, p, (o->flags & ~FORGOTTEN) | KERNEL_O_LARGEFILE, ret);
 	}

@@ -384,6 +384,22 @@ static void namespaces(void)
 	close(fd);
 }
 
+/* Who may not write to a file may not empty it either, though it is only to be read. */
+static void emptied(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setresuid(65534, 65534, 65534) < 0)
+			_exit(2);
+		_exit(open("/proc/version", O_RDONLY | O_TRUNC) < 0 && errno == EACCES ? 0 : 1);
+	}
+	(void)waitpid(pid, &status, 0);
+	fact("O_TRUNC wants to write", status, 0);
+	TRUE("which root may", open("/proc/version", O_RDONLY | O_TRUNC) >= 0);
+}
+
 int main(void)
 {
 	ids_and_names();
@@ -395,5 +411,6 @@ int main(void)
 	others();
 	logins();
 	namespaces();
+	emptied();
 	return facts_end();
 }
