@@ -154,7 +154,8 @@ struct shadows {
 	unsigned again;		   /* so many writes more, and that is looked at anew; 0 = it is not */
 	bool any_stale;
 	int left; /* a number that was injected and is closed, and is in the stub yet, + 1; 0 = none */
-	bool off; /* there shall be no more */
+	uint64_t lent[512 / 64]; /* by number: is in the stub, of no use */
+	bool off;		 /* there shall be no more */
 };
 struct shadows *fd_table_shadows(struct fd_table *x);
 bool fd_table_is_shared(const struct fd_table *x);

@@ -109,6 +109,7 @@ static void way_init(struct way *w, struct task *t, unsigned flags, unsigned res
 	w->at_hand = w->walked = w->slashes = w->missing = false;
 	w->base = NULL;
 	w->file = NULL;
+	w->node = (struct synth_node){0};
 	w->text = NULL;
 }
 

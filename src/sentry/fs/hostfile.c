@@ -12,6 +12,7 @@
 #include "sentry/fs/host.h"
 #include "sentry/fs/tree.h"
 #include "sentry/fs/volume.h"
+#include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
 #include <linux/fs.h>
@@ -321,6 +322,9 @@ static void hostfile_release(struct file *f)
 	}
 	if (h->writes)
 		tree_write_begin(&h->id);
+	else if (f->ops == &regular_ops && !file_can_write(f) && f->place->refs == 1 && f->place->fd >= 0 &&
+		 platform_close_later(f->place->fd))
+		f->place->fd = -1;
 	place_unref(f->place); /* owns the descriptor */
 	if (h->writes)
 		tree_write_end(&h->id);

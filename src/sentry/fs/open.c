@@ -54,6 +54,16 @@ struct opening {
 	struct way way;
 };
 
+/* The way, which has room for a path, is not cleared: it is begun. */
+static void opening_init(struct opening *o, struct task *t, struct call *c, int flags, mode_t mode)
+{
+	o->t = t;
+	o->c = c;
+	o->flags = flags;
+	o->mode = mode & 07777 & ~t->fs->umask;
+	o->empties = false;
+}
+
 /* What a device, FIFO or socket is asked for; the host has not checked it against how it is to be opened. */
 static int check_access(const struct opening *o, const struct place *p)
 {
@@ -287,7 +297,8 @@ static unsigned open_path_flags(int flags)
 int path_open(struct task *t, struct call *c, int dirfd, const char *path, int flags, mode_t mode,
 	      unsigned resolve, struct file **ret)
 {
-	struct opening o = {.t = t, .c = c, .flags = flags, .mode = mode & 07777 & ~t->fs->umask};
+	struct opening o;
+	opening_init(&o, t, c, flags, mode);
 	long r = way_begin_text(&o.way, t, dirfd, path, open_path_flags(flags), resolve);
 
 	if (r < 0)
@@ -331,12 +342,13 @@ static long install(struct task *t, struct call *c, struct file *f, int flags)
 static long open_call(struct task *t, struct call *c, int dirfd, uint64_t path, int flags, mode_t mode,
 		      unsigned resolve)
 {
-	struct opening o = {.t = t, .c = c, .flags = flags, .mode = mode & 07777 & ~t->fs->umask};
+	struct opening o;
 	struct file *f = NULL;
 	long r = check_flags(flags);
 
 	if (r < 0)
 		return r;
+	opening_init(&o, t, c, flags, mode);
 	r = way_begin(&o.way, t, dirfd, path, open_path_flags(flags), resolve);
 	if (r < 0)
 		return r;

@@ -252,8 +252,9 @@ struct lent {
 
 static void drop_lent(struct task *t, void *data)
 {
-	(void)t; /* it has the descriptor until it ends or executes something, should it have been interrupted
-		  */
+	const struct lent *l = data;
+
+	platform_lent_stays(t, l->fd); /* it was interrupted; -1: it was not */
 	free(data);
 }
 
@@ -279,6 +280,17 @@ static long keep_attachment(struct task *t, const struct call *c, uint64_t addr)
 	return (long)addr;
 }
 
+static long lent_closed(struct task *t, struct call *c, long result, uint64_t scratch)
+{
+	struct lent *l = c->data;
+
+	(void)t;
+	(void)result;
+	(void)scratch;
+	l->fd = -1;
+	return l->result;
+}
+
 static long segment_mapped(struct task *t, struct call *c, long result, uint64_t scratch)
 {
 	struct lent *l = c->data;
@@ -288,17 +300,8 @@ static long segment_mapped(struct task *t, struct call *c, long result, uint64_t
 		l->result = result == -EEXIST ? -EINVAL : result;
 	else
 		l->result = keep_attachment(t, c, (uint64_t)result);
-	return CALL_PARK; /* the handler goes on with the second step */
-}
-
-static long lent_closed(struct task *t, struct call *c, long result, uint64_t scratch)
-{
-	const struct lent *l = c->data;
-
-	(void)t;
-	(void)result;
-	(void)scratch;
-	return l->result;
+	platform_next(t, SYS_close, (const uint64_t[6]){(uint64_t)l->fd}, lent_closed);
+	return 0;
 }
 
 static long map_segment(struct task *t, struct call *c, const struct segment *s, uint64_t addr, int flags)
@@ -348,13 +351,9 @@ HANDLER(sys_shmat)
 {
 	int id = (int)c->args[0], flags = (int)c->args[2], r;
 	unsigned wanted = 0444U | (flags & SHM_RDONLY ? 0 : 0222U) | (flags & SHM_EXEC ? 0111U : 0);
-	const struct lent *l = c->data;
 	struct ipc_object *o;
 	uint64_t addr;
 
-	if (l)
-		return platform_call(t, c, SYS_close, (const uint64_t[6]){(uint64_t)l->fd}, NULL, 0,
-				     lent_closed);
 	r = id < 0 ? -EINVAL : address_of(c->args[1], flags, &addr);
 	if (r == 0)
 		r = ipc_find(&shm.ids, id, &o);

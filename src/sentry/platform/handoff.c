@@ -208,6 +208,24 @@ void handoff_answer(struct task *t, long result)
 	pt->undelivered = true;
 }
 
+/* What a call has closed, and the caller need not wait for: there is but one, in the call of that. */
+static int left_open = -1;
+
+bool platform_close_later(int host_fd)
+{
+	if (!served.task || call_current() != served.task || left_open >= 0)
+		return false;
+	left_open = host_fd;
+	return true;
+}
+
+static void close_what_was_left(void)
+{
+	if (left_open >= 0)
+		(void)close(left_open); /* of a file that was only read */
+	left_open = -1;
+}
+
 static void refuse_call(struct handoff_area *a, uint32_t from)
 {
 	/* Where it is something else by now: then nobody waits for this. */
@@ -240,6 +258,7 @@ bool handoff_serve(struct handoff_page *page, unsigned i)
 	long result = call_dispatch(t);
 	guest_use_window(NULL);
 	if (result == CALL_HOST) {
+		close_what_was_left();
 		t->state = CALL_IDLE;
 		refuse_call(a, AREA_TAKEN);
 		return false;
@@ -249,6 +268,7 @@ bool handoff_serve(struct handoff_page *page, unsigned i)
 	if (result == CALL_PARK && !t->call.id)
 		refuse_call(a, AREA_TAKEN);
 	run_settle(t, result);
+	close_what_was_left();
 	served.task = NULL;
 	run_woken();
 	return in_time;
@@ -351,7 +371,7 @@ static long areas_advised(struct task *t, struct call *c unused, long result, ui
 	struct handoff_page **page = patch_areas(t);
 	if (page && *page && result < 0)
 		(*page)->at = 0; /* children would have it, too */
-	remote_next(t, SYS_close, (const uint64_t[6]){AREAS_FD}, areas_closed);
+	platform_next(t, SYS_close, (const uint64_t[6]){AREAS_FD}, areas_closed);
 	return 0;
 }
 
@@ -361,8 +381,8 @@ static long areas_mapped(struct task *t, struct call *c, long result, uint64_t a
 	if (!page || !*page || result < 0)
 		return areas_advised(t, c, -ENOMEM, at);
 	(*page)->at = (uint64_t)result;
-	remote_next(t, SYS_madvise, (const uint64_t[6]){(uint64_t)result, HANDOFF_SIZE, MADV_DONTFORK},
-		    areas_advised);
+	platform_next(t, SYS_madvise, (const uint64_t[6]){(uint64_t)result, HANDOFF_SIZE, MADV_DONTFORK},
+		      areas_advised);
 	return 0;
 }
 

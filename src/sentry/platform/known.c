@@ -149,7 +149,7 @@ static long known_mapped(struct task *t, struct call *c unused, long result, uin
 	struct known **known = patch_known(t), *k = known ? *known : NULL;
 	if (k && result > 0)
 		k->at = (uint64_t)result;
-	remote_next(t, SYS_close, (const uint64_t[6]){AREAS_FD}, known_closed);
+	platform_next(t, SYS_close, (const uint64_t[6]){AREAS_FD}, known_closed);
 	return 0;
 }
 
@@ -159,10 +159,11 @@ static long tree_mapped(struct task *t, struct call *c, long result, uint64_t sc
 	if (!k || result <= 0)
 		return known_mapped(t, c, -ENOMEM, scratch);
 	k->tree = (uint64_t)result;
-	remote_next(t, SYS_mmap,
-		    (const uint64_t[6]){patch_below(t, TREE_PAGE + HANDOFF_SIZE + TABLE_SIZE), TABLE_SIZE,
-					PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0},
-		    known_mapped);
+	platform_next(t, SYS_mmap,
+		      (const uint64_t[6]){patch_below(t, TREE_PAGE + HANDOFF_SIZE + TABLE_SIZE), TABLE_SIZE,
+					  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1,
+					  0},
+		      known_mapped);
 	return 0;
 }
 

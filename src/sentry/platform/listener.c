@@ -83,6 +83,9 @@ static bool look_once(struct looking *x, bool *missed)
 		*missed |= state == AREA_FREE && !a->listener;
 		if (state != AREA_ASKED)
 			continue;
+		/* The caller's processor has these lines: they come while the lock is taken. */
+		__builtin_prefetch(&page->areas[listener.areas[k].i].tail);
+		__builtin_prefetch(page->areas[listener.areas[k].i].path);
 		kernel_lock();
 		if (handoff_serve(page, listener.areas[k].i))
 			x->answered++;

@@ -33,6 +33,32 @@ static int offer_fd(struct task *t, int host_fd, int as)
 	return r == -ENOENT ? CALL_HOST : r;
 }
 
+static void forget_lent(struct task *t, int number)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	if (number >= 0 && (unsigned)number / 64 < ARRAY_LEN(s->lent))
+		s->lent[number / 64] &= ~(UINT64_C(1) << number % 64);
+}
+
+void platform_lent_stays(struct task *t, int number)
+{
+	struct shadows *s = fd_table_shadows(t->files);
+	/* Another program's stub does not have it. */
+	if (number >= 0 && (unsigned)number / 64 < ARRAY_LEN(s->lent) && !t->platform->dead &&
+	    t->platform->stage == STAGE_GUEST && !fd_is_injected(t, number))
+		s->lent[number / 64] |= UINT64_C(1) << number % 64;
+}
+
+/* A number that is in the stub, and nobody's; -1. */
+static int left_number(const struct task *t)
+{
+	const struct shadows *s = fd_table_shadows(t->files);
+	for (unsigned i = 0; i < ARRAY_LEN(s->lent); i++)
+		if (s->lent[i])
+			return (int)(i * 64) + __builtin_ctzll(s->lent[i]);
+	return -1;
+}
+
 int platform_inject(struct task *t, int host_fd, int as)
 {
 	if (stub_number(as))
@@ -40,6 +66,7 @@ int platform_inject(struct task *t, int host_fd, int as)
 	int r = offer_fd(t, host_fd, as);
 	if (r < 0)
 		return r;
+	forget_lent(t, as);
 	if (fd_table_shadows(t->files)->left == as + 1)
 		fd_table_shadows(t->files)->left = 0;
 	fd_mark_injected(t, as);
@@ -48,7 +75,12 @@ int platform_inject(struct task *t, int host_fd, int as)
 
 int platform_lend(struct task *t, int host_fd)
 {
-	int number = offer_fd(t, host_fd, -1);
+	int left = left_number(t), number = offer_fd(t, host_fd, left);
+	if (left >= 0) {
+		if (number >= 0)
+			forget_lent(t, left);
+		return number;
+	}
 	if (number == AREAS_FD) /* it stays there, for who may be about to use it */
 		number = offer_fd(t, host_fd, -1);
 	if (number < 0 || !shadow_number(number))
@@ -66,16 +98,22 @@ static int may_map(const struct file *f, int prot, int type)
 	return f->ops->map ? 0 : -ENODEV;
 }
 
+static void drop_elsewhere(struct task *t, void *data)
+{
+	platform_lent_stays(t, (int)(uintptr_t)data);
+}
+
 static long elsewhere_closed(struct task *t unused, struct call *c, long result unused,
 			     uint64_t scratch unused)
 {
+	c->release = NULL;
 	return (long)c->done;
 }
 
 static long elsewhere_mapped(struct task *t, struct call *c, long result, uint64_t scratch unused)
 {
 	c->done = (uint64_t)result;
-	remote_next(t, SYS_close, (const uint64_t[6]){(uint64_t)(uintptr_t)c->data}, elsewhere_closed);
+	platform_next(t, SYS_close, (const uint64_t[6]){(uint64_t)(uintptr_t)c->data}, elsewhere_closed);
 	return result;
 }
 
@@ -88,7 +126,8 @@ static long map_elsewhere(struct task *t, struct call *c, int host_fd)
 	uint64_t args[6];
 	memcpy(args, c->args, sizeof(args));
 	args[4] = (uint64_t)number;
-	c->data = (void *)(uintptr_t)number; // NOLINT: a number, with nothing to release
+	c->data = (void *)(uintptr_t)number; // NOLINT: a number
+	c->release = drop_elsewhere;
 	return platform_call(t, c, SYS_mmap, args, NULL, 0, elsewhere_mapped);
 }
 

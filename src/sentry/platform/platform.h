@@ -54,6 +54,8 @@ int platform_inject(struct task *t, int host_fd, int as);
 /* ... under a number that is free in the stub, which is returned: for calls that platform_call makes,
  * SYS_close last. */
 int platform_lend(struct task *t, int host_fd);
+/* ... and has not been closed there, since the call was interrupted before: the next one is lent by it. */
+void platform_lent_stays(struct task *t, int number);
 
 /*
  * A call that slots can answer (known.c) has found this for a path from the working directory, on the host
@@ -79,6 +81,11 @@ void platform_left(struct task *t, int fd, bool at_once);
 
 /* The number has no file any more, or another one: the stub must not read the old one by it (shadow.c). */
 void platform_fd_changed(struct task *t, int fd);
+/*
+ * A descriptor of the sentry's whose closing changes nothing that a guest could see: true = it is closed
+ * behind the answer of the call that is being made, before any other call is.
+ */
+bool platform_close_later(int host_fd);
 /* It is about to be closed.  false: the thread has been interrupted and will make its call anew (CALL_GONE).
  */
 bool platform_fd_goes(struct task *t, int fd);
@@ -120,6 +127,11 @@ typedef long platform_finish(struct task *t, struct call *c, long result, uint64
 void platform_holds_signals(struct task *t);
 long platform_call(struct task *t, struct call *c, int nr, const uint64_t args[6], const void *scratch,
 		   size_t scratch_size, platform_finish *finish);
+/*
+ * For a `finish`: another call before the trapped one is answered; its return value does not count then.  No
+ * signal comes between them.
+ */
+void platform_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish);
 
 /*
  * The thread of a call that is about to be parked waits with this signal mask, and has its own again when the

@@ -396,8 +396,6 @@ void image_free(struct image *image);
 void remote_free(struct task *t);
 bool remote_stopped(struct task *t, int event, int sig);
 void remote_notified(struct task *t, const struct seccomp_notif *n);
-/* For a `finish`: another call before the trapped one is answered; its return value does not count then. */
-void remote_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish);
 /* ... the registers that the thread will have. */
 struct arch_regs *remote_regs(struct task *t);
 /* ... with CALL_PARK: the trapped call is made again, and is a new one. */

@@ -81,7 +81,7 @@ void remote_free(struct task *t)
 	t->platform->remote = NULL;
 }
 
-void remote_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish)
+void platform_next(struct task *t, int nr, const uint64_t args[6], platform_finish *finish)
 {
 	struct remote *x = t->platform->remote;
 	x->more = true;

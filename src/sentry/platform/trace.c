@@ -604,8 +604,10 @@ static void on_stop(pid_t pid, int code)
 	struct task *t = task_by_host(pid);
 	if (t)
 		takeback_stopped(t, event == PTRACE_EVENT_STOP);
-	if (t && event == PTRACE_EVENT_STOP)
+	if (t && event == PTRACE_EVENT_STOP) {
+		notify_settled(); /* the call that it interrupts is made again, whoever has received it */
 		first_stop(t);
+	}
 	if (!t && pid == zygote.pid) {
 		tracer.zygote_sent = true;
 		go_on(pid, 0); /* requests are run in any case */

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,6 +82,25 @@ static long mapped(void)
 	}
 	close(file);
 	unlink("mapped");
+	return wrong;
+}
+
+/* Once close has returned, nobody has the file by that number: no lock of it is held, and its number is free.
+ */
+static long let_go(void)
+{
+	long wrong = 0;
+	int file = open("let go", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), before = -1;
+	for (int i = 0; i < CALLS / 3; i++) {
+		int fd = open("let go", O_RDONLY);
+		wrong += fd < 0 || (before >= 0 && fd != before);
+		wrong += flock(fd, LOCK_EX | LOCK_NB) != 0;
+		wrong += close(fd) != 0;
+		wrong += flock(file, LOCK_EX | LOCK_NB) != 0 || flock(file, LOCK_UN) != 0;
+		before = fd;
+	}
+	close(file);
+	unlink("let go");
 	return wrong;
 }
 
@@ -219,6 +239,7 @@ int main(void)
 	FACT("calls in quick succession", work("plain", CALLS), 0);
 	FACT("bad addresses", bad_addresses(), 0);
 	FACT("close of what was mapped", mapped(), 0);
+	FACT("close lets go", let_go(), 0);
 	every(300);
 	FACT("... while signals come", work("signalled", CALLS), 0);
 	every(0);

@@ -26,7 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MANY = 60, BIG = 2 << 20, ENOUGH = 40, LONG = 20 /* s: longer than anything takes that comes */ };
+enum {
+	MANY = 60,
+	BIG = 2 << 20,
+	ENOUGH = 40,
+	STORM = 5000,
+	LONG = 20 /* s: longer than anything takes that comes */
+};
 
 static pid_t waiter; /* the thread that waits */
 static atomic_int disturbed, over;
@@ -335,6 +341,34 @@ static int of_none(void)
 	return wrong;
 }
 
+static void *storms(void *arg)
+{
+	for (int i = 0; i < STORM; i++)
+		(void)syscall(SYS_tgkill, getpid(), waiter, SIGCHLD);
+	over = 1;
+	return arg;
+}
+
+/* Calls that are interrupted before they have done anything leave nothing behind, however many. */
+static int in_a_storm(void)
+{
+	int wrong = 0, id = shmget(IPC_PRIVATE, 4096, 0600);
+	pthread_t t;
+	waiter = (pid_t)syscall(SYS_gettid);
+	over = 0;
+	pthread_create(&t, NULL, storms, NULL);
+	while (!over) {
+		void *at = shmat(id, NULL, 0);
+		wrong |= at == (void *)-1;
+		wrong |= (at != (void *)-1 && shmdt(at) != 0) << 1;
+	}
+	pthread_join(t, NULL);
+	struct shmid_ds info = {0};
+	wrong |= (shmctl(id, IPC_STAT, &info) != 0 || info.shm_nattch != 0) << 2;
+	(void)shmctl(id, IPC_RMID, NULL);
+	return wrong;
+}
+
 static const struct {
 	const char *name;
 	int (*wait)(void);
@@ -382,5 +416,6 @@ int main(void)
 			FACT(name, WIFEXITED(status) ? WEXITSTATUS(status) : -status, 0);
 		}
 	}
+	FACT("shared memory, in a storm of signals", in_a_storm(), 0);
 	return facts_end();
 }

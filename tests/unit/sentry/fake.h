@@ -94,6 +94,12 @@ bool platform_fd_goes(struct task *t, int fd)
 	return true;
 }
 
+bool platform_close_later(int host_fd)
+{
+	(void)host_fd;
+	return false;
+}
+
 void platform_fd_changed(struct task *t, int fd)
 {
 	(void)t;
