@@ -27,6 +27,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 void vm_card_mac(size_t i, unsigned char ret[static 6])
 {
@@ -111,6 +112,25 @@ static bool has_ipv4(const struct net_interface *n)
 	return i < n->n;
 }
 
+/*
+ * A tap lives as long as its machine.  Two machines of one interface would take each other's packets; one
+ * that was killed is gone in a moment.
+ */
+static int await_interfaces(struct err *err)
+{
+	enum { STEP_MS = 20, LEAVING_MS = 2000 };
+	const struct timespec step = {.tv_nsec = STEP_MS * 1000000};
+
+	for (int ms = 0; if_nametoindex(NET_TAP_PREFIX "0") > 0; ms += STEP_MS) {
+		if (ms >= LEAVING_MS)
+			return err_set(err, EBUSY,
+				       "the container's network is that of another machine, which has its "
+				       "card: only containers of that machine can share it (`--pod`)");
+		(void)nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
 int vm_net_open(int *tuns, size_t ntuns, int proc_fd, struct vm_net *ret, struct err *err)
 {
 	autofree unsigned char *buf = malloc(NL_REPLY_MAX);
@@ -128,6 +148,8 @@ int vm_net_open(int *tuns, size_t ntuns, int proc_fd, struct vm_net *ret, struct
 		r = err_set(err, ENODEV,
 			    "the container's network has %zu cards, and there are %zu taps for them", view->n,
 			    ntuns);
+	if (r == 0 && view->n > 0)
+		r = await_interfaces(err);
 	for (size_t i = 0; r == 0 && i < view->n; i++) {
 		vm_card_mac(i, net.nics[i].mac);
 		char tap[IFNAMSIZ];

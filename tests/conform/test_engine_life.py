@@ -204,6 +204,8 @@ def test_update(engine):
                       ("cpu", "cpu.max"): "25000 50000"})
     if engine.like_docker and engine.level == "ns":  # elsewhere the level's own tasks come on top
         wanted["pids", "pids.max"] = "77"
+    if engine.level == "vm":  # and the memory of a machine beside its guest's
+        wanted = {k: v for k, v in wanted.items() if k[0] != "memory"}
     assert {k: cgroup_value(pid, *k) for k in wanted} == wanted
     assert engine("exec", cid, "echo", "alive").stdout == "alive\n"
 
@@ -301,11 +303,12 @@ def test_copy_to_what_is_read_only(engine, tmp_path, runs):
 
 def test_restart(engine):
     cid = engine.start("box", "sh", "-c", "echo start >> /starts; exec sleep 600")
-    first = engine.pid(cid)
+    first, look = engine.pid(cid), lambda: engine("exec", cid, "cat", "/starts", rc=None).stdout
+    wait_for("the start", lambda: look() == "start\n")
     engine("restart", "-t", "0", cid)
     engine.wait_status(cid, "running")
     assert engine.pid(cid) != first and not os.path.exists("/proc/%d/root/starts" % first)
-    wait_for("two starts", lambda: engine("exec", cid, "cat", "/starts").stdout == "start\nstart\n")
+    wait_for("two starts", lambda: look() == "start\nstart\n")
 
 
 def test_create_start_wait(engine):

@@ -92,6 +92,12 @@ static void test_card(void)
 		CHECK_INT(n.n, 1);
 		CHECK_INT(n.nics[0].mtu, 1400);
 		CHECK(if_nametoindex("vmtap0") > 0);
+		/* Another machine does not take this one's packets. */
+		struct vm_net other = {0};
+		int more[] = {open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+		CHECK_INT(vm_net_open(more, 1, -1, &other, &err), -EBUSY);
+		CHECK(strstr(err.msg, "another machine") && more[0] >= 0);
+		(void)close(more[0]);
 		CHECK(n.json && strstr(n.json, "\"addresses\":[\"10.9.0.2/24\"]"));
 		CHECK(n.json && strstr(n.json, "\"gateway\":\"10.9.0.1\""));
 		vm_net_close(&n);
