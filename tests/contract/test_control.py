@@ -132,7 +132,7 @@ VM_TASKS, VM_MEMORY = 64, 768 << 20
 
 def pids_of(runtime, limit):
     """What the group's limit is for this one of the user's: other levels add their own processes, a fixed number."""
-    own = {"kernel": min(max(os.cpu_count(), 2), 8) + 4, "vm": VM_TASKS}
+    own = {"kernel": min(max(os.cpu_count(), 2), 8) + 5, "vm": VM_TASKS}
     return str(limit + own.get(runtime.level, 0))
 
 
