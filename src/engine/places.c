@@ -4,10 +4,10 @@
  *
  * Theory of operation.  Few images have /etc/hosts, /etc/hostname and /etc/resolv.conf.  Where they are
  * missing they would be made in each container's upper directory, and /etc copied up for them: four inodes on
- * the disk that are there to be covered.  So the lowest layer of every root is a directory of RUN_ROOT that
- * has them, one for all containers: what the image has, or says to be gone, covers it.  Any number of
- * processes may be making it at the same time, and be killed while they do: it is used once the mark beside
- * it stands.  Where it cannot be made the mount points are made one by one, as ever.
+ * the disk that are there to be covered.  So the lowest layer of a root is a directory of RUN_ROOT that has
+ * them, one for all containers: what the image has, or says to be gone, covers it.  Any number of processes
+ * may be making it at the same time, and be killed while they do: it is used once the mark beside it stands.
+ * Where it cannot be made or used (image/snapshot.c) the mount points are made one by one, as ever.
  */
 #include "engine/engine_int.h"
 

@@ -27,7 +27,9 @@
 #include "image/layer_target.h"
 #include "image/remove_tree.h"
 
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 enum { LAYERS_MAX = 500 }; /* what overlayfs takes */
 
@@ -220,12 +222,34 @@ static void cleanup_lowers(struct lowers *l)
 	free(l->fd);
 }
 
-/* The lowest layer; -1 with no error where there is none to be had: what it has is made in the upper one. */
-static int mount_places(const struct snapshot *q, const struct mounter *m)
+/* Files have the device number of their directories where all layers are of one file system. */
+static bool is_of_one(const struct snapshot *q, const struct lowers *l)
+{
+	struct stat own, st;
+
+	if (stat(q->dir, &own) < 0)
+		return false;
+	for (size_t i = 0; i < l->n; i++) {
+		if (fstat(l->fd[i], &st) < 0 || st.st_dev != own.st_dev)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The lowest layer; -1 with no error where there is none to be had: what it has is made in the upper one.  An
+ * overlay below might be one too many for the kernel, and what is of one file system stays so.
+ */
+static int mount_places(const struct snapshot *q, const struct mounter *m, const struct lowers *l)
 {
 	autoclose int dir = q->places ? open(q->places, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-	autoclose int mount = dir >= 0 ? mount_clone_fd(dir, false) : -1;
+	struct statfs fs;
+	struct stat st, top;
 
+	if (dir < 0 || fstatfs(dir, &fs) < 0 || (uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC ||
+	    fstat(dir, &st) < 0 || fstat(l->fd[0], &top) < 0 || (st.st_dev != top.st_dev && is_of_one(q, l)))
+		return -1;
+	autoclose int mount = mount_clone_fd(dir, false);
 	return mount >= 0 && (m->userns < 0 || mount_idmap(mount, m->userns, false) == 0) ? take_fd(&mount)
 											  : -1;
 }
@@ -254,7 +278,7 @@ static int mount_all(struct image_store *s, const struct snapshot *q, bool upper
 			return fd;
 		ret->fd[ret->n++] = fd;
 	}
-	int places = upper && n > 0 && n < LAYERS_MAX ? mount_places(q, &m) : -1;
+	int places = upper && n > 0 && n < LAYERS_MAX ? mount_places(q, &m, ret) : -1;
 	if (places >= 0)
 		ret->fd[ret->n++] = places;
 	return 0;

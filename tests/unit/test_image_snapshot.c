@@ -2,6 +2,7 @@
 #include "test_image_layers.h"
 
 #include "host/held_mounts.h"
+#include "host/mount.h"
 #include "image/snapshot_int.h"
 
 #include <sched.h>
@@ -292,6 +293,29 @@ static void test_places(struct snap_case *c)
 	CHECK_INT(snapshot_remove(&q, &err), 0);
 }
 
+/* Directories of one file system, and places on another: files keep the number of their directories' device.
+ */
+static void test_places_elsewhere(struct snap_case *c)
+{
+	static const struct mount_request tmpfs = {.type = "tmpfs", .source = "places", .data = "mode=0755"};
+	autofree char *dir = str_format("%s/apart", c->dir), *script = str_format("mkdir -p %s", dir);
+	struct snapshot q = c->q;
+	struct err err = {0};
+	struct stat file, top;
+
+	CHECK_INT(shell(script), 0);
+	autoclose int fs = mount_new(&tmpfs, &err);
+	CHECK(fs >= 0 && mkdirat(fs, "tree", 0755) == 0 && mkdirat(fs, "tree/proc", 0755) == 0);
+	autofree char *places = str_format("/proc/self/fd/%d/tree", fs);
+	q.dir = dir;
+	q.places = places;
+	CHECK_INT(snapshot_prepare(c->s, &q, &err), 0);
+	autoclose int fd = snapshot_mount(c->s, &q, &err);
+	CHECK(fd >= 0 && faccessat(fd, "proc", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+	CHECK(fstat(fd, &top) == 0 && fstatat(fd, "etc/conf", &file, 0) == 0 && file.st_dev == top.st_dev);
+	CHECK_INT(snapshot_remove(&q, &err), 0);
+}
+
 /* Changes as a layer, on top of the others, are the container's root. */
 static void test_commit(struct snap_case *c)
 {
@@ -522,6 +546,8 @@ int main(void)
 		test_commit(&c);
 		test_scaffold(&c);
 		test_places(&c);
+		if (kinds[i] == IMAGE_LAYERS_DIRECTORY)
+			test_places_elsewhere(&c);
 		if (kinds[i] == IMAGE_LAYERS_EROFS)
 			test_shared(&c);
 		test_deep(&c);
