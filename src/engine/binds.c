@@ -328,7 +328,8 @@ static int attach_bind(struct binder *b, const struct engine_bind *bind, struct 
 	if (at < 0)
 		return at;
 	mount_kernel_probe(&k);
-	struct mount_change only_read = {.set = MOUNT_ATTR_RDONLY};
+	struct mount_change only_read = {.set = MOUNT_ATTR_RDONLY,
+					 .recursive = bind->mount->recursive_read_only};
 	int r = bind->mount->read_only ? mount_change(&k, tree, &only_read) : 0;
 	if (r == 0)
 		r = mount_attach(tree, at);

@@ -138,3 +138,19 @@ def test_copy_races_with_the_container(coffer, tmp_path):
 def test_read_only_volume_and_tmpfs(coffer):
     out = coffer.sh("touch /v/x 2>&1; grep ' /t ' /proc/mounts", "-v", "ro:/v:ro", "--tmpfs", "/t:size=1m")
     assert "Read-only file system" in out and "size=1024k" in out
+
+
+def test_copy_writes_no_mount_below_a_read_only_bind(coffer, tmp_path):
+    """`rro`, which --mount means by readonly, counts for a container that does not run as well."""
+    (tmp_path / "f").write_text("x")
+    below = tmp_path / "top" / "below"
+    below.mkdir(parents=True)
+    coffer.here("mount", "-t", "tmpfs", "below", str(below))
+    try:
+        cid = coffer.out("create", "--network", "none", "--mount", "type=bind,src=%s,dst=/t,readonly" % below.parent, "box", "true")
+        for where in ("/t/", "/t/below/"):
+            assert "mounted volume is marked read-only" in coffer("cp", "%s/f" % tmp_path, cid + ":" + where, rc=1).stderr
+        assert coffer.here("ls", str(below)).stdout == ""
+        coffer("rm", cid)
+    finally:
+        coffer.here("umount", str(below))
