@@ -87,8 +87,9 @@ static int take_command(const struct changing *x, const char *text, str_list *re
 	return r;
 }
 
-/* The next word; quotes keep blanks together and a backslash the next character.  NULL at the end. */
-static const char *changes_take_word(const struct changing *x, const char **p)
+/* The next word, or all that follows; quotes keep blanks together and a backslash the next character.  NULL
+ * at the end. */
+static const char *take_text(const struct changing *x, const char **p, bool all)
 {
 	const char *s = *p + strspn(*p, " \t");
 	char quote = 0;
@@ -99,7 +100,7 @@ static const char *changes_take_word(const struct changing *x, const char **p)
 	char *out = json_doc_alloc(x->doc, strlen(s) + 1);
 	if (!out)
 		return NULL;
-	for (; *s && (quote || (*s != ' ' && *s != '\t')); s++) {
+	for (; *s && (all || quote || (*s != ' ' && *s != '\t')); s++) {
 		if (!quote && (*s == '"' || *s == '\''))
 			quote = *s;
 		else if (quote && *s == quote)
@@ -112,6 +113,11 @@ static const char *changes_take_word(const struct changing *x, const char **p)
 	out[n] = '\0';
 	*p = s;
 	return out;
+}
+
+static const char *changes_take_word(const struct changing *x, const char **p)
+{
+	return take_text(x, p, false);
 }
 
 static int set_env(const struct changing *x, const char *text)
@@ -161,8 +167,8 @@ static int take_pairs(const struct changing *x, const char *text,
 	int r = 0;
 
 	if (text[word] != '=') {
-		const char *value = text + word + strspn(text + word, " \t");
-		autofree char *pair = str_format("%.*s=%s", (int)word, text, value);
+		const char *rest = text + word, *value = take_text(x, &rest, true);
+		autofree char *pair = str_format("%.*s=%s", (int)word, text, value ? value : "");
 		const char *kept = pair ? change_text(x, pair, strlen(pair)) : NULL;
 		return kept ? set(x, kept) : change_oom(x);
 	}
@@ -171,10 +177,41 @@ static int take_pairs(const struct changing *x, const char *text,
 	return r;
 }
 
+enum { PORT_MAX = 65535 };
+
+/* Those that are not there yet, in one new list: there may be as many as there are ports. */
+static int add_ports(const struct changing *x, unsigned first, unsigned last, const char *proto)
+{
+	str_list *l = &x->c->exposed_ports;
+	autofree bool *there = calloc(PORT_MAX + 1, sizeof(*there));
+	const char **v = json_doc_alloc(x->doc, (l->n + last - first + 1) * sizeof(*v));
+	char port[32];
+
+	if (!v || !there)
+		return change_oom(x);
+	for (size_t i = 0; i < l->n; i++) {
+		char *end;
+		unsigned long n = strtoul(l->v[i], &end, 10);
+		if (n <= PORT_MAX && *end == '/' && streq(end + 1, proto))
+			there[n] = true;
+		v[i] = l->v[i];
+	}
+	l->v = v;
+	for (unsigned p = first; p <= last; p++) {
+		if (there[p])
+			continue;
+		int len = snprintf(port, sizeof(port), "%u/%s", p, proto);
+		v[l->n] = len > 0 ? change_text(x, port, (size_t)len) : NULL;
+		if (!v[l->n])
+			return change_oom(x);
+		l->n++;
+	}
+	return 0;
+}
+
 /* "80", "53/udp", "8000-8010/tcp": a port each. */
 static int take_port(const struct changing *x, const char *word)
 {
-	enum { PORT_MAX = 65535 };
 	const char *slash = strchr(word, '/'), *proto = slash ? slash + 1 : "tcp";
 	char *end;
 	unsigned long first = strtoul(word, &end, 10), last = first;
@@ -187,13 +224,7 @@ static int take_port(const struct changing *x, const char *word)
 	if (!ok || (*end && end != slash) || first == 0 || last < first || last > PORT_MAX ||
 	    (!streq(proto, "tcp") && !streq(proto, "udp") && !streq(proto, "sctp")))
 		return err_set(x->err, EINVAL, "invalid containerPort: %.64s", word);
-	int r = 0;
-	for (unsigned long p = first; r == 0 && p <= last; p++) {
-		autofree char *port = str_format("%lu/%s", p, proto);
-		r = port ? list_add_once(x, &x->c->exposed_ports, change_text(x, port, strlen(port)))
-			 : change_oom(x);
-	}
-	return r;
+	return add_ports(x, (unsigned)first, (unsigned)last, proto);
 }
 
 static int changes_take_ports(const struct changing *x, const char *text)
@@ -232,18 +263,18 @@ static bool name_byte(char c)
 	return c == '_' || isalnum((unsigned char)c);
 }
 
-static void put_expanded(struct str *out, const char *value, size_t len, bool words)
+static void put_expanded(struct str *out, const char *value, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		/* What becomes words again is to be one of them. */
-		if (words && strchr(" \t\"'\\", value[i]))
+		/* What is cut into words again is to be one of them. */
+		if (strchr(" \t\"'\\", value[i]))
 			str_put_n(out, "\\", 1);
 		str_put_n(out, value + i, 1);
 	}
 }
 
 /* "$NAME", "${NAME}", "${NAME:-otherwise}", "${NAME:+instead}", at `p`; what follows it, or NULL. */
-static const char *put_variable(const struct changing *x, struct str *out, const char *p, bool words)
+static const char *put_variable(const struct changing *x, struct str *out, const char *p)
 {
 	bool braces = p[1] == '{';
 	const char *name = p + 1 + braces, *end = name;
@@ -254,7 +285,7 @@ static const char *put_variable(const struct changing *x, struct str *out, const
 		return NULL;
 	const char *value = env_value(x, name, (size_t)(end - name));
 	if (!braces) {
-		put_expanded(out, value ? value : "", value ? strlen(value) : 0, words);
+		put_expanded(out, value ? value : "", value ? strlen(value) : 0);
 		return end;
 	}
 	const char *close = strchr(end, '}');
@@ -262,40 +293,38 @@ static const char *put_variable(const struct changing *x, struct str *out, const
 		return NULL;
 	bool set = value && *value;
 	if (*end == '}')
-		put_expanded(out, value ? value : "", value ? strlen(value) : 0, words);
+		put_expanded(out, value ? value : "", value ? strlen(value) : 0);
 	else if (set == (end[1] == '+'))
-		put_expanded(out, end + 2, (size_t)(close - end - 2), words);
+		put_expanded(out, end + 2, (size_t)(close - end - 2));
 	else if (set)
-		put_expanded(out, value, strlen(value), words);
+		put_expanded(out, value, strlen(value));
 	return close + 1;
 }
 
-/* Variables of the image in an instruction's text.  `words`: it is cut into words afterwards, quotes are
- * theirs. */
-static const char *expand(const struct changing *x, const char *text, bool words)
+/* Variables of the image in an instruction's text, which take_text() reads afterwards: quotes and backslashes
+ * stay. */
+static const char *expand(const struct changing *x, const char *text)
 {
 	struct str out autostr = {0};
 	char quote = 0;
 
 	str_put(&out, "");
 	for (const char *p = text; *p;) {
-		const char *next = *p == '$' && quote != '\'' ? put_variable(x, &out, p, words) : NULL;
+		const char *next = *p == '$' && quote != '\'' ? put_variable(x, &out, p) : NULL;
 		if (next) {
 			p = next;
 			continue;
 		}
 		if (*p == '\\' && p[1] && quote != '\'') {
-			if (words || p[1] != '$')
-				str_put_n(&out, p, 1);
-			str_put_n(&out, ++p, 1);
-			p++;
+			str_put_n(&out, p, 2);
+			p += 2;
 			continue;
 		}
-		if (words && (*p == '"' || *p == '\''))
+		if (*p == '"' || *p == '\'')
 			quote = !quote ? *p : quote == *p ? 0 : quote;
 		str_put_n(&out, p++, 1);
 	}
-	return out.s ? change_text(x, out.s, out.len) : NULL;
+	return out.s && !out.failed ? change_text(x, out.s, out.len) : NULL;
 }
 
 /* "--interval=5s"; 1 where the word is none of these. */
@@ -398,12 +427,8 @@ static int change_verbatim(const struct changing *x, const char *verb, const cha
 
 static int change_with_variables(const struct changing *x, const char *verb, const char *kept)
 {
-	static const char *const cut[] = {"ENV", "LABEL", "EXPOSE", "VOLUME"};
-	bool words = false;
+	const char *text = expand(x, kept);
 
-	for (size_t i = 0; i < ARRAY_LEN(cut); i++)
-		words |= streq(verb, cut[i]);
-	const char *text = expand(x, kept, words);
 	if (!text)
 		return change_oom(x);
 	if (streq(verb, "ENV"))
@@ -414,6 +439,9 @@ static int change_with_variables(const struct changing *x, const char *verb, con
 		return changes_take_ports(x, text);
 	if (streq(verb, "VOLUME"))
 		return take_volumes(x, text);
+	text = take_text(x, &(const char *){text}, true);
+	if (!text)
+		return err_set(x->err, EINVAL, "%s has no value", verb);
 	if (streq(verb, "WORKDIR"))
 		return take_workdir(x, text);
 	if (streq(verb, "USER"))

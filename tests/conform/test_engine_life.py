@@ -420,11 +420,12 @@ def test_commit_with_a_dockerfiles_lines(engine):
     lines = ["ENTRYPOINT [\"docker-entrypoint.sh\"]", "CMD [\"server\"]", "VOLUME /var/lib/db", "EXPOSE 5432 70-72/udp",
              "ENV PGDATA=/var/lib/db/data", "ENV A=1 B=\"b  c\"", "ENV P=$PATH:/x Q=${PGDATA}/q R=${NONE:-or} S=\\$A T='$A'",
              "HEALTHCHECK --interval=1m30s --timeout=3s --retries=2 CMD test -e $PGDATA", "LABEL at=$PGDATA v=${A:+set}", "ONBUILD RUN $A",
-             "WORKDIR /var/lib", "WORKDIR db/../$A", "USER web"]
+             "ENV U $B \"q  r\" s", "WORKDIR /var/lib", "WORKDIR \"db/../$A\"", "USER 'web'"]
     engine("commit", *[x for line in lines for x in ("-c", line)], "base", "official")
     c = json.loads(engine.out("image", "inspect", "official"))[0]["Config"]
     path = next(x for x in c["Env"] if x.startswith("PATH="))[5:]
-    assert c["Env"][-8:] == ["PGDATA=/var/lib/db/data", "A=1", "B=b  c", "P=%s:/x" % path, "Q=/var/lib/db/data/q", "R=or", "S=$A", "T=$A"]
+    assert c["Env"][-9:] == ["PGDATA=/var/lib/db/data", "A=1", "B=b  c", "P=%s:/x" % path, "Q=/var/lib/db/data/q", "R=or", "S=$A", "T=$A",
+                             "U=b  c q  r s"]
     assert c["Entrypoint"] == ["docker-entrypoint.sh"] and c["Cmd"] == ["server"] and c["User"] == "web"
     assert set(c["ExposedPorts"]) == {"5432/tcp", "70/udp", "71/udp", "72/udp"} and list(c["Volumes"]) == ["/var/lib/db"]
     assert c["Healthcheck"] == {"Test": ["CMD-SHELL", "test -e $PGDATA"], "Interval": 90 * 10**9, "Timeout": 3 * 10**9, "Retries": 2}
@@ -433,6 +434,10 @@ def test_commit_with_a_dockerfiles_lines(engine):
     engine("commit", "-c", "ENTRYPOINT echo $A", "-c", "HEALTHCHECK NONE", "more", "shell")
     c = json.loads(engine.out("image", "inspect", "shell"))[0]["Config"]
     assert c["Entrypoint"] == ["/bin/sh", "-c", "echo $A"] and not c["Cmd"] and c["Healthcheck"]["Test"] == ["NONE"]
+    engine("commit", "-c", "EXPOSE 10000-30000", "-c", "EXPOSE 9999-10001 10001/udp", "base", "wide")
+    wide = json.loads(engine.out("image", "inspect", "wide"))[0]["Config"]["ExposedPorts"]
+    assert len(wide) == 20003 and "30000/tcp" in wide and "10001/udp" in wide
+    engine("rmi", "wide")
     for wrong in ("FOO x", "EXPOSE x", "HEALTHCHECK --interval=x CMD true", "HEALTHCHECK CMD", "ENV"):
         engine("commit", "-c", wrong, "base", "wrong", rc=1)
     engine("rm", "base", "more")
