@@ -147,7 +147,10 @@ static int ask(const char *run_dir, const struct frame *f, enum frame_type wante
 		return err_num(err, r, "cannot talk to the container's monitor");
 	r = frame_recv(fd, answer, NULL, NULL, err);
 	if (r == 0)
-		return err_set(err, ENOENT, "the container's monitor has just ended");
+		return err_set(err, ENOENT, "the container's monitor has just ended%s",
+			       f->type == FRAME_CHECK_HEALTH
+				       ? ", or is of an earlier coffer that cannot do that"
+				       : "");
 	if (r < 0)
 		return r;
 	if (answer->type == wanted)
