@@ -202,12 +202,12 @@ int engine_machine_template(struct engine *e, struct engine_create *q, const cha
 	r = engine_guard(e, q, err);
 	if (r == 0)
 		r = guest_snapshot_begin(name, drop_machine_image, e, &s, err);
-	if (r < 0)
-		return r;
-	r = make_template(e, q, &s, &info, err);
-	if (r == 0)
-		r = guest_snapshot_finish(&s, info, err);
-	guest_snapshot_drop(&s);
+	if (r == 0) {
+		r = make_template(e, q, &s, &info, err);
+		if (r == 0)
+			r = guest_snapshot_finish(&s, info, err);
+		guest_snapshot_drop(&s);
+	}
 	q->annotations = (pair_list){0}; /* ours */
 	return r;
 }
