@@ -29,8 +29,8 @@ must_use int userns_format_map(const idmap_list *map, char **ret, struct err *er
  * it.
  */
 struct userns_holder {
-	pid_t pid; /* 0 = none */
-	_Alignas(16) char stack[2048];
+	pid_t pid;		       /* 0 = none */
+	_Alignas(16) char stack[8192]; /* a signal puts the whole state of the processor there */
 };
 must_use int userns_hold(struct userns_holder *h, int procfs, const idmap_list *uids, const idmap_list *gids,
 			 struct err *err);
