@@ -24,6 +24,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -306,6 +307,7 @@ _Noreturn void vm_names_serve(const struct vm_names *sockets, const char *resolv
 
 	if (!r || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || caps_apply(&none, 0, &err) < 0)
 		_exit(1);
+	(void)signal(SIGPIPE, SIG_IGN); /* of one who asked, ended, and goes before all is answered */
 	r->sockets = sockets;
 	r->resolver = names_address(resolver);
 	for (size_t i = 0; i < QUESTIONS; i++)

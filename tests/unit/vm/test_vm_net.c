@@ -280,9 +280,29 @@ static int dial(const struct sockaddr_in *at)
 	return fd;
 }
 
+/* An answer that nobody reads fills all on its way, so that the relay waits within a write; then who asked
+ * goes. */
+static void check_gone_amid_answer(const struct sockaddr_in *at, int server)
+{
+	static char much[1 << 20];
+	const struct timeval full = {.tv_usec = 300000};
+	const struct linger at_once = {.l_onoff = 1};
+	int asker = dial(at), answerer = accept(server, NULL, NULL);
+
+	CHECK_INT(shutdown(asker, SHUT_WR), 0);
+	CHECK_INT((long long)read_all(answerer, much, sizeof(much)), 0);
+	CHECK_INT(setsockopt(answerer, SOL_SOCKET, SO_SNDTIMEO, &full, sizeof(full)), 0);
+	while (send(answerer, much, sizeof(much), MSG_NOSIGNAL) > 0)
+		;
+	CHECK_INT(setsockopt(asker, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+	(void)close(asker);
+	(void)close(answerer);
+}
+
 /* Who asks ends first, or who answers: what is under way the other way arrives all the same. */
 static void test_ends_by_tcp(void)
 {
+	const struct timeval patience = {.tv_sec = 30};
 	struct sockaddr_in at, resolver;
 	char text[32] = "";
 	int udp[2];
@@ -290,6 +310,7 @@ static void test_ends_by_tcp(void)
 	CHECK(IP("link", "set", "lo", "up"));
 	CHECK_INT(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, udp), 0);
 	autoclose int server = listener(VM_NAMES_RESOLVER, 53, &resolver);
+	CHECK_INT(setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	const struct vm_names names = {.udp = udp[0], .tcp = listener("127.0.0.1", 0, &at)};
 	pid_t relay = fork();
 	if (relay == 0) {
@@ -316,6 +337,13 @@ static void test_ends_by_tcp(void)
 	(void)close(asker);
 	CHECK_INT((long long)read_all(answerer, text, sizeof(text)), 0);
 	(void)close(answerer);
+	check_gone_amid_answer(&at, server);
+	asker = dial(&at); /* the relay is there still */
+	answerer = accept(server, NULL, NULL);
+	CHECK_INT(write(answerer, "the third", 9), 9);
+	(void)close(answerer);
+	CHECK_INT((long long)read_all(asker, text, sizeof(text)), 9);
+	(void)close(asker);
 	CHECK_INT(kill(relay, SIGKILL), 0);
 	CHECK_INT(waitpid(relay, NULL, 0), relay);
 	(void)close(names.tcp);
