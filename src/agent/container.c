@@ -86,14 +86,19 @@ static bool mount_says(const struct oci_mount *m, const char *option)
 	return false;
 }
 
+/* A word takes back the one before it: with both of them it is taken to be written to. */
+static bool is_read_only(const struct oci_mount *m)
+{
+	return (mount_says(m, "ro") || mount_says(m, "rro")) && !mount_says(m, "rw") && !mount_says(m, "rrw");
+}
+
 static bool writes_to_share(const struct oci_config *config)
 {
 	bool any = !config->root_readonly;
 
 	for (size_t i = 0; i < config->mounts.n && !any; i++) {
 		const struct oci_mount *m = &config->mounts.v[i];
-		any = m->source && str_starts(m->source, GUEST_SHARE_AT) && !mount_says(m, "ro") &&
-		      !mount_says(m, "rro");
+		any = m->source && str_starts(m->source, GUEST_SHARE_AT) && !is_read_only(m);
 	}
 	return any;
 }
