@@ -118,7 +118,7 @@ static bool has_ipv4(const struct net_interface *n)
  */
 static int await_interfaces(struct err *err)
 {
-	enum { STEP_MS = 20, LEAVING_MS = 2000 };
+	enum { STEP_MS = 20, LEAVING_MS = 5000 };
 	const struct timespec step = {.tv_nsec = STEP_MS * 1000000};
 
 	for (int ms = 0; if_nametoindex(NET_TAP_PREFIX "0") > 0; ms += STEP_MS) {
