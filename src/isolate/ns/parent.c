@@ -244,20 +244,21 @@ static int equip(const struct ns_container *n, const struct sandbox *s, struct e
 	return r;
 }
 
-/* `r`, of a network that could not be plugged in; but for the child's own word, where it has ended over
- * something else. */
+/* `r`, of what failed on this side; but for the child's own word, where it has ended over something else. */
 static int child_said(int sync, int r, struct err *err)
 {
 	struct pollfd p = {.fd = sync, .events = POLLIN};
 	struct err own = {0};
+	struct ns_packet said;
 
-	if (poll(&p, 1, 0) != 1 || !(p.revents & POLLIN))
-		return r;
-	int said = ns_expect(sync, NS_MSG_MOUNTED, &own);
-	if (said >= 0 || own.code == ECONNRESET)
+	/* Behind what it said as long as all went well. */
+	while (poll(&p, 1, 0) == 1 && p.revents & POLLIN)
+		if (ns_receive(sync, &said, NULL, &own) < 0)
+			break;
+	if (own.code == 0 || own.code == ECONNRESET)
 		return r;
 	*err = own;
-	return said;
+	return -own.code;
 }
 
 /* What the host has to do before the child goes on behind its mounts. */
@@ -270,8 +271,6 @@ static int host_turn(const struct ns_container *n, const struct sandbox *s, stru
 		r = ns_expect(sync, NS_MSG_NETWORK, err);
 		if (r == 0)
 			r = events->network(events->data, s, err);
-		if (r < 0)
-			r = child_said(sync, r, err);
 	}
 	if (r == 0 && n->host_turn)
 		r = ns_expect(sync, NS_MSG_MOUNTED, err);
@@ -385,6 +384,8 @@ int ns_create(const struct isolate_create *c, struct sandbox *ret, struct err *e
 	fd_drop(&n.spawn.sync_child);
 	s.pid = pid;
 	r = drive(&n, &s, pidfd, relay, err);
+	if (r < 0)
+		r = child_said(n.spawn.sync_parent, r, err);
 	if (r < 0) {
 		(void)sys_pidfd_send_signal(pidfd, SIGKILL); /* gone already is as good */
 		explain_death(c, proc_wait(pid), err);
