@@ -145,17 +145,23 @@ struct file *fd_table_get(const struct fd_table *x, int fd); /* any task's; NULL
 void fd_mark_injected(struct task *t, int fd);
 bool fd_is_injected(const struct task *t, int fd);
 
+enum { SHADOW_NUMBERS = 512 /* of the guest's descriptors: a multiple of 64 */ };
+
 /* Descriptors by which the stub may read this table's files itself (platform/shadow.c). */
 struct shadows {
-	uint64_t may_be[512 * SHADOW_KINDS / 64]; /* by kind and number; may be there in the stub, at least */
-	uint64_t stale[512 * SHADOW_KINDS / 64];  /* not the table's any more: to be taken from the stub */
-	uint64_t gone[512 * SHADOW_KINDS / 64];	  /* have been there some time */
-	uint64_t judged[512 / 64]; /* by number: whether its file may be SHADOW_WRITTEN has been looked at */
-	unsigned again;		   /* so many writes more, and that is looked at anew; 0 = it is not */
+	uint64_t may_be[SHADOW_NUMBERS * SHADOW_KINDS /
+			64]; /* by kind and number; may be there in the stub, at least */
+	uint64_t stale[SHADOW_NUMBERS * SHADOW_KINDS /
+		       64]; /* not the table's any more: to be taken from the stub */
+	uint64_t gone[SHADOW_NUMBERS * SHADOW_KINDS / 64]; /* have been there some time */
+	uint64_t judged[SHADOW_NUMBERS /
+			64]; /* by number: whether its file may be SHADOW_WRITTEN has been looked at */
+	unsigned again;	     /* so many writes more, and that is looked at anew; 0 = it is not */
 	bool any_stale;
 	int left; /* a number that was injected and is closed, and is in the stub yet, + 1; 0 = none */
-	uint64_t lent[512 / 64]; /* by number: is in the stub, of no use */
-	bool off;		 /* there shall be no more */
+	uint64_t lent[SHADOW_NUMBERS /
+		      64]; /* by number: an interrupted call left it in the stub, and it is nobody's */
+	bool off;	   /* there shall be no more */
 };
 struct shadows *fd_table_shadows(struct fd_table *x);
 bool fd_table_is_shared(const struct fd_table *x);

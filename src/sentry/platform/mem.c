@@ -43,13 +43,13 @@ static void forget_lent(struct task *t, int number)
 void platform_lent_stays(struct task *t, int number)
 {
 	struct shadows *s = fd_table_shadows(t->files);
-	/* Another program's stub does not have it. */
+	/* Not where another program has been executed since: its stub does not have the number. */
 	if (number >= 0 && (unsigned)number / 64 < ARRAY_LEN(s->lent) && !t->platform->dead &&
 	    t->platform->stage == STAGE_GUEST && !fd_is_injected(t, number))
 		s->lent[number / 64] |= UINT64_C(1) << number % 64;
 }
 
-/* A number that is in the stub, and nobody's; -1. */
+/* A number that an interrupted call left in the stub, and that is nobody's; -1 = there is none. */
 static int left_number(const struct task *t)
 {
 	const struct shadows *s = fd_table_shadows(t->files);

@@ -123,10 +123,10 @@ int platform_take_back(struct file *f);
 #define PLATFORM_SCRATCH UINT64_C(0xc0ffee5c7a7c4000)
 enum { PLATFORM_SCRATCH_SIZE = 1024 };
 typedef long platform_finish(struct task *t, struct call *c, long result, uint64_t scratch);
-/* ... which it has been asked for: no signal undoes it.  For what does not wait. */
-void platform_holds_signals(struct task *t);
 long platform_call(struct task *t, struct call *c, int nr, const uint64_t args[6], const void *scratch,
 		   size_t scratch_size, platform_finish *finish);
+/* Behind it: no signal undoes the call that was asked for.  For what does not wait. */
+void platform_holds_signals(struct task *t);
 /*
  * For a `finish`: another call before the trapped one is answered; its return value does not count then.  No
  * signal comes between them.
