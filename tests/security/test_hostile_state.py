@@ -89,6 +89,9 @@ def test_strangers_in_the_state_directory(ct, runtime):
 def bystander():
     """A process of the host that must survive."""
     p = subprocess.Popen(["sleep", "1000"])
+    # A start time in ticks tells a pid's owners apart. No pid is reused within a tick, but a container that starts at
+    # once could share the bystander's.
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     yield p
     alive = p.poll() is None
     p.kill()
