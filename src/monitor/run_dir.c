@@ -137,18 +137,30 @@ static void read_monitor(int dirfd, struct monitor_status *s)
 	s->monitor_alive = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+/* The `n` numbers that the file begins with.  *ret_text is to be freed; *ret_rest: what follows them in it.
+ */
+static int read_numbers(int dirfd, const char *name, int64_t *v, size_t n, char **ret_text, char **ret_rest)
+{
+	int r = file_read_at(dirfd, name, RUN_FILE_MAX, ret_text, NULL);
+
+	if (r < 0)
+		return r;
+	*ret_rest = *ret_text;
+	for (size_t i = 0; i < n; i++)
+		if (!next_number(ret_rest, &v[i]))
+			return -EBADMSG;
+	return 0;
+}
+
 static int read_running(int dirfd, struct monitor_status *s)
 {
 	autofree char *text = NULL;
+	char *rest;
 	int64_t v[4];
-	int r = file_read_at(dirfd, "running", RUN_FILE_MAX, &text, NULL);
+	int r = read_numbers(dirfd, "running", v, ARRAY_LEN(v), &text, &rest);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	char *p = text;
-	for (size_t i = 0; i < ARRAY_LEN(v); i++)
-		if (!next_number(&p, &v[i]))
-			return -EBADMSG;
 	s->pid = (pid_t)v[0];
 	s->start_time = (uint64_t)v[1];
 	s->started_at = v[2];
@@ -159,15 +171,12 @@ static int read_running(int dirfd, struct monitor_status *s)
 static int read_exit(int dirfd, struct monitor_status *s)
 {
 	autofree char *text = NULL;
+	char *p;
 	int64_t v[4];
-	int r = file_read_at(dirfd, "exit", RUN_FILE_MAX, &text, NULL);
+	int r = read_numbers(dirfd, "exit", v, ARRAY_LEN(v), &text, &p);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	char *p = text;
-	for (size_t i = 0; i < ARRAY_LEN(v); i++)
-		if (!next_number(&p, &v[i]))
-			return -EBADMSG;
 	s->exit_code = (int)v[0];
 	s->oom_killed = v[1] != 0;
 	s->finished_at = v[2];

@@ -78,13 +78,11 @@ static int flush_control(struct console *c)
 	int r = 0;
 
 	while (c->s.npending) {
-		r = queue_pop(q, &chain);
+		r = queue_next(q, &chain);
 		if (r < 0)
 			return r;
-		if (r == 0 && !queue_enable_kicks(q))
-			break;
 		if (r == 0)
-			continue;
+			break;
 		const struct pending *p = &c->s.pending[0];
 		struct virtio_console_control m = {.id = p->port, .event = p->event, .value = p->value};
 		size_t n = chain_put(&chain, 0, &m, sizeof(m));
@@ -192,13 +190,11 @@ static int run_input(struct console *c, unsigned port)
 	int r = 0;
 
 	for (size_t done = 0; s->guest_open && !s->host_closed && done < ROUND;) {
-		r = queue_pop(q, &chain);
+		r = queue_next(q, &chain);
 		if (r < 0)
 			return r;
-		if (r == 0 && !queue_enable_kicks(q))
-			break;
 		if (r == 0)
-			continue;
+			break;
 		struct msghdr m = {.msg_iov = iov, .msg_iovlen = chain_rest(&chain, true, 0, ROUND, iov)};
 		if (m.msg_iovlen == 0)
 			return -EBADMSG;
@@ -257,13 +253,11 @@ static int run_output(struct console *c, unsigned port)
 	int r = 0;
 
 	while (!full) {
-		r = queue_pop(q, &chain);
+		r = queue_next(q, &chain);
 		if (r < 0)
 			return r;
-		if (r == 0 && !queue_enable_kicks(q))
-			break;
 		if (r == 0)
-			continue;
+			break;
 		if (port == 0) {
 			print_chain(c, &chain);
 		} else if (!send_chain(c, port, &chain)) {

@@ -84,13 +84,11 @@ static int net_receive(struct net *n)
 	int r = 0;
 
 	for (int i = 0; i < ROUND && more; i++) {
-		r = queue_pop(q, &c);
+		r = queue_next(q, &c);
 		if (r < 0)
 			return r;
-		if (r == 0 && !queue_enable_kicks(q))
-			break;
 		if (r == 0)
-			continue;
+			break;
 		if (c.write_len < HEADER || c.nread)
 			return -EBADMSG;
 		ssize_t got = net_receive_one(n, &c);

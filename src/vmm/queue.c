@@ -161,6 +161,16 @@ bool queue_enable_kicks(struct queue *q)
 	return queue_has(q);
 }
 
+int queue_next(struct queue *q, struct chain *ret)
+{
+	int r;
+
+	do
+		r = queue_pop(q, ret);
+	while (r == 0 && queue_enable_kicks(q));
+	return r;
+}
+
 static size_t copy_pieces(const struct iovec *iov, unsigned n, size_t offset, char *to, const char *from,
 			  size_t len)
 {

@@ -62,6 +62,8 @@ void queue_push(struct queue *q, uint16_t head, uint32_t written);
 must_use bool queue_wants_interrupt(struct queue *q);
 /* Asks to be told of new chains; true: there are some already. */
 must_use bool queue_enable_kicks(struct queue *q);
+/* queue_pop(); 0: there is none, and the driver was asked to tell of new ones. */
+must_use int queue_next(struct queue *q, struct chain *ret);
 /* Is there a chain to pop? */
 must_use bool queue_has(const struct queue *q);
 

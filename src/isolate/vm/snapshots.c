@@ -125,22 +125,32 @@ int guest_snapshot_info(const char *name, char **ret, size_t *ret_len, struct er
 			    : 0;
 }
 
-int vm_snapshot_open(const char *name, struct err *err)
+/* The machine's memory in the snapshot of that name; -ENOENT, without a text: there is no such snapshot. */
+static int open_machine(const char *before, const char *name, int flags, struct stat *ret, struct err *err)
 {
-	autofree char *path = str_format("%s/machine", name);
+	autofree char *path = str_format("%s%s/machine", before, name);
 	int r = check_snapshot_name(name, err);
 	autoclose int dir = r < 0 ? -1 : open_snapshots(false, err);
-	struct stat st;
 
 	if (err->code)
 		return -err->code;
 	if (!path)
 		return err_oom(err);
-	autoclose int fd = dir < 0 ? -1 : openat(dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	autoclose int fd = dir < 0 ? -1 : openat(dir, path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (dir < 0 || (fd < 0 && errno == ENOENT))
-		return err_set(err, ENOENT, "no such snapshot: %s", name);
-	if (fd < 0 || fstat(fd, &st) < 0)
+		return -ENOENT;
+	if (fd < 0 || fstat(fd, ret) < 0)
 		return err_sys(err, "cannot open snapshot %s", name);
+	return take_fd(&fd);
+}
+
+int vm_snapshot_open(const char *name, struct err *err)
+{
+	struct stat st;
+	autoclose int fd = open_machine("", name, O_RDONLY, &st, err);
+
+	if (fd < 0)
+		return err->code ? fd : err_set(err, ENOENT, "no such snapshot: %s", name);
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
 		return err_set(err, EPERM, "snapshot %s may be written by others: it is not used", name);
 	return take_fd(&fd);
@@ -150,17 +160,12 @@ int vm_snapshot_open(const char *name, struct err *err)
 
 int vm_snapshot_open_begun(const char *name, struct err *err)
 {
-	autofree char *path = str_format("." MAKING "%s/machine", name);
-	int r = check_snapshot_name(name, err);
-	autoclose int dir = r < 0 ? -1 : open_snapshots(false, err);
 	struct stat st;
+	autoclose int fd = open_machine("." MAKING, name, O_RDWR, &st, err);
 
 	if (err->code)
-		return -err->code;
-	if (!path)
-		return err_oom(err);
-	autoclose int fd = dir < 0 ? -1 : openat(dir, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != 0)
+		return fd;
+	if (fd < 0 || !S_ISREG(st.st_mode) || st.st_size != 0)
 		return err_set(err, ENOENT,
 			       "no snapshot \"%s\" is under way: type `coffer vm snapshot --template`", name);
 	return take_fd(&fd);

@@ -81,6 +81,21 @@ int verb_readlink(struct share_server *s, struct node *n, struct request *q, str
 
 /* ---- making ---- */
 
+/*
+ * What they begin with: the fixed part, where the name behind it is wanted the name, and the caller's ids and
+ * umask. umask: where it will stand in `in`.  The descriptor of the directory, which stays the node's.
+ */
+static int begin_making(struct share_server *s, struct node *n, struct request *q, void *in, size_t size,
+			uint32_t *umask, const char **ret_name)
+{
+	int e = request_take(q, in, size);
+	if (e == 0 && ret_name)
+		e = request_name(q, ret_name);
+	if (e == 0)
+		e = become(s, &q->head, *umask);
+	return e < 0 ? e : node_fd(s, n);
+}
+
 int verb_symlink(struct share_server *s, struct node *n, struct request *q, struct reply *r)
 {
 	const char *name, *target;
@@ -101,14 +116,7 @@ int verb_mknod(struct share_server *s, struct node *n, struct request *q, struct
 {
 	struct fuse_mknod_in in;
 	const char *name;
-	int e = request_take(q, &in, sizeof(in));
-	if (e == 0)
-		e = request_name(q, &name);
-	if (e == 0)
-		e = become(s, &q->head, in.umask);
-	if (e < 0)
-		return e;
-	int fd = node_fd(s, n);
+	int fd = begin_making(s, n, q, &in, sizeof(in), &in.umask, &name);
 	if (fd < 0)
 		return fd;
 	/* Whether it may make devices, the carrier's user namespace and device rules say. */
@@ -122,14 +130,7 @@ int verb_mkdir(struct share_server *s, struct node *n, struct request *q, struct
 {
 	struct fuse_mkdir_in in;
 	const char *name;
-	int e = request_take(q, &in, sizeof(in));
-	if (e == 0)
-		e = request_name(q, &name);
-	if (e == 0)
-		e = become(s, &q->head, in.umask);
-	if (e < 0)
-		return e;
-	int fd = node_fd(s, n);
+	int fd = begin_making(s, n, q, &in, sizeof(in), &in.umask, &name);
 	if (fd < 0)
 		return fd;
 	if (mkdirat(fd, name, in.mode & 07777) < 0)
@@ -165,18 +166,11 @@ int verb_create(struct share_server *s, struct node *n, struct request *q, struc
 	const char *name;
 	struct statx x;
 	struct node *child;
-	int e = request_take(q, &in, sizeof(in));
-	if (e == 0)
-		e = request_name(q, &name);
-	if (e == 0)
-		e = become(s, &q->head, in.umask);
-	if (e < 0)
-		return e;
-	int dirfd = node_fd(s, n);
+	int dirfd = begin_making(s, n, q, &in, sizeof(in), &in.umask, &name);
 	if (dirfd < 0)
 		return dirfd;
 	autoclose int fd = create_file(dirfd, name, &in);
-	e = fd < 0 ? fd : share_statx(fd, "", &x);
+	int e = fd < 0 ? fd : share_statx(fd, "", &x);
 	if (e == 0)
 		e = node_seen(s, n, name, &x, &child);
 	if (e < 0)
@@ -190,12 +184,7 @@ int verb_tmpfile(struct share_server *s, struct node *n, struct request *q, stru
 	struct fuse_create_in in;
 	struct statx x;
 	struct node *child;
-	int e = request_take(q, &in, sizeof(in));
-	if (e == 0)
-		e = become(s, &q->head, in.umask);
-	if (e < 0)
-		return e;
-	int dirfd = node_fd(s, n);
+	int dirfd = begin_making(s, n, q, &in, sizeof(in), &in.umask, NULL);
 	if (dirfd < 0)
 		return dirfd;
 	autoclose int fd =
@@ -203,7 +192,7 @@ int verb_tmpfile(struct share_server *s, struct node *n, struct request *q, stru
 	if (fd < 0)
 		return errno == EOPNOTSUPP ? -EOPNOTSUPP : -errno;
 	autoclose int at = openat(s->self_fd, fd_digits(fd).s, O_PATH | O_CLOEXEC);
-	e = at < 0 ? -errno : share_statx(fd, "", &x);
+	int e = at < 0 ? -errno : share_statx(fd, "", &x);
 	if (e == 0)
 		e = node_unnamed(s, &x, at, &child);
 	if (e < 0)

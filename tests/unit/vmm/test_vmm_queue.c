@@ -189,6 +189,11 @@ static void test_events(void)
 	CHECK_INT(event, 3);
 	ring_offer(&r, 0);
 	CHECK(queue_enable_kicks(&q)); /* came meanwhile */
+
+	CHECK_INT(queue_next(&q, &c), 1);
+	CHECK_INT(queue_next(&q, &c), 0);
+	CHECK(memory_read(&memory, RING_USED + 4 + 8 * RING_SIZE, &event, 2));
+	CHECK_INT(event, 4); /* it asked for the next */
 }
 
 int main(void)
