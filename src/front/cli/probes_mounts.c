@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * File systems and mounts, asked by making them: everything here is detached
- * and gone when its descriptor is closed; the host's mounts are not touched.
+ * File systems and mounts, asked by making them: everything here is detached, or
+ * in a namespace of its own, and gone with its descriptor or process; the host's
+ * mounts are not touched.
  */
 #include "front/cli/doctor.h"
 
@@ -114,17 +115,75 @@ static int overlay_of(int tmpfs, bool by_fd)
 	return mounted < 0 ? -errno : 0;
 }
 
-static void probe_overlay(struct findings *f, int tmpfs)
+/* Root of a user namespace of its own, which is where containers of users are mounted. */
+static int become_root_of_users(void)
 {
-	int r = overlay_of(tmpfs, false);
+	char map[40];
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	if (unshare(CLONE_NEWUSER) < 0)
+		return -errno;
+	(void)snprintf(map, sizeof(map), "0 %u 1", uid); /* fits */
+	int r = file_write_at(AT_FDCWD, "/proc/self/uid_map", map);
+	if (r == 0)
+		r = file_write_at(AT_FDCWD, "/proc/self/setgroups", "deny");
+	(void)snprintf(map, sizeof(map), "0 %u 1", gid); /* fits */
+	return r < 0 ? r : file_write_at(AT_FDCWD, "/proc/self/gid_map", map);
+}
+
+/* Before Linux 6.15 overlayfs takes directories only from mounts of the caller's own mount namespace. */
+static int overlay_in_namespace(bool users, bool by_fd)
+{
+	int r = users ? become_root_of_users() : 0;
+
+	if (r < 0)
+		return r;
+	if (unshare(CLONE_NEWNS) < 0 || syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	int tmpfs = new_tmpfs();
+	int root = tmpfs < 0 ? tmpfs : open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (tmpfs < 0 || root < 0)
+		return tmpfs < 0 ? tmpfs : -errno;
+	r = mount_attach(tmpfs, root);
+	return r < 0 ? r : overlay_of(tmpfs, by_fd);
+}
+
+/* In a child, whose descriptors and namespaces go with it.  0 or -errno. */
+static int overlay_in_child(bool users, bool by_fd)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(-overlay_in_namespace(users, by_fd) & 0xff);
+	int status = pid < 0 ? -errno : proc_wait(pid);
+	return status < 0 ? status : -proc_exit_code(status);
+}
+
+static void probe_overlay(struct findings *f)
+{
+	int r = overlay_in_child(false, false);
 
 	if (r == 0)
 		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL,
 			    "containers write beside their image%s",
-			    overlay_of(tmpfs, true) == 0 ? "; layers by descriptor" : "");
+			    overlay_in_child(false, true) == 0 ? "; layers by descriptor" : "");
 	else
-		finding_add(f, topic_fs, "overlayfs", geteuid() ? FINDING_NOTE : FINDING_BAD,
-			    "modprobe overlay", "cannot be mounted here: %s", err_text(-r));
+		finding_add(f, topic_fs, "overlayfs", FINDING_BAD, "modprobe overlay",
+			    "cannot be mounted here: %s", err_text(-r));
+}
+
+static void probe_rootless(struct findings *f)
+{
+	int r = overlay_in_child(true, false);
+
+	if (r == 0)
+		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL,
+			    "containers of this user write beside their image, in a user namespace");
+	else
+		finding_add(f, topic_fs, "overlayfs", FINDING_BAD,
+			    "Linux 5.11 or later lets users mount it; see the user namespaces above",
+			    "cannot be mounted in a user namespace: %s", err_text(-r));
 }
 
 static int idmap_of(int dirfd, const char *path)
@@ -164,43 +223,6 @@ static void probe_idmap(struct findings *f, int tmpfs)
 			"not on the file system of %s: %s", f->data_root, err_text(-data));
 }
 
-/* In a child: root of a user namespace of its own, which is where containers of users are mounted. */
-static int overlay_as_root_of_users(void)
-{
-	char map[40];
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-		return errno;
-	(void)snprintf(map, sizeof(map), "0 %u 1", uid); /* fits */
-	int r = file_write_at(AT_FDCWD, "/proc/self/uid_map", map);
-	if (r == 0)
-		r = file_write_at(AT_FDCWD, "/proc/self/setgroups", "deny");
-	(void)snprintf(map, sizeof(map), "0 %u 1", gid); /* fits */
-	if (r == 0)
-		r = file_write_at(AT_FDCWD, "/proc/self/gid_map", map);
-	int tmpfs = r < 0 ? r : new_tmpfs();
-	return tmpfs < 0 ? -tmpfs : -overlay_of(tmpfs, false);
-}
-
-static void probe_rootless(struct findings *f)
-{
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(overlay_as_root_of_users() & 0xff);
-	int status = pid < 0 ? -errno : proc_wait(pid);
-	int code = status < 0 ? -status : proc_exit_code(status);
-	if (code == 0)
-		finding_add(f, topic_fs, "overlayfs", FINDING_OK, NULL,
-			    "containers of this user write beside their image, in a user namespace");
-	else
-		finding_add(f, topic_fs, "overlayfs", FINDING_BAD,
-			    "Linux 5.11 or later lets users mount it; see the user namespaces above",
-			    "cannot be mounted in a user namespace: %s", err_text(code));
-}
-
 void probe_mounts(struct findings *f)
 {
 	struct mount_kernel k;
@@ -223,6 +245,6 @@ void probe_mounts(struct findings *f)
 		return;
 	}
 	probe_erofs(f);
-	probe_overlay(f, tmpfs);
+	probe_overlay(f);
 	probe_idmap(f, tmpfs);
 }
