@@ -61,7 +61,7 @@ static int put_name(const struct engine_starting *s, int dir, const char *name, 
 	return r < 0 ? err_num(err, r, "cannot make the container's \"%s\"", name) : 0;
 }
 
-int engine_names_bounded(struct engine_starting *s, struct err *err)
+int engine_names_bounded(struct engine_starting *s, struct held_mounts *later, struct err *err)
 {
 	char **const paths[] = {&s->hosts, &s->hostname, &s->resolv};
 	struct names_fs f autonamesfs = {0};
@@ -74,13 +74,14 @@ int engine_names_bounded(struct engine_starting *s, struct err *err)
 		if (r < 0)
 			return err_num(err, r, "cannot read \"%s\"", *paths[i]);
 	}
-	/* As the clones below it stays open until this process ends: the last close of a detached mount waits
-	 * for an RCU grace period, which nobody waits for then. */
+	/* Closed by the monitor, as the clones below: the last close of each waits for an RCU grace period, and
+	 * the container's end is not told before this process has ended. */
 	int root = make_names_fs(&f, err);
 	if (root == -EOPNOTSUPP)
 		return 0;
 	if (root < 0)
 		return root;
+	held_mounts_lend(later, root);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		r = put_name(s, root, file_names[i], f.text[i], f.len[i], err);
 		if (r < 0)
@@ -91,12 +92,13 @@ int engine_names_bounded(struct engine_starting *s, struct err *err)
 				       ? 0
 				       : err_sys(err, "cannot clone the container's \"%s\"", file_names[i]);
 	}
-	/* They stay open until this process ends: the runtime finds them by number. */
+	/* They stay open here until this process ends: the runtime finds them by number. */
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 		free(*paths[i]);
 		*paths[i] = str_format("/proc/self/fd/%d", trees[i]);
 		if (!*paths[i])
 			return err_oom(err);
+		held_mounts_lend(later, trees[i]);
 	}
 	return 0;
 }

@@ -13,7 +13,6 @@
 
 #include "base/proc.h"
 #include "host/cgroup.h"
-#include "host/held_mounts.h"
 
 #include <sys/stat.h>
 
@@ -183,7 +182,7 @@ static int make_container(struct making_now *now, struct err *err)
 	autoclose int root = root_of(s, &snapshot, &holder, err);
 	if (root < 0)
 		return root;
-	r = engine_names_bounded(s, err);
+	r = engine_names_bounded(s, &now->held, err);
 	if (r == 0)
 		r = write_config(s, root, err);
 	if (r < 0)

@@ -4,6 +4,7 @@
 
 #include "engine/files.h"
 #include "engine/spec.h"
+#include "host/held_mounts.h"
 
 enum { START_WARNINGS_MAX = 4096 };
 
@@ -31,8 +32,9 @@ void engine_starting_free(struct engine_starting *s);
 /* Paths, leases, files: everything before something runs. */
 must_use int engine_start_prepare(struct engine_starting *s, struct err *err);
 must_use int engine_start_plan(struct engine_starting *s, struct monitor_plan *ret, struct err *err);
-/* In the maker: the three files on a file system of the container's own (names_fs.c). */
-must_use int engine_names_bounded(struct engine_starting *s, struct err *err);
+/* In the maker: the three files on a file system of the container's own (names_fs.c), whose mounts join
+ * `later`. */
+must_use int engine_names_bounded(struct engine_starting *s, struct held_mounts *later, struct err *err);
 /* In the maker: makes the container and reports. */
 void engine_start_make(void *starting);
 /* The row says that it runs, with its ports. */

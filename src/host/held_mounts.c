@@ -27,10 +27,16 @@ void held_mounts_keep(struct held_mounts *h, int file, int mount)
 	cleanup_close(&mount);
 }
 
-void held_mounts_close_later(struct held_mounts *h, int mount)
+void held_mounts_lend(struct held_mounts *h, int mount)
 {
 	if (h->n_spent < ARRAY_LEN(h->spent))
 		h->spent[h->n_spent++] = mount;
+}
+
+void held_mounts_close_later(struct held_mounts *h, int mount)
+{
+	if (h->n_spent < ARRAY_LEN(h->spent))
+		held_mounts_lend(h, mount);
 	else
 		cleanup_close(&mount);
 }

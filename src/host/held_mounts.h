@@ -22,6 +22,8 @@ struct held_mounts {
 void held_mounts_keep(struct held_mounts *h, int file, int mount);
 /* The same for one that nobody shall find. */
 void held_mounts_close_later(struct held_mounts *h, int mount);
+/* One that this process uses until it ends: where there is no room it only stays open. */
+void held_mounts_lend(struct held_mounts *h, int mount);
 /* Others find them from now on, for as long as this process has them open.  0 or -errno. */
 must_use int held_mounts_offer(const struct held_mounts *h);
 void held_mounts_drop(struct held_mounts *h);
