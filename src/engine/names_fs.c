@@ -74,8 +74,8 @@ int engine_names_bounded(struct engine_starting *s, struct held_mounts *later, s
 		if (r < 0)
 			return err_num(err, r, "cannot read \"%s\"", *paths[i]);
 	}
-	/* Closed by the monitor, as the clones below: the last close of each waits for an RCU grace period, and
-	 * the container's end is not told before this process has ended. */
+	/* Closed by the monitor, as the clones below: the last close of each waits for an RCU grace period,
+	 * and the container's end is not told before this process has ended. */
 	int root = make_names_fs(&f, err);
 	if (root == -EOPNOTSUPP)
 		return 0;

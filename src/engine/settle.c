@@ -90,6 +90,8 @@ int engine_release(struct engine *e, const struct engine_container *c, struct er
 {
 	struct net *net;
 	engine_console_keep(e, c->id);
+	if (!runtime_knows(&e->rt, c->id))
+		engine_groups_forget(e, c);
 	int r = runtime_delete(&e->rt, c->id, true, err);
 
 	if (r == -ENOENT)

@@ -81,6 +81,17 @@ must_use int engine_spec_devices(struct json_out *out, const char *key, const st
 void engine_spec_memory(struct json_out *out, const struct engine_create *q);
 void engine_spec_cpu(struct json_out *out, const struct engine_create *q);
 
+/* groups.c: config.json's cgroupsPath; NULL = the runtime's own choice.  False: out of memory. */
+must_use bool engine_group_path(const struct engine_container *c, bool systemd, bool rootless, char **ret);
+/* Starts make the directories beside the maker. */
+bool engine_makes_groups(const struct engine *e);
+struct cgroup;
+/* Of a container of an engine that does; the caller frees. */
+must_use int engine_group_plan(const struct engine *e, const struct engine_container *c, struct cgroup *ret,
+			       struct err *err);
+/* After a start that was cut short before the runtime knew of them: those that are empty. */
+void engine_groups_forget(const struct engine *e, const struct engine_container *c);
+
 /* The lists of paths that are hidden and that are not to be written, by these names. */
 void engine_spec_masks(struct json_out *out, const char *masked_key, const char *read_only_key);
 bool engine_mode_is(const char *mode, const char *want); /* NULL-safe */

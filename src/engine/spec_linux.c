@@ -98,21 +98,11 @@ static void put_sysctls(struct json_out *out, const struct engine_spec *s)
 
 static void put_cgroup_path(struct json_out *out, const struct engine_spec *s)
 {
-	const char *parent = s->c->record.q.cgroup_parent;
-	bool given = parent && *parent;
+	autofree char *path = NULL;
 
-	/* Who may not write the tree gets no group, unless one is asked for by name. */
-	if (s->rootless && !s->systemd_cgroup && !given)
-		return;
-
-	autofree char *path = s->systemd_cgroup ? str_format("%s:coffer:%s",
-							     given	   ? parent
-							     : s->rootless ? "user.slice"
-									   : "system.slice",
-							     s->c->id)
-			      : given ? str_format("%s%s/%s", parent[0] == '/' ? "" : "/", parent, s->c->id)
-				      : str_format("/coffer/%s", s->c->id);
-	if (path)
+	if (!engine_group_path(s->c, s->systemd_cgroup, s->rootless, &path))
+		out->text.failed = true;
+	else if (path)
 		json_put_str(out, "cgroupsPath", path);
 }
 

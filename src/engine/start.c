@@ -14,6 +14,7 @@
 #include "base/proc.h"
 #include "host/cgroup.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 static void keep_warning(void *data, const char *text)
@@ -188,6 +189,7 @@ static int make_container(struct making_now *now, struct err *err)
 	if (r < 0)
 		return r;
 	struct create_host host = {.rootfs_tree = root,
+				   .groups = s->groups[0],
 				   .network = s->has_net ? plug_network : NULL,
 				   .undoing = keep_console,
 				   .data = now,
@@ -215,6 +217,8 @@ void engine_start_make(void *starting)
 
 	s->e->o.warn = keep_warning;
 	s->e->o.warn_data = s->warnings;
+	if (s->groups[1] > 0)
+		fd_drop(&s->groups[1]); /* or the caller's end would never be seen */
 	if (make_container(&now, &err) < 0) {
 		made.error = err.code;
 		made.exit_status = err.exit_status ? err.exit_status : 125;
@@ -271,6 +275,22 @@ static int may_start(const struct engine_container *c, struct err *err)
 	return streq(c->state, "running") || streq(c->state, "restarting");
 }
 
+/* Beside the maker, which mounts the layers meanwhile.  What fails here the maker does again, and tells. */
+static void make_groups(void *starting)
+{
+	struct engine_starting *s = starting;
+	struct cgroup group;
+	struct err ignored = {0};
+
+	if (s->groups[1] <= 0)
+		return;
+	if (engine_group_plan(s->e, s->c, &group, &ignored) == 0) {
+		cgroup_make_dirs(&group, s->groups[1]);
+		cgroup_free(&group);
+	}
+	fd_drop(&s->groups[1]);
+}
+
 static int start_start_locked(struct engine_starting *s, const struct engine_start *q,
 			      struct monitor_conn *ret, struct err *err)
 {
@@ -280,11 +300,15 @@ static int start_start_locked(struct engine_starting *s, const struct engine_sta
 
 	if (r == 0)
 		r = engine_start_plan(s, &plan, err);
+	if (r == 0 && engine_makes_groups(s->e) &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s->groups) < 0)
+		r = err_sys(err, "cannot make a pair of sockets for the container's maker");
 	if (r < 0)
 		return r;
 	plan.events_path = events;
 	struct monitor_spawn spawn = {.plan = &plan,
 				      .make = engine_start_make,
+				      .beside = make_groups,
 				      .data = s,
 				      .attach_stdin = q->attach_stdin,
 				      .attach_stdout = q->attach_stdout,

@@ -23,6 +23,7 @@ struct engine_starting {
 	struct net_result result;
 	bool has_net; /* leases were taken */
 	str_list upstreams, log_labels, maker, finish, dns_networks;
+	int groups[2]; /* sockets: the caller makes the control groups and tells the maker; 0 = it does not */
 	/* What the maker has to say: its standard error is the container's.  Shared memory. */
 	char *warnings;
 };

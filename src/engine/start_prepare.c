@@ -28,6 +28,9 @@ void engine_starting_free(struct engine_starting *s)
 	engine_strs_free(&s->maker);
 	engine_strs_free(&s->finish);
 	free((void *)(uintptr_t)s->dns_networks.v);
+	for (size_t i = 0; i < ARRAY_LEN(s->groups); i++)
+		if (s->groups[i] > 0)
+			fd_drop(&s->groups[i]);
 	if (s->warnings)
 		(void)munmap(s->warnings, START_WARNINGS_MAX); /* ours */
 }

@@ -53,6 +53,7 @@ struct cgroup_request {
 	bool rootless;
 	bool needs_limits;     /* resources are asked for: a tree that cannot be written is an error */
 	pair_list annotations; /* for org.systemd.property.* */
+	int promise;	       /* > 0: somebody else is at cgroup_make_dirs(), and this socket tells */
 };
 
 /*
@@ -74,6 +75,13 @@ void cgroup_free(struct cgroup *cg);
  */
 must_use int cgroup_create(struct cgroup *cg, const struct oci_resources *r, const struct cgroup_request *q,
 			   pid_t first, struct err *err);
+
+/*
+ * The directories alone, beside whoever prepares what cgroup_create() needs; half of what a group costs is
+ * the directory of the memory controller.  When all of them are there and new, a byte is sent to `promise`;
+ * its end without one says that this is not so, and that none was left.  cgroup_create() waits for either.
+ */
+void cgroup_make_dirs(const struct cgroup *cg, int promise);
 
 /*
  * How a process gets in.  Writing another process's pid costs the kernel an

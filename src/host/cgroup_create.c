@@ -13,13 +13,15 @@
 #include "host/cgroup_int.h"
 #include "host/systemd.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 struct made {
 	const char *dir[CG_V1_COUNT + 1];
 	unsigned levels[CG_V1_COUNT + 1]; /* directories made at the end of dir */
 	size_t n;
-	bool scope; /* systemd's unit was started */
+	bool scope;    /* systemd's unit was started */
+	bool promised; /* directories that are there are ours */
 };
 
 static const char *const controllers[] = {"cpu", "cpuset", "memory", "io", "pids", "hugetlb", "rdma"};
@@ -122,6 +124,10 @@ static int make_group(const char *dir, bool by_systemd, struct made *m, struct e
 	int r = make_group_dir(dir, &levels);
 
 	note(m, dir, levels);
+	if (r == -EEXIST && m->promised) {
+		note(m, dir, 1);
+		return 0;
+	}
 	if (r == -EEXIST)
 		return by_systemd ? 0 : check_vacant(dir, err);
 	if (r < 0)
@@ -283,7 +289,9 @@ static int create_group(struct cgroup *cg, const struct oci_resources *r, const 
 {
 	unsigned need = cgroup_limits_need(r);
 	int ret = 0;
+	char word;
 
+	m->promised = q->promise > 0 && recv(q->promise, &word, 1, 0) == 1;
 	if (cg->systemd) {
 		const char *dir = cgroup_procs_dir(cg);
 		if (dir && access(dir, F_OK) == 0)
@@ -321,6 +329,26 @@ int cgroup_create(struct cgroup *cg, const struct oci_resources *r, const struct
 		cg->none = true; /* a later cgroup_remove() must not touch a group that is somebody else's */
 	}
 	return ret;
+}
+
+void cgroup_make_dirs(const struct cgroup *cg, int promise)
+{
+	struct made m = {0};
+	bool all = true;
+
+	for (int c = 0; all && c <= CG_V1_COUNT; c++) {
+		const char *dir = c < CG_V1_COUNT ? cg->v1_dir[c] : cg->v2_dir;
+		unsigned levels;
+		if (!dir)
+			continue;
+		all = make_group_dir(dir, &levels) == 0;
+		note(&m, dir, levels);
+	}
+	if (all)
+		ignore_result(send(promise, "", 1, MSG_NOSIGNAL) <
+			      0); /* nobody waits: somebody undoes it all */
+	else
+		unmake(&m, cg);
 }
 
 /* --- delegation --- */

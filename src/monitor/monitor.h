@@ -123,6 +123,8 @@ struct monitor_spawn {
 	/* Runs in the forked maker; descriptors 0-2 are the container's.  Must monitor_report(), then return.
 	 */
 	void (*make)(void *data);
+	/* Meanwhile in the caller, which has nothing else to do; NULL = nothing. */
+	void (*beside)(void *data);
 	void *data;
 	bool attach_stdin, attach_stdout,
 		attach_stderr; /* what the returned connection wants to see, from the first byte on */

@@ -215,6 +215,8 @@ int monitor_spawn(const struct monitor_spawn *q, struct monitor_conn *ret, struc
 	fd_drop(&n.client[0]);
 	fd_drop(&n.report[0]);
 	fd_drop(&n.report[1]);
+	if (q->beside)
+		q->beside(q->data);
 	r = conn_welcome(client, ret, err);
 	if (r < 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) /* it is gone, or about to be */

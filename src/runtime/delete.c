@@ -5,6 +5,7 @@
  */
 #include "runtime/runtime.h"
 
+#include "base/str.h"
 #include "host/intelrdt.h"
 #include "runtime/container.h"
 #include "runtime/destroy.h"
@@ -125,6 +126,13 @@ static int wait_turn(struct container *c, bool force, struct err *err)
 			c->level->signal(&c->sandbox, SIGKILL, false, &ignored)); /* tried again below */
 	container_close(c);
 	return container_load(rt, id, CONTAINER_CONFIG | CONTAINER_LOCK | CONTAINER_SALVAGE, c, err);
+}
+
+bool runtime_knows(const struct runtime *rt, const char *id)
+{
+	autofree char *path = str_format("%s/%s/state.json", rt->root, id);
+
+	return path && access(path, F_OK) == 0;
 }
 
 int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *err)

@@ -302,6 +302,7 @@ int making_claim(struct making *m, struct err *err)
 		.rootless = m->rt->rootless_cgroup,
 		.needs_limits = lacks_limits(&linux->resources),
 		.annotations = m->config.annotations,
+		.promise = m->o->host ? m->o->host->groups : 0,
 	};
 	r = cgroup_plan(&m->request, &m->cgroup, err);
 	if (r < 0)

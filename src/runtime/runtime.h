@@ -45,6 +45,7 @@ struct create_host {
 	/* It could not be made, and what its directory below root tells is about to go.  May be NULL. */
 	void (*undoing)(void *data);
 	void *data;
+	int groups; /* > 0: the socket that tells of the control groups (struct cgroup_request's promise) */
 	int *ret_master; /* where the terminal's master end goes, detached or not; NULL = the usual ways */
 	pid_t *ret_pid;	 /* of the container's first process, a child of the caller; NULL = not asked for */
 };
@@ -90,6 +91,8 @@ must_use int runtime_kill(const struct runtime *rt, const char *id, const char *
 			  struct err *err);
 /* 1..64, or -EINVAL. */
 must_use int runtime_signal_number(const char *text, struct err *err);
+/* Where its groups are is written down, so that runtime_delete() will find them. */
+bool runtime_knows(const struct runtime *rt, const char *id);
 must_use int runtime_delete(const struct runtime *rt, const char *id, bool force, struct err *err);
 /* The machine of a running container, into `file`; it stands still until *ret_hold, the caller's, is closed.
  * -ENOTSUP: it has none. */

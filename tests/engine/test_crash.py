@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness import env, leaks
-from libengine import wait_for
+from libengine import cgroup_dirs, wait_for
 
 TRIES = 12 * env.STRESS
 seed = random.Random(20261126)
@@ -116,6 +116,22 @@ def test_monitor_killed(fresh):
     assert engine.status(cid) in ("running", "exited", "dead")
     engine("rm", "-f", cid)
     wait_for("its process to end", lambda: not os.path.exists("/proc/%d" % pid))
+    is_sound(engine)
+
+
+def test_groups_of_a_start_that_was_cut_short(fresh):
+    """A command makes them before the runtime has written down where they are: killed in between, it leaves them empty."""
+    engine = fresh()
+    engine("run", "--rm", *engine.run_options(), "box", "true")
+    cid = engine.out("create", *engine.run_options(), "box", "true")
+    os.mkdir(engine.volatile + "/run/containers/" + cid)
+    groups = [top + "/" + cid for top in cgroup_dirs(engine.cgroup)]
+    assert groups
+    for path in groups:
+        os.mkdir(path)
+    assert engine.status(cid) == "created"
+    assert not [path for path in groups if os.path.exists(path)]
+    engine("start", "-a", cid)
     is_sound(engine)
 
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -295,6 +296,40 @@ static void test_refusals(const char *path)
 	cgroup_free(&cg);
 }
 
+/* What somebody else has made is the caller's, with its end; what that one could not make is looked at. */
+static void test_promise(const char *path)
+{
+	struct cgroup_request q = {.id = "unit", .cgroups_path = path};
+	const struct oci_resources none = {0};
+	struct oci_pair bad = {"memory/../x", "1"};
+	struct oci_resources refused = {.unified = {.v = &bad, .n = 1}};
+	struct err err = {0};
+	struct cgroup cg;
+	int pair[2];
+
+	for (int busy = 0; busy < 2; busy++) {
+		plan(&cg, path);
+		if (busy)
+			create(&cg, &none);
+		pid_t p = busy ? spawn(&cg, run_sleep) : 0;
+		pause_ms(20);
+		CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+		cgroup_make_dirs(&cg, pair[1]);
+		(void)close(pair[1]); /* the word, or that there is none */
+		q.promise = pair[0];
+		CHECK(cgroup_exists(&cg));
+		CHECK(cgroup_create(&cg, &refused, &q, 0, &err) < 0);
+		CHECK((strstr(err.msg, "is not empty") != NULL) == busy);
+		(void)close(pair[0]); /* nobody reads */
+		cg.none = false;
+		CHECK(cgroup_exists(&cg) == busy);
+		err = (struct err){0};
+		if (busy && p > 0)
+			CHECK(kill(p, SIGKILL) == 0);
+		destroy(&cg);
+	}
+}
+
 static void test_processes(const char *path)
 {
 	const struct oci_resources none = {0};
@@ -525,6 +560,7 @@ int main(void)
 	(void)snprintf(path, sizeof(path), "%s/c", parent);
 	test_limits(path);
 	test_refusals(path);
+	test_promise(path);
 	test_processes(path);
 	test_nested(path);
 	test_pids(path);
