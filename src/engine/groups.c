@@ -2,7 +2,7 @@
 /*
  * Where a container's control groups are.
  *
- * Theory of operation.  The groups of a start are made by the command itself, beside the maker, before the
+ * Theory of operation.  The groups of a start are made beside the maker (monitor/spawn.c), before the
  * runtime has written down where they are: so the row's record tells, which names the same path to the
  * runtime.  Both processes hold the container's lock; whoever gets it later, and finds no word of the
  * runtime's, takes away what is empty below that path.

@@ -275,20 +275,20 @@ static int may_start(const struct engine_container *c, struct err *err)
 	return streq(c->state, "running") || streq(c->state, "restarting");
 }
 
-/* Beside the maker, which mounts the layers meanwhile.  What fails here the maker does again, and tells. */
+/*
+ * Beside the maker, which mounts the layers meanwhile, and before the monitor's own start, which nobody waits
+ * for yet.  What fails here the maker does again, and tells.
+ */
 static void make_groups(void *starting)
 {
 	struct engine_starting *s = starting;
 	struct cgroup group;
 	struct err ignored = {0};
 
-	if (s->groups[1] <= 0)
+	if (s->groups[1] <= 0 || engine_group_plan(s->e, s->c, &group, &ignored) < 0)
 		return;
-	if (engine_group_plan(s->e, s->c, &group, &ignored) == 0) {
-		cgroup_make_dirs(&group, s->groups[1]);
-		cgroup_free(&group);
-	}
-	fd_drop(&s->groups[1]);
+	cgroup_make_dirs(&group, s->groups[1]);
+	cgroup_free(&group);
 }
 
 static int start_start_locked(struct engine_starting *s, const struct engine_start *q,
@@ -309,6 +309,7 @@ static int start_start_locked(struct engine_starting *s, const struct engine_sta
 	struct monitor_spawn spawn = {.plan = &plan,
 				      .make = engine_start_make,
 				      .beside = make_groups,
+				      .beside_fd = s->groups[1] > 0 ? &s->groups[1] : NULL,
 				      .data = s,
 				      .attach_stdin = q->attach_stdin,
 				      .attach_stdout = q->attach_stdout,

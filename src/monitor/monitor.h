@@ -123,8 +123,12 @@ struct monitor_spawn {
 	/* Runs in the forked maker; descriptors 0-2 are the container's.  Must monitor_report(), then return.
 	 */
 	void (*make)(void *data);
-	/* Meanwhile in the caller, which has nothing else to do; NULL = nothing. */
+	/*
+	 * Beside the maker, in what becomes the monitor when this has returned: the caller's memory, and
+	 * descriptors of its own.  Of `beside_fd` the caller keeps no copy.  NULL = nothing.
+	 */
 	void (*beside)(void *data);
+	int *beside_fd;
 	void *data;
 	bool attach_stdin, attach_stdout,
 		attach_stderr; /* what the returned connection wants to see, from the first byte on */

@@ -6,11 +6,11 @@
  *
  * M is a leader of a session and a subreaper before B is there, so that what
  * B leaves behind becomes M's.  M executes coffer-monitor while B is at work:
- * on two processors the monitor's own start costs nothing.  Until then it
- * borrows the caller's memory, which waits: the caller has nothing else to do,
- * and a copy of its memory costs as much as half of the monitor's start.  The plan goes
- * along in sealed memory, descriptors at fixed numbers (plan.h); the caller's
- * end of the first connection tells when the container runs.
+ * on two processors the monitor's own start costs nothing, and neither does
+ * what M does before it (`beside`).  Until then it borrows the caller's memory,
+ * which waits: the caller has nothing else to do, and a copy of its memory
+ * costs as much as half of the monitor's start.  The plan goes along in sealed memory, descriptors at fixed
+ *numbers (plan.h); the caller's end of the first connection tells when the container runs.
  */
 #include "base/fd.h"
 #include "base/str.h"
@@ -176,6 +176,8 @@ static _Noreturn void be_monitor(const struct nest *n)
 		(void)sigprocmask(SIG_SETMASK, &before, NULL); /* as it was: cannot fail */
 		be_maker(n);
 	}
+	if (n->q->beside)
+		n->q->beside(n->q->data);
 	if (place_fds(n, &err) < 0) {
 		/* The descriptors are as they may be: the caller sees the end of the connection. */
 		(void)kill(maker, SIGKILL);
@@ -211,12 +213,12 @@ int monitor_spawn(const struct monitor_spawn *q, struct monitor_conn *ret, struc
 		be_monitor(&n);
 	int client = take_fd(&n.client[1]);
 	plan_close_stdio(&n.stdio);
-	/* Or their ends would never be seen, not by us and not by the monitor. */
+	/* Or their ends would never be seen, not by us, not by the monitor and not by the maker. */
+	if (q->beside_fd)
+		fd_drop(q->beside_fd);
 	fd_drop(&n.client[0]);
 	fd_drop(&n.report[0]);
 	fd_drop(&n.report[1]);
-	if (q->beside)
-		q->beside(q->data);
 	r = conn_welcome(client, ret, err);
 	if (r < 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) /* it is gone, or about to be */
