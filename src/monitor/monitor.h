@@ -157,7 +157,8 @@ must_use int monitor_relay(struct monitor_conn *c, const struct monitor_relay *q
 			   struct err *err);
 /* Waits for the end without copying (`wait` with a connection of its own). */
 must_use int monitor_wait(struct monitor_conn *c, int *ret_status, struct err *err);
-/* This client has cleaned up: the monitor may just go. */
+/* This client has cleaned up: the monitor may just go, when the connection is closed (by the end of the
+ * program at the latest). */
 void monitor_finished(struct monitor_conn *c);
 
 /* Requests to the monitor of RUN_DIR; each is one message over attach.sock and its answer. */

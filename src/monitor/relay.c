@@ -48,6 +48,7 @@ struct client_relay {
 	int status;
 	int raised; /* a signal that ends us, once the terminal is restored */
 	bool exited, lost, detached;
+	bool drained; /* exited, and nothing is in the pipes */
 };
 
 /* A write of any size to a regular file goes through; to others only a small one does without blocking. */
@@ -267,8 +268,11 @@ static int relay_turn(struct client_relay *x, struct err *err)
 	set_flow(&p[AT_IN], &x->in);
 	if (x->exited || x->lost)
 		p[AT_IN].fd = -1;
-	if (poll(p, AT_COUNT, -1) < 0)
+	/* All output is in the pipes before the exit is told: what is empty then stays so. */
+	int n = poll(p, AT_COUNT, x->exited && !x->out.full && !x->err.full ? 0 : -1);
+	if (n < 0)
 		return errno == EINTR ? 0 : err_sys(err, "cannot wait for the container");
+	x->drained = n == 0;
 	if (p[AT_OUT].revents)
 		r = on_output(&x->out, &x->c->out, err);
 	if (r == 0 && p[AT_ERR].revents)
@@ -285,7 +289,7 @@ static int relay_turn(struct client_relay *x, struct err *err)
 static int client_relay_loop(struct client_relay *x, struct err *err)
 {
 	for (;;) {
-		bool drained = x->out.from < 0 && x->err.from < 0;
+		bool drained = x->drained || (x->out.from < 0 && x->err.from < 0);
 		if (drained && x->exited)
 			return 0;
 		if (drained && x->lost)

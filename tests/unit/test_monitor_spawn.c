@@ -136,9 +136,12 @@ static void test_foreground(void)
 	CHECK_INT(monitor_status(run, &s, &err), 0);
 	CHECK(s.ended && !s.running && s.monitor_alive);
 	CHECK_INT(s.exit_code, 7);
+	/* It is to be gone after its client, and not to be in the way of the client's end. */
 	monitor_finished(&c);
-	CHECK(gone(run));
+	CHECK_INT(monitor_status(run, &s, &err), 0);
+	CHECK(s.monitor_alive);
 	monitor_close(&c);
+	CHECK(gone(run));
 	autofree char *lines = slurp(log);
 	CHECK(lines && strstr(lines, "{\"log\":\"hello\\n\",\"stream\":\"stdout\",\"time\":\"20"));
 	CHECK(lines && strstr(lines, "{\"log\":\"oops\\n\",\"stream\":\"stderr\",\"time\":\"20"));

@@ -71,9 +71,10 @@ static int relay_container(const struct following *f, struct monitor_conn *conn,
 	if (r == 0 && !detached && f->finishes && !conn->another_follows) {
 		r = engine_finish(f->engine, f->id, err);
 		if (r == 0)
-			monitor_finished(conn);
+			monitor_finished(conn); /* it goes on when this program has ended */
+	} else {
+		monitor_close(conn);
 	}
-	monitor_close(conn);
 	if (r == 0)
 		f->call->status = detached ? 0 : status;
 	return r;

@@ -288,8 +288,15 @@ static void on_client(struct mon *m, void *arg, int fd, unused short revents)
 
 void clients_watch(struct mon *m)
 {
-	for (size_t i = 0; i < CLIENTS_MAX; i++)
-		mon_watch(m, m->clients[i].fd, POLLIN, on_client, &m->clients[i]);
+	/*
+	 * Who cleans up has said so when it is gone, or has not: its end is what is waited for, so that what
+	 * is left to us does not keep it from ending.
+	 */
+	for (size_t i = 0; i < CLIENTS_MAX; i++) {
+		struct client *c = &m->clients[i];
+		bool last = m->phase == FINISHING && (c->wants & FRAME_FINISHES);
+		mon_watch(m, c->fd, last ? 0 : POLLIN, on_client, c);
+	}
 }
 
 void clients_end_output(struct mon *m)

@@ -236,6 +236,7 @@ static void finish_or_wait(struct mon *m)
 	fd_drop(&m->listen);
 	if (!finisher)
 		life_finish(m);
+	clients_end_output(m); /* now: a client that waits would be woken for each of them */
 	groups_remove(m);
 }
 
@@ -332,7 +333,6 @@ static void end_run(struct mon *m)
 	/* Before the next run, which takes the same ports. */
 	ports_release(m->held, m->n_held);
 	m->n_held = 0;
-	clients_end_output(m);
 	if (again)
 		mon_event(m, "die", m->code);
 	m->started_mono = 0;
