@@ -11,7 +11,10 @@
 #include "sentry/platform/platform.h"
 #include "sentry/task.h"
 
+#include <sys/resource.h>
+
 enum { FD_CHUNK = 64, ASKED_HOT = 3, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
+enum { FD_ALWAYS = 512, FD_KEPT = 16 };	/* descriptors of the sentry's: free for all; the part that is kept */
 enum { SLOT_CLOEXEC = 1, SLOT_INJECTED = 2 };
 
 struct fd_slot {
@@ -226,12 +229,32 @@ static unsigned fd_limit(const struct task *t)
 	return limit < FD_LIMIT ? (unsigned)limit : FD_LIMIT;
 }
 
+/*
+ * A file that is new here may not have one of the sentry's last descriptors: where its limit could not be
+ * made higher than the guest's own, all processes' files together use them up, and a birth takes some
+ * (which would end the child).  So much is kept as it is of a system's files (ENFILE), but for who has come
+ * so far alone.
+ */
+static int room_of_all(const struct task *t, const struct file *f, unsigned fd)
+{
+	struct rlimit own;
+
+	if (f->refs > 1 || f->host_fd < FD_ALWAYS || getrlimit(RLIMIT_NOFILE, &own) < 0)
+		return 0;
+	rlim_t kept = own.rlim_cur / FD_KEPT;
+	if ((rlim_t)f->host_fd < own.rlim_cur - kept)
+		return 0;
+	return fd + 2 * kept >= fd_limit(t) ? -EMFILE : -ENFILE;
+}
+
 int fd_install(struct task *t, struct file *f, int min, bool cloexec)
 {
 	struct fd_table *x = t->files;
 	unsigned fd = lowest_free(x, (unsigned)min);
-	int r = fd < fd_limit(t) ? table_grow(x, fd) : -EMFILE;
+	int r = fd < fd_limit(t) ? room_of_all(t, f, fd) : -EMFILE;
 
+	if (r == 0)
+		r = table_grow(x, fd);
 	if (r < 0) {
 		file_unref(f);
 		return r;

@@ -5,6 +5,8 @@
 #include "sentry/numbers.h"
 #include "sentry/task.h"
 
+#include <sys/syscall.h>
+
 static long sync_file(struct task *t, int fd, bool data_only)
 {
 	struct file *f = fd_get(t, fd);
@@ -91,8 +93,9 @@ HANDLER(sys_fadvise64)
 		return -EBADF;
 	file_ref(f);
 	if (hostfile_is_regular(f)) {
+		/* The call itself: the C library's returns its error and leaves errno alone. */
 		r = (int)host_call_slow(
-			-posix_fadvise(f->host_fd, (off_t)c->args[1], (off_t)c->args[2], (int)c->args[3]));
+			syscall(SYS_fadvise64, f->host_fd, c->args[1], c->args[2], (int)c->args[3]));
 		file_unref(f);
 		return r;
 	}

@@ -124,6 +124,8 @@ static void transfers(void)
 	FACT("fsync", fsync(fd), 0);
 	FACT("no way around a cache that there is not", open("/dev/null", O_RDWR | O_DIRECT), -EINVAL);
 	FACT("fadvise", posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED), 0);
+	FACT("fadvise that there is not", posix_fadvise(fd, 0, 0, 6), EINVAL);
+	FACT("fadvise of less than nothing", posix_fadvise(fd, 0, -1, POSIX_FADV_NORMAL), EINVAL);
 	memset(big, 'b', sizeof(big));
 	(void)!pwrite(wo, big, sizeof(big), 0);
 	close(fd);

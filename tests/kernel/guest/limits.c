@@ -111,6 +111,25 @@ static void apart(void (*run)(void))
 	TRUE("the child came to its end", WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Whoever has used up all descriptors has children all the same. */
+static void all_files(void)
+{
+	struct rlimit l;
+	int status = -1, n = 0;
+	pid_t pid;
+
+	getrlimit(RLIMIT_NOFILE, &l);
+	fact("the soft limit up to the hard one", set(RLIMIT_NOFILE, l.rlim_max, l.rlim_max), 0);
+	while (n < 24000 && open(".", O_RDONLY) >= 0)
+		n++;
+	TRUE("files end at the process's own limit", n == 24000 || errno == EMFILE);
+	pid = fork();
+	if (pid == 0)
+		_exit(close(3) ? 1 : 7);
+	waitpid(pid, &status, 0);
+	fact("a child of whoever has all files", status, 7 << 8);
+}
+
 /* Mappings hold no descriptor when it is closed, whatever its number was. */
 static void mapped_often(void)
 {
@@ -134,6 +153,7 @@ static void mapped_often(void)
 int main(void)
 {
 	apart(mapped_often);
+	apart(all_files);
 	apart(told);
 	apart(memory);
 	apart(inherited);
