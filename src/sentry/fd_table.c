@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 
 enum { FD_CHUNK = 64, ASKED_HOT = 3, FD_LIMIT = 1 << 20 }; /* fs.nr_open's usual value */
-enum { FD_ALWAYS = 512, FD_KEPT = 16 };	/* descriptors of the sentry's: free for all; the part that is kept */
+enum { FD_ALWAYS = 512, FD_KEPT = 16 }; /* descriptors of the sentry's: free for all; the part that is kept */
 enum { SLOT_CLOEXEC = 1, SLOT_INJECTED = 2 };
 
 struct fd_slot {

@@ -27,20 +27,22 @@
  * (signal(7), "Interruption of system calls"): INTERRUPTED(poll) picks the
  * second of `~, RESTART_NOHAND`, and of a name that is no macro the default.
  */
-#define INTERRUPTED_poll	 ~, RESTART_NOHAND
-#define INTERRUPTED_ppoll	 ~, RESTART_NOHAND
-#define INTERRUPTED_select	 ~, RESTART_NOHAND
-#define INTERRUPTED_pselect6	 ~, RESTART_NOHAND
-#define INTERRUPTED_epoll_wait	 ~, RESTART_NOHAND
-#define INTERRUPTED_epoll_pwait	 ~, RESTART_NOHAND
-#define INTERRUPTED_epoll_pwait2 ~, RESTART_NOHAND
-#define INTERRUPTED_semop	 ~, RESTART_NOHAND
-#define INTERRUPTED_semtimedop	 ~, RESTART_NOHAND
-#define INTERRUPTED_msgsnd	 ~, RESTART_NOHAND
-#define INTERRUPTED_msgrcv	 ~, RESTART_NOHAND
-#define SECOND(a, b, ...)	 b
-#define PICK(...)		 SECOND(__VA_ARGS__, RESTART_SYS, 0)
-#define INTERRUPTED(name)	 PICK(INTERRUPTED_##name)
+#define INTERRUPTED_poll	  ~, RESTART_NOHAND
+#define INTERRUPTED_ppoll	  ~, RESTART_NOHAND
+#define INTERRUPTED_select	  ~, RESTART_NOHAND
+#define INTERRUPTED_pselect6	  ~, RESTART_NOHAND
+#define INTERRUPTED_epoll_wait	  ~, RESTART_NOHAND
+#define INTERRUPTED_epoll_pwait	  ~, RESTART_NOHAND
+#define INTERRUPTED_epoll_pwait2  ~, RESTART_NOHAND
+#define INTERRUPTED_io_getevents  ~, RESTART_NOHAND
+#define INTERRUPTED_io_pgetevents ~, RESTART_NOHAND
+#define INTERRUPTED_semop	  ~, RESTART_NOHAND
+#define INTERRUPTED_semtimedop	  ~, RESTART_NOHAND
+#define INTERRUPTED_msgsnd	  ~, RESTART_NOHAND
+#define INTERRUPTED_msgrcv	  ~, RESTART_NOHAND
+#define SECOND(a, b, ...)	  b
+#define PICK(...)		  SECOND(__VA_ARGS__, RESTART_SYS, 0)
+#define INTERRUPTED(name)	  PICK(INTERRUPTED_##name)
 
 #define ROW(name, handler, route, support, error, reason, returns, types)                                    \
 	[SYS_##name] = {#name,	handler,      route, support,	       error,                                \

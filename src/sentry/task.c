@@ -150,6 +150,7 @@ static struct process *process_new(pid_t host_pid, pid_t pid)
 	list_init(&p->threads);
 	list_init(&p->shm);
 	list_init(&p->sem_undo);
+	list_init(&p->aio);
 	list_init(&p->signalfds);
 	list_append(&all.processes, &p->all);
 	p->dumpable = true;
@@ -274,6 +275,7 @@ void process_released(struct process *p)
 {
 	pidfd_process_released(p);
 	signalfd_released(p);
+	aio_released(p);
 	ipc_released(p);
 	mempolicy_released(p);
 	proc_process_released(p);

@@ -129,6 +129,7 @@ struct process {
 	struct list_node shm;		 /* attached System V segments */
 	struct mempolicy_ranges *ranges; /* policies of parts of its memory; NULL = none */
 	struct list_node sem_undo;
+	struct list_node aio;			 /* its contexts (io/aio.c) */
 	struct list_node signalfds;		 /* to be looked at when a signal may have become pending */
 	struct pidfds *epilogue;		 /* of pidfds that refer to it: sys/pidfd.c */
 	void (*on_exit)(void *data, int status); /* of platform_spawn */

@@ -7,7 +7,7 @@
 struct eventfd {
 	struct file file;
 	struct wait_queue queue;
-	uint64_t count; /* never UINT64_MAX */
+	uint64_t count; /* UINT64_MAX by eventfd_signal() alone: it has overflown */
 	uint64_t ino;
 	bool semaphore;
 };
@@ -46,7 +46,7 @@ static ssize_t event_write(struct file *f, struct io *io)
 	if (value == UINT64_MAX)
 		return -EINVAL;
 	if (UINT64_MAX - x->count <= value)
-		return -EAGAIN;
+		return -EAGAIN; /* up to UINT64_MAX - 1 */
 	x->count += value;
 	wake(&x->queue, EPOLLIN | EPOLLRDNORM);
 	return sizeof(value);
@@ -56,7 +56,8 @@ static uint32_t event_poll(struct file *f)
 {
 	uint64_t n = eventfd_of(f)->count;
 
-	return (n > 0 ? EPOLLIN | EPOLLRDNORM : 0U) | (n < UINT64_MAX - 1 ? EPOLLOUT | EPOLLWRNORM : 0U);
+	return (n > 0 ? EPOLLIN | EPOLLRDNORM : 0U) | (n < UINT64_MAX - 1 ? EPOLLOUT | EPOLLWRNORM : 0U) |
+	       (n == UINT64_MAX ? EPOLLERR : 0U);
 }
 
 static int event_stat(struct file *f, struct statx *st)
@@ -79,6 +80,20 @@ static const struct file_ops eventfd_ops = {
 	.stat = event_stat,
 	.release = event_release,
 };
+
+bool file_is_eventfd(const struct file *f)
+{
+	return f->ops == &eventfd_ops;
+}
+
+void eventfd_signal(struct file *f)
+{
+	struct eventfd *x = eventfd_of(f);
+
+	if (x->count < UINT64_MAX)
+		x->count++;
+	wake(&x->queue, EPOLLIN | EPOLLRDNORM | (x->count == UINT64_MAX ? EPOLLERR : 0U));
+}
 
 static long make_eventfd(struct task *t, unsigned count, int flags)
 {

@@ -41,7 +41,18 @@ bool epoll_has_proxy(const struct file *f);
 
 /* A signal may have become pending for the process: who waits for its signalfds looks. */
 void signalfd_recheck(const struct process *p);
+bool file_is_signalfd(const struct file *f);
 void signalfd_released(struct process *p); /* it has ended */
+
+/* ---- asynchronous input and output (aio.c) ---- */
+
+void aio_released(struct process *p); /* its memory has ended: contexts go */
+unsigned aio_in_use(void);	      /* what all contexts together were made for: fs.aio-nr */
+
+/* ---- eventfd (eventfd.c) ---- */
+
+bool file_is_eventfd(const struct file *f);
+void eventfd_signal(struct file *f); /* one more, as far as there are numbers */
 
 /* ---- devices (devices.c) ---- */
 

@@ -257,6 +257,11 @@ static const struct file_ops signalfd_ops = {
 	.release = signal_release,
 };
 
+bool file_is_signalfd(const struct file *f)
+{
+	return f->ops == &signalfd_ops;
+}
+
 static long make_signalfd(struct task *t, uint64_t mask, int flags)
 {
 	struct signalfd *x = calloc(1, sizeof(*x));

@@ -19,6 +19,7 @@
 #include "sentry/fs/busy.h"
 #include "sentry/fs/host.h"
 #include "sentry/fs/tree.h"
+#include "sentry/io/io.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/sys/mempolicy.h"
 #include "sentry/path.h"
@@ -279,6 +280,7 @@ void exec_done(struct task *t)
 	patch_unref(t);
 	fd_close_on_exec(t);
 	ipc_executed(p);
+	aio_released(p);
 	mempolicy_released(p);
 	set_comm(t, x->path);
 	place_unref(p->exe_place);

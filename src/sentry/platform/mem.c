@@ -168,7 +168,11 @@ HANDLER(sys_mmap)
 		return map_file(t, c);
 	if (c->args[5] % PAGE)
 		return -EINVAL;
-	return flags & MAP_HUGETLB ? -ENOMEM /* none are reserved */ : CALL_HOST;
+	if (!(flags & MAP_HUGETLB))
+		return CALL_HOST;
+	/* There are two sizes, and 0 is the smaller; of none are any reserved. */
+	unsigned size = (unsigned)flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK;
+	return size == 0 || size == 21 || size == 30 ? -ENOMEM : -EINVAL;
 }
 
 HANDLER(sys_madvise)

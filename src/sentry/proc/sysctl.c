@@ -10,6 +10,7 @@
  * of the sentry's own (pipes) says the sentry's limits.  All that is writable nowhere is not writable here.
  */
 #include "base/file.h"
+#include "sentry/io/io.h"
 #include "sentry/ipc/ipc.h"
 #include "sentry/proc/proc.h"
 #include "sentry/proc/sysctl.h"
@@ -45,6 +46,14 @@ static ssize_t store_limit(struct task *t, const struct synth_node *node, const 
 	creds_assume(t->creds);
 	ipc_limits_changed();
 	return r;
+}
+
+static int show_aio_nr(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	(void)t;
+	(void)node;
+	synth_printf(text, "%u\n", aio_in_use());
+	return 0;
 }
 
 static int show_uuid(struct task *t, const struct synth_node *node, struct synth_text *text)
@@ -210,8 +219,8 @@ static const struct proc_entry mqueue_entries[] = {
 };
 
 static const struct proc_entry fs_entries[] = {
-	FS("aio-max-nr"),
-	FIXED("aio-nr", "0"),
+	FIXED("aio-max-nr", "65536"),
+	PROC_FILE("aio-nr", show_aio_nr),
 	FS("dentry-state"),
 	FS("dir-notify-enable"),
 	PROC_DIR("epoll", epoll_entries),

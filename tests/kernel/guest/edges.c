@@ -106,6 +106,7 @@ static void short_of_memory(void)
 	int dir, found = 0;
 	long n;
 
+	FACT("mmap with every flag that there is", mmap(NULL, 1024, PROT_READ, ~0, 0, 0), -EINVAL);
 	TRUE("a directory", mkdtemp(name));
 	for (int i = 0; i < 40; i++) {
 		(void)snprintf(path, sizeof(path), "%s/file%d", name, i);
