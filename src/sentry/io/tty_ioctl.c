@@ -138,6 +138,9 @@ long tty_ioctl(struct file *f, struct task *t, unsigned cmd, uint64_t arg)
 		if (!creds_capable(t->creds, CAP_SYS_ADMIN))
 			return -EPERM;
 		break;
+	case TIOCVHANGUP: /* as vhangup(2) */
+	case TIOCCONS:	  /* the machine's */
+		return -EPERM;
 	default:
 		break;
 	}

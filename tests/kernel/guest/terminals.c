@@ -32,6 +32,25 @@ static int open_pair(int *ret_slave)
 	return master;
 }
 
+/* What only who configures terminals may do. */
+static void forbidden(void)
+{
+	int slave = -1, master = open_pair(&slave), status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (setuid(1000) < 0)
+			_exit(1);
+		FACT("hanging up by anybody", ioctl(slave, TIOCVHANGUP), -EPERM);
+		FACT("the console's output taken by anybody", ioctl(slave, TIOCCONS), -EPERM);
+		_exit(facts_end());
+	}
+	waitpid(pid, &status, 0);
+	fact("refused to an ordinary user", status, 0);
+	close(slave);
+	close(master);
+}
+
 static void lines(void)
 {
 	int slave = -1, master = open_pair(&slave), n = 0;
@@ -279,6 +298,7 @@ static void beside_timers(void)
 
 int main(void)
 {
+	forbidden();
 	lines();
 	gone_master();
 	sessions();
