@@ -206,14 +206,12 @@ static long accept_at(struct task *t, struct call *c, struct socket *s, int fd, 
 {
 	struct sockaddr_storage a;
 	struct socket *n;
-	int r = s->ops->accept(t, s, &n);
+	int r = s->ops->accept(t, s, &n, &a);
 
 	if (r < 0)
 		return r;
-	if (c->args[1]) {
-		int len = n->ops->name(n, true, &a);
-		r = len < 0 ? -ECONNABORTED : address_to_guest(t, &a, (socklen_t)len, c->args[1], c->args[2]);
-	}
+	if (c->args[1])
+		r = address_to_guest(t, &a, (socklen_t)r, c->args[1], c->args[2]);
 	if (r < 0) {
 		file_unref(&n->file);
 		return r;

@@ -101,9 +101,11 @@ static int inet_listen(struct task *t unused, struct socket *s, int backlog)
 	return host_socket_set_flags(s, s->file.flags); /* it is accepted from without waiting */
 }
 
-static int inet_accept(struct task *t unused, struct socket *s, struct socket **ret)
+static int inet_accept(struct task *t unused, struct socket *s, struct socket **ret,
+		       struct sockaddr_storage *peer)
 {
-	int fd = accept4(s->file.host_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	socklen_t len = sizeof(*peer);
+	int fd = accept4(s->file.host_fd, (struct sockaddr *)peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return host_socket_error(s);
@@ -116,7 +118,7 @@ static int inet_accept(struct task *t unused, struct socket *s, struct socket **
 	(*ret)->receive_timeout = s->receive_timeout;
 	(*ret)->send_timeout = s->send_timeout;
 	(*ret)->receive_low = s->receive_low;
-	return 0;
+	return (int)MIN_OF((size_t)len, sizeof(*peer));
 }
 
 /* The host refuses it by its length, before it looks at a byte, and may leave a note of that (IPV6_RECVERR).

@@ -65,7 +65,9 @@ struct socket_ops {
 	int (*connect)(struct task *t, struct socket *s, const struct sockaddr_storage *a, socklen_t len,
 		       bool may_wait, struct wait_queue **ret_queue);
 	int (*listen)(struct task *t, struct socket *s, int backlog);
-	int (*accept)(struct task *t, struct socket *s, struct socket **ret);
+	/* The length of the peer's address, which a connection has even where it has been reset; or -errno.
+	 */
+	int (*accept)(struct task *t, struct socket *s, struct socket **ret, struct sockaddr_storage *peer);
 	int (*shutdown)(struct socket *s, int how);
 	/* The length, or -errno. */
 	int (*name)(struct socket *s, bool peer, struct sockaddr_storage *ret);

@@ -233,7 +233,23 @@ static int unix_connect(struct task *t, struct socket *s, const struct sockaddr_
 				     : connect_stream(t, u, a, len, ret_queue);
 }
 
-static int unix_accept(struct task *t unused, struct socket *s, struct socket **ret)
+static int unix_name(struct socket *s, bool peer, struct sockaddr_storage *ret)
+{
+	struct unix_socket *u = peer ? unix_of(s)->peer : unix_of(s);
+
+	if (!u)
+		return -ENOTCONN;
+	memset(ret, 0, sizeof(*ret));
+	ret->ss_family = AF_UNIX;
+	if (!u->address)
+		return (int)UNIX_PATH_AT;
+	/* A path that fills sun_path has its NUL behind it. */
+	memcpy(ret, &u->address->sun, MIN_OF((size_t)u->address->len, sizeof(u->address->sun)));
+	return (int)u->address->len;
+}
+
+static int unix_accept(struct task *t unused, struct socket *s, struct socket **ret,
+		       struct sockaddr_storage *peer)
 {
 	struct unix_socket *u = unix_of(s), *n;
 
@@ -249,7 +265,12 @@ static int unix_accept(struct task *t unused, struct socket *s, struct socket **
 	u->nembryos--;
 	wake(&u->space, 0);
 	*ret = &n->s;
-	return 0;
+	int len = unix_name(&n->s, true, peer);
+	if (len >= 0)
+		return len;
+	/* It has gone already. */
+	*peer = (struct sockaddr_storage){.ss_family = AF_UNIX};
+	return (int)UNIX_PATH_AT;
 }
 
 static int unix_shutdown(struct socket *s, int how)
@@ -266,21 +287,6 @@ static int unix_shutdown(struct socket *s, int how)
 	wake(&s->queue, 0);
 	wake(&u->space, 0);
 	return 0;
-}
-
-static int unix_name(struct socket *s, bool peer, struct sockaddr_storage *ret)
-{
-	struct unix_socket *u = peer ? unix_of(s)->peer : unix_of(s);
-
-	if (!u)
-		return -ENOTCONN;
-	memset(ret, 0, sizeof(*ret));
-	ret->ss_family = AF_UNIX;
-	if (!u->address)
-		return (int)UNIX_PATH_AT;
-	/* A path that fills sun_path has its NUL behind it. */
-	memcpy(ret, &u->address->sun, MIN_OF((size_t)u->address->len, sizeof(u->address->sun)));
-	return (int)u->address->len;
 }
 
 static uint32_t unix_poll(struct socket *s)

@@ -119,6 +119,26 @@ static void urgent(int c, int n)
 	(void)signal(SIGURG, SIG_DFL);
 }
 
+/* A connection that is reset while it waits is taken as any other, with its address. */
+static void reset_before_accept(void)
+{
+	const struct linger hard = {.l_onoff = 1};
+	struct sockaddr_in a, got = {0};
+	socklen_t len = sizeof(got);
+	int l = listener(&a, 0), c = socket(AF_INET, SOCK_STREAM, 0), n;
+	char byte;
+
+	FACT("one that will be reset", connect(c, (void *)&a, sizeof(a)), 0);
+	(void)setsockopt(c, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(c);
+	n = accept(l, (void *)&got, &len);
+	FACT("is accepted", n >= 0, 1);
+	FACT("from where it came", got.sin_family == AF_INET && got.sin_port != 0 && len == sizeof(got), 1);
+	FAILS("and says that it was reset", recv(n, &byte, 1, 0), ECONNRESET);
+	close(n);
+	close(l);
+}
+
 static void tcp(void)
 {
 	struct sockaddr_in a, got;
@@ -524,6 +544,7 @@ int main(void)
 {
 	signal(SIGPIPE, on_pipe);
 	making();
+	reset_before_accept();
 	tcp();
 	options();
 	udp();

@@ -317,6 +317,26 @@ static void bound_late(void)
 	close(l);
 }
 
+/* Who connected and left is accepted all the same. */
+static void gone_before_accept(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX}, got;
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), n;
+	socklen_t len = 12, got_len = sizeof(got);
+	char byte;
+
+	snprintf(a.sun_path + 1, 20, "gone-%04x", getpid() & 0xffff);
+	FACT("one that will leave", bind(l, (void *)&a, len) || listen(l, 1) || connect(c, (void *)&a, len),
+	     0);
+	close(c);
+	n = accept(l, (void *)&got, &got_len);
+	FACT("is accepted", n >= 0, 1);
+	FACT("without a name", got_len == sizeof(sa_family_t) && got.sun_family == AF_UNIX, 1);
+	FACT("and has said all", recv(n, &byte, 1, 0), 0);
+	close(n);
+	close(l);
+}
+
 static void datagrams(void)
 {
 	struct sockaddr_un a = name_of("./sock-d"), b = name_of("./sock-e"), got;
@@ -617,6 +637,7 @@ int main(void)
 	addresses();
 	no_numbers();
 	abstract_names();
+	gone_before_accept();
 	bound_late();
 	datagrams();
 	seqpackets();
