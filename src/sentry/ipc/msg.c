@@ -190,6 +190,8 @@ HANDLER(sys_msgrcv)
 		return flags & IPC_NOWAIT ? -ENOMSG : park(t, &q->queue, EPOLLIN);
 	if (m->size > size && !(flags & MSG_NOERROR))
 		return -E2BIG;
+	if (m->size > size && flags & MSG_COPY)
+		return -EINVAL; /* a copy is of the whole message */
 	part = MIN_OF(size, m->size);
 	type = m->type;
 	r = guest_put(t, c->args[1], &type);

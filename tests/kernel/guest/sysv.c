@@ -211,6 +211,9 @@ static void messages(void)
 	FACT("send two", msgsnd(id, &m, 4, 0), 0);
 	FACT("send one", msgsnd(id, &(struct text){1, "one"}, 4, 0), 0);
 	FACT("too short for it", msgrcv(id, &m, 2, 0, 0), -E2BIG);
+	FACT("a copy that is too short", msgrcv(id, &m, 2, 0, MSG_COPY | IPC_NOWAIT), -E2BIG);
+	FACT("a copy cut off", msgrcv(id, &m, 2, 0, MSG_COPY | IPC_NOWAIT | MSG_NOERROR), -EINVAL);
+	FACT("a copy", msgrcv(id, &m, 16, 1, MSG_COPY | IPC_NOWAIT), 4);
 	FACT("by type", msgrcv(id, &m, 16, 5, IPC_NOWAIT), -ENOMSG);
 	FACT("lowest type first", msgrcv(id, &m, 16, -5, 0), 4);
 	FACT("is one", m.type, 1);
