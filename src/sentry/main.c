@@ -11,6 +11,7 @@
 #include "sentry/boot.h"
 #include "sentry/call.h"
 #include "sentry/control.h"
+#include "sentry/fs/asked.h"
 #include "sentry/fs/guard.h"
 #include "sentry/kernel.h"
 #include "sentry/platform/platform.h"
@@ -55,6 +56,10 @@ static int tame_mounts(struct err *err)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID};
 
+	int r = mounts_remember(err);
+
+	if (r < 0)
+		return r;
 	/* What is to be passed through to the guest is opened here (io/devices.c). */
 	kernel.dev_fd = sys_open_tree(AT_FDCWD, "/dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr) < 0)

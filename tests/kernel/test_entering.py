@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""setns: who enters a tree of mounts, be it its own, begins at the root of it."""
+"""Mounts: who enters a tree of them (setns) begins at its root; they are what the configuration says, nosuid or not."""
 import os
 import subprocess
 
@@ -21,5 +21,23 @@ def test_setns_of_mounts_goes_to_their_root(at):
             c.process["capabilities"][kind] = sorted(set(c.process["capabilities"][kind]) | {"CAP_SYS_ADMIN", "CAP_SYS_CHROOT"})
         r = c.run().ok()
         assert r.lines == ["alone: 0", "at /", "by a process: 0", "at /", "with others: EINVAL"], r
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.parametrize("at", ["ns", "kernel"])
+def test_mounts_have_the_options_that_were_asked_for(at):
+    sandbox = Runtime(at)
+    try:
+        c = sandbox.container("program; cat /proc/mounts")
+        subprocess.run(["cc", "-O1", "-w", "-static", "-o", c.rootfs_file("/bin/program"),
+                        os.path.join(HERE, "boundary", "set_id.c")], check=True)
+        for place, options in (("/plain", []), ("/nosuid", ["nosuid"]), ("/nodev", ["nodev"])):
+            c.config["mounts"].append({"destination": place, "type": "tmpfs", "source": "x", "options": options + ["mode=755"]})
+        r = c.run().ok()
+        assert r.lines[:3] == ["/plain: user 7, group 8", "/nosuid: nosuid user 1000, group 1000", "/nodev: nodev user 7, group 8"], r
+        shown = {line.split()[1]: line.split()[3].split(",") for line in r.lines[3:]}
+        assert {place: {"nosuid", "nodev"} & set(shown[place]) for place in ("/", "/plain", "/nosuid", "/nodev")} == {
+            "/": set(), "/plain": set(), "/nosuid": {"nosuid"}, "/nodev": {"nodev"}}, r
     finally:
         sandbox.close()

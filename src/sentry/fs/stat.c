@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stat and its kin, access, readlink, statfs. */
+#include "sentry/fs/asked.h"
 #include "sentry/fs/tree.h"
 #include "sentry/fs/way.h"
 #include "sentry/platform/platform.h"
@@ -356,7 +357,7 @@ HANDLER(sys_statfs)
 		if (r == 0 && place_is_synth(p))
 			statfs_of_synth(&p->synth, &s);
 		else if (r == 0)
-			r = host_call(fstatfs(p->fd, &s));
+			r = asked_statfs(p->fd, &s);
 		place_unref(p);
 	}
 	way_end(&w);
@@ -375,7 +376,7 @@ HANDLER(sys_fstatfs)
 	if (f->place && place_is_synth(f->place))
 		statfs_of_synth(&f->place->synth, &s);
 	else if (f->place)
-		r = host_call(fstatfs(f->place->fd, &s));
+		r = asked_statfs(f->place->fd, &s);
 	else
 		statfs_of_file(f, &s);
 	file_unref(f);

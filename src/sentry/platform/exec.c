@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "oci/config.h"
 #include "sentry/file.h"
+#include "sentry/fs/asked.h"
 #include "sentry/fs/busy.h"
 #include "sentry/fs/host.h"
 #include "sentry/fs/tree.h"
@@ -113,6 +114,8 @@ static int open_image_file(struct task *t, int dirfd, const char *path, unsigned
 	r = (int)host_call(fstat(x->fd, &x->st));
 	if (r)
 		return r;
+	if (x->st.st_mode & (S_ISUID | S_ISGID) && asked_nosuid(x->fd))
+		x->st.st_mode &= ~(mode_t)(S_ISUID | S_ISGID);
 	tree_read_natively(&(struct file_id){x->st.st_dev, x->st.st_ino}, NULL);
 	return busy_execute(&(struct file_id){x->st.st_dev, x->st.st_ino}, &x->busy);
 }

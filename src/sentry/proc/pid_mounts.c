@@ -24,7 +24,7 @@ static int read_mountinfo(struct str *out)
 	for (size_t i = 0; i < n; i++)
 		views[i] = (struct mount_view){synth_mounts[i].dest, synth_mounts[i].fstype,
 					       synth_mounts[i].read_only};
-	r = rewrite_mountinfo(text, views, out);
+	r = rewrite_mountinfo(text, views, mounts_asked, out);
 	/* Of these the host knows nothing. */
 	for (size_t i = 0; i < n && r == 0; i++)
 		if (synth_mounts[i].dev == SYNTH_WITHIN_DEV)

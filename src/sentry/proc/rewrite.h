@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/str.h"
+#include "sentry/fs/asked.h"
 #include "sentry/task.h"
 
 /* What the sentry knows better than the host. */
@@ -40,9 +41,10 @@ struct mount_view {
 	const char *dest, *fstype;
 	bool read_only;
 };
-/* mountinfo (proc(5)) to itself, with synthetic mounts named as what they are. `mounts` ends with dest =
- * NULL. */
-int rewrite_mountinfo(const char *host, const struct mount_view *mounts, struct str *out);
+/* mountinfo (proc(5)) to itself, with synthetic mounts named as what they are, and the options that were
+ * asked for. `mounts` ends with dest = NULL. */
+int rewrite_mountinfo(const char *host, const struct mount_view *mounts, const struct mount_asked *asked,
+		      struct str *out);
 /* mountinfo to the format of /proc/mounts, or of mountstats. */
 int mountinfo_to_mounts(const char *mountinfo, struct str *out);
 int mountinfo_to_mountstats(const char *mountinfo, struct str *out);

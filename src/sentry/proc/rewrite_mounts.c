@@ -82,9 +82,34 @@ static int each_mount(const char *text, void (*put)(struct mount_line *m, const 
 	return out->failed ? -ENOMEM : 0;
 }
 
+struct known_mounts {
+	const struct mount_view *views;
+	const struct mount_asked *asked;
+};
+
+/* Without what the sentry has added. */
+static void put_asked_options(struct str *out, struct field options, const struct mount_asked *asked)
+{
+	const char *end = options.at + options.n;
+
+	for (struct field f = {options.at, 0}; f.at < end; f.at += f.n + 1) {
+		for (f.n = 0; f.at + f.n < end && f.at[f.n] != ',';)
+			f.n++;
+		if (asked && ((!asked->nosuid && mount_field_is(f, "nosuid")) ||
+			      (!asked->nodev && mount_field_is(f, "nodev"))))
+			continue;
+		if (f.at != options.at)
+			str_put(out, ",");
+		put_mount_field(out, f);
+	}
+}
+
 static void put_mountinfo(struct mount_line *m, const void *data, struct str *out)
 {
-	for (const struct mount_view *v = data; v->dest; v++) {
+	const struct known_mounts *known = data;
+	const struct mount_asked *asked = mount_asked(known->asked, strtoull(m->id.at, NULL, 10));
+
+	for (const struct mount_view *v = known->views; v->dest; v++) {
 		if (!mount_field_is(m->dest, v->dest))
 			continue;
 		m->fstype = m->source = field_of(v->fstype);
@@ -92,14 +117,15 @@ static void put_mountinfo(struct mount_line *m, const void *data, struct str *ou
 		m->options = field_of(v->read_only ? "ro,nosuid,nodev,noexec,relatime"
 						   : "rw,nosuid,nodev,noexec,relatime");
 		m->super = field_of(v->read_only ? "ro" : "rw");
+		asked = NULL;
 	}
-	const struct field before[] = {m->id, m->parent, m->device, m->root, m->dest, m->options};
+	const struct field before[] = {m->id, m->parent, m->device, m->root, m->dest};
 
 	for (size_t i = 0; i < ARRAY_LEN(before); i++) {
 		put_mount_field(out, before[i]);
-		if (i + 1 < ARRAY_LEN(before))
-			str_put(out, " ");
+		str_put(out, " ");
 	}
+	put_asked_options(out, m->options, asked);
 	put_mount_field(out, m->tags);
 	str_put(out, " - ");
 	put_mount_field(out, m->fstype);
@@ -110,9 +136,12 @@ static void put_mountinfo(struct mount_line *m, const void *data, struct str *ou
 	str_put(out, "\n");
 }
 
-int rewrite_mountinfo(const char *host, const struct mount_view *mounts, struct str *out)
+int rewrite_mountinfo(const char *host, const struct mount_view *mounts, const struct mount_asked *asked,
+		      struct str *out)
 {
-	return each_mount(host, put_mountinfo, mounts, out);
+	const struct known_mounts known = {mounts, asked};
+
+	return each_mount(host, put_mountinfo, &known, out);
 }
 
 /* Options of the mount and of its file system are one list here: the file system's behind, without its rw or

@@ -109,27 +109,37 @@ static void test_mounts(void)
 		"30 1 0:40 / / rw,relatime shared:1 master:2 - overlay none rw,lowerdir=/l,upperdir=/u\n"
 		"31 30 0:41 /x /proc ro,relatime - tmpfs placeholder ro,size=4k\n"
 		"32 30 0:42 / /a\\040b rw - ext4 /dev/vda ro,discard\n"
+		"33 30 0:43 / /v rw,nosuid,nodev,relatime - tmpfs v rw\n"
+		"34 30 0:44 / /w rw,nosuid,nodev,relatime - tmpfs w rw\n"
 		"garbage\n";
+	static const struct mount_asked asked[] = {
+		{31, false, false}, {33, true, false}, {34, false, false}, {0}};
 	static const struct mount_view views[] = {{"/proc", "proc", false}, {NULL, NULL, false}};
 	struct str info = {0}, out = {0};
 	autofree char *first = NULL, *mounts = NULL, *stats = NULL;
 
-	CHECK_INT(rewrite_mountinfo(host, views, &info), 0);
+	CHECK_INT(rewrite_mountinfo(host, views, asked, &info), 0);
 	first = taken(&info);
 	CHECK_STR(first,
 		  "30 1 0:40 / / rw,relatime shared:1 master:2 - overlay none rw,lowerdir=/l,upperdir=/u\n"
 		  "31 30 0:41 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw\n"
-		  "32 30 0:42 / /a\\040b rw - ext4 /dev/vda ro,discard\n");
+		  "32 30 0:42 / /a\\040b rw - ext4 /dev/vda ro,discard\n"
+		  "33 30 0:43 / /v rw,nosuid,relatime - tmpfs v rw\n"
+		  "34 30 0:44 / /w rw,relatime - tmpfs w rw\n");
 	CHECK_INT(mountinfo_to_mounts(first, &out), 0);
 	mounts = taken(&out);
 	CHECK_STR(mounts, "none / overlay rw,relatime,lowerdir=/l,upperdir=/u 0 0\n"
 			  "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n"
-			  "/dev/vda /a\\040b ext4 ro,discard 0 0\n");
+			  "/dev/vda /a\\040b ext4 ro,discard 0 0\n"
+			  "v /v tmpfs rw,nosuid,relatime 0 0\n"
+			  "w /w tmpfs rw,relatime 0 0\n");
 	CHECK_INT(mountinfo_to_mountstats(first, &out), 0);
 	stats = taken(&out);
-	CHECK_STR(stats, "device none mounted on / with fstype overlay\ndevice proc mounted on /proc with "
-			 "fstype proc\n"
-			 "device /dev/vda mounted on /a\\040b with fstype ext4\n");
+	CHECK_STR(stats,
+		  "device none mounted on / with fstype overlay\ndevice proc mounted on /proc with "
+		  "fstype proc\n"
+		  "device /dev/vda mounted on /a\\040b with fstype ext4\n"
+		  "device v mounted on /v with fstype tmpfs\ndevice w mounted on /w with fstype tmpfs\n");
 }
 
 static void test_lines(void)
