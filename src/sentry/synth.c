@@ -166,7 +166,9 @@ int synth_node_stat(struct task *t, const struct synth_node *node, struct statx 
 	*ret = (struct statx){
 		.stx_mask = STATX_BASIC_STATS,
 		.stx_blksize = 1024,
-		.stx_nlink = S_ISDIR(node->type->mode) ? 2 : 1,
+		.stx_nlink = node->type->links		 ? node->type->links(node)
+			     : S_ISDIR(node->type->mode) ? 2
+							 : 1,
 		.stx_uid = uid,
 		.stx_gid = gid,
 		.stx_mode = (uint16_t)node->type->mode,
@@ -408,7 +410,10 @@ int synth_open(struct task *t, const struct synth_node *node, struct place *plac
 {
 	bool dir = S_ISDIR(node->type->mode);
 	struct synth_file *s;
+	int admitted = node->type->admit && !(flags & O_PATH) ? node->type->admit(t, node) : 0;
 
+	if (admitted < 0)
+		return admitted;
 	if (node->type->open && !(flags & O_PATH) && !dir) {
 		int r = node->type->open(t, node, flags, ret);
 

@@ -64,6 +64,9 @@ struct synth_type {
 	int (*open)(struct task *t, const struct synth_node *node, int flags, struct file **ret);
 	/* Owner; NULL = root, or the process's euid for nodes with a pid (as /proc). */
 	void (*owner)(struct task *t, const struct synth_node *node, uid_t *uid, gid_t *gid);
+	unsigned (*links)(const struct synth_node *node); /* of a directory; NULL = 2 */
+	/* Who may not open it at all, though its mode lets everybody: 0 or -errno. */
+	int (*admit)(struct task *t, const struct synth_node *node);
 	bool (*gone)(const struct synth_node *node); /* the process has ended; NULL = never */
 	bool polled; /* poll and epoll take it: it can be read, and never changes */
 };

@@ -154,6 +154,7 @@ static struct process *process_new(pid_t host_pid, pid_t pid)
 	list_init(&p->signalfds);
 	list_append(&all.processes, &p->all);
 	p->dumpable = true;
+	p->core_filter = CORE_FILTER;
 	process_new_image(p);
 	process_set_ids(p, host_pid, pid);
 	all.nprocesses++;
@@ -213,6 +214,7 @@ static int process_inherit(struct process *p, const struct process *from)
 	p->tty = from->tty;
 	p->dumpable = from->dumpable;
 	p->oom_score_adj = from->oom_score_adj;
+	p->core_filter = from->core_filter;
 	p->keep_caps = from->keep_caps;
 	p->counted = from->counted;
 	p->confined = from->confined;

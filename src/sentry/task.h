@@ -19,7 +19,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-enum { TASK_COMM_LEN = 16, GROUPS_MAX = 65536 };
+enum { TASK_COMM_LEN = 16, GROUPS_MAX = 65536, CORE_FILTER = 0x33, CORE_FILTER_ALL = 0x1ff };
 
 /* Identity.  Immutable once shared: change a copy (creds_edit). */
 struct creds {
@@ -121,6 +121,7 @@ struct process {
 					       set there as well */
 	struct tty *tty;		    /* controlling terminal; held by the session leader's processes */
 	int oom_score_adj;		    /* what the guest is told; the host has more (proc/pid.c) */
+	unsigned core_filter;		    /* PID/coredump_filter */
 	int pdeathsig;
 	bool forbidden; /* killed by the seccomp profile (sys/profile.c) */
 	bool dumpable, subreaper, keep_caps;

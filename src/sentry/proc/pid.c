@@ -209,6 +209,44 @@ static ssize_t store_oom_score_adj(struct task *t, const struct synth_node *node
 	return r < 0 ? r : (ssize_t)n;
 }
 
+/* What a core file would hold; none is written, and the setting is kept. */
+static int show_coredump_filter(struct task *t, const struct synth_node *node, struct synth_text *text)
+{
+	const struct process *p = proc_process(node);
+
+	(void)t;
+	if (!p)
+		return -ESRCH;
+	synth_printf(text, "%08x\n", p->core_filter);
+	return 0;
+}
+
+static ssize_t store_coredump_filter(struct task *t, const struct synth_node *node, const char *data,
+				     size_t n)
+{
+	struct process *p = proc_process(node);
+	char *end;
+	unsigned long value = strtoul(data, &end, 0);
+
+	(void)t;
+	if (!p)
+		return -ESRCH;
+	if (end == data || (*end == '\n' ? end[1] : *end))
+		return -EINVAL;
+	if (value > UINT32_MAX)
+		return -ERANGE;
+	p->core_filter = (unsigned)value & CORE_FILTER_ALL;
+	return (ssize_t)n;
+}
+
+/* Linux asks as these are opened. */
+static int admit_reader(struct task *t, const struct synth_node *node)
+{
+	const struct task *of = proc_task(node);
+
+	return of && !may_inspect(t, of) ? -EACCES : 0;
+}
+
 /* Settings that have no effect here, and are remembered by nobody. */
 static int show_zero(struct task *t, const struct synth_node *node, struct synth_text *text)
 {
@@ -274,6 +312,11 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names) }     \
 	}
 
+#define MAPS_FILE(called, shown)                                                                             \
+	{                                                                                                    \
+		.name = (called), .type = {.mode = S_IFREG | 0444, .show = (shown), .admit = admit_reader }  \
+	}
+
 #define MEM_FILE                                                                                             \
 	{                                                                                                    \
 		.name = "mem", .type = {.mode = S_IFREG | 0600, .open = proc_open_mem }                      \
@@ -295,7 +338,7 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
 		PROC_FILE("cpuset", show_cpuset), PROC_FILE("limits", proc_show_limits),                     \
 		STORED_FILE("loginuid", 0644, show_loginuid, store_loginuid),                                \
-		PROC_FILE("maps", proc_show_maps), MEM_FILE, POLLED_FILE("mountinfo", proc_show_mountinfo),  \
+		MAPS_FILE("maps", proc_show_maps), MEM_FILE, POLLED_FILE("mountinfo", proc_show_mountinfo),  \
 		POLLED_FILE("mounts", proc_show_mounts),                                                     \
 		FUNCTION_DIR("net", 0555, proc_net_lookup, proc_net_list), PROC_DIR("ns", proc_ns_entries),  \
 		PROC_FILE("oom_score", show_own_name),                                                       \
@@ -303,8 +346,8 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 		PROC_FILE_MODE("personality", 0400, show_inspected),                                         \
 		PROC_LINK("root", read_task_place, follow_task_place),                                       \
 		PROC_FILE("schedstat", show_own_name), PROC_FILE("sessionid", show_sessionid),               \
-		PROC_FILE("setgroups", show_setgroups), PROC_FILE("smaps", proc_show_smaps),                 \
-		PROC_FILE("smaps_rollup", proc_show_smaps_rollup), PROC_FILE("stat", proc_show_stat),        \
+		PROC_FILE("setgroups", show_setgroups), MAPS_FILE("smaps", proc_show_smaps),                 \
+		MAPS_FILE("smaps_rollup", proc_show_smaps_rollup), PROC_FILE("stat", proc_show_stat),        \
 		PROC_FILE("statm", proc_show_statm), PROC_FILE("status", proc_show_status),                  \
 		PROC_FILE("projid_map", show_id_map), PROC_FILE("uid_map", show_id_map),                     \
 		PROC_FILE("wchan", show_zero)
@@ -318,7 +361,12 @@ const struct proc_entry proc_tid_entries[] = {
 const struct proc_entry proc_pid_entries[] = {
 	COMMON_ENTRIES,
 	PROC_FILE_MODE("mountstats", 0400, proc_show_mountstats),
-	FUNCTION_DIR("task", 0555, proc_task_lookup, proc_task_list),
+	STORED_FILE("coredump_filter", 0644, show_coredump_filter, store_coredump_filter),
+	{.name = "task",
+	 .type = {.mode = S_IFDIR | 0555,
+		  .lookup = proc_task_lookup,
+		  .list = proc_task_list,
+		  .links = proc_task_links}},
 	PROC_FILE("timerslack_ns", show_own_name),
 	{.name = NULL},
 };

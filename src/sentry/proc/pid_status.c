@@ -9,7 +9,7 @@
 
 #include <linux/seccomp.h>
 
-static unsigned count_threads(const struct process *p)
+unsigned proc_count_threads(const struct process *p)
 {
 	unsigned n = 0;
 
@@ -87,7 +87,7 @@ static int look_at_process(const struct synth_node *node, const char *status, st
 		.filtered = seccomp_mode(t) == SECCOMP_MODE_FILTER,
 		.filters_below = (unsigned)seccomp_filters_below(t->process) -
 				 profile_is_on(), /* which counts as one */
-		.threads = count_threads(t->process),
+		.threads = proc_count_threads(t->process),
 	};
 	return 0;
 }

@@ -86,10 +86,17 @@ int proc_host_text(const struct synth_node *node, const char *file, char **ret, 
 
 	if (!t && !z)
 		return -ESRCH;
-	if (t && node->tid)
+	if (t && node->tid) {
 		(void)snprintf(path, sizeof(path), "%d/task/%d/%s", p->host_pid, t->host_tid, file);
-	else
+		int r = file_read_at(kernel.proc_fd, path, HOST_TEXT_MAX, ret, ret_len);
+
+		if (r != -ENOENT)
+			return r;
+		/* What only whole processes have, /proc/TID shows of the thread. */
+		(void)snprintf(path, sizeof(path), "%d/%s", t->host_tid, file);
+	} else {
 		(void)snprintf(path, sizeof(path), "%d/%s", t ? p->host_pid : z->host_pid, file);
+	}
 	return file_read_at(kernel.proc_fd, path, HOST_TEXT_MAX, ret, ret_len);
 }
 
@@ -296,6 +303,8 @@ static int root_lookup(struct task *t, const struct synth_node *dir, const char 
 	if (!thread && !proc_zombie(pid))
 		return -ENOENT;
 	*ret = (struct synth_node){.type = &pid_dir.type, .pid = thread ? thread->process->pid : pid};
+	if (thread && thread->process->pid != pid)
+		ret->tid = pid;
 	return 0;
 }
 
@@ -411,6 +420,13 @@ int proc_task_lookup(struct task *t, const struct synth_node *dir, const char *n
 		return -ENOENT;
 	*ret = node;
 	return 0;
+}
+
+unsigned proc_task_links(const struct synth_node *dir)
+{
+	const struct process *p = proc_process(dir);
+
+	return 2 + (p ? proc_count_threads(p) : 0);
 }
 
 int proc_task_list(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data)

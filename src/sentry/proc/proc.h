@@ -103,6 +103,8 @@ extern const struct proc_entry proc_sys_entries[];		       /* sys/ */
 	int name(struct task *t, const struct synth_node *dir, uint64_t from, synth_list *each, void *data)
 PROC_LOOKUP(proc_task_lookup);
 PROC_LIST(proc_task_list);
+unsigned proc_task_links(const struct synth_node *dir);
+unsigned proc_count_threads(const struct process *p);
 PROC_LOOKUP(proc_fd_lookup);
 PROC_LIST(proc_fd_list);
 PROC_LOOKUP(proc_fdinfo_lookup);

@@ -7,6 +7,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -236,6 +237,46 @@ static void zombies(void)
 			FACT("none is left", is_listed(pid), 0);
 }
 
+/* By its own number a thread is shown as itself. */
+static void *threads_own_number(void *unused)
+{
+	char path[64];
+	struct stat st;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/%d/status", gettid());
+	fact("Pid of a thread's number", number_of(path, "\nPid:\t"), gettid());
+	fact("Tgid of a thread's number", number_of(path, "\nTgid:\t"), getpid());
+	snprintf(path, sizeof(path), "/proc/%d/timerslack_ns", gettid());
+	TRUE("a thread's slack", strtol(read_text(path), NULL, 10) > 0);
+	fact("links of two threads", stat("/proc/self/task", &st) == 0 ? (long)st.st_nlink : -1, 4);
+	return NULL;
+}
+
+static void threads(void)
+{
+	pthread_t other;
+
+	if (pthread_create(&other, NULL, threads_own_number, NULL) == 0)
+		pthread_join(other, NULL);
+}
+
+static void core_filter(void)
+{
+	const char *path = "/proc/self/coredump_filter";
+	int fd = open(path, O_RDWR), status = 0;
+
+	TRUE("what a core file holds", !strcmp(read_text(path), "00000033\n"));
+	FACT("holding more", write(fd, "0xffff\n", 7), 7);
+	TRUE("as far as there is more", !strcmp(read_text(path), "000001ff\n"));
+	FACT("holding nonsense", pwrite(fd, "x", 1, 0), -EINVAL);
+	if (fork() == 0)
+		_exit(strcmp(read_text(path), "000001ff\n") != 0);
+	(void)wait(&status);
+	fact("a child has it too", status, 0);
+	close(fd);
+}
+
 static void others(void)
 {
 	int status, fds[2];
@@ -252,6 +293,10 @@ static void others(void)
 			_exit(2);
 		snprintf(path, sizeof(path), "/proc/%d/environ", getppid());
 		FACT("a stranger's environment", open(path, O_RDONLY), -EACCES);
+		snprintf(path, sizeof(path), "/proc/%d/maps", getppid());
+		FACT("a stranger's maps", open(path, O_RDONLY), -EACCES);
+		snprintf(path, sizeof(path), "/proc/%d/smaps", getppid());
+		FACT("a stranger's smaps", open(path, O_RDONLY), -EACCES);
 		snprintf(path, sizeof(path), "/proc/%d/fd", getppid());
 		TRUE("a stranger's descriptors", !opendir(path) && errno == EACCES);
 		snprintf(path, sizeof(path), "/proc/%d/exe", getppid());
@@ -408,6 +453,8 @@ int main(void)
 	directories();
 	machine();
 	zombies();
+	threads();
+	core_filter();
 	others();
 	logins();
 	namespaces();
