@@ -122,7 +122,8 @@ static int install_filter(struct err *err)
 		actions[i] = SECCOMP_RET_ERRNO | ENOSYS;
 	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
 		actions[allowed[i] % NUMBERS] = SECCOMP_RET_ALLOW; /* all are below */
-	filter_search(p, actions, 0, NUMBERS - 1);
+	if (filter_search(p, actions, NUMBERS) < 0)
+		return err_oom(err);
 	struct sock_fprog program = {.len = (unsigned short)p->n, .filter = p->insns};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)

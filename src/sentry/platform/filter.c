@@ -220,40 +220,122 @@ static uint32_t action(const struct filter_program *p, int nr)
 	return TO_HANDLER;
 }
 
-/* first .. last, the accumulator has the number. */
-void filter_search(struct filter_program *p, const uint32_t *actions, int first, int last)
+/*
+ * Written from its end: jumps lead forward only, so that what one leads to is there, and each answer's return
+ * can be shared.  Of a new filter the host has the time of each instruction's translation, several times.
+ */
+struct search {
+	const uint32_t *actions;
+	struct {
+		uint32_t action;
+		size_t at;
+	} returns[16]; /* the nearest of each; of further answers none is shared */
+	size_t n;
+	struct filter_program guards, code; /* a guard as it is written, and what is there, last one first */
+};
+
+enum { JUMP_MAX = UINT8_MAX };
+
+static size_t put_before(struct search *s, struct sock_filter insn)
 {
-	int end = first;
-	while (end < last && actions[end + 1] == actions[first] && actions[first] != UINT32_MAX)
-		end++;
-	if (end == last) {
-		if (actions[first] == UINT32_MAX)
-			emit_guarded(p, first);
-		else
-			put_return(p, actions[first]);
-		return;
+	struct filter_program *code = &s->code;
+	if (code->n < FILTER_PROGRAM_MAX) /* more is found out at the end */
+		code->insns[code->n] = insn;
+	return code->n++;
+}
+
+static struct sock_filter insn_at(const struct search *s, size_t at)
+{
+	return at < FILTER_PROGRAM_MAX ? s->code.insns[at] : (struct sock_filter){0};
+}
+
+/* Where that answer is returned, near enough for what comes next or anew. */
+static size_t answer(struct search *s, uint32_t action)
+{
+	size_t i = 0;
+	while (i < s->n && s->returns[i].action != action)
+		i++;
+	if (i < s->n && s->code.n - s->returns[i].at < JUMP_MAX - 1)
+		return s->returns[i].at;
+	size_t at = put_before(s, (struct sock_filter){.code = BPF_RET | BPF_K, .k = action});
+	if (i < ARRAY_LEN(s->returns)) {
+		s->returns[i].action = action;
+		s->returns[i].at = at;
+		s->n = MAX_OF(s->n, i + 1);
 	}
-	int middle = first + (last - first + 1) / 2;
-	put_insn(p, BPF_JMP | BPF_JGE | BPF_K, (uint32_t)middle, 0, 1);
-	size_t jump = p->n;
-	put_insn(p, BPF_JMP | BPF_JA, 0, 0, 0);
-	filter_search(p, actions, first, middle - 1);
-	if (jump < FILTER_PROGRAM_MAX)
-		p->insns[jump].k = (uint32_t)(p->n - jump - 1);
-	filter_search(p, actions, middle, last);
+	return at;
+}
+
+static size_t guard(struct search *s, int nr)
+{
+	s->guards.n = 0;
+	emit_guarded(&s->guards, nr);
+	for (size_t i = s->guards.n; i > 0; i--)
+		put_before(s, s->guards.insns[i - 1]);
+	return s->code.n - 1;
+}
+
+/* The same, no further than a conditional jump reaches that has one instruction more before it. */
+static size_t within_reach(struct search *s, size_t at)
+{
+	if (s->code.n + 1 - at - 1 <= JUMP_MAX)
+		return at;
+	if (insn_at(s, at).code == (BPF_RET | BPF_K))
+		return answer(s, insn_at(s, at).k);
+	return put_before(
+		s, (struct sock_filter){.code = BPF_JMP | BPF_JA, .k = (uint32_t)(s->code.n - at - 1)});
+}
+
+/* Does another answer begin at that number? */
+static bool is_border(const uint32_t *actions, int nr)
+{
+	return actions[nr] != actions[nr - 1] || actions[nr] == UINT32_MAX;
+}
+
+/* first .. last, the accumulator has the number.  Where the answer to these begins. */
+static size_t search(struct search *s, int first, int last)
+{
+	int middle = first + (last - first + 1) / 2, below = middle;
+	while (middle <= last && middle > first && !is_border(s->actions, middle))
+		middle++;
+	if (middle > last)
+		for (middle = below; middle > first && !is_border(s->actions, middle);)
+			middle--;
+	if (middle == first)
+		return s->actions[first] == UINT32_MAX ? guard(s, first) : answer(s, s->actions[first]);
+	size_t high = search(s, middle, last), low = search(s, first, middle - 1);
+	high = within_reach(s, high);
+	low = within_reach(s, low);
+	uint8_t to_high = (uint8_t)(s->code.n - high - 1), to_low = (uint8_t)(s->code.n - low - 1);
+	return put_before(s, (struct sock_filter){.code = BPF_JMP | BPF_JGE | BPF_K,
+						  .jt = to_high,
+						  .jf = to_low,
+						  .k = (uint32_t)middle});
+}
+
+int filter_search(struct filter_program *p, const uint32_t *actions, int n)
+{
+	autofree struct search *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->actions = actions;
+	size_t begin = search(s, 0, n - 1);
+	put_insn(p, BPF_JMP | BPF_JA, (uint32_t)(s->code.n - begin - 1), 0, 0);
+	for (size_t at = s->code.n; at > 0; at--)
+		put_insn(p, insn_at(s, at - 1).code, insn_at(s, at - 1).k, insn_at(s, at - 1).jt,
+			 insn_at(s, at - 1).jf);
+	return 0;
 }
 
 static int search_table(struct filter_program *p)
 {
 	int n = call_count();
-	uint32_t *actions = calloc((size_t)n, sizeof(*actions));
+	autofree uint32_t *actions = calloc((size_t)n, sizeof(*actions));
 	if (!actions)
 		return -ENOMEM;
 	for (int nr = 0; nr < n; nr++)
 		actions[nr] = action(p, nr);
-	filter_search(p, actions, 0, n - 1);
-	free(actions);
-	return 0;
+	return filter_search(p, actions, n);
 }
 
 int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err)

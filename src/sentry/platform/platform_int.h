@@ -178,9 +178,9 @@ struct filter_program {
 /*
  * Finds by number what is to be answered: a binary search over ranges.  The host runs a new filter once for
  * each number, and translates it, so that a list would cost a start half a millisecond.  UINT32_MAX: by the
- * stubs' guards.
+ * stubs' guards.  -ENOMEM.
  */
-void filter_search(struct filter_program *p, const uint32_t *actions, int first, int last);
+must_use int filter_search(struct filter_program *p, const uint32_t *actions, int n);
 /* The stubs' filter; the caller frees ret->filter. */
 int filter_build(bool trap_all, bool native_files, struct sock_fprog *ret, struct err *err);
 
