@@ -95,7 +95,6 @@ static int set_up(const struct arguments *a, struct boot *boot, struct err *err)
 
 	(void)umask(0); /* each guest has its own, and we apply it */
 	kernel.boot = boot;
-	kernel.proc_fd = a->proc;
 	kernel.memory_fd = boot->memory_fd;
 	kernel.cpu_fd = boot->cpu_fd;
 	kernel.cgroup_version = boot->cgroup_version;
@@ -169,7 +168,10 @@ static int run_main(const struct arguments *a, struct err *err)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)ioctl(0, TIOCNOTTY);
 	(void)signal(SIGHUP, SIG_DFL);
-	r = control_begin(&boot, &begun, err);
+	kernel.proc_fd = a->proc;
+	r = platform_begin(err);
+	if (r == 0)
+		r = control_begin(&boot, &begun, err);
 	if (r < 0)
 		return r;
 	r = fd_read_all(a->config, OCI_CONFIG_MAX, &text, &len);

@@ -250,7 +250,7 @@ static struct sock_filter insn_at(const struct search *s, size_t at)
 }
 
 /* Where that answer is returned, near enough for what comes next or anew. */
-static size_t answer(struct search *s, uint32_t action)
+static size_t returned(struct search *s, uint32_t action)
 {
 	size_t i = 0;
 	while (i < s->n && s->returns[i].action != action)
@@ -266,7 +266,7 @@ static size_t answer(struct search *s, uint32_t action)
 	return at;
 }
 
-static size_t guard(struct search *s, int nr)
+static size_t guarded(struct search *s, int nr)
 {
 	s->guards.n = 0;
 	emit_guarded(&s->guards, nr);
@@ -281,7 +281,7 @@ static size_t within_reach(struct search *s, size_t at)
 	if (s->code.n + 1 - at - 1 <= JUMP_MAX)
 		return at;
 	if (insn_at(s, at).code == (BPF_RET | BPF_K))
-		return answer(s, insn_at(s, at).k);
+		return returned(s, insn_at(s, at).k);
 	return put_before(
 		s, (struct sock_filter){.code = BPF_JMP | BPF_JA, .k = (uint32_t)(s->code.n - at - 1)});
 }
@@ -302,7 +302,7 @@ static size_t search(struct search *s, int first, int last)
 		for (middle = below; middle > first && !is_border(s->actions, middle);)
 			middle--;
 	if (middle == first)
-		return s->actions[first] == UINT32_MAX ? guard(s, first) : answer(s, s->actions[first]);
+		return s->actions[first] == UINT32_MAX ? guarded(s, first) : returned(s, s->actions[first]);
 	size_t high = search(s, middle, last), low = search(s, first, middle - 1);
 	high = within_reach(s, high);
 	low = within_reach(s, low);

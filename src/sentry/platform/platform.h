@@ -16,9 +16,11 @@ struct boot;
 struct oci_process;
 
 /*
- * Prepares the zygote (the process that later stubs are forks of, waiting in pid namespace's parent), filter,
- * listener.  Called once, single-threaded.
+ * The first half, with nothing but kernel.proc_fd, and the second: the zygote (the process that later stubs
+ * are forks of, waiting in pid namespace's parent), filter, listener.  Called once each, single-threaded, by
+ * the same thread.
  */
+int platform_begin(struct err *err);
 int platform_init(const struct boot *boot, struct err *err);
 /* Confines the sentry itself (its own filter, capabilities), starts the workers. */
 int platform_run(struct err *err);

@@ -155,7 +155,9 @@ struct zygote {
 	bool waits;	    /* its question has been received, and nothing has disturbed it since */
 };
 extern struct zygote zygote;
-int zygote_start(struct err *err);
+int zygote_begin(struct err *err);
+/* With kernel.boot and the profile: it has become the stub. */
+int zygote_finish(struct err *err);
 /* A new process in the guest's pid namespace, stopped before its first instruction; main thread only. */
 pid_t zygote_fork(struct err *err);
 /* A sentry's pid as the guest sees it, by any thread's outer id; -errno. */
@@ -351,8 +353,6 @@ void shadow_birth(struct task *parent, struct task *child, uint64_t clone_flags)
 
 /* The file's shadows in the thread's process are no more believed in: whether there may be one. */
 bool shadow_stale(struct task *t, const struct file *f);
-/* Before files are many: numbers that are needed in the sentry, too. */
-int shadow_reserve(struct err *err);
 
 /* ---- takeback.c ---- */
 

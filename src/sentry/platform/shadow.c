@@ -45,7 +45,6 @@
  * to all that the filter lets pass but lseek, and ENOTSOCK to the calls of sockets.
  */
 static int nothing = -1;
-static bool reserved; /* what sets of epoll need (shadow_reserve) */
 enum { NO_ACCESS = O_ACCMODE };
 
 int shadow_init(struct err *err)
@@ -97,6 +96,34 @@ static unsigned kind_index(unsigned kind, int fd)
 	return kind * SHADOW_MAX + (unsigned)fd;
 }
 
+/* Numbers that a set of epoll knows sockets by must be nobody's in the sentry, either. */
+enum { SOCKETS = SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX };
+
+/* One that is taken, which is rare so far up, or that the limit is below: sets are the sentry's alone. */
+static bool reserve_numbers(void)
+{
+	for (int fd = SOCKETS; fd < SOCKETS + SHADOW_MAX; fd++) {
+		int got = fcntl(nothing, F_DUPFD_CLOEXEC, fd); /* no other thread's meanwhile */
+		if (got == fd)
+			continue;
+		if (got >= 0)
+			(void)close(got);
+		while (--fd >= SOCKETS)
+			(void)close(fd);
+		return false;
+	}
+	return true;
+}
+
+/* By the first that asks: few sandboxes have such sets, and a start shall not pay for it. */
+static bool is_reserved(void)
+{
+	static enum { UNTRIED, RESERVED, REFUSED } state;
+	if (state == UNTRIED)
+		state = reserve_numbers() ? RESERVED : REFUSED;
+	return state == RESERVED;
+}
+
 /* Of what that call would be made on. */
 static unsigned call_kind(const struct file *f, int nr)
 {
@@ -114,7 +141,7 @@ static struct file *file_of_call(const struct task *t)
 	if (!f || !f->ops->native)
 		return NULL;
 	unsigned kind = call_kind(f, c->nr);
-	if (!(kinds >> kind & 1) || (kind == SHADOW_EPOLL && !reserved) ||
+	if (!(kinds >> kind & 1) || (kind == SHADOW_EPOLL && !is_reserved()) ||
 	    (kind == SHADOW_WRITTEN && !(hostfile_is_regular(f) && file_can_write(f))))
 		return NULL;
 	return f->ops->native(f) >= 0 ? f : NULL;
@@ -399,21 +426,6 @@ void platform_writes_end(struct task *t, struct process *of)
 }
 
 /* ---- sets of epoll ---- */
-
-enum { SOCKETS = SHADOW_BASE + SHADOW_SOCKET * SHADOW_MAX };
-
-int shadow_reserve(struct err *err)
-{
-	for (int fd = SOCKETS; patch_wants_files() && fd < SOCKETS + SHADOW_MAX; fd++) {
-		if (dup3(nothing, fd, O_CLOEXEC) >= 0)
-			continue;
-		if (errno != EBADF)
-			return err_sys(err, "cannot reserve descriptors");
-		return 0; /* the limit is below: sets are the sentry's alone */
-	}
-	reserved = true;
-	return 0;
-}
 
 int platform_epoll_ctl(int set, int op, int fd, int host_fd, struct epoll_event *e)
 {

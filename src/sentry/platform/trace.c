@@ -636,11 +636,16 @@ void platform_kill(struct process *p, int sig)
 	(void)process_signal(p, sig); /* it has ended: fine */
 }
 
-int platform_init(const struct boot *boot, struct err *err)
+int platform_begin(struct err *err)
 {
 	tracer.main_tid = (pid_t)syscall(SYS_gettid);
-	kernel.boot = boot;
 	spawn_limits();
+	return zygote_begin(err);
+}
+
+int platform_init(const struct boot *boot, struct err *err)
+{
+	kernel.boot = boot;
 	int r = events_init(err);
 	handoff_init();
 	if (!r)
@@ -648,14 +653,12 @@ int platform_init(const struct boot *boot, struct err *err)
 	known_init();
 	if (!r)
 		r = shadow_init(err);
-	return r ? r : zygote_start(err);
+	return r ? r : zygote_finish(err);
 }
 
 int platform_run(struct err *err)
 {
 	int r = confine_self(err);
-	if (!r)
-		r = shadow_reserve(err);
 	if (!r)
 		r = events_start(err);
 	if (!r)

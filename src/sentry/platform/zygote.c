@@ -6,7 +6,9 @@
  *
  * It is a fork of the sentry that takes everything off (ids but one,
  * capabilities, root directory, descriptors), puts on the filter, and becomes
- * the stub.  The stub's question is never answered; when a process is wanted,
+ * the stub.  It begins before the configuration is read, so that a second
+ * processor does the one beside the other; the filter, which is the
+ * configuration's, is given to it last.  The stub's question is never answered; when a process is wanted,
  * the tracer makes it call clone.
  */
 #include "sentry/platform/platform_int.h"
@@ -27,6 +29,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
@@ -88,10 +91,10 @@ static int empty_root(void)
 			   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-static int leave_root(int root, struct err *err)
+/* Who lets go of the file system last waits for the host: here, beside the sentry's own beginning. */
+static int leave_root(int fd, struct err *err)
 {
-	if (root < 0)
-		root = empty_root();
+	autoclose int root = fd < 0 ? empty_root() : fd;
 	if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
 		return err_sys(err, "cannot give the guest's processes an empty root directory");
 	return 0;
@@ -131,17 +134,32 @@ static int raise_oom_score(struct err *err)
 	return write_proc("self/oom_score_adj", text, err);
 }
 
-struct plan {
-	int stub_fd, root_fd, report_fd, seized_fd;
-	struct sock_fprog filter;
+/* What is known only when the configuration has been read. */
+struct order {
+	unsigned short len; /* instructions of the filter, which follow */
+	bool counted;
 };
+
+struct plan {
+	int stub_fd, root_fd, report_fd, orders_fd, orders_end;
+	struct order order;
+	struct sock_filter filter[FILTER_PROGRAM_MAX];
+};
+
+static int hear(const struct plan *x, void *ret, size_t n, struct err *err)
+{
+	return fd_read_full(x->orders_fd, ret, n) == (ssize_t)n
+		       ? 0
+		       : err_set(err, ECANCELED, "the sentry has gone");
+}
 
 static int undress(const struct plan *x, struct err *err)
 {
 	char go;
-	if (read(x->seized_fd, &go, 1) != 1)
-		return err_set(err, ECANCELED, "the sentry has gone");
-	int r = raise_oom_score(err);
+	(void)close(x->orders_end); /* the sentry's */
+	int r = hear(x, &go, 1, err);
+	if (!r)
+		r = raise_oom_score(err);
 	if (!r)
 		r = make_guest_namespaces(x->root_fd < 0, err);
 	if (!r)
@@ -169,23 +187,32 @@ static void reap_nobody(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void become_zygote(const struct plan *x)
+static int hear_order(struct plan *x, struct err *err)
+{
+	int r = hear(x, &x->order, sizeof(x->order), err);
+	return r ? r : hear(x, x->filter, x->order.len * sizeof(x->filter[0]), err);
+}
+
+static _Noreturn void become_zygote(struct plan *x)
 {
 	static const char *const argv[] = {"coffer-guest", NULL}, *const envp[] = {NULL};
 	struct err err = {0};
 	const int keep[] = {REPORT_FD, STUB_FD};
 	int r = undress(x, &err);
 	reap_nobody();
+	if (!r)
+		r = hear_order(x, &err);
 	/* Above what is open yet: neither number is the other's source. */
 	if (!r && (dup3(x->report_fd, REPORT_FD, O_CLOEXEC) < 0 || dup2(x->stub_fd, STUB_FD) < 0))
 		r = err_sys(&err, "cannot move a descriptor");
 	if (!r)
 		r = fd_close_from(0, keep, 2, false);
-	if (!r && birth_counted_from_start() && birth_filter_install() < 0)
+	if (!r && x->order.counted && birth_filter_install() < 0)
 		r = err_sys(&err, "cannot have the guest's processes counted");
 	if (!r) {
+		const struct sock_fprog filter = {.len = x->order.len, .filter = x->filter};
 		long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-					SECCOMP_FILTER_FLAG_NEW_LISTENER, &x->filter);
+					SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
 		if (listener < 0)
 			(void)err_sys(&err, "cannot install the guest's filter");
 		else /* the tracer reads the listener's number there */
@@ -265,38 +292,64 @@ static int see_it_through(pid_t pid, int report, struct err *err)
 	return 0;
 }
 
-int zygote_start(struct err *err)
+/* Where it has ended, it has told why. */
+static void give_zygote(int fd, const void *what, size_t n)
 {
-	int report[2], seized[2];
-	struct plan x = {.root_fd = empty_root()};
-	autoclose int stub = make_stub(err), root = x.root_fd;
-	if (stub < 0)
-		return stub;
-	if (filter_build(kernel.boot->trace_fd >= 0, patch_wants_files(), &x.filter, err) < 0)
-		return -err->code;
-	autofree struct sock_filter *insns = x.filter.filter;
+	ignore_result(send(fd, what, n, MSG_NOSIGNAL));
+}
+
+/* The ends that are ours, from its beginning to its first stop. */
+static struct {
+	int report_in, orders_out;
+} begun = {-1, -1};
+
+static int fork_zygote(struct plan *x, struct err *err)
+{
+	int report[2], orders[2];
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return err_sys(err, "cannot make a pipe");
-	autoclose int report_in = report[0], report_out = report[1];
-	if (pipe2(seized, O_CLOEXEC) < 0)
-		return err_sys(err, "cannot make a pipe");
-	autoclose int seized_in = seized[0], seized_out = seized[1];
-	x.stub_fd = stub;
-	x.report_fd = report_out;
-	x.seized_fd = seized_in;
+	autoclose int report_out = x->report_fd = report[1];
+	begun.report_in = report[0];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) < 0)
+		return err_sys(err, "cannot make a pair of sockets");
+	autoclose int orders_in = x->orders_fd = orders[0];
+	begun.orders_out = x->orders_end = orders[1];
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_sys(err, "cannot fork");
 	if (pid == 0)
-		become_zygote(&x);
-	fd_drop(&report_out);
+		become_zygote(x);
 	if (ptrace(PTRACE_SEIZE, pid, NULL, ptrace_options) < 0)
 		return err_sys(err, "cannot trace the guest's processes");
-	ignore_result(write(seized_out, "", 1));
-	int r = see_it_through(pid, report_in, err);
-	if (!r)
-		zygote.pid = pid;
-	return r;
+	give_zygote(begun.orders_out, "", 1);
+	zygote.pid = pid;
+	return 0;
+}
+
+int zygote_begin(struct err *err)
+{
+	autoclose int stub = make_stub(err), root = empty_root();
+	autofree struct plan *x = calloc(1, sizeof(*x));
+	if (stub < 0)
+		return stub;
+	if (!x)
+		return err_oom(err);
+	x->stub_fd = stub;
+	x->root_fd = root;
+	return fork_zygote(x, err);
+}
+
+int zygote_finish(struct err *err)
+{
+	autoclose int report_in = take_fd(&begun.report_in), orders_out = take_fd(&begun.orders_out);
+	struct sock_fprog filter;
+	if (filter_build(kernel.boot->trace_fd >= 0, patch_wants_files(), &filter, err) < 0)
+		return -err->code;
+	autofree struct sock_filter *insns = filter.filter;
+	const struct order order = {.len = filter.len, .counted = birth_counted_from_start()};
+	give_zygote(orders_out, &order, sizeof(order));
+	give_zygote(orders_out, insns, filter.len * sizeof(*insns));
+	return see_it_through(zygote.pid, report_in, err);
 }
 
 static void open_pidns(pid_t pid)
