@@ -19,10 +19,13 @@ struct attr {
 	const struct timespec *times; /* NULL = now */
 };
 
+/* Without a path: the descriptor itself, EBADF where it is an O_PATH one. */
 typedef long attr_host(int dirfd, const char *path, const struct attr *a, int nofollow);
 
 static long host_chmod(int dirfd, const char *path, const struct attr *a, int nofollow)
 {
+	if (!path)
+		return fchmod(dirfd, a->mode);
 	if (!nofollow)
 		return syscall(SYS_fchmodat, dirfd, path, a->mode);
 	return syscall(SYS_fchmodat2, dirfd, path, a->mode, nofollow);
@@ -30,7 +33,7 @@ static long host_chmod(int dirfd, const char *path, const struct attr *a, int no
 
 static long host_chown(int dirfd, const char *path, const struct attr *a, int nofollow)
 {
-	return fchownat(dirfd, path, a->uid, a->gid, nofollow);
+	return path ? fchownat(dirfd, path, a->uid, a->gid, nofollow) : fchown(dirfd, a->uid, a->gid);
 }
 
 static long host_utimes(int dirfd, const char *path, const struct attr *a, int nofollow)
@@ -117,6 +120,8 @@ static long attr_fd(struct task *t, int fd, attr_host *call, const struct attr *
 	if (place_is_synth(p))
 		r = p->synth.mount && p->synth.mount->read_only ? -EROFS : -EPERM;
 	else
+		r = host_call(call(p->fd, NULL, a, 0)); /* half of what it costs by name */
+	if (r == -EBADF)
 		r = host_call(call(AT_FDCWD, fd_name(p->fd).text, a, 0));
 	place_unref(p);
 	return r;
