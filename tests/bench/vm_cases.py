@@ -28,6 +28,8 @@ PROMISES = [
     ("vm: snapshot to guest, ms", "vm-start", "exec to restored guest", "vmm", None, 15),
     ("vm: vmm's own memory, kB", "vm-start", "hypervisor's own memory", "vmm", None, 5120),
     ("vm: guest at rest, kB", "vm-start", "kernel and agent at rest", "vmm", None, 30720),
+    ("vm: booted / Debian's shell", "vm-beside", "booted / shell", "qemu", None, 0.5),
+    ("vm: template / booted", "vm-beside", "template / booted", "qemu", None, 0.1),
     ("vm: warm files / guest's own", "vm-files", "warm / own", "qemu", None, 2),
 ]
 
@@ -37,15 +39,17 @@ def case(function):
     return function
 
 
-def kernel_folder():
-    """The directory of the newest kernel; one whose devices are named on the command line first."""
+def kernel_folder(devices=None):
+    """The directory of the newest kernel with devices by "cmdline" or "acpi"; of any, but by "cmdline" first."""
     cache = os.path.join(os.environ.get("COFFER_TEST_CACHE") or os.path.join(
         os.environ.get("XDG_CACHE_HOME", "/var/cache"), "coffer-tests"), "vm-guest-*")
     places = [os.environ["COFFER_VM_DIR"]] if "COFFER_VM_DIR" in os.environ else sorted(glob.glob(cache)) + ["/var/lib/coffer/vm"]
     found = []
     for info in (i for p in places for i in glob.glob(os.path.join(p, "*", "info.json"))):
         with open(info) as f:
-            found.append(('"cmdline"' in f.read(), os.path.getmtime(info), os.path.dirname(info)))
+            how = json.load(f)["devices"]
+        if devices in (None, how):
+            found.append((how == "cmdline", os.path.getmtime(info), os.path.dirname(info)))
     return max(found)[2] if found else None
 
 
@@ -248,6 +252,82 @@ def vm_start(st):
     if os.access("/dev/kvm", os.W_OK):
         for name, ms in first_words(vmm, first_word_kernel(os.path.join(machines.top, "word")), runs).items():
             put(rows, "same kvm: exec to first word", "ms", name, ms)
+    return rows
+
+
+def shell_archive(path):
+    """An initramfs with a shell and nothing else, which says a word."""
+    tree = path + ".d"
+    os.makedirs(os.path.join(tree, "dev"))
+    os.mknod(os.path.join(tree, "dev/console"), 0o20600, os.makedev(5, 1))
+    shutil.copy("/bin/busybox", os.path.join(tree, "sh"))
+    with open(os.path.join(tree, "init"), "w") as f:
+        f.write("#!/sh\necho the-word\n")
+    os.chmod(os.path.join(tree, "init"), 0o755)
+    with open(path, "wb") as f:
+        subprocess.run(["/bin/busybox", "cpio", "-o", "-H", "newc"], input=b"dev\ndev/console\nsh\ninit\n", cwd=tree, check=True,
+                       stdout=f, stderr=subprocess.DEVNULL)
+    return path
+
+
+def to_the_word(argv, env=None):
+    """ms from exec to the word on standard output; None where it does not come."""
+    start, said = time.monotonic(), b""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env)
+    while b"the-word" not in said and time.monotonic() - start < SECONDS:
+        data = os.read(process.stdout.fileno(), 65536) if select.select([process.stdout], [], [], SECONDS)[0] else b""
+        if not data:
+            break
+        said += data
+    ms = (time.monotonic() - start) * 1e3
+    if argv[0].startswith("qemu"):
+        process.kill()
+    process.wait()
+    process.stdout.close()
+    return ms if b"the-word" in said else None
+
+
+def tsc_khz():
+    """What a kernel without a timer to measure it by is told, as coffer tells its own."""
+    with open("/proc/cpuinfo") as f:
+        return int(float(re.search(r"cpu MHz\s*: ([0-9.]+)", f.read())[1]) * 1000)
+
+
+@case
+def vm_beside(st):
+    """a container's first word, booted and from a template, beside QEMU with Debian's cloud kernel and a shell in an initramfs"""
+    rows, ours, debian = {}, kernel_folder("cmdline"), kernel_folder("acpi")
+    if not ours or not debian or not os.access("/bin/busybox", os.X_OK):
+        print("  note: this needs tools/vm-guest, tools/vm-guest --build, and busybox-static")
+        return rows
+    machines = Machines(st, ours)
+    shutil.copy("/bin/busybox", os.path.join(st.bundles.rootfs, "sh"))
+    bundle = st.bundles.make("vm-word", st.token + "/vm-word", args=("/sh", "-c", "echo the-word"))
+    accel = accelerator("qemu")
+    bare = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-M", "microvm", "-accel", accel,
+            "-cpu", "max,la57=off" if accel == "tcg" else "host", "-m", "256", "-kernel", os.path.join(debian, "kernel"), "-initrd",
+            shell_archive(os.path.join(machines.top, "shell")), "-serial", "stdio", "-append",
+            "console=ttyS0 quiet tsc=reliable no_timer_check noreplace-smp tsc_early_khz=%d" % tsc_khz()]
+    # A file where templates would have their folder: each machine boots.
+    cold = os.path.join(st.top, "vm-cold")
+    shutil.copytree(machines.top, cold, ignore=shutil.ignore_patterns("shell*"))
+    open(os.path.join(cold, "templates"), "w").close()
+    machines.run("qemu", bundle=bundle)  # the template
+    times = {"shell": [], "booted": [], "template": []}
+    for n in range(3 if st.quick else min(st.runs, 10)):
+        for name in times:
+            env = dict(os.environ, COFFER_CONFIG=os.path.join(machines.top, "coffer.toml"),
+                       COFFER_VM_DIR=cold if name == "booted" else machines.top)
+            times[name].append(to_the_word(bare if name == "shell" else [
+                machines.binary, "--root", os.path.join(st.state, "level-vm"), "--isolation", "vm", "run", "--bundle", bundle,
+                "bench-%s%d" % (name, n)], env))
+    for name, values in times.items():
+        if None in values:
+            print("  note: %s did not say the word in %d of %d" % (name, values.count(None), len(values)))
+        put(rows, name, "ms", "qemu", statistics.median(v for v in values if v) if any(values) else None)
+    for over, under in (("booted", "shell"), ("template", "shell"), ("template", "booted")):
+        pairs = [a / b for a, b in zip(times[over], times[under]) if a and b]
+        put(rows, "%s / %s" % (over, under), "", "qemu", statistics.median(pairs) if pairs else None)
     return rows
 
 
