@@ -13,6 +13,9 @@
  * COFFER_MMIO, drivers/virtio/virtio_mmio.c.  QEMU's virtio-mmio gives each
  * queue 1,024 places, and the console's driver fills a place with a page: 12
  * MiB for our three queues.  QEMU's console itself has 128.
+ *
+ * COFFER_SLUB, mm/slub.c.  /sys/kernel/slab is some thousand files for who
+ * mends an allocator; they are made at boot, and again for each cache.
  */
 #ifdef COFFER_ALTERNATIVE
 #include <asm/insn.h>
@@ -68,8 +71,16 @@ static int coffer_decode(struct insn *insn, const unsigned char *at)
 #include <linux/minmax.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
+#undef pr_fmt /* the file's own comes */
 
 #define vring_create_virtqueue(index, num, align, vdev, ...)                                                 \
 	vring_create_virtqueue(index, (vdev)->id.device == VIRTIO_ID_CONSOLE ? min((num), 128U) : (num),     \
 			       align, vdev, __VA_ARGS__)
+#endif
+
+#ifdef COFFER_SLUB
+#include <linux/init.h>
+
+#undef late_initcall
+#define late_initcall(function) static const initcall_t coffer_unused __maybe_unused = function
 #endif
