@@ -18,7 +18,11 @@
  * mends an allocator; they are made at boot, and again for each cache.
  */
 #ifdef COFFER_ALTERNATIVE
+#include <linux/static_call.h>
+
+#include <asm/alternative.h>
 #include <asm/insn.h>
+#include <asm/nospec-branch.h>
 
 static inline void coffer_known(struct insn *insn, const unsigned char *at, unsigned int opcode_len,
 				unsigned int len)
@@ -53,6 +57,12 @@ static int coffer_decode(struct insn *insn, const unsigned char *at)
 			return 0;
 		}
 		break;
+	case 0xc6: /* movb $0, (%rdi): a lock given back */
+		if (at[1] == 0x07) {
+			coffer_known(insn, at, 1, 3);
+			return 0;
+		}
+		break;
 	case 0xff: /* call, jmp by a register */
 		if ((at[1] & 0xf8) == 0xd0 || (at[1] & 0xf8) == 0xe0) {
 			coffer_known(insn, at, 1, 2);
@@ -63,6 +73,21 @@ static int coffer_decode(struct insn *insn, const unsigned char *at)
 	return insn_decode(insn, at, MAX_INSN_SIZE, INSN_MODE_KERN);
 }
 
+/*
+ * A return that needs no thunk on this processor, which is what Linux asks
+ * for each: its first byte alone makes it a plain one, whoever runs there.
+ */
+static bool coffer_return(unsigned char *at, unsigned char op, const void *to)
+{
+	if (op != 0xe9 || to != (const void *)&__x86_return_thunk || cpu_wants_rethunk_at(at))
+		return false;
+	WRITE_ONCE(at[0], 0xc3);
+	*(unsigned int *)(at + 1) = 0xcccccccc;
+	return true;
+}
+
+#define __static_call_fixup(at, op, to) (coffer_return(at, op, to) || __static_call_fixup(at, op, to))
+
 #undef insn_decode_kernel
 #define insn_decode_kernel(insn, at) coffer_decode(insn, (const unsigned char *)(at))
 #endif
@@ -71,7 +96,6 @@ static int coffer_decode(struct insn *insn, const unsigned char *at)
 #include <linux/minmax.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
-#undef pr_fmt /* the file's own comes */
 
 #define vring_create_virtqueue(index, num, align, vdev, ...)                                                 \
 	vring_create_virtqueue(index, (vdev)->id.device == VIRTIO_ID_CONSOLE ? min((num), 128U) : (num),     \
@@ -84,3 +108,5 @@ static int coffer_decode(struct insn *insn, const unsigned char *at)
 #undef late_initcall
 #define late_initcall(function) static const initcall_t coffer_unused __maybe_unused = function
 #endif
+
+#undef pr_fmt /* the file's own comes */
