@@ -86,12 +86,32 @@ struct fd_table *fd_table_copy(struct fd_table *x)
 	}
 	copy->lowest = x->lowest;
 	copy->shadows = x->shadows;
+	/* What is lent just now in the stub, the copy of the stub's has as well, and nobody there uses it. */
+	for (size_t i = 0; i < ARRAY_LEN(x->shadows.lent); i++)
+		copy->shadows.lent[i] |= x->shadows.at_work[i];
+	memset(copy->shadows.at_work, 0, sizeof(copy->shadows.at_work));
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1)) {
 		copy->slots[fd].file = file_ref(x->slots[fd].file);
 		copy->slots[fd].flags = x->slots[fd].flags; /* the stub's own descriptors are copied, too */
 		copy->used[fd / FD_CHUNK] |= UINT64_C(1) << fd % FD_CHUNK;
 	}
 	return copy;
+}
+
+static bool in_use(const struct fd_table *x, int fd)
+{
+	return fd >= 0 && (unsigned)fd < x->size && x->slots[fd].file;
+}
+
+/* Takes the number out; the file is the caller's. */
+static struct file *take_slot(struct fd_table *x, int fd)
+{
+	struct file *f = x->slots[fd].file;
+
+	x->slots[fd] = (struct fd_slot){0};
+	x->used[fd / FD_CHUNK] &= ~(UINT64_C(1) << fd % FD_CHUNK);
+	x->lowest = MIN_OF(x->lowest, (unsigned)fd);
+	return f;
 }
 
 /* One reference of the table's to a file goes: what Linux' filp_close does. */
@@ -109,27 +129,12 @@ void fd_table_unref(struct task *t, struct fd_table *x)
 {
 	if (!x || --x->refs)
 		return;
+	/* Out of the table first: to drop one may let the lock go, and /proc shows the table of who ends. */
 	for (int fd = fd_next(x, 0); fd >= 0; fd = fd_next(x, fd + 1))
-		(void)drop_file(t, x, x->slots[fd].file); /* nobody is there to be told */
+		(void)drop_file(t, x, take_slot(x, fd)); /* nobody is there to be told */
 	free(x->slots);
 	free(x->used);
 	free(x);
-}
-
-static bool in_use(const struct fd_table *x, int fd)
-{
-	return fd >= 0 && (unsigned)fd < x->size && x->slots[fd].file;
-}
-
-/* Takes the number out; the file is the caller's. */
-static struct file *take_slot(struct fd_table *x, int fd)
-{
-	struct file *f = x->slots[fd].file;
-
-	x->slots[fd] = (struct fd_slot){0};
-	x->used[fd / FD_CHUNK] &= ~(UINT64_C(1) << fd % FD_CHUNK);
-	x->lowest = MIN_OF(x->lowest, (unsigned)fd);
-	return f;
 }
 
 static int shares_table(struct process *p, void *data)
@@ -345,13 +350,16 @@ int fd_table_split(struct task *t)
 {
 	struct fd_table *x = t->files, *mine;
 
+	if (x->refs == 1) /* it stays the same one, with the locks that are its */
+		return 0;
 	/* The stubs go on sharing theirs, which can be both tables' no more. */
-	for (int fd = 0; x->refs > 1 && fd < (int)ARRAY_LEN(x->shadows.may_be) * 64; fd++)
+	for (int fd = 0; fd < (int)ARRAY_LEN(x->shadows.may_be) * 64; fd++)
 		platform_fd_changed(t, fd);
-	x->shadows.off |= x->refs > 1;
+	x->shadows.off = x->shadows.split = true;
 	mine = fd_table_copy(x);
 	if (!mine)
 		return -ENOMEM;
+	memset(mine->shadows.lent, 0, sizeof(mine->shadows.lent)); /* each number there is but one table's */
 	fd_table_unref(t, x);
 	t->files = mine;
 	return 0;

@@ -161,7 +161,10 @@ struct shadows {
 	int left; /* a number that was injected and is closed, and is in the stub yet, + 1; 0 = none */
 	uint64_t lent[SHADOW_NUMBERS /
 		      64]; /* by number: an interrupted call left it in the stub, and it is nobody's */
-	bool off;	   /* there shall be no more */
+	uint64_t at_work[SHADOW_NUMBERS / 64]; /* by number: lent to a call that goes on */
+	bool off;			       /* there shall be no more */
+	bool split; /* the stub's table is another table's of ours as well: of its numbers but lent ones are
+		       used */
 };
 struct shadows *fd_table_shadows(struct fd_table *x);
 bool fd_table_is_shared(const struct fd_table *x);

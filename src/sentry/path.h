@@ -48,9 +48,8 @@ static inline bool place_is_synth(const struct place *p)
 /* As getcwd and /proc/PID/fd show it, relative to the task's root; "(unreachable)…", " (deleted)" as Linux.
  * Length or -errno. */
 ssize_t place_path(const struct task *t, const struct place *p, char *buf, size_t size);
-/* May let the lock go; the place is the caller's.  The other one does not: who must not wait asks it. */
+/* May let the lock go; the place is the caller's. */
 int place_stat(const struct place *p, struct statx *ret);
-int place_stat_now(const struct place *p, struct statx *ret);
 /* The path as the sentry itself names it, whatever the task's root. */
 ssize_t place_host_path(const struct place *p, char *buf, size_t size);
 /* Whether it has called chroot. */

@@ -300,7 +300,11 @@ static bool hostfile_may_hang(const struct file *f)
 	       volume_may_hang(f->host_fd, container_of(f, struct hostfile, file)->id.dev);
 }
 
-/* What the host does at each close of a descriptor, and what it says of it. */
+/*
+ * What the host does at each close of a descriptor, and what it says of it.  It lets the lock go for a call
+ * that closes one, and for none that ends or executes: those are the tracer's.  Whoever closes several has
+ * taken each out of its table before (fd_table.c).
+ */
 static int hostfile_flush(struct file *f, struct task *t)
 {
 	int copy, r;
@@ -312,6 +316,12 @@ static int hostfile_flush(struct file *f, struct task *t)
 	return r;
 }
 
+/*
+ * A file of a volume is closed by another thread (volume_close), with a writer's begin and end of its own; or
+ * here, where there can be none: in both cases with the lock held from then to the pair below, so that
+ * nothing is learned of the file before the generation has changed.  Begins are counted: the pairs may be
+ * within each other.
+ */
 static void hostfile_release(struct file *f)
 {
 	struct hostfile *h = container_of(f, struct hostfile, file);

@@ -9,6 +9,7 @@
  */
 #include "sentry/fs/lock.h"
 #include "sentry/fs/lease.h"
+#include "sentry/io/io.h"
 
 #include "base/base.h"
 
@@ -262,9 +263,9 @@ int lock_file_id(struct file *f, struct file_id *ret)
 	struct statx x;
 	int r;
 
-	if (hostfile_id(f, ret))
+	if (hostfile_id(f, ret) || fifo_id(f, ret))
 		return 0;
-	r = file_stat(f, &x);
+	r = file_stat(f, &x); /* of a device it may let the lock go, as its last descriptor goes, too */
 	if (r == 0)
 		*ret = (struct file_id){makedev(x.stx_dev_major, x.stx_dev_minor), x.stx_ino};
 	return r;

@@ -52,18 +52,6 @@ void place_unref(struct place *p)
 	free(p);
 }
 
-int place_stat_now(const struct place *p, struct statx *ret)
-{
-	struct stat st;
-
-	if (place_is_synth(p))
-		return synth_node_stat(NULL, &p->synth, ret);
-	if (fstat(p->fd, &st) < 0)
-		return -errno;
-	statx_from_stat(&st, ret);
-	return 0;
-}
-
 int place_stat(const struct place *p, struct statx *ret)
 {
 	struct stat st;

@@ -41,6 +41,16 @@ static struct pipe *fifo_find(const struct statx *st)
 	return p;
 }
 
+bool fifo_id(const struct file *f, struct file_id *ret)
+{
+	const struct pipe *p = file_is_pipe(f) ? container_of(f, const struct pipe_file, file)->pipe : NULL;
+
+	if (!p || !f->place)
+		return false;
+	*ret = (struct file_id){p->dev, p->fifo_ino};
+	return true;
+}
+
 static void drop_waiting(struct task *t, void *data)
 {
 	struct pipe_file *x = data;

@@ -7,6 +7,7 @@
 
 #include "sentry/task.h"
 #include "sentry/file.h"
+#include "sentry/fs/hostfile.h"
 
 /* ---- pipes (pipe.c) ---- */
 
@@ -28,6 +29,9 @@ void pipe_discard(struct file *f, size_t n);			     /* not more than was peeked 
 size_t pipe_room(const struct file *f); /* bytes that a write takes now, at least */
 /* From a look until what was seen is discarded, over times without the lock: nobody else reads. */
 void pipe_hold(struct file *f, bool on);
+
+/* The inode that a FIFO was opened by (fifo.c); false: it is none.  Asks nobody. */
+bool fifo_id(const struct file *f, struct file_id *ret);
 
 /* ---- epoll (epoll_host.c) ---- */
 

@@ -185,7 +185,7 @@ static int pipe_stat(struct file *f, struct statx *st)
 	const struct pipe *p = pipe_of(f);
 
 	if (f->place)
-		return place_stat_now(f->place, st); /* as its end is settled, too */
+		return place_stat(f->place, st);
 	io_stat_anonymous(st, p->owner.mode, p->ino, IO_DEV_PIPE, p->owner.uid, p->owner.gid);
 	return 0;
 }

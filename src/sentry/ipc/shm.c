@@ -254,7 +254,7 @@ static void drop_lent(struct task *t, void *data)
 {
 	const struct lent *l = data;
 
-	platform_lent_stays(t, l->fd); /* it was interrupted; -1: it was not */
+	platform_lent_ends(t, l->fd, true); /* it was interrupted; -1: it was not */
 	free(data);
 }
 
@@ -284,9 +284,9 @@ static long lent_closed(struct task *t, struct call *c, long result, uint64_t sc
 {
 	struct lent *l = c->data;
 
-	(void)t;
 	(void)result;
 	(void)scratch;
+	platform_lent_ends(t, l->fd, false);
 	l->fd = -1;
 	return l->result;
 }

@@ -33,20 +33,34 @@ static int offer_fd(struct task *t, int host_fd, int as)
 	return r == -ENOENT ? CALL_HOST : r;
 }
 
-static void forget_lent(struct task *t, int number)
+/*
+ * Numbers that are lent.  A table's `lent` are those that interrupted calls have left in the stub, `at_work`
+ * those of calls that go on.  fork copies both with the stub's descriptors (a number that is given back
+ * between the host's copy and ours stays in the child's stub, and harms nobody); execve, whose stub has
+ * none, clears them; after unshare(CLONE_FILES) two tables share one stub's descriptors: each lends by
+ * numbers that the host says are free, and only they are used.
+ */
+static void note_number(uint64_t *bits, int number, bool on)
 {
-	struct shadows *s = fd_table_shadows(t->files);
-	if (number >= 0 && (unsigned)number / 64 < ARRAY_LEN(s->lent))
-		s->lent[number / 64] &= ~(UINT64_C(1) << number % 64);
+	if (number < 0 || number >= SHADOW_NUMBERS)
+		return;
+	bits[number / 64] &= ~(UINT64_C(1) << number % 64);
+	bits[number / 64] |= (uint64_t)on << number % 64;
 }
 
-void platform_lent_stays(struct task *t, int number)
+/* A call has a mapping of its own under way by that number. */
+static bool is_at_work(const struct shadows *s, int number)
+{
+	return number >= 0 && number < SHADOW_NUMBERS && s->at_work[number / 64] >> number % 64 & 1;
+}
+
+void platform_lent_ends(struct task *t, int number, bool stays)
 {
 	struct shadows *s = fd_table_shadows(t->files);
+	note_number(s->at_work, number, false);
 	/* Not where another program has been executed since: its stub does not have the number. */
-	if (number >= 0 && (unsigned)number / 64 < ARRAY_LEN(s->lent) && !t->platform->dead &&
-	    t->platform->stage == STAGE_GUEST && !fd_is_injected(t, number))
-		s->lent[number / 64] |= UINT64_C(1) << number % 64;
+	if (stays && !t->platform->dead && t->platform->stage == STAGE_GUEST && !fd_is_injected(t, number))
+		note_number(s->lent, number, true);
 }
 
 /* A number that an interrupted call left in the stub, and that is nobody's; -1 = there is none. */
@@ -66,7 +80,7 @@ int platform_inject(struct task *t, int host_fd, int as)
 	int r = offer_fd(t, host_fd, as);
 	if (r < 0)
 		return r;
-	forget_lent(t, as);
+	note_number(fd_table_shadows(t->files)->lent, as, false);
 	if (fd_table_shadows(t->files)->left == as + 1)
 		fd_table_shadows(t->files)->left = 0;
 	fd_mark_injected(t, as);
@@ -75,14 +89,14 @@ int platform_inject(struct task *t, int host_fd, int as)
 
 int platform_lend(struct task *t, int host_fd)
 {
+	struct shadows *s = fd_table_shadows(t->files);
 	int left = left_number(t), number = offer_fd(t, host_fd, left);
-	if (left >= 0) {
-		if (number >= 0)
-			forget_lent(t, left);
-		return number;
-	}
 	if (number == AREAS_FD) /* it stays there, for who may be about to use it */
 		number = offer_fd(t, host_fd, -1);
+	if (number >= 0 && !shadow_number(number)) {
+		note_number(s->lent, number, false);
+		note_number(s->at_work, number, true);
+	}
 	if (number < 0 || !shadow_number(number))
 		return number;
 	shadow_put_nothing(t, number); /* the guest could read it */
@@ -100,13 +114,13 @@ static int may_map(const struct file *f, int prot, int type)
 
 static void drop_elsewhere(struct task *t, void *data)
 {
-	platform_lent_stays(t, (int)(uintptr_t)data);
+	platform_lent_ends(t, (int)(uintptr_t)data, true);
 }
 
-static long elsewhere_closed(struct task *t unused, struct call *c, long result unused,
-			     uint64_t scratch unused)
+static long elsewhere_closed(struct task *t, struct call *c, long result unused, uint64_t scratch unused)
 {
 	c->release = NULL;
+	platform_lent_ends(t, (int)(uintptr_t)c->data, false);
 	return (long)c->done;
 }
 
@@ -117,7 +131,10 @@ static long elsewhere_mapped(struct task *t, struct call *c, long result, uint64
 	return result;
 }
 
-/* The number is the stub's own program's: another one is taken, and closed again by the mapping's end. */
+/*
+ * The number is the stub's own program's, or may become another file's before the host has looked: another
+ * one is taken, and closed again by the mapping's end.
+ */
 static long map_elsewhere(struct task *t, struct call *c, int host_fd)
 {
 	int number = platform_lend(t, host_fd);
@@ -155,7 +172,8 @@ static long map_file(struct task *t, struct call *c)
 	int host_fd = f->ops->map(f, prot, flags);
 	if (host_fd < 0)
 		return host_fd;
-	if (stub_number(fd))
+	if (stub_number(fd) || fd_table_shadows(t->files)->split ||
+	    is_at_work(fd_table_shadows(t->files), fd))
 		return map_elsewhere(t, c, host_fd);
 	r = platform_inject(t, host_fd, fd);
 	return r ? r : CALL_HOST;

@@ -56,8 +56,8 @@ int platform_inject(struct task *t, int host_fd, int as);
 /* ... under a number that is free in the stub, which is returned: for calls that platform_call makes,
  * SYS_close last. */
 int platform_lend(struct task *t, int host_fd);
-/* ... and has not been closed there, since the call was interrupted before: the next one is lent by it. */
-void platform_lent_stays(struct task *t, int number);
+/* ... and is not used any more; it stays open where the call was interrupted: the next one is lent by it. */
+void platform_lent_ends(struct task *t, int number, bool stays);
 
 /*
  * A call that slots can answer (known.c) has found this for a path from the working directory, on the host

@@ -278,6 +278,13 @@ bool file_is_pipe(const struct file *f)
 	return false;
 }
 
+bool fifo_id(const struct file *f, struct file_id *ret)
+{
+	(void)f;
+	(void)ret;
+	return false;
+}
+
 bool pipe_same(const struct file *a, const struct file *b)
 {
 	return a == b;

@@ -417,6 +417,70 @@ static void test_locks(void)
 	fd_table_unref(&fake_task, other);
 }
 
+static struct fd_table *ending;
+static struct file *seen_first;
+
+static int see_first(struct file *f, struct task *t)
+{
+	(void)f;
+	(void)t;
+	seen_first = fd_table_get(ending, 0); /* as another thread does that has the lock meanwhile */
+	return 0;
+}
+
+static void release_nothing(struct file *f)
+{
+	(void)f;
+}
+
+static void test_tables(void)
+{
+	static const struct file_ops first_ops = {.name = "first", .release = release_nothing},
+				     ops = {.name = "last", .flush = see_first, .release = release_nothing};
+	static struct file files[2];
+	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+	struct fd_table *mine = fake_task.files, *other = fd_table_new();
+	long fd = call(sys_openat, AT_FDCWD, in_base("/real/x"), O_RDWR | O_CREAT, 0644);
+
+	/* Who has a table alone and is to have one of its own keeps it, and its locks. */
+	CHECK_INT(call(sys_fcntl, fd, F_SETLK, &fl), 0);
+	CHECK_INT(fd_table_split(&fake_task), 0);
+	CHECK(fake_task.files == mine);
+	fake_task.files = other;
+	CHECK_INT(call(sys_openat, AT_FDCWD, in_base("/real/x"), O_RDWR), 0);
+	CHECK_INT(call(sys_fcntl, 0, F_SETLK, &fl), -EAGAIN);
+	fake_task.files = mine;
+	CHECK_INT(call(sys_close, fd), 0);
+	fd_table_unref(&fake_task, other);
+
+	/* A table that ends shows no file that has gone. */
+	ending = fd_table_new();
+	file_init(&files[0], &first_ops, O_RDWR);
+	file_init(&files[1], &ops, O_RDWR);
+	fd_table_put(ending, 0, &files[0], false);
+	fd_table_put(ending, 1, &files[1], false);
+	seen_first = &files[1];
+	fd_table_unref(&fake_task, ending);
+	CHECK(seen_first == NULL);
+
+	/* What is lent as the table is copied is left over in the copy; as it is split, it is the one's
+	 * alone. */
+	ending = fd_table_new();
+	fd_table_shadows(ending)->lent[0] = 2;
+	fd_table_shadows(ending)->at_work[0] = 4;
+	other = fd_table_copy(ending);
+	CHECK(fd_table_shadows(other)->lent[0] == 6 && fd_table_shadows(other)->at_work[0] == 0);
+	fd_table_unref(&fake_task, other);
+	fake_task.files = fd_table_ref(ending);
+	CHECK_INT(fd_table_split(&fake_task), 0);
+	CHECK(fake_task.files != ending && fd_table_shadows(fake_task.files)->lent[0] == 0 &&
+	      fd_table_shadows(ending)->lent[0] == 2 && fd_table_shadows(ending)->at_work[0] == 4 &&
+	      fd_table_shadows(ending)->split && fd_table_shadows(fake_task.files)->split);
+	fd_table_unref(&fake_task, fake_task.files);
+	fd_table_unref(&fake_task, ending);
+	fake_task.files = mine;
+}
+
 static void test_openat2(void)
 {
 	struct open_how how = {.resolve = RESOLVE_BENEATH};
@@ -475,6 +539,7 @@ int main(void)
 	test_names();
 	test_fds();
 	test_locks();
+	test_tables();
 	test_openat2();
 	test_attrs();
 	(void)nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what stays is seen in /tmp */
