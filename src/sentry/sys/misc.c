@@ -47,23 +47,29 @@ HANDLER(sys_unshare)
 	return 0;
 }
 
-/* Who enters a tree of mounts, be it the same, begins at its root: not with others who share where it is. */
-static int enter_mounts(struct task *t)
+/*
+ * Who enters a tree of mounts, be it the same, begins at its root: as Linux has it not with others who share
+ * where it is, if that is all to be entered, and with them if there is more.  It fails before it changes
+ * anything, and nothing else is changed by setns: so all are entered, or none.
+ */
+static int enter_mounts(struct task *t, bool alone)
 {
 	struct fs_context *fs;
 
-	if (t->fs->refs > 1)
+	if (alone && t->fs->refs > 1)
 		return -EINVAL;
 	fs = fs_new();
 	if (!fs)
 		return -ENOMEM;
-	fs->umask = t->fs->umask;
-	fs_unref(t->fs);
-	t->fs = fs;
+	place_unref(t->fs->root);
+	place_unref(t->fs->cwd);
+	t->fs->root = take_ptr(&fs->root);
+	t->fs->cwd = take_ptr(&fs->cwd);
+	fs_unref(fs);
 	return 0;
 }
 
-/* Each one that there is to enter is the caller's already. */
+/* Each one that there is to enter is the caller's already; who may is looked at first, for all of them. */
 HANDLER(sys_setns)
 {
 	const struct file *f = fd_get(t, (int)c->args[0]);
@@ -76,8 +82,10 @@ HANDLER(sys_setns)
 	if (type && wanted && wanted != type)
 		return -EINVAL;
 	r = type ? namespaces_enter(t, type) : pidfd_enter(t, f, wanted);
-	if (r == 0 && (type ? type : wanted) & CLONE_NEWNS)
-		r = enter_mounts(t);
+	if (!type)
+		type = wanted;
+	if (r == 0 && type & CLONE_NEWNS)
+		r = enter_mounts(t, type == CLONE_NEWNS);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@ static void *wait_for_ever(void *data)
 int main(void)
 {
 	int mounts = open("/proc/self/ns/mnt", O_RDONLY), self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	char at[PATH_MAX];
 	pthread_t other;
 	go_below();
 	tell("alone", setns(mounts, CLONE_NEWNS));
@@ -45,5 +47,10 @@ int main(void)
 	tell("by a process", setns(self, CLONE_NEWNS));
 	pthread_create(&other, NULL, wait_for_ever, NULL);
 	tell("with others", setns(mounts, 0));
+	chdir("/tmp");
+	tell("with users", setns(self, CLONE_NEWUSER | CLONE_NEWNS));
+	tell("none was", getcwd(at, sizeof(at)) && strcmp(at, "/tmp") == 0 ? 0 : -1);
+	go_below();
+	tell("with others and more", setns(self, CLONE_NEWUTS | CLONE_NEWNS));
 	return 0;
 }
