@@ -30,6 +30,7 @@ static struct {
 	bool at_host;		   /* the one who receives is in a host call */
 	uint64_t calls;		   /* such ones, so far */
 	bool asleep;		   /* the overseer */
+	bool told;		   /* that there is none to receive; until there is one */
 	pthread_cond_t needed;
 	void *(*work)(void *data);
 } turn = {.passed = PTHREAD_COND_INITIALIZER, .needed = PTHREAD_COND_INITIALIZER};
@@ -98,6 +99,7 @@ bool turn_take(void)
 		turn.waiting--;
 		turn.holder = &receives;
 		receives = taken = true;
+		turn.told = false;
 	} else {
 		turn.workers--;
 		creds_assume(NULL); /* what it has worn is counted */
@@ -122,8 +124,10 @@ static void provide_worker(void)
 {
 	if (turn.holder || turn.waiting || turn.beginning)
 		return;
-	if (turn.workers >= MOST_WORKERS || start_worker() < 0)
+	if ((turn.workers >= MOST_WORKERS || start_worker() < 0) && !turn.told) {
+		turn.told = true;
 		kernel_log("all %u workers wait for the host, and there is no other", turn.workers);
+	}
 }
 
 static void sleep_period(void)
