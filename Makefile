@@ -24,6 +24,13 @@ fuzz:
 	ninja -C build-fuzz
 	tests/fuzz/run build-fuzz $(T)
 
+# The sentry under T seconds of random calls from each of three seeds, with each access to memory checked.
+soak:
+	@tools/deps build test
+	@test -d build-soak || meson setup build-soak -Dwatched=true
+	ninja -C build-soak coffer-sentry coffer-oci
+	COFFER_OCI=$(CURDIR)/build-soak/coffer-oci COFFER_SOAK=$(T) /usr/bin/python3 -m pytest -q tests/kernel/test_attacks.py
+
 bench: all
 	tools/deps bench
 	tools/bench
@@ -58,6 +65,6 @@ deb: all
 	tools/make-deb $(BUILD)
 
 clean:
-	rm -rf build build-asan build-fuzz
+	rm -rf build build-asan build-fuzz build-soak
 
-.PHONY: all check asan fuzz bench stress stress-vm stress-vmm install deb clean
+.PHONY: all check asan fuzz soak bench stress stress-vm stress-vmm install deb clean
