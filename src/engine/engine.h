@@ -210,6 +210,9 @@ struct engine_exec {
 	const char *user, *workdir;
 	bool tty, interactive, detach, privileged;
 	bool machine; /* in the container's machine, beside the container; user: NULL = root */
+	/* Keys that leave the terminal of an interactive one, which goes on; NULL or "": none.  -ECANCELED
+	 * then. */
+	const char *detach_keys;
 };
 /* `name`: what engine_resolve() takes. */
 must_use int engine_exec(struct engine *e, const char *name, const struct engine_exec *q, int *ret_status,

@@ -8,8 +8,14 @@
 #include "base/proc.h"
 #include "engine/caps.h"
 #include "engine/spec.h"
+#include "host/tty.h"
+#include "monitor/detach.h"
+#include "runtime/foreground.h"
 
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 /* Of a command, in its events: with every byte escaped, a line still has room for labels. */
@@ -312,6 +318,152 @@ static int exec_detached(const struct exec_told *told, const struct runtime *rt,
 	return said.r;
 }
 
+/* ---- a terminal that can be left ---- */
+
+/* Of the process that stays with the program when who typed has gone. */
+struct exec_leaving {
+	struct detach detach;
+	unsigned char typed[TTY_TYPED_MAX];
+	int report;
+	bool left;
+};
+
+static void exec_report(int fd, int r, int status, const struct err *err)
+{
+	struct exec_report said = {.r = r, .status = status, .err = *err};
+
+	ignore_result(fd_write_all(fd, &said, sizeof(said)) < 0); /* nobody listens any more */
+}
+
+static bool exec_leaves(void *data, char *typed, size_t *len)
+{
+	struct exec_leaving *x = data;
+
+	_Static_assert((int)DETACH_KEYS_MAX <= (int)TTY_TYPED_MORE, "room for what was held back");
+	memcpy(x->typed, typed, *len);
+	return detach_filter(&x->detach, x->typed, *len, (unsigned char *)typed, len);
+}
+
+/* From here on as of `exec -d`: nothing of the caller's is held. */
+static void exec_left(void *data)
+{
+	struct exec_leaving *x = data;
+	struct err why = {0}, ignored = {0};
+
+	x->left = true;
+	(void)prctl(PR_SET_PDEATHSIG, 0L);			     /* cannot fail */
+	(void)setsid();						     /* a fork leads no group */
+	ignore_result(chdir("/") < 0 || detach_stdio(&ignored) < 0); /* then the caller's are kept open */
+	exec_report(x->report, err_set(&why, ECANCELED, "read escape sequence"), 1, &why);
+	fd_drop(&x->report);
+}
+
+_Noreturn static void exec_companion(const struct runtime *rt, const struct exec_options *o,
+				     const struct exec_told *told, struct exec_leaving *x, pid_t front)
+{
+	struct exec_options mine = *o;
+	struct foreground_leave leave = {.leaves = exec_leaves, .left = exec_left, .data = x};
+	struct err err = {0};
+	int status = 0, r = 0;
+
+	/* Who typed is killed: so is the terminal's other end. */
+	if (prctl(PR_SET_PDEATHSIG, (long)SIGKILL) < 0 || getppid() != front)
+		_exit(1);
+	mine.leave = &leave;
+	r = runtime_exec(rt, &mine, &status, &err);
+	if (r == 0)
+		exec_tell_end(told, status);
+	if (!x->left)
+		exec_report(x->report, r, status, &err);
+	_exit(0);
+}
+
+/* Signals are the companion's business, whose terminal's size is set by it as well. */
+static int exec_pass_signals(int signals, pid_t companion)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGCHLD)
+			(void)kill(companion, (int)info.ssi_signo); /* our child, not reaped */
+	}
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+static int exec_hear(int report, pid_t companion, struct exec_report *said, struct err *err)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	autoclose int signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		return err_sys(err, "cannot make a signal descriptor");
+	for (;;) {
+		struct pollfd p[] = {{.fd = report, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+			return err_sys(err, "cannot wait for the process");
+		int r = p[1].revents ? exec_pass_signals(signals, companion) : 0;
+		if (r < 0)
+			return err_num(err, r, "cannot read signals");
+		if (p[0].revents)
+			break;
+	}
+	if (fd_read_full(report, said, sizeof(*said)) != (ssize_t)sizeof(*said))
+		return err_set(err, EIO, "who had started the process was killed");
+	return 0;
+}
+
+/*
+ * The program's parent cannot be exchanged while it runs, and the one that was typed to may have to go
+ * before it: so this one has a process before it from the start.
+ */
+static int exec_leavable(const struct exec_told *told, const struct runtime *rt, const struct exec_options *o,
+			 const struct detach *detach, int *ret_status, struct err *err)
+{
+	struct exec_report said = {0};
+	struct exec_leaving *x = calloc(1, sizeof(*x));
+	pid_t front = getpid();
+	int ends[2];
+
+	if (!x)
+		return err_oom(err);
+	x->detach = *detach;
+	engine_settle_down(told->e);
+	int r = foreground_begin(false, err);
+	if (r == 0 && pipe2(ends, O_CLOEXEC) < 0)
+		r = err_sys(err, "cannot make a pipe");
+	if (r < 0) {
+		free(x);
+		return r;
+	}
+	pid_t pid = fork();
+	x->report = ends[1];
+	if (pid == 0)
+		exec_companion(rt, o, told, x, front);
+	r = pid < 0 ? err_sys(err, "cannot start a process") : 0;
+	free(x);
+	(void)close(ends[1]); /* the other's */
+	if (r == 0)
+		r = exec_hear(ends[0], pid, &said, err);
+	(void)close(ends[0]); /* it was only read */
+	if (r < 0)
+		return r;
+	*ret_status = said.status;
+	if (said.r != -ECANCELED)
+		ignore_result(proc_wait(pid) < 0); /* its end says nothing more */
+	if (said.r < 0)
+		*err = said.err;
+	return said.r;
+}
+
+/* Where somebody types who may leave. */
+static int exec_keys(const struct engine_exec *q, struct detach *ret, struct err *err)
+{
+	bool typed = q->tty && q->interactive && !q->detach && isatty(STDIN_FILENO);
+
+	return detach_parse(typed ? q->detach_keys : NULL, ret, err);
+}
+
 int engine_exec(struct engine *e, const char *name, const struct engine_exec *q, int *ret_status,
 		struct err *err)
 {
@@ -344,7 +496,10 @@ int engine_exec(struct engine *e, const char *name, const struct engine_exec *q,
 				 .argv = no_args,
 				 .waiting = put_away,
 				 .data = e};
+	struct detach keys;
 	r = q->detach || q->interactive || q->tty ? 0 : no_input(err);
+	if (r == 0)
+		r = exec_keys(q, &keys, err);
 	if (r < 0)
 		return r;
 	struct exec_told told;
@@ -353,10 +508,16 @@ int engine_exec(struct engine *e, const char *name, const struct engine_exec *q,
 	exec_tell(&told, "exec_start");
 	rt.isolation = NULL;
 	*ret_status = 0;
-	r = q->detach ? exec_detached(&told, &rt, &o, ret_status, err)
-		      : runtime_exec(&rt, &o, ret_status, err);
-	if (r == 0 && !q->detach)
+	if (q->detach)
+		r = exec_detached(&told, &rt, &o, ret_status, err);
+	else if (keys.n)
+		r = exec_leavable(&told, &rt, &o, &keys, ret_status, err);
+	else
+		r = runtime_exec(&rt, &o, ret_status, err);
+	if (r == 0 && !q->detach && !keys.n)
 		exec_tell_end(&told, *ret_status);
+	if (r == -ECANCELED && keys.n)
+		err->exit_status = 1;
 	if (r < 0 && !err->exit_status)
 		err->exit_status = 126;
 	return r;

@@ -232,16 +232,16 @@ static void put_endpoint(struct json_out *out, const char *key, const struct eng
 	json_end(out);
 }
 
-/* Ports as they are bound now, under each exposed one's key. */
+/* Ports as they are bound now, under each exposed one's key; none of a container that does not run. */
 static void put_ports(struct json_out *out, const struct engine_record *r, const struct net_result *n)
 {
 	json_begin_object(out, "Ports");
-	for (size_t i = 0; i < r->config.exposed_ports.n; i++) {
+	for (size_t i = 0; n && i < r->config.exposed_ports.n; i++) {
 		const char *key = r->config.exposed_ports.v[i];
 		unsigned port = (unsigned)strtoul(key, NULL, 10);
 		const char *slash = strchr(key, '/'), *proto = slash ? slash + 1 : "tcp";
 		bool any = false;
-		for (size_t k = 0; n && k < n->ports.n; k++) {
+		for (size_t k = 0; k < n->ports.n; k++) {
 			const struct net_port *p = &n->ports.v[k];
 			if (p->container_port != port || !streq(p->proto, proto))
 				continue;
@@ -272,12 +272,24 @@ static void put_sandbox(struct json_out *out, const struct engine_container *c,
 	json_put_str(out, "SandboxKey", path);
 }
 
+/* What the members beside "Networks" tell of: the default network alone, as Docker has it. */
+static const struct net_endpoint *default_endpoint(const struct net_result *n)
+{
+	static const struct net_endpoint none = {0};
+
+	for (size_t i = 0; n && i < n->endpoints.n; i++) {
+		if (n->endpoints.v[i].network && streq(n->endpoints.v[i].network, "bridge"))
+			return &n->endpoints.v[i];
+	}
+	return &none;
+}
+
 static void inspect_put_networks(struct json_out *out, const struct engine_container *c,
 				 const struct monitor_status *st, const struct net_result *n)
 {
 	static const struct net_endpoint none = {0};
 	const struct engine_record *r = &c->record;
-	const struct net_endpoint *first = n && n->endpoints.n ? &n->endpoints.v[0] : &none;
+	const struct net_endpoint *first = default_endpoint(n);
 	const char *mode = r->q.network_mode;
 	char id[ENGINE_ID_LEN + 1] = "";
 

@@ -52,8 +52,15 @@ struct tty_relay {
 	/* event_fd is readable.  0 = go on, 1 = the process has ended: drain and return, -errno = stop with
 	 * that. */
 	int (*on_event)(void *data, struct err *err);
+	/*
+	 * May be NULL: what was typed, at most TTY_TYPED_MAX bytes with room for TTY_TYPED_MORE more, may be
+	 * changed on its way. True: the caller's terminal is let go; what the container's says from then on
+	 * is read and dropped.
+	 */
+	bool (*on_typed)(void *data, char *typed, size_t *len);
 	void *data;
 };
+enum { TTY_TYPED_MAX = 16384, TTY_TYPED_MORE = 16 };
 /*
  * Leaves `in` and `out` in the mode that they were in.  The end of `in` is
  * not the end; a hang-up of the master (EIO) stops the copying, and with

@@ -20,7 +20,7 @@
 struct flow {
 	int from, to; /* -1 = closed */
 	size_t at, len;
-	char buf[16384];
+	char buf[TTY_TYPED_MAX + TTY_TYPED_MORE];
 };
 
 struct relay {
@@ -32,7 +32,7 @@ struct relay {
 /* 0, or -errno of what ends the direction. */
 static int flow_read(struct flow *f)
 {
-	ssize_t n = read(f->from, f->buf, sizeof(f->buf));
+	ssize_t n = read(f->from, f->buf, TTY_TYPED_MAX);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -76,6 +76,14 @@ static void set_slots(const struct relay *x, struct pollfd p[static SLOTS])
 	p[SLOT_OUT] = (struct pollfd){.fd = o->len ? o->to : -1, .events = POLLOUT};
 }
 
+/* What was typed before the caller's terminal is let go still arrives. */
+static void let_go(struct relay *x)
+{
+	x->typed.from = -1;
+	x->output.to = -1;
+	x->output.len = 0;
+}
+
 static void move_bytes(struct relay *x, const struct pollfd p[static SLOTS])
 {
 	struct flow *t = &x->typed, *o = &x->output;
@@ -84,7 +92,7 @@ static void move_bytes(struct relay *x, const struct pollfd p[static SLOTS])
 		o->to = -1; /* nobody listens: read on and drop, or the container would block */
 		o->len = 0;
 	}
-	if ((p[SLOT_MASTER].revents & POLLOUT) && t->len && flow_write(t, sizeof(t->buf)) < 0)
+	if ((p[SLOT_MASTER].revents & POLLOUT) && t->len && flow_write(t, t->len) < 0)
 		flow_close(t);
 	if ((p[SLOT_MASTER].revents & (POLLIN | POLLHUP | POLLERR)) && o->from >= 0 && !o->len) {
 		if (flow_read(o) < 0) {
@@ -96,6 +104,9 @@ static void move_bytes(struct relay *x, const struct pollfd p[static SLOTS])
 	}
 	if (p[SLOT_IN].revents && flow_read(t) < 0)
 		flow_close(t);
+	else if (p[SLOT_IN].revents && t->len && x->r->on_typed &&
+		 x->r->on_typed(x->r->data, t->buf, &t->len))
+		let_go(x);
 }
 
 static int relay_loop(struct relay *x, struct err *err)

@@ -292,7 +292,7 @@ static int run_program(struct container *c, const struct exec_options *o, struct
 		return 0;
 	if (o->waiting)
 		o->waiting(o->data);
-	r = foreground_wait(pid, master, ret_status, err);
+	r = foreground_wait_or_leave(pid, master, o->leave, ret_status, err);
 	if (r < 0)
 		(void)kill(pid, SIGKILL); /* our child, not reaped; nobody would hear of its end */
 	return r;

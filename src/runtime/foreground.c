@@ -22,6 +22,9 @@ struct foreground {
 	int host_tty; /* what sizes are copied from, or -1 */
 	int status;   /* raw wait status, once ended */
 	bool ended;
+	const struct foreground_leave *leave; /* NULL: there is no leaving */
+	bool raw;			      /* the host's terminal, which was `saved` before */
+	struct termios saved;
 };
 
 int foreground_begin(bool subreaper, struct err *err)
@@ -117,6 +120,25 @@ static int on_signal(void *data, struct err *err)
 	return r < 0 ? r : f->ended;
 }
 
+static void let_terminal_go(struct foreground *f)
+{
+	if (f->raw)
+		tty_restore(f->host_tty, &f->saved);
+	f->raw = false;
+}
+
+static bool on_typed(void *data, char *typed, size_t *len)
+{
+	struct foreground *f = data;
+
+	if (!f->leave->leaves(f->leave->data, typed, len))
+		return false;
+	let_terminal_go(f);
+	f->host_tty = -1;
+	f->leave->left(f->leave->data);
+	return true;
+}
+
 static int wait_terminal(struct foreground *f, struct err *err)
 {
 	struct err no_tty = {0};
@@ -143,13 +165,12 @@ static int wait_terminal(struct foreground *f, struct err *err)
 		.out = STDOUT_FILENO,
 		.event_fd = signals,
 		.on_event = on_signal,
+		.on_typed = f->leave ? on_typed : NULL,
 		.data = f,
 	};
-	struct termios saved;
-	bool raw = f->host_tty >= 0 && tty_raw(f->host_tty, &saved, &no_tty) == 0;
+	f->raw = f->host_tty >= 0 && tty_raw(f->host_tty, &f->saved, &no_tty) == 0;
 	r = tty_relay(&relay, err);
-	if (raw)
-		tty_restore(f->host_tty, &saved);
+	let_terminal_go(f);
 	if (r < 0)
 		return r;
 	/* The terminal may hang up before the process ends. */
@@ -158,7 +179,13 @@ static int wait_terminal(struct foreground *f, struct err *err)
 
 int foreground_wait(pid_t pid, int master, int *ret_status, struct err *err)
 {
-	struct foreground f = {.pid = pid, .signals = -1, .master = master, .host_tty = -1};
+	return foreground_wait_or_leave(pid, master, NULL, ret_status, err);
+}
+
+int foreground_wait_or_leave(pid_t pid, int master, const struct foreground_leave *leave, int *ret_status,
+			     struct err *err)
+{
+	struct foreground f = {.pid = pid, .signals = -1, .master = master, .host_tty = -1, .leave = leave};
 	int r = master >= 0 ? wait_terminal(&f, err) : wait_plain(&f, err);
 
 	if (r == 0)

@@ -23,3 +23,15 @@ void foreground_size(uint16_t *height, uint16_t *width);
  * code, 128 + N for a death by signal N.
  */
 must_use int foreground_wait(pid_t pid, int master, int *ret_status, struct err *err);
+/*
+ * With a terminal: `leaves` sees what is typed, as on_typed() of host/tty.h, and says whether the caller's
+ * terminal is to be let go; when that is as it was before, `left` is called, and the process is waited for
+ * all the same.
+ */
+struct foreground_leave {
+	bool (*leaves)(void *data, char *typed, size_t *len);
+	void (*left)(void *data);
+	void *data;
+};
+must_use int foreground_wait_or_leave(pid_t pid, int master, const struct foreground_leave *leave,
+				      int *ret_status, struct err *err);

@@ -82,6 +82,8 @@ struct exec_options {
 	/* May be NULL: called when the program runs and only its end is waited for. */
 	void (*waiting)(void *data);
 	void *data; /* of `waiting` */
+	const struct foreground_leave
+		*leave; /* may be NULL: how the terminal may be left (runtime/foreground.h) */
 };
 must_use int runtime_exec(const struct runtime *rt, const struct exec_options *o, int *ret_status,
 			  struct err *err);

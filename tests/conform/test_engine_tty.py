@@ -4,6 +4,10 @@ import os
 import signal
 import time
 
+import pytest
+
+from libengine import wait_for
+
 
 def test_run_tty(engine):
     t = engine.tty("run", "-it", "--rm", *engine.run_options(), "box", "sh")
@@ -75,3 +79,38 @@ def test_tty_belongs_to_user(engine):
 def test_tty_without_input(engine):
     """-t alone: output of the terminal, with its line ends."""
     assert engine.run(["-t"], ["echo", "hi"]).stdout == "hi\r\n"
+
+
+@pytest.mark.parametrize("engine", ["docker", "coffer", "kernel"], indirect=True)
+@pytest.mark.parametrize("verb", ["attach", "exec"])
+@pytest.mark.parametrize("keys,typed", [([], "\x10\x11"), (["--detach-keys", "ctrl-x,x"], "\x18x")], ids=["default", "given"])
+def test_leaving_is_told_and_the_program_goes_on(engine, verb, keys, typed):
+    """By `attach` and `exec`, where `run` is silent; what an `exec` has started ends like any other."""
+    engine("run", "-dit", "--name", "left", *engine.run_options(), "box", "sh")
+    t = engine.tty(verb, *keys, *(["-it", "left", "sh", "-c", "echo ready; read x; echo $x > /tmp/said; sleep 600"] if verb == "exec" else ["left"]))
+    if verb == "exec":
+        t.expect("ready")
+    else:
+        t.send("echo rea''dy\r")
+        t.expect("ready")
+    t.send("hello\r")
+    if verb == "exec":
+        wait_for("what was typed", lambda: engine("exec", "left", "cat", "/tmp/said", rc=None).stdout == "hello\n")
+    t.send(typed)
+    t.expect("read escape sequence")
+    assert t.code() == 1
+    assert engine.status("left") == "running"
+    if verb == "exec":
+        assert engine.out("exec", "left", "pidof", "sleep")
+        engine("exec", "left", "killall", "sleep")
+        wait_for("its end", lambda: engine("exec", "left", "pidof", "sleep", rc=None).returncode == 1)
+
+
+@pytest.mark.parametrize("engine", ["coffer", "kernel"], indirect=True)
+def test_exec_goes_with_who_typed(engine):
+    """Its terminal hangs up when the client is killed."""
+    cid = engine.start("box", "sleep", "600")
+    t = engine.tty("exec", "-it", cid, "sh", "-c", "echo ready; cat")
+    t.expect("ready")
+    os.kill(t.pid, signal.SIGKILL)
+    wait_for("its end", lambda: engine("exec", cid, "pidof", "cat", rc=None).returncode == 1)

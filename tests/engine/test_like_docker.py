@@ -101,6 +101,22 @@ def test_events_of_a_whole_life(coffer):
                 volume="vol1", event="mount")[-1] == "/v false " + cid
 
 
+def test_what_inspect_shows_beside_the_networks(coffer):
+    """The default network's address alone; published ports of what runs."""
+    fmt = "{{with .NetworkSettings}}{{json .Ports}} [{{.IPAddress}} {{.Gateway}} {{.MacAddress}} {{.EndpointID}} {{.IPPrefixLen}}]{{end}}"
+    coffer("network", "create", "n1")
+    cid = coffer.start("--network", "n1", "-p", "8124:80", "box", "sleep", "600")
+    assert coffer.inspect(cid, fmt) == '{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8124"}]} [    0]'
+    assert coffer.inspect(cid, '{{(index .NetworkSettings.Networks "n1").IPAddress}}')
+    coffer("network", "connect", "bridge", cid)
+    same = "{{with .NetworkSettings}}{{eq .IPAddress .Networks.bridge.IPAddress}} {{eq .Gateway .Networks.bridge.Gateway}}{{end}}"
+    assert coffer.inspect(cid, same) == "true true"
+    coffer("stop", "-t", "0", cid)
+    assert coffer.inspect(cid, fmt) == "{} [    0]"
+    coffer("rm", cid)
+    coffer("network", "rm", "n1")
+
+
 def test_networks_of_a_stopped_container_are_told(coffer):
     coffer("network", "create", "n1")
     cid = coffer.out("create", "--name", "a", "--network", "n1", "box", "true")

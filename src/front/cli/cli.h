@@ -124,6 +124,8 @@ const char *cli_run_root(struct cli *cli);
 
 /* The configuration, read when first asked for. */
 must_use int cli_config(struct call *call, const struct config **ret, struct err *err);
+/* The detach keys by flag (NULL: not given), configuration and default. */
+must_use int cli_detach_keys(struct call *call, const char *given, const char **ret, struct err *err);
 /* Fewer arguments than that: a failure whose exit status is 1, whatever the command's is. */
 must_use int cli_requires(struct call *call, int least, struct err *err);
 /* The engine, opened when first asked for; closed by main(). */

@@ -10,6 +10,7 @@ struct exec_flags {
 #define ST struct exec_flags
 static const struct opt exec_flag_options[] = {
 	O_BOOL(ST, q.detach, "detach", 'd', "Run the command in the background"),
+	O_STR(ST, q.detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
 	O_BOOL(ST, q.interactive, "interactive", 'i', "Keep STDIN open"),
 	O_BOOL(ST, q.tty, "tty", 't', "Allocate a pseudo-TTY"),
 	O_BOOL(ST, q.privileged, "privileged", 0, "Give the command all capabilities"),
@@ -46,6 +47,17 @@ static int add_env(struct call *call, struct exec_flags *f, const char *text, st
 	return 0;
 }
 
+int cli_detach_keys(struct call *call, const char *given, const char **ret, struct err *err)
+{
+	const struct config *c;
+	int r = cli_config(call, &c, err);
+
+	if (r < 0)
+		return r;
+	*ret = given ? given : c->containers.detach_keys ? c->containers.detach_keys : "ctrl-p,ctrl-q";
+	return monitor_detach_check(*ret, err);
+}
+
 static int run_exec(struct call *call, struct err *err)
 {
 	struct exec_flags *f = call->options;
@@ -72,6 +84,8 @@ static int run_exec(struct call *call, struct err *err)
 		else
 			r = err_oom(err);
 	}
+	if (r == 0)
+		r = cli_detach_keys(call, f->q.detach_keys, &f->q.detach_keys, err);
 	if (r == 0)
 		r = cli_engine(call, &e, err);
 	if (r == 0)

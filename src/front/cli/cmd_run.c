@@ -29,18 +29,6 @@ static const struct run_flags run_defaults = {
 
 enum { START_TRIES = 10 };
 
-/* The detach keys by flag, configuration and default. */
-static int settle_keys(struct call *call, const char *given, const char **ret, struct err *err)
-{
-	const struct config *c;
-	int r = cli_config(call, &c, err);
-
-	if (r < 0)
-		return r;
-	*ret = given ? given : c->containers.detach_keys ? c->containers.detach_keys : "ctrl-p,ctrl-q";
-	return monitor_detach_check(*ret, err);
-}
-
 static int check_tty(bool tty, bool stdin_attached, struct err *err)
 {
 	if (tty && stdin_attached && !isatty(STDIN_FILENO)) {
@@ -56,7 +44,8 @@ struct following {
 	struct call *call;
 	struct engine *engine;
 	const char *id;
-	bool finishes; /* this program cleans up at the end */
+	bool finishes;	   /* this program cleans up at the end */
+	bool leaving_told; /* by the detach keys: with status 1, as `docker attach` has it */
 };
 
 /* Relays until the end (or the detach keys) and cleans up. */
@@ -74,6 +63,10 @@ static int relay_container(const struct following *f, struct monitor_conn *conn,
 			monitor_finished(conn); /* it goes on when this program has ended */
 	} else {
 		monitor_close(conn);
+	}
+	if (r == 0 && detached && f->leaving_told) {
+		err->exit_status = 1;
+		return err_set(err, ECANCELED, "read escape sequence");
 	}
 	if (r == 0)
 		f->call->status = detached ? 0 : status;
@@ -220,7 +213,7 @@ static int run_run(struct call *call, struct err *err)
 	if (r == 0)
 		r = check_tty(q->tty, q->attach_stdin, err);
 	if (r == 0)
-		r = settle_keys(call, f->detach_keys, &keys, err);
+		r = cli_detach_keys(call, f->detach_keys, &keys, err);
 	if (r == 0)
 		r = cli_engine(call, &e, err);
 	if (r == 0)
@@ -312,7 +305,7 @@ static int start_attached(struct call *call, struct engine *e, const char *id, s
 	if (r == 0)
 		r = check_tty(tty, f->interactive && open, err);
 	if (r == 0)
-		r = settle_keys(call, f->detach_keys, &keys, err);
+		r = cli_detach_keys(call, f->detach_keys, &keys, err);
 	if (r < 0)
 		return r;
 	struct engine_start start = {.attach_stdin = f->interactive && open,
@@ -382,7 +375,7 @@ static int run_attach(struct call *call, struct err *err)
 	if (r == 0)
 		r = check_tty(shown_tty, open && !f->no_stdin, err);
 	if (r == 0)
-		r = settle_keys(call, f->detach_keys, &keys, err);
+		r = cli_detach_keys(call, f->detach_keys, &keys, err);
 	if (r == 0)
 		r = engine_attach(e, id, f->no_stdin || !open, &conn, &tty, err);
 	if (r < 0)
@@ -391,7 +384,7 @@ static int run_attach(struct call *call, struct err *err)
 				      .stdin_open = open && !f->no_stdin,
 				      .sig_proxy = f->sig_proxy,
 				      .detach_keys = keys};
-	struct following following = {call, e, id, false};
+	struct following following = {call, e, id, false, .leaving_told = true};
 	return relay_container(&following, &conn, &relay, err);
 }
 
