@@ -184,6 +184,9 @@ static int settle_volume(struct binder *b, struct engine_bind *bind, struct err 
 	if (access(path, F_OK) < 0 && file_mkdir_all(path, 0755) < 0)
 		return err_sys(err, "cannot make the volume \"%s\"", m->name);
 	autoclose int to = -1;
+	r = engine_volume_mount(b->e, m->name, path, err);
+	if (r < 0)
+		return r;
 	if (wants_idmap(b)) {
 		to = clone_mapped(b, path, false, err);
 		if (to < 0 && to != -EOPNOTSUPP)

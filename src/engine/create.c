@@ -317,10 +317,10 @@ static int insert_all(struct engine_making *m, struct err *err)
 	if (r == 0)
 		r = engine_insert(e, &m->c, err);
 	for (size_t i = 0; r == 0 && i < m->n_new; i++) {
-		r = engine_volume_ensure(e, m->new_volumes[i], m->new_anonymous[i], err);
+		r = engine_volume_ensure(e, &m->new_volumes[i], err);
 		if (r == 0)
 			r = MIN_OF(db_exec(e->db, err, "INSERT OR IGNORE INTO volume_use VALUES (?, ?)", "ss",
-					   m->new_volumes[i], m->c.id),
+					   m->new_volumes[i].name, m->c.id),
 				   0);
 	}
 	return r;

@@ -8,9 +8,8 @@ struct engine_making {
 	struct engine *e;
 	const struct engine_create *q;
 	struct image image;
-	struct engine_container c; /* its document owns what is made here */
-	const char **new_volumes;  /* names that may have to be made */
-	bool *new_anonymous;
+	struct engine_container c;	   /* its document owns what is made here */
+	struct engine_volume *new_volumes; /* that may have to be made */
 	size_t n_new;
 };
 

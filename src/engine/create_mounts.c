@@ -117,26 +117,22 @@ static int take_mode(struct mounts_making *l, const char *mode, struct engine_re
 	return r;
 }
 
-static int note_volume(struct engine_making *m, const char *name, bool anonymous, struct err *err)
+static int note_volume(struct engine_making *m, const struct engine_volume *volume, struct err *err)
 {
-	const char **names = engine_keep(m, (m->n_new + 1) * sizeof(*names));
-	bool *flags = engine_keep(m, m->n_new + 1);
+	struct engine_volume *all = engine_keep(m, (m->n_new + 1) * sizeof(*all));
 
-	if (!names || !flags)
+	if (!all)
 		return err_oom(err);
-	if (m->n_new) {
-		memcpy(names, m->new_volumes, m->n_new * sizeof(*names));
-		memcpy(flags, m->new_anonymous, m->n_new);
-	}
-	names[m->n_new] = name;
-	flags[m->n_new++] = anonymous;
-	m->new_volumes = names;
-	m->new_anonymous = flags;
+	if (m->n_new)
+		memcpy(all, m->new_volumes, m->n_new * sizeof(*all));
+	all[m->n_new++] = *volume;
+	m->new_volumes = all;
 	return 0;
 }
 
-static int name_volume(struct mounts_making *l, const char *name, struct engine_record_mount *m,
-		       struct err *err)
+/* `q`: what else was asked for of the volume, NULL = nothing. */
+static int name_volume(struct mounts_making *l, const char *name, const struct engine_mount *q,
+		       struct engine_record_mount *m, struct err *err)
 {
 	char id[ENGINE_ID_LEN + 1];
 	int r = 0;
@@ -151,7 +147,13 @@ static int name_volume(struct mounts_making *l, const char *name, struct engine_
 		if (!m->name)
 			return err_oom(err);
 	}
-	return r < 0 ? r : note_volume(l->m, m->name, m->anonymous, err);
+	struct engine_volume volume = {.name = m->name, .anonymous = m->anonymous};
+	if (q) {
+		volume.driver = q->volume_driver;
+		volume.labels = q->volume_labels;
+		volume.options = q->volume_options;
+	}
+	return r < 0 ? r : note_volume(l->m, &volume, err);
 }
 
 static int add_asked(struct mounts_making *l, const struct engine_mount *q, struct err *err)
@@ -183,7 +185,7 @@ static int add_asked(struct mounts_making *l, const struct engine_mount *q, stru
 	if (q->options && *q->options)
 		r = take_mode(l, q->options, &m, err);
 	if (r == 0 && q->kind == ENGINE_VOLUME)
-		r = name_volume(l, q->source, &m, err);
+		r = name_volume(l, q->source, q, &m, err);
 	if (r == 0 && q->kind == ENGINE_BIND) {
 		if (!q->source || q->source[0] != '/')
 			return err_set(
@@ -241,7 +243,8 @@ static int add_from(struct mounts_making *l, const char *spec, struct err *err)
 		m.read_only |= mode && streq(mode, "ro");
 		r = oom ? err_oom(err) : add_record_mount(l, &m, err);
 		if (r == 0 && m.name)
-			r = note_volume(l->m, m.name, m.anonymous, err);
+			r = note_volume(
+				l->m, &(struct engine_volume){.name = m.name, .anonymous = m.anonymous}, err);
 	}
 	return r;
 }
@@ -262,7 +265,7 @@ int engine_create_mounts(struct engine_making *m, struct err *err)
 		r = clean_target(&l, volumes->v[i], "volume", &own.target, err);
 		if (r < 0 || has_target(&l, own.target))
 			continue;
-		r = name_volume(&l, NULL, &own, err);
+		r = name_volume(&l, NULL, NULL, &own, err);
 		if (r == 0)
 			r = add_record_mount(&l, &own, err);
 	}

@@ -57,6 +57,9 @@ struct engine_mount {
 	const char *subpath; /* volume-subpath */
 	bool non_recursive;  /* of a bind: without what is mounted below it */
 	bool by_mount;	     /* of --mount, and not of -v or --tmpfs */
+	/* Of a volume that is not there yet. */
+	const char *volume_driver;
+	pair_list volume_labels, volume_options;
 };
 struct engine_device {
 	const char *host, *container, *access; /* "rwm" */

@@ -267,7 +267,15 @@ must_use int engine_each(struct engine *e,
 /* volumes.c */
 must_use char *engine_volume_path(const struct engine *e, const char *name);
 /* Makes it where it is not there; within a transaction or not. */
-must_use int engine_volume_ensure(struct engine *e, const char *name, bool anonymous, struct err *err);
+must_use int engine_volume_ensure(struct engine *e, const struct engine_volume *v, struct err *err);
+/* volumes_mount.c: `options` as of the local driver; the file system is there from the first start on that
+ * has the volume to the last end (the container's run directory is gone by then). */
+must_use int engine_volume_options_check(const struct engine *e, const pair_list *options, struct err *err);
+must_use int engine_volume_options_write(const struct engine *e, const char *name, const char *json,
+					 struct err *err);
+must_use int engine_volume_mount(const struct engine *e, const char *name, const char *path, struct err *err);
+must_use int engine_volume_unmount(const struct engine *e, const char *name, struct err *err);
+must_use int engine_volumes_leave(struct engine *e, const struct engine_container *c, struct err *err);
 /* The container uses its volumes no more; anonymous ones go with it where `remove` says so. */
 must_use int engine_volume_release(struct engine *e, const struct engine_container *c, bool remove,
 				   struct err *err);

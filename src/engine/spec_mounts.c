@@ -117,7 +117,9 @@ static void put_bind(struct json_out *out, const struct engine_bind *b)
 	const char *options[OPTIONS_MAX + 1] = {m->non_recursive ? "bind" : "rbind"};
 	size_t n = 1;
 
-	options[n++] = m->read_only ? "ro" : "rw";
+	/* Without a word it stays as it is: one that is read-only outside may not be made writable inside. */
+	if (m->read_only)
+		options[n++] = "ro";
 	if (m->read_only && m->recursive_read_only)
 		options[n++] = "rro";
 	options[n++] = m->propagation ? m->propagation : "rprivate";

@@ -58,14 +58,33 @@ static int insert_volume(struct engine *e, const struct engine_volume *v, struct
 		       engine_now(), (int64_t)v->anonymous, labels, options);
 }
 
-int engine_volume_ensure(struct engine *e, const char *name, bool anonymous, struct err *err)
+static int check_volume(const struct engine *e, const struct engine_volume *v, struct err *err)
 {
-	struct engine_volume v = {.name = name, .anonymous = anonymous};
-	int r = insert_volume(e, &v, err);
+	if (v->driver && *v->driver && !streq(v->driver, "local"))
+		return err_set(err, EINVAL,
+			       "error looking up volume plugin %s: only the driver \"local\" exists",
+			       v->driver);
+	return engine_volume_options_check(e, &v->options, err);
+}
 
-	if (r > 0)
-		tell_volume(e, name, "create");
-	return r < 0 ? r : make_volume_dir(e, name, err);
+int engine_volume_ensure(struct engine *e, const struct engine_volume *v, struct err *err)
+{
+	int r = check_volume(e, v, err);
+
+	if (r == 0)
+		r = insert_volume(e, v, err);
+	if (r < 0)
+		return r;
+	bool made = r > 0;
+	r = make_volume_dir(e, v->name, err);
+	/* One that was there keeps what it had. */
+	if (r == 0 && made && v->options.n) {
+		autofree char *json = pairs_json(&v->options);
+		r = json ? engine_volume_options_write(e, v->name, json, err) : err_oom(err);
+	}
+	if (r == 0 && made)
+		tell_volume(e, v->name, "create");
+	return r;
 }
 
 int engine_volume_create(struct engine *e, const struct engine_volume *q, char **ret_name, struct err *err)
@@ -74,16 +93,6 @@ int engine_volume_create(struct engine *e, const struct engine_volume *q, char *
 	struct engine_volume v = *q;
 	int r = 0;
 
-	if (v.driver && *v.driver && !streq(v.driver, "local"))
-		return err_set(err, EINVAL,
-			       "error looking up volume plugin %s: only the driver \"local\" exists",
-			       v.driver);
-	if (v.options.n)
-		return err_set(err, EINVAL,
-			       "the option \"%s\" of volumes is not supported: mount the file system on the "
-			       "host and "
-			       "bind it with --mount type=bind",
-			       v.options.v[0].key);
 	if (!v.name || !*v.name) {
 		engine_random_id(id);
 		v.name = id;
@@ -96,16 +105,11 @@ int engine_volume_create(struct engine *e, const struct engine_volume *q, char *
 	char *name = strdup(v.name);
 	if (!name)
 		return err_oom(err);
-	r = insert_volume(e, &v, err);
-	bool made = r > 0;
-	if (r >= 0)
-		r = make_volume_dir(e, name, err);
+	r = engine_volume_ensure(e, &v, err);
 	if (r < 0) {
 		free(name);
 		return r;
 	}
-	if (made)
-		tell_volume(e, name, "create");
 	*ret_name = name;
 	return 0;
 }
@@ -209,7 +213,8 @@ static int add_volume(struct volume_rows *l, const struct engine *e, const struc
 	if (sizes)
 		v->size = engine_tree_bytes(AT_FDCWD, v->mountpoint, 0);
 	l->n++;
-	return engine_pairs_read(&l->doc, db_text(q, 3), &v->labels, err);
+	int r = engine_pairs_read(&l->doc, db_text(q, 3), &v->labels, err);
+	return r < 0 ? r : engine_pairs_read(&l->doc, db_text(q, 5), &v->options, err);
 }
 
 int engine_volume_list(struct engine *e, bool sizes, volume_list *ret, struct err *err)
@@ -219,7 +224,7 @@ int engine_volume_list(struct engine *e, bool sizes, volume_list *ret, struct er
 	int r = db_query(
 		e->db, &q, err,
 		"SELECT name, created, anonymous, labels, (SELECT count(*) FROM volume_use WHERE volume = "
-		"name) FROM volume ORDER BY name",
+		"name), options FROM volume ORDER BY name",
 		"");
 
 	while (r == 0 && (r = db_next(&q, err)) > 0)
@@ -304,6 +309,9 @@ static int put_aside(struct engine *e, int dir, const char *name, const char *as
 	int r = check_unused(e, name, err);
 	bool moved = false;
 
+	/* What is mounted is not the volume's to empty. */
+	if (r == 0 && dir >= 0)
+		r = engine_volume_unmount(e, name, err);
 	if (r == 0 && dir >= 0) {
 		moved = renameat(dir, name, dir, aside) == 0;
 		if (!moved && errno != ENOENT)

@@ -281,3 +281,69 @@ def test_pods_without_a_machine(coffer, tmp_path, monkeypatch):
         done = coffer("pod", "create", "--pod-id-file", where, "--network", "none", name, rc=None)
         assert done.returncode != 0 and "no kernel for virtual machines" in done.stderr, done
         assert not where.exists() and names(coffer) == []
+
+
+@pytest.mark.parametrize("options,said", [
+    (["--opt", "foo=1"], 'invalid option: "foo"'), (["--opt", "type=tmpfs"], 'missing required option: "device"'),
+    (["--opt", "device=x"], 'missing required option: "type"'), (["-d", "rexray"], "error looking up volume plugin rexray"),
+    (["--opt", "o=size=1m", "--opt", "type=tmpfs"], 'missing required option: "device"')], ids=str)
+def test_volume_options_refused(coffer, options, said):
+    assert said in coffer("volume", "create", *options, "vv", rc=1).stderr
+    assert coffer.out("volume", "ls", "-q") == ""
+
+
+def test_volume_of_a_tmpfs(coffer):
+    """One for all who run, with its limit and its words in `inspect`; gone with the last of them."""
+    coffer("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1m,mode=1770", "tt")
+    assert coffer.out("volume", "inspect", "-f", "{{.Options.type}} {{.Options.device}} {{.Options.o}}", "tt") == (
+        "tmpfs tmpfs size=1m,mode=1770")
+    one, two = (coffer.start("-v", "tt:/t", "box", "sleep", "600") for _ in range(2))
+    at = coffer.out("volume", "inspect", "-f", "{{.Mountpoint}}", "tt")
+    line = coffer.out("exec", one, "grep", " /t ", "/proc/mounts")
+    assert line.startswith("tmpfs /t tmpfs ") and "size=1024k" in line and "mode=1770" in line
+    coffer("exec", one, "sh", "-c", "echo hello > /t/x")
+    assert coffer.out("exec", two, "stat", "-c", "%u", "/t/x") == "0"
+    coffer("rm", "-f", one)
+    assert coffer.out("exec", two, "cat", "/t/x") == "hello"
+    assert at in coffer.here("cat", "/proc/mounts").stdout
+    coffer("stop", "-t", "0", two)
+    assert at not in coffer.here("cat", "/proc/mounts").stdout
+    coffer("start", two)
+    assert coffer.out("exec", two, "ls", "/t") == ""
+    coffer("rm", "-f", two)
+    coffer("volume", "rm", "tt")
+
+
+@pytest.mark.parametrize("o,writes", [("bind", True), ("bind,ro", False)])
+def test_volume_of_a_directory_is_not_emptied(coffer, tmp_path, o, writes):
+    (tmp_path / "kept").write_text("kept\n")
+    coffer("volume", "create", "--opt", "type=none", "--opt", "device=%s" % tmp_path, "--opt", "o=" + o, "dd")
+    assert coffer.sh("cat /d/kept; touch /d/new 2>/dev/null && stat -c %u /d/new || echo refused", "-v", "dd:/d") == (
+        "kept\n" + ("0\n" if writes else "refused\n"))
+    cid = coffer.start("-v", "dd:/d", "box", "sleep", "600")
+    os.kill(coffer.pid(cid), 9)
+    coffer("rm", "-f", cid)
+    coffer("volume", "rm", "dd")
+    assert (tmp_path / "kept").read_text() == "kept\n" and (tmp_path / "new").exists() == writes
+    coffer("volume", "create", "--opt", "type=none", "--opt", "device=/nosuch", "--opt", "o=bind", "dd")
+    done = coffer("run", "--rm", "-v", "dd:/d", "box", "true", rc=125)
+    assert "failed to mount local volume: mount /nosuch:" in done.stderr and "No such file or directory" in done.stderr
+    coffer("volume", "rm", "dd")
+
+
+def test_mount_makes_a_volume_with_options(coffer):
+    options = "type=volume,source=tt,target=/t,volume-driver=local,volume-opt=type=tmpfs,volume-opt=device=tmpfs,\"volume-opt=o=size=1m,mode=700\",volume-label=a=b"
+    assert "size=1024k" in coffer.sh("grep ' /t ' /proc/mounts", "--mount", options)
+    assert coffer.out("volume", "inspect", "-f", "{{.Options.o}} {{.Labels.a}}", "tt") == "size=1m,mode=700 b"
+    coffer("volume", "rm", "tt")
+    done = coffer("run", "--rm", "--mount", "type=volume,target=/t,volume-driver=rexray", "box", "true", rc=125)
+    assert "error looking up volume plugin rexray" in done.stderr
+
+
+def test_bind_of_what_is_read_only_outside(coffer, tmp_path):
+    """It stays so, and the container starts."""
+    coffer.here("mount", "--bind", tmp_path, tmp_path)
+    coffer.here("mount", "-o", "remount,bind,ro", tmp_path)
+    assert coffer.sh("touch /x/y 2>&1 || echo refused", "-v", "%s:/x" % tmp_path) == (
+        "touch: /x/y: Read-only file system\nrefused\n")
+    coffer.here("umount", tmp_path)

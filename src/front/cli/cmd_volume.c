@@ -17,8 +17,8 @@ static const struct opt volume_create_options[] = {
 	O_STR(VOL, driver, "driver", 'd', "Driver: local", .words = "local"),
 	O_PAIRS(VOL, labels, "label", 0, "Label KEY=VALUE"),
 	O_STR(VOL, name, "name", 0, NULL),
-	O_PAIRS(VOL, options, "opt", 'o',
-		"Option of the driver; \"local\" has none: mount on the host and bind", .value = "map"),
+	O_PAIRS(VOL, options, "opt", 'o', "Option of the driver: type, device and o, as mount(8) takes them",
+		.value = "map"),
 };
 
 static int run_volume_create(struct call *call, struct err *err)
@@ -182,7 +182,11 @@ const struct command command_volume_create = {
 	.name = "create",
 	.summary = "Create a volume",
 	.usage = "[OPTIONS] [VOLUME]",
-	.examples = "coffer volume create db\ncoffer volume create --label app=web\n",
+	.examples =
+		"coffer volume create db\ncoffer volume create --label app=web\n"
+		"coffer volume create --opt type=tmpfs --opt device=tmpfs --opt o=size=64m scratch\n"
+		"coffer volume create --opt type=nfs --opt device=:/export --opt o=addr=10.0.0.5,rw shared\n"
+		"coffer volume create --opt type=none --opt device=/srv/data --opt o=bind data\n",
 	.options = {OPT_TABLE(volume_create_options)},
 	VOL_SIZE,
 	.max_args = 1,

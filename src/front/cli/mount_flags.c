@@ -217,6 +217,25 @@ static int mount_recursive(struct mount_words *w, const char *value, struct err 
 	return 0;
 }
 
+/* "KEY=VALUE", or "KEY" with no value; the last one of a key counts. */
+static int mount_pair(struct mount_words *w, pair_list *list, const char *text, struct err *err)
+{
+	size_t len = strcspn(text, "=");
+	const char *key = memory_text_n(w->memory, text, len), *value = text[len] ? text + len + 1 : "";
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (streq(list->v[i].key, key)) {
+			list->v[i].value = value;
+			return 0;
+		}
+	}
+	struct oci_pair *pair = memory_push(w->memory, list, sizeof(*pair));
+	if (!pair)
+		return err_oom(err);
+	*pair = (struct oci_pair){.key = key, .value = value};
+	return 0;
+}
+
 /* Keys that take a value; 1 where the key is none of them. */
 static int mount_value(struct mount_words *w, const char *key, const char *value, struct err *err)
 {
@@ -238,13 +257,11 @@ static int mount_value(struct mount_words *w, const char *key, const char *value
 		w->m.subpath = value;
 	} else if (streq(key, "volume-driver")) {
 		w->volume_key = true;
-		if (!streq(value, "local"))
-			return err_set(err, EOPNOTSUPP,
-				       "volume driver \"%s\" is not known: there is \"local\"", value);
+		w->m.volume_driver = value;
 	} else if (streq(key, "volume-label") || streq(key, "volume-opt")) {
-		return err_set(err, EOPNOTSUPP,
-			       "%s is not taken here: make the volume first, with 'coffer volume create'",
-			       key);
+		w->volume_key = true;
+		return mount_pair(w, streq(key, "volume-opt") ? &w->m.volume_options : &w->m.volume_labels,
+				  value, err);
 	} else if (streq(key, "tmpfs-size")) {
 		w->tmpfs_key = true;
 		w->size = value;
