@@ -72,8 +72,8 @@ int engine_volume_options_write(const struct engine *e, const char *name, const 
 
 	if (dir < 0)
 		return err_sys(err, "cannot open the volume \"%s\"", name);
-	int r = file_replace_at(dir, VOLUME_OPTIONS, json, strlen(json), 0600, err);
-	return r < 0 ? err_prefix(err, "cannot keep the options of the volume \"%s\"", name) : 0;
+	int r = file_replace_at(dir, VOLUME_OPTIONS, json, strlen(json), 0600, true);
+	return r < 0 ? err_num(err, r, "cannot keep the options of the volume \"%s\"", name) : 0;
 }
 
 static bool is_mounted(int dir)
