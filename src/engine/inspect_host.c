@@ -28,8 +28,8 @@ void inspect_put_empty(struct json_out *out, const char *key)
 void inspect_put_pairs(struct json_out *out, const char *key, const pair_list *l)
 {
 	json_begin_object(out, key);
-	for (size_t i = 0; i < l->n; i++)
-		json_put_str(out, l->v[i].key, l->v[i].value);
+	for (const struct oci_pair *p = pair_after(l, NULL); p; p = pair_after(l, p->key))
+		json_put_str(out, p->key, p->value);
 	json_end(out);
 }
 

@@ -126,6 +126,18 @@ const char *pair_find(const pair_list *l, const char *key)
 	return NULL;
 }
 
+const struct oci_pair *pair_after(const pair_list *l, const char *after)
+{
+	const struct oci_pair *best = NULL;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct oci_pair *p = &l->v[i];
+		if ((!after || strcmp(p->key, after) > 0) && (!best || strcmp(p->key, best->key) < 0))
+			best = p;
+	}
+	return best;
+}
+
 const char *oci_annotation(const struct oci_config *c, const char *key)
 {
 	return pair_find(&c->annotations, key);

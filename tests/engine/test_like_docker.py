@@ -347,3 +347,17 @@ def test_bind_of_what_is_read_only_outside(coffer, tmp_path):
     assert coffer.sh("touch /x/y 2>&1 || echo refused", "-v", "%s:/x" % tmp_path) == (
         "touch: /x/y: Read-only file system\nrefused\n")
     coffer.here("umount", tmp_path)
+
+
+def test_maps_are_shown_in_order(coffer):
+    labels = ["--label", "b=1", "--label", "a=2", "--label", "c=3", "--label", "a=4"]
+    coffer("create", "--name", "lab", *labels, "box", "true")
+    coffer("volume", "create", *labels, "lab")
+    coffer("network", "create", *labels, "lab")
+    whole = '{"a":"4","b":"1","c":"3"}'
+    assert coffer.inspect("lab", "{{json .Config.Labels}}") == whole
+    for kind in ("volume", "network"):
+        assert coffer.out(kind, "inspect", "-f", "{{json .Labels}}", "lab") == whole
+    coffer("rm", "lab")
+    coffer("volume", "rm", "lab")
+    coffer("network", "rm", "lab")

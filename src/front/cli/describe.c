@@ -8,8 +8,8 @@ static struct value *pairs_value(struct json_doc *m, const pair_list *pairs)
 {
 	struct value *v = value_new(m, VALUE_OBJECT);
 
-	for (size_t i = 0; i < pairs->n; i++)
-		value_put(m, v, memory_text(m, pairs->v[i].key), memory_text(m, pairs->v[i].value));
+	for (const struct oci_pair *p = pair_after(pairs, NULL); p; p = pair_after(pairs, p->key))
+		value_put(m, v, memory_text(m, p->key), memory_text(m, p->value));
 	return v;
 }
 

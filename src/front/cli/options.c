@@ -54,11 +54,27 @@ static int store_int(const struct opt *o, const char *text, void *field, struct 
 	return 0;
 }
 
+/* Of one key the last counts, as in Docker's maps: what is kept is an object of JSON. */
+static int store_pair(struct json_doc *memory, pair_list *list, struct oci_pair pair, struct err *err)
+{
+	struct oci_pair *at = NULL;
+
+	for (size_t i = 0; !at && i < list->n; i++) {
+		if (streq(list->v[i].key, pair.key))
+			at = &list->v[i];
+	}
+	if (!at)
+		at = memory_push(memory, list, sizeof(*at));
+	if (!at)
+		return err_oom(err);
+	*at = pair;
+	return 0;
+}
+
 static int store_one(const struct opt *o, const char *text, void *field, struct json_doc *memory,
 		     struct err *err)
 {
 	const char **item;
-	struct oci_pair *pair;
 
 	switch ((enum opt_type)o->type) {
 	case OPT_BOOL:
@@ -92,11 +108,7 @@ static int store_one(const struct opt *o, const char *text, void *field, struct 
 	case OPT_PAIRS:
 		if (*text == '\0' || *text == '=')
 			return bad_value(o, text, "expected key=value", err);
-		pair = memory_push(memory, field, sizeof(*pair));
-		if (!pair)
-			return err_oom(err);
-		*pair = pair_cut(memory, text);
-		return 0;
+		return store_pair(memory, field, pair_cut(memory, text), err);
 	}
 	return 0;
 }
