@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 enum { AIO_MAX = 65536, AIO_PAGE = 4096 }; /* fs.aio-max-nr */
+enum { AIO_LEAST = 8 };			   /* requests that each context takes */
 enum { RWF_KNOWN = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND };
 
 struct aio {
@@ -45,6 +46,7 @@ struct aio_poll {
 	struct wait_entry entry;
 	struct list_node of_context;
 	struct aio *context;
+	struct aio_poll *told_next;
 	struct aio_request request;
 };
 
@@ -100,8 +102,8 @@ static struct aio *aio_find(const struct process *p, uint64_t id)
 	return NULL;
 }
 
-/* The place in the ring has been promised. */
-static void complete(struct aio *x, struct aio_request *q, long result)
+/* The place in the ring has been promised; the request's eventfd is yet to be told. */
+static void complete(struct aio *x, const struct aio_request *q, long result)
 {
 	x->running--;
 	if (!x->destroyed) {
@@ -109,8 +111,26 @@ static void complete(struct aio *x, struct aio_request *q, long result)
 			(struct io_event){.data = q->block.aio_data, .obj = q->at, .res = result};
 		wake(&x->queue, EPOLLIN);
 	}
-	if (q->teller)
-		eventfd_signal(q->teller);
+}
+
+/*
+ * An eventfd that is told may be what other polls wait for, with eventfds of their own, as many as the guest
+ * likes: they are told one after the other, not each within the one before.
+ */
+static void tell_in_turn(struct aio_poll *w)
+{
+	static struct aio_poll *next; /* under kernel_lock */
+	static bool telling;
+
+	w->told_next = next;
+	next = w;
+	if (telling)
+		return;
+	for (telling = true; (w = next);) {
+		next = w->told_next;
+		eventfd_signal(w->request.teller);
+	}
+	telling = false;
 }
 
 static void poll_end(struct aio_poll *w, long result)
@@ -121,6 +141,8 @@ static void poll_end(struct aio_poll *w, long result)
 	list_remove(&w->of_context);
 	list_append(&x->spent, &w->of_context);
 	complete(x, &w->request, result);
+	if (w->request.teller)
+		tell_in_turn(w);
 }
 
 /* Nobody finds it any more. */
@@ -180,7 +202,9 @@ static struct aio *aio_new(unsigned asked)
 
 	if (!x)
 		return NULL;
-	x->size = MAX_OF(asked, kernel.cpus * 4) * 2; /* as Linux counts */
+	/* As Linux counts, but for many processors: what all contexts hold is bound by what they asked for.
+	 */
+	x->size = MAX_OF(asked, MIN_OF(kernel.cpus * 4, (unsigned)AIO_LEAST)) * 2;
 	x->ends = calloc(x->size, sizeof(*x->ends));
 	if (!x->ends) {
 		free(x);
@@ -303,10 +327,13 @@ static void poll_woken(struct wait_entry *e, uint32_t events unused)
 /* Takes over the request: it is the poll's now, and ends with it. */
 static long poll_file(struct aio *x, struct aio_request *q)
 {
+	uint32_t events = (uint32_t)q->block.aio_buf | EPOLLERR | EPOLLHUP;
 	struct aio_poll *w;
 
-	if (!takes_no_place(&q->block) || q->block.aio_buf > UINT16_MAX || !q->file->ops->poll)
+	if (!takes_no_place(&q->block) || q->block.aio_buf > UINT16_MAX)
 		return -EINVAL;
+	if (!q->file->ops->poll && !(file_poll(q->file) & events))
+		return -EINVAL; /* nor will it ever be */
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
@@ -315,7 +342,7 @@ static long poll_file(struct aio *x, struct aio_request *q)
 	q->file = q->teller = NULL;
 	list_append(&x->polls, &w->of_context);
 	w->entry.wake = poll_woken;
-	w->entry.events = (uint32_t)q->block.aio_buf | EPOLLERR | EPOLLHUP;
+	w->entry.events = events;
 	list_init(&w->entry.node);
 	if (w->request.file->queue)
 		wait_add(w->request.file->queue, &w->entry);
@@ -386,6 +413,8 @@ static long submit(struct task *t, struct aio *x, uint64_t at)
 			x->running--;
 		else if (!later)
 			complete(x, &q, result);
+		if (r == 0 && q.teller)
+			eventfd_signal(q.teller);
 	}
 	request_end(&q);
 	return r;
@@ -397,8 +426,8 @@ HANDLER(sys_io_submit)
 	int64_t n = (int64_t)c->args[1];
 	long r = 0;
 
-	if (n < 0 || !x)
-		return -EINVAL;
+	if (n < 0 || !x) /* it may have been destroyed while this waited */
+		return c->done ? (long)c->done : -EINVAL;
 	x->refs++; /* a file may let the lock go */
 	for (n = MIN_OF(n, (int64_t)x->size); (int64_t)c->done < n; c->done++) {
 		uint64_t at;
@@ -439,7 +468,7 @@ static long give_ends(struct task *t, struct aio *x, uint64_t to, int64_t n)
 	long sum = 0;
 
 	while (sum < n && x->count) {
-		unsigned part = MIN_OF(MIN_OF(x->count, x->size - x->first), (unsigned)(n - sum));
+		unsigned part = (unsigned)MIN_OF((int64_t)MIN_OF(x->count, x->size - x->first), n - sum);
 
 		if (guest_write(t, to + (uint64_t)sum * sizeof(*x->ends), &x->ends[x->first],
 				part * sizeof(*x->ends)) < 0)

@@ -105,6 +105,8 @@ static void files(void)
 	fact("less than nothing", whole(block(IOCB_CMD_PREAD, fd, buf, (size_t)-1, 0)), -EINVAL);
 	fact("a directory", whole(block(IOCB_CMD_PREAD, dir, buf, 4, 0)), -EINVAL);
 	fact("no such operation", whole(block(99, fd, buf, 4, 0)), -EINVAL);
+	fact("poll of what is always ready", whole(block(IOCB_CMD_POLL, fd, (void *)POLLIN, 0, 0)), POLLIN);
+	fact("poll for what it never is", whole(block(IOCB_CMD_POLL, fd, (void *)POLLPRI, 0, 0)), -EINVAL);
 	close(dir);
 	close(ro);
 	close(fd);
@@ -122,7 +124,7 @@ static void lists(void)
 	FACT("submit stops at the first that fails", syscall(SYS_io_submit, context, 3L, list), 2);
 	FACT("submit of less than nothing", syscall(SYS_io_submit, context, -1L, list), -EINVAL);
 	FACT("submit of nothing", syscall(SYS_io_submit, context, 0L, list), 0);
-	FACT("both end", events(context, 2, 8, e, -1), 2);
+	FACT("both end, of more than are counted in 32 bits", events(context, 2, 1L << 32, e, -1), 2);
 	TRUE("each with its result", e[0].res + e[1].res == 3);
 	FACT("no more", events(context, 1, 8, e, 10), 0);
 	FACT("fewer than least", events(context, 3, 2, e, 0), -EINVAL);
@@ -189,6 +191,31 @@ static void polls(void)
 	fact("poll with a place", whole(block(IOCB_CMD_POLL, 0, (void *)POLLIN, 1, 0)), -EINVAL);
 }
 
+/* Polls of an eventfd that tell that very one: each end is the next one's event. */
+static void chain(void)
+{
+	enum { LONG = 4000 };
+	static struct iocb b[LONG], *list[LONG];
+	static struct io_event e[LONG];
+	int efd = eventfd(0, EFD_NONBLOCK);
+	aio_context_t x = 0;
+	uint64_t n = 1;
+
+	for (int i = 0; i < LONG; i++) {
+		b[i] = block(IOCB_CMD_POLL, efd, (void *)POLLIN, 0, 0);
+		b[i].aio_flags = IOCB_FLAG_RESFD;
+		b[i].aio_resfd = (uint32_t)efd;
+		list[i] = &b[i];
+	}
+	FACT("a context for a chain", setup(LONG, &x), 0);
+	FACT("a chain of polls", syscall(SYS_io_submit, x, (long)LONG, list), LONG);
+	(void)!write(efd, &n, 8);
+	FACT("ends as a whole", events(x, LONG, LONG, e, 5000), LONG);
+	TRUE("and each has told", read(efd, &n, 8) == 8 && n == LONG + 1);
+	FACT("the chain's context goes", syscall(SYS_io_destroy, x), 0);
+	close(efd);
+}
+
 static void *late(void *data)
 {
 	struct iocb *b = data;
@@ -196,6 +223,45 @@ static void *late(void *data)
 	usleep(50000);
 	(void)submit(context, b);
 	return NULL;
+}
+
+static aio_context_t leaving;
+static int leaving_pipe[2];
+
+static void *leave(void *data)
+{
+	(void)data;
+	usleep(50000);
+	(void)syscall(SYS_io_destroy, leaving);
+	return NULL;
+}
+
+static void *feed(void *data)
+{
+	(void)data;
+	usleep(100000);
+	(void)!write(leaving_pipe[1], "x", 1);
+	return NULL;
+}
+
+/* The second one waits while another thread destroys the context. */
+static void destroyed_meanwhile(void)
+{
+	int fd = open("/dev/zero", O_RDONLY);
+	struct iocb first = block(IOCB_CMD_PREAD, fd, buf, 1, 0), second, *list[2] = {&first, &second};
+	pthread_t threads[2];
+
+	(void)!pipe(leaving_pipe);
+	second = block(IOCB_CMD_PREAD, leaving_pipe[0], buf, 1, 0);
+	FACT("a context that goes", setup(8, &leaving), 0);
+	pthread_create(&threads[0], NULL, leave, NULL);
+	pthread_create(&threads[1], NULL, feed, NULL);
+	TRUE("destroyed, submit has done what it has done", syscall(SYS_io_submit, leaving, 2L, list) >= 1);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	close(leaving_pipe[0]);
+	close(leaving_pipe[1]);
+	close(fd);
 }
 
 static void nothing(int sig)
@@ -253,7 +319,9 @@ int main(void)
 	lists();
 	told();
 	polls();
+	chain();
 	waiting();
+	destroyed_meanwhile();
 	full();
 	FACT("the end", syscall(SYS_io_destroy, context), 0);
 	return facts_end();
