@@ -68,6 +68,7 @@ struct synth_type {
 	/* Who may not open it at all, though its mode lets everybody: 0 or -errno. */
 	int (*admit)(struct task *t, const struct synth_node *node);
 	bool (*gone)(const struct synth_node *node); /* the process has ended; NULL = never */
+	bool own;    /* to the threads of the process that it is of, everything is allowed (proc's fd/) */
 	bool polled; /* poll and epoll take it: it can be read, and never changes */
 };
 

@@ -312,6 +312,17 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 		.name = (called), .type = {.mode = S_IFDIR | (bits), .lookup = (look), .list = (names) }     \
 	}
 
+/* Who has given up root's identity still finds its own there (/dev/stdout). */
+#define FD_DIR                                                                                               \
+	{                                                                                                    \
+		.name = "fd", .type = {                                                                      \
+			.mode = S_IFDIR | 0500,                                                              \
+			.lookup = proc_fd_lookup,                                                            \
+			.list = proc_fd_list,                                                                \
+			.own = true                                                                          \
+		}                                                                                            \
+	}
+
 #define MAPS_FILE(called, shown)                                                                             \
 	{                                                                                                    \
 		.name = (called), .type = {.mode = S_IFREG | 0444, .show = (shown), .admit = admit_reader }  \
@@ -332,8 +343,7 @@ static int follow_task_place(struct task *t, const struct synth_node *node, stru
 		PROC_FILE("cmdline", show_own_name), STORED_FILE("comm", 0644, show_comm, store_comm),       \
 		PROC_LINK("cwd", read_task_place, follow_task_place),                                        \
 		PROC_FILE_MODE("environ", 0400, show_inspected),                                             \
-		PROC_LINK("exe", read_task_place, follow_task_place),                                        \
-		FUNCTION_DIR("fd", 0500, proc_fd_lookup, proc_fd_list),                                      \
+		PROC_LINK("exe", read_task_place, follow_task_place), FD_DIR,                                \
 		FUNCTION_DIR("fdinfo", 0555, proc_fdinfo_lookup, proc_fdinfo_list),                          \
 		PROC_FILE("gid_map", show_id_map), PROC_FILE_MODE("io", 0400, show_inspected),               \
 		PROC_FILE("cpuset", show_cpuset), PROC_FILE("limits", proc_show_limits),                     \

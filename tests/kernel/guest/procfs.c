@@ -303,6 +303,9 @@ static void others(void)
 		FACT("a stranger's program", readlink(path, &byte, 1), -EACCES);
 		snprintf(path, sizeof(path), "/proc/%d/cmdline", getppid());
 		TRUE("but its command line", open(path, O_RDONLY) >= 0);
+		TRUE("its own descriptors, which are root's now", opendir("/proc/self/fd"));
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[1]);
+		TRUE("and what one of them is", readlink(path, &byte, 1) == 1 && byte == 'p');
 		_exit(facts_end());
 	}
 	waitpid(pid, &status, 0);
