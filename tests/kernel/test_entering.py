@@ -37,7 +37,8 @@ def test_mounts_have_the_options_that_were_asked_for(at):
             c.config["mounts"].append({"destination": place, "type": "tmpfs", "source": "x", "options": options + ["mode=755"]})
         r = c.run().ok()
         assert r.lines[:3] == ["/plain: user 7, group 8", "/nosuid: nosuid user 1000, group 1000", "/nodev: nodev user 7, group 8"], r
-        shown = {line.split()[1]: line.split()[3].split(",") for line in r.lines[3:]}
+        assert r.lines[3].endswith("user 1000, group 1000"), r
+        shown = {line.split()[1]: line.split()[3].split(",") for line in r.lines[4:]}
         assert {place: {"nosuid", "nodev"} & set(shown[place]) for place in ("/", "/plain", "/nosuid", "/nodev")} == {
             "/": set(), "/plain": set(), "/nosuid": {"nosuid"}, "/nodev": {"nodev"}}, r
     finally:

@@ -96,5 +96,5 @@ bool asked_nosuid(int fd)
 {
 	const struct mount_asked *asked = asked_at(fd);
 
-	return asked && asked->nosuid;
+	return !asked || asked->nosuid;
 }

@@ -36,5 +36,6 @@ static inline const struct mount_asked *mount_asked(const struct mount_asked *li
 
 /* fstatfs(2), with the flags that were asked for.  0 or -errno. */
 long asked_statfs(int fd, struct statfs *ret);
-/* Whether programs get no identity by set-id bits there. */
+/* Whether programs get no identity by set-id bits there; as on Linux those of no mount of the container's do
+ * not. */
 bool asked_nosuid(int fd);
