@@ -259,7 +259,8 @@ HANDLER(sys_io_destroy)
 	aio_destroy(x);
 	r = platform_call(t, c, SYS_munmap, (const uint64_t[6]){c->args[0], AIO_PAGE}, NULL, 0,
 			  page_unmapped);
-	platform_holds_signals(t);
+	if (r == CALL_GONE)
+		platform_holds_signals(t);
 	return r;
 }
 
@@ -295,7 +296,7 @@ static long aio_transfer(struct task *t, struct aio_request *q, bool write, bool
 		*ret = write ? f->ops->write(f, &io) : f->ops->read(f, &io);
 	io_end(&io);
 	if (r == 0 && *ret == -EAGAIN && f->queue && !(f->flags & O_NONBLOCK) &&
-	    !((unsigned)b->aio_rw_flags & RWF_NOWAIT))
+	    !(io.flags & (IO_NOWAIT | RWF_NOWAIT))) /* it may have been asked for, or the file's time is up */
 		return park(t, f->queue, write ? EPOLLOUT | EPOLLWRNORM : EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
 	if (write && *ret == -EPIPE)
 		(void)task_signal(t, SIGPIPE); /* a task that is gone needs none */

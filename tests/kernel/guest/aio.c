@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -187,6 +188,11 @@ static void polls(void)
 	close(p[0]); /* the poll holds it */
 	FACT("is cancelled", syscall(SYS_io_cancel, context, &c, &e), -EINPROGRESS);
 	FACT("which is its end", events(context, 1, 1, &e, 5000), 1);
+	close(p[1]);
+	(void)!socketpair(AF_UNIX, SOCK_STREAM, 0, p);
+	setsockopt(p[0], SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0, 30000}, sizeof(struct timeval));
+	fact("read of a socket whose time is up", whole(block(IOCB_CMD_PREAD, p[0], buf, 4, 0)), -EAGAIN);
+	close(p[0]);
 	close(p[1]);
 	fact("poll with a place", whole(block(IOCB_CMD_POLL, 0, (void *)POLLIN, 1, 0)), -EINVAL);
 }
