@@ -269,7 +269,7 @@ must_use char *engine_volume_path(const struct engine *e, const char *name);
 /* Makes it where it is not there; within a transaction or not. */
 must_use int engine_volume_ensure(struct engine *e, const struct engine_volume *v, struct err *err);
 /* volumes_mount.c: `options` as of the local driver; the file system is there from the first start on that
- * has the volume to the last end (the container's run directory is gone by then). */
+ * has the volume to the last end (before the container's run directory goes).  `json`: NULL = none. */
 must_use int engine_volume_options_check(const struct engine *e, const pair_list *options, struct err *err);
 must_use int engine_volume_options_write(const struct engine *e, const char *name, const char *json,
 					 struct err *err);

@@ -108,11 +108,12 @@ static int drop_run_dir(struct engine *e, const char *id, const struct engine_co
 	if (c)
 		engine_running_withdraw(e, c);
 	engine_host_ids_forget(e, id);
-	int r = engine_remove_tree(e, e->run_fd, id);
+	int r = c ? engine_volumes_leave(e, c, err) : 0;
 
 	if (r < 0)
-		return err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id);
-	return c ? engine_volumes_leave(e, c, err) : 0;
+		return r;
+	r = engine_remove_tree(e, e->run_fd, id);
+	return r < 0 ? err_num(err, r, "cannot remove \"%s/containers/%s\"", e->run_root, id) : 0;
 }
 
 int engine_end_failed(struct engine *e, const struct engine_container *c, struct err *err)

@@ -78,9 +78,9 @@ int engine_volume_ensure(struct engine *e, const struct engine_volume *v, struct
 	bool made = r > 0;
 	r = make_volume_dir(e, v->name, err);
 	/* One that was there keeps what it had. */
-	if (r == 0 && made && v->options.n) {
-		autofree char *json = pairs_json(&v->options);
-		r = json ? engine_volume_options_write(e, v->name, json, err) : err_oom(err);
+	if (r == 0 && made) {
+		autofree char *json = v->options.n ? pairs_json(&v->options) : NULL;
+		r = json || !v->options.n ? engine_volume_options_write(e, v->name, json, err) : err_oom(err);
 	}
 	if (r == 0 && made)
 		tell_volume(e, v->name, "create");

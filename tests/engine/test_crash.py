@@ -135,6 +135,55 @@ def test_groups_of_a_start_that_was_cut_short(fresh):
     is_sound(engine)
 
 
+def tmpfs_volume(engine, name):
+    engine("volume", "create", "--opt", "type=tmpfs", "--opt", "device=tmpfs", name)
+    return engine.out("volume", "inspect", "-f", "{{.Mountpoint}}", name)
+
+
+def test_volume_of_two_whose_end_was_cut_short(fresh):
+    """Who has noted that it has left the volume keeps it from nobody, and what is mounted goes with the last."""
+    engine = fresh()
+    at = tmpfs_volume(engine, "tt")
+    one, two = (engine.start("-v", "tt:/t", "box", "sleep", "600") for _ in range(2))
+    kill_ours(engine)
+    open(engine.volatile + "/run/containers/" + one + "/left", "w").close()
+    engine("rm", "-f", two)
+    assert at not in engine.here("cat", "/proc/mounts").stdout
+    is_sound(engine)
+
+
+def test_end_with_a_volume_killed(fresh):
+    """At any moment: the next command takes away what is mounted."""
+    engine = fresh()
+    at = tmpfs_volume(engine, "tt")
+    moments = None
+    for _ in range(TRIES):
+        cid = engine.start("-v", "tt:/t", "box", "sleep", "600")
+        if not moments:
+            moments = Moments(engine, "stop", "-t", "0", cid)
+            continue
+        killed(engine, "rm", "-f", cid, after=moments.any())
+        engine("ps", "-a")
+        assert at not in engine.here("cat", "/proc/mounts").stdout
+    is_sound(engine)
+
+
+def test_volume_whose_making_was_cut_short(fresh):
+    """Its options are not those of the next one of that name."""
+    engine = fresh()
+    at = tmpfs_volume(engine, "tt")
+    beside = os.path.join(os.path.dirname(at), "options.json")
+    text = open(beside).read()
+    engine("volume", "rm", "tt")
+    os.mkdir(os.path.dirname(at))
+    with open(beside, "w") as f:
+        f.write(text)
+    engine("volume", "create", "tt")
+    cid = engine.start("-v", "tt:/t", "box", "sleep", "600")
+    assert at not in engine.here("cat", "/proc/mounts").stdout
+    engine("rm", "-f", cid)
+
+
 def test_restart_of_the_machine(fresh):
     """The run directory and all processes are gone, as after a reboot."""
     engine = fresh()

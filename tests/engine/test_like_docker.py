@@ -331,6 +331,34 @@ def test_volume_of_a_directory_is_not_emptied(coffer, tmp_path, o, writes):
     coffer("volume", "rm", "dd")
 
 
+def test_volume_takes_no_mount_of_others(coffer, tmp_path):
+    """Neither what is mounted below the directory that it stands for, nor what stands on one without options."""
+    below = tmp_path / "below"
+    below.mkdir()
+    for argv in (["--bind", tmp_path, tmp_path], ["--make-shared", tmp_path]):
+        coffer.here("mount", *argv)
+    coffer("volume", "create", "--opt", "type=none", "--opt", "device=%s" % tmp_path, "--opt", "o=rbind,noexec", "dd")
+    coffer("volume", "create", "plain")
+    at = coffer.out("volume", "inspect", "-f", "{{.Mountpoint}}", "plain")
+    coffer.here("mount", "-t", "tmpfs", "theirs", at)
+    cid = coffer.start("-v", "dd:/d", "-v", "plain:/p", "box", "sleep", "600")
+    assert "noexec" in coffer.out("exec", cid, "grep", " /d ", "/proc/mounts")
+    assert coffer.out("exec", cid, "grep", " /p ", "/proc/mounts").startswith("theirs /p tmpfs")
+    coffer.here("mount", "-t", "tmpfs", "theirs", below)
+    coffer("rm", "-f", cid)
+    assert coffer.here("grep", "-c", "^theirs ", "/proc/mounts").stdout == "2\n"
+    coffer.here("umount", at, below)
+    coffer.here("umount", tmp_path)
+    coffer("volume", "rm", "dd", "plain")
+
+
+def test_volume_of_a_share_keeps_its_password(coffer):
+    coffer("volume", "create", "--opt", "type=nosuch", "--opt", "device=//h/s", "--opt", "o=username=u,password=hidden,ro", "sh")
+    done = coffer("run", "--rm", "-v", "sh:/s", "box", "true", rc=125)
+    assert "data: username=u,password=********,ro: " in done.stderr and "hidden" not in done.stderr
+    coffer("volume", "rm", "sh")
+
+
 def test_mount_makes_a_volume_with_options(coffer):
     options = "type=volume,source=tt,target=/t,volume-driver=local,volume-opt=type=tmpfs,volume-opt=device=tmpfs,\"volume-opt=o=size=1m,mode=700\",volume-label=a=b"
     assert "size=1024k" in coffer.sh("grep ' /t ' /proc/mounts", "--mount", options)
