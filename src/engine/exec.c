@@ -12,6 +12,7 @@
 #include "monitor/detach.h"
 #include "runtime/foreground.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -344,6 +345,20 @@ static bool exec_leaves(void *data, char *typed, size_t *len)
 	return detach_filter(&x->detach, x->typed, *len, (unsigned char *)typed, len);
 }
 
+/* What the caller let us have: our own are all to be closed by an exec. */
+static void close_inherited(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+
+	for (const struct dirent *x; d && (x = readdir(d));) {
+		int fd = (int)strtol(x->d_name, NULL, 10);
+		if (fd > STDERR_FILENO && fcntl(fd, F_GETFD) == 0)
+			(void)close(fd); /* nothing was ever written to it */
+	}
+	if (d)
+		(void)closedir(d); /* read only */
+}
+
 /* From here on as of `exec -d`: nothing of the caller's is held. */
 static void exec_left(void *data)
 {
@@ -354,6 +369,7 @@ static void exec_left(void *data)
 	(void)prctl(PR_SET_PDEATHSIG, 0L);			     /* cannot fail */
 	(void)setsid();						     /* a fork leads no group */
 	ignore_result(chdir("/") < 0 || detach_stdio(&ignored) < 0); /* then the caller's are kept open */
+	close_inherited();
 	exec_report(x->report, err_set(&why, ECANCELED, "read escape sequence"), 1, &why);
 	fd_drop(&x->report);
 }
@@ -423,6 +439,7 @@ static int exec_leavable(const struct exec_told *told, const struct runtime *rt,
 	struct exec_report said = {0};
 	struct exec_leaving *x = calloc(1, sizeof(*x));
 	pid_t front = getpid();
+	struct termios mode;
 	int ends[2];
 
 	if (!x)
@@ -436,6 +453,7 @@ static int exec_leavable(const struct exec_told *told, const struct runtime *rt,
 		free(x);
 		return r;
 	}
+	bool has_mode = tcgetattr(STDIN_FILENO, &mode) == 0;
 	pid_t pid = fork();
 	x->report = ends[1];
 	if (pid == 0)
@@ -445,7 +463,9 @@ static int exec_leavable(const struct exec_told *told, const struct runtime *rt,
 	(void)close(ends[1]); /* the other's */
 	if (r == 0)
 		r = exec_hear(ends[0], pid, &said, err);
-	(void)close(ends[0]); /* it was only read */
+	(void)close(ends[0]);  /* it was only read */
+	if (r < 0 && has_mode) /* who has made it raw may have been killed */
+		tty_restore(STDIN_FILENO, &mode);
 	if (r < 0)
 		return r;
 	*ret_status = said.status;

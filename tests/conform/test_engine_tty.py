@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Terminals: `run -it` and `exec -it` of both engines on a pseudo-terminal of the test."""
 import os
+import select
 import signal
+import termios
 import time
 
 import pytest
 
+from harness import env
 from libengine import wait_for
 
 
@@ -113,4 +116,36 @@ def test_exec_goes_with_who_typed(engine):
     t = engine.tty("exec", "-it", cid, "sh", "-c", "echo ready; cat")
     t.expect("ready")
     os.kill(t.pid, signal.SIGKILL)
+    wait_for("its end", lambda: engine("exec", cid, "pidof", "cat", rc=None).returncode == 1)
+
+
+@pytest.mark.parametrize("engine", ["coffer", "kernel"], indirect=True)
+def test_leaving_an_exec_leaves_nothing_of_the_callers(engine):
+    """Whoever waits for the end of a descriptor that the client got (a script's lock, a pipe) sees it."""
+    cid = engine.start("box", "sleep", "600")
+    ours, theirs = os.pipe()
+    os.set_inheritable(theirs, True)
+    t = engine.tty("exec", "-it", cid, "sh", "-c", "echo ready; cat")
+    os.close(theirs)
+    t.expect("ready")
+    t.send("\x10\x11")
+    t.expect("read escape sequence")
+    assert t.code() == 1
+    assert select.select([ours], [], [], env.seconds(10))[0] and os.read(ours, 1) == b""
+    os.close(ours)
+    assert engine.out("exec", cid, "pidof", "cat")
+
+
+@pytest.mark.parametrize("engine", ["coffer", "kernel"], indirect=True)
+def test_terminal_after_an_exec_whose_other_half_was_killed(engine):
+    """It is as it was, and the client says what happened."""
+    cid = engine.start("box", "sleep", "600")
+    t = engine.tty("exec", "-it", cid, "sh", "-c", "echo ready; cat")
+    t.expect("ready")
+    children = [int(p) for p in open("/proc/%d/task/%d/children" % (t.pid, t.pid)).read().split()]
+    wait_for("a raw terminal", lambda: not termios.tcgetattr(t.fd)[3] & termios.ICANON)
+    os.kill(children[0], signal.SIGKILL)
+    t.expect("was killed")
+    assert termios.tcgetattr(t.fd)[3] & termios.ICANON
+    assert t.code() == 126
     wait_for("its end", lambda: engine("exec", cid, "pidof", "cat", rc=None).returncode == 1)
