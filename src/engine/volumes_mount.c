@@ -114,7 +114,7 @@ static int volume_words(char *text, const char **words, str_list *ret, struct er
  * A directory of the host's, in no group of peers with what it is of: an end that takes the volume away would
  * take what others have mounted below that directory, too.
  */
-static int bind_volume(const char *path, const struct mount_request *q)
+static int bind_volume(int at, const struct mount_request *q)
 {
 	const unsigned long kept = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW;
 	const struct mount_change alone = {.propagation = MS_PRIVATE, .recursive = true},
@@ -122,9 +122,6 @@ static int bind_volume(const char *path, const struct mount_request *q)
 	struct mount_kernel k;
 
 	mount_kernel_probe(&k);
-	autoclose int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (at < 0)
-		return -errno;
 	autoclose int tree = mount_clone_path(q->source, (q->flags & MS_REC) != 0);
 	if (tree < 0)
 		return tree;
@@ -165,8 +162,12 @@ static int mount_volume(const char *path, const pair_list *options, struct err *
 				  .source = option_of(options, "device"),
 				  .data = parsed.data,
 				  .flags = parsed.flags};
-	if (q.flags & MS_BIND)
-		r = bind_volume(path, &q);
+	/* Through a link it would be mounted where no end looks for it. */
+	autoclose int at = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (at < 0)
+		r = -errno;
+	else if (q.flags & MS_BIND)
+		r = bind_volume(at, &q);
 	else
 		r = mount(q.source, path, q.type, q.flags, q.data) < 0 ? -errno : 0;
 	mount_options_free(&parsed);

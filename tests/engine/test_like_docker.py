@@ -352,6 +352,19 @@ def test_volume_takes_no_mount_of_others(coffer, tmp_path):
     coffer("volume", "rm", "dd", "plain")
 
 
+@pytest.mark.parametrize("options", [["type=tmpfs", "device=tmpfs"], ["type=none", "device=/", "o=bind"]], ids=lambda o: o[0])
+def test_volume_whose_directory_is_a_link(coffer, tmp_path, options):
+    """Nothing is mounted where the link leads."""
+    coffer("volume", "create", *["--opt=" + o for o in options], "ll")
+    at = coffer.out("volume", "inspect", "-f", "{{.Mountpoint}}", "ll")
+    os.rmdir(at)
+    os.symlink(tmp_path, at)
+    assert "Not a directory" in coffer("run", "--rm", "-v", "ll:/l", "box", "true", rc=125).stderr
+    assert str(tmp_path) not in coffer.here("cat", "/proc/mounts").stdout
+    coffer("volume", "rm", "ll")
+    assert tmp_path.exists()
+
+
 def test_volume_of_a_share_keeps_its_password(coffer):
     coffer("volume", "create", "--opt", "type=nosuch", "--opt", "device=//h/s", "--opt", "o=username=u,password=hidden,ro", "sh")
     done = coffer("run", "--rm", "-v", "sh:/s", "box", "true", rc=125)
