@@ -357,6 +357,9 @@ int engine_create_check(struct engine *e, const struct engine_create *q, struct 
 		r = check_network(q, err);
 	if (r == 0)
 		r = check_log(e, q, err);
+	if (r == 0 && q->umask &&
+	    (!*q->umask || strlen(q->umask) > 4 || q->umask[strspn(q->umask, "01234567")]))
+		r = err_set(err, EINVAL, "invalid umask \"%s\": octal digits, as 0022", q->umask);
 	if (r == 0)
 		r = engine_security_parse(q, &sec, err);
 	if (r == 0 && sec.seccomp && !streq(sec.seccomp, "unconfined") && access(sec.seccomp, R_OK) < 0)

@@ -68,9 +68,12 @@ static int merge_env(struct engine_making *m, struct oci_image_config *c, struct
 		return err_oom(err);
 	c->env = (str_list){.v = v};
 	for (size_t i = 0; i < base->n; i++) {
-		if (strchr(base->v[i], '=') && base->v[i][0] != '=')
+		if (strchr(base->v[i], '=') && base->v[i][0] != '=' && !q->env_unset_all)
 			create_config_set_variable(&c->env, v, base->v[i]);
 	}
+	for (size_t i = 0; i < q->env_unset.n; i++)
+		if (!strchr(q->env_unset.v[i], '='))
+			create_config_set_variable(&c->env, v, q->env_unset.v[i]);
 	for (size_t i = 0; i < q->env.n; i++) {
 		const char *text = q->env.v[i], *value;
 		if (!*text || *text == '=')

@@ -82,7 +82,10 @@ struct engine_create {
 	const char *name;	/* NULL = a made-up one ("brave_turing") */
 	const char *entrypoint; /* "" = none at all */
 	bool entrypoint_set;
-	str_list env; /* "K=V"; "K" = the caller's value */
+	str_list env;	    /* "K=V"; "K" = the caller's value */
+	str_list env_unset; /* of the image's variables, those that are left out */
+	bool env_unset_all;
+	const char *umask; /* octal; NULL = 0022 */
 	const char *workdir, *user, *hostname, *domainname;
 	str_list group_add;
 	pair_list labels, annotations;

@@ -123,6 +123,8 @@ static int put_process(struct json_out *out, const struct engine_container *c, c
 	json_begin_object(out, "user");
 	json_put_u64(out, "uid", u->uid);
 	json_put_u64(out, "gid", u->gid);
+	if (rec->q.umask)
+		json_put_u64(out, "umask", strtoul(rec->q.umask, NULL, 8)); /* checked when made */
 	if (u->n_groups) {
 		json_begin_list(out, "additionalGids");
 		for (size_t i = 0; i < u->n_groups; i++)

@@ -103,6 +103,7 @@ static const struct json_field asked_fields[] = {
 	F_STR(Q, entrypoint, "entrypoint"),
 	F_BOOL(Q, entrypoint_set, "entrypointSet"),
 	F_STR(Q, user, "user"),
+	F_STR(Q, umask, "umask"),
 	F_STR(Q, hostname, "hostname"),
 	F_STR(Q, domainname, "domainname"),
 	F_STRS(Q, group_add, "groupAdd"),

@@ -114,6 +114,8 @@ static void write_user(struct json_out *out, const struct engine_spec *s)
 	json_begin_object(out, "user");
 	json_put_u64(out, "uid", u->uid);
 	json_put_u64(out, "gid", u->gid);
+	if (s->c->record.q.umask)
+		json_put_u64(out, "umask", strtoul(s->c->record.q.umask, NULL, 8)); /* checked when made */
 	if (u->n_groups && !s->rootless) {
 		json_begin_list(out, "additionalGids");
 		for (size_t i = 0; i < u->n_groups; i++)

@@ -526,3 +526,33 @@ def test_events_of_exec_and_networks(engine):
                      "{{.Actor.Attributes.exitCode}} {{.Actor.Attributes.execID}}")
     assert re.fullmatch("3 [0-9a-f]{64}", die), die
     engine("volume", "rm", "vol1")
+
+
+@pytest.mark.parametrize("name", ["podman", "coffer", "kernel"])
+@pytest.mark.parametrize("options, line, wanted", [
+    (["--umask", "0027"], "umask", "0027"), (["--unsetenv", "FROM_IMAGE"], "echo [$FROM_IMAGE]", "[]"),
+    (["--unsetenv-all", "-e", "PATH=/bin"], "echo [$FROM_IMAGE]", "[]"), (["--env-host"], "echo $OF_CALLER", "it is"),
+    (["--env-host", "-e", "OF_CALLER=other"], "echo $OF_CALLER", "other")], ids=str)
+def test_options_of_podmans(name, options, line, wanted, request, monkeypatch):
+    engine = request.getfixturevalue(name)
+    monkeypatch.setitem(engine.environ, "OF_CALLER", "it is")
+    assert engine.out("run", "--rm", *engine.run_options(), *options, "box", "sh", "-c", line) == wanted
+
+
+@pytest.mark.parametrize("name", ["podman", "coffer"])
+def test_naming_containers_by_options(name, request, tmp_path):
+    engine = request.getfixturevalue(name)
+    for n in ("one", "two"):
+        engine("create", "--name", n, "--cidfile", str(tmp_path / n), *engine.run_options(), "--network", "none", *SLEEP)
+
+    def running():
+        return sorted(engine.out("ps", "--format", "{{.Names}}").split())
+    engine("start", "--latest")
+    assert running() == ["two"]
+    engine("start", "--all")
+    assert running() == ["one", "two"]
+    engine("stop", "-t", "0", "--cidfile", str(tmp_path / "one"))
+    assert running() == ["two"]
+    assert engine.out("ps", "-a", "--sort", "names", "--format", "{{.Names}}").split() == ["one", "two"]
+    engine("rm", "-f", "-t", "0", "-a")
+    assert engine.out("ps", "-aq") == ""

@@ -70,6 +70,7 @@ struct command {
 	bool running_only;  /* engine_options has it */
 	bool writes_images; /* what it reports done must survive a power failure */
 	enum command_users users;
+	uint32_t latest;   /* OPT_GIVEN of --latest, which stands for the first word; 0 = none */
 	int error_status;  /* 0: 1 */
 	const char *words; /* what completion offers behind the options: "@container", "@image", … */
 	int (*run)(struct call *call, struct err *err);
@@ -101,8 +102,10 @@ extern const struct opt_table cli_global_options;
 const struct command *command_find(const struct command_entry *entries, const char *name);
 const struct command *command_find_top(const char *name);
 const struct command_group *command_find_group(const char *name);
-/* What to do instead of a command of Docker's that is not here; NULL: it is none of these. */
-const char *command_absent(const char *name);
+/* absent.c: what to do instead of a command of Docker's or Podman's that is not here (of the top where the
+ * group is NULL), and of an option or its letter; NULL: it is none of these. */
+const char *command_absent(const struct command_group *g, const char *name);
+const char *option_absent(const struct command *c, const char *name, size_t len);
 /* What was meant, or NULL: of the top and of the groups' names, or of one group. */
 const char *command_nearest(const struct command_group *group, const char *name);
 
@@ -175,6 +178,9 @@ const char *filter_value(const char *filter, const char *key);
 /* Refuses filters whose key is not among `known` ("label name id"). */
 must_use int filters_check(const str_list *filters, const char *known, struct err *err);
 bool labels_match(const pair_list *labels, const char *wanted /* "k" or "k=v" */);
+
+#define O_LATEST(st, letter)                                                                                 \
+	O_BOOL(st, latest, "latest", letter, "The container made last, in place of the first name")
 
 #define HELP_FORMAT                                                                                          \
 	"Format output using a custom template: 'table', 'table TEMPLATE', 'json', or a Go TEMPLATE"

@@ -7,7 +7,7 @@
 #include <fnmatch.h>
 
 struct images_flags {
-	bool all, digests, no_trunc, quiet;
+	bool all, digests, no_header, no_trunc, quiet;
 	str_list filters;
 	const char *format;
 };
@@ -18,6 +18,7 @@ static const struct opt images_options[] = {
 	O_LIST(IMAGES, filters, "filter", 'f', "Filter: dangling, label, before, since, reference",
 	       .value = "filter"),
 	O_STR(IMAGES, format, "format", 0, HELP_FORMAT),
+	O_BOOL(IMAGES, no_header, "noheading", 'n', "Print no line of headings"),
 	O_BOOL(IMAGES, no_trunc, "no-trunc", 0, "Do not cut ids"),
 	O_BOOL(IMAGES, quiet, "quiet", 'q', "Print ids alone"),
 };
@@ -236,6 +237,7 @@ static int run_images(struct call *call, struct err *err)
 		.table = f->digests ? "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{"
 				      ".Size}}"
 				    : "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+		.no_header = f->no_header,
 		.quiet = f->quiet && !f->format ? "{{.ID}}" : NULL,
 		.columns = images_columns,
 		.ncolumns = ARRAY_LEN(images_columns)};

@@ -4,14 +4,15 @@
 #include "front/cli/describe.h"
 
 struct inspect_flags {
-	bool size;
+	bool size, latest;
 	const char *format, *type;
 };
 #define INSPECT struct inspect_flags
 static const struct opt inspect_options[] = {
 	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
 	O_BOOL(INSPECT, size, "size", 's', "Add the sizes of containers"),
-	O_STR(INSPECT, type, "type", 0, "Look among containers, images, networks or volumes alone",
+	O_LATEST(INSPECT, 'l'),
+	O_STR(INSPECT, type, "type", 't', "Look among containers, images, networks or volumes alone",
 	      .words = "container image network volume"),
 };
 static const struct opt inspect_one_options[] = {
@@ -20,6 +21,7 @@ static const struct opt inspect_one_options[] = {
 static const struct opt inspect_container_options[] = {
 	O_STR(INSPECT, format, "format", 'f', "Format output: json, or a Go TEMPLATE"),
 	O_BOOL(INSPECT, size, "size", 's', "Add the sizes of the container"),
+	O_LATEST(INSPECT, 'l'),
 };
 
 static int find_container(struct call *call, struct engine *e, const char *name, struct value **ret,
@@ -270,7 +272,8 @@ const struct command command_exists_volume = {
 /* ---- inspect ---- */
 
 #define INSPECTS                                                                                             \
-	.options_size = sizeof(struct inspect_flags), .min_args = 1, .max_args = -1, .name = "inspect"
+	.options_size = sizeof(struct inspect_flags), .latest = OPT_GIVEN(INSPECT, latest), .min_args = 1,   \
+	.max_args = -1, .name = "inspect"
 
 const struct command command_inspect = {
 	INSPECTS,

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stop, kill, restart, pause, unpause, wait, rm, rename, update. */
-#include "front/cli/cli.h"
+#include "front/cli/choose.h"
 
 struct life_flags {
-	const char *signal, *condition;
+	const char *signal, *condition, *interval;
 	int timeout;
-	bool timeout_given, force, volumes, all, ignore;
+	bool timeout_given, force, volumes, ignore, latest;
+	struct choice choice;
 };
 #define LIFE struct life_flags
 static const struct life_flags life_defaults = {.timeout = -1};
+
+/* With --all, behind it. */
+#define NAMING O_CHOICE_FILTER(LIFE, 'f'), O_CHOICE_CIDFILE(LIFE), O_LATEST(LIFE, 'l')
 
 static const struct opt stop_options[] = {
 	O_STR(LIFE, signal, "signal", 's', "Signal to send instead of the container's stop signal",
@@ -19,58 +23,46 @@ static const struct opt stop_options[] = {
 	O_INT(LIFE, timeout, "timeout", 0, NULL, .given = OPT_GIVEN(LIFE, timeout_given)),
 };
 static const struct opt stop_more_options[] = {
-	O_BOOL(LIFE, all, "all", 'a', "Every container that runs"),
+	O_BOOL(LIFE, choice.all, "all", 'a', "Every container that runs"),
 	O_BOOL(LIFE, ignore, "ignore", 'i', "No failure where there is no such container"),
+	NAMING,
 };
 static const struct opt running_options[] = {
-	O_BOOL(LIFE, all, "all", 'a', "Every container that runs"),
+	O_BOOL(LIFE, choice.all, "all", 'a', "Every container that runs"),
+	NAMING,
 };
 static const struct opt paused_options[] = {
-	O_BOOL(LIFE, all, "all", 'a', "Every container that is paused"),
+	O_BOOL(LIFE, choice.all, "all", 'a', "Every container that is paused"),
+	NAMING,
 };
 static const struct opt kill_options[] = {
 	O_STR(LIFE, signal, "signal", 's', "Signal to send (default KILL)", .words = "@signal"),
 };
 static const struct opt rm_options[] = {
-	O_BOOL(LIFE, all, "all", 'a', "Every container"),
+	O_BOOL(LIFE, choice.all, "all", 'a', "Every container"),
 	O_BOOL(LIFE, ignore, "ignore", 'i', "Not a word where there is no such container"),
 	O_BOOL(LIFE, force, "force", 'f', "Kill the container if it runs"),
 	O_BOOL(LIFE, volumes, "volumes", 'v', "Remove the container's anonymous volumes too"),
+	O_INT(LIFE, timeout, "time", 't',
+	      "With --force: seconds from the stop signal to the kill (default 0)",
+	      .given = OPT_GIVEN(LIFE, timeout_given)),
+	O_CHOICE_FILTER(LIFE, 0),
+	O_CHOICE_CIDFILE(LIFE),
+	O_LATEST(LIFE, 0), /* -l is --link to Docker */
 };
 static const struct opt wait_options[] = {
 	O_STR(LIFE, condition, "condition", 0, "not-running (default), next-exit or removed",
 	      .words = "not-running next-exit removed"),
+	O_STR(LIFE, interval, "interval", 'i', NULL), /* of asking: an end is told at once here */
+	O_LATEST(LIFE, 'l'),
 };
 
-/* For --all, which stands in the place of the words: ids of those in one of these states; none: of all. */
 static int settle_words(struct call *call, const str_list *states, struct err *err)
 {
-	const struct life_flags *f = call->options;
-	const struct engine_list q = {.all = true, .filters = *states};
-	struct engine_rows rows;
-	struct engine *e;
+	struct life_flags *f = call->options;
 
-	if (!f->all)
-		return cli_requires(call, 1, err);
-	if (call->nargs)
-		return cli_misused(call, err, "--all names every container: \"%s\" is one too many",
-				   call->args[0]);
-	int r = cli_engine(call, &e, err);
-	if (r == 0)
-		r = engine_list(e, &q, &rows, err);
-	if (r < 0)
-		return r;
-	char **ids = json_doc_alloc(&call->memory, (rows.rows.n + 1) * sizeof(*ids));
-	for (size_t i = 0; ids && i < rows.rows.n; i++) {
-		ids[i] = (char *)(uintptr_t)memory_text(&call->memory, rows.rows.v[i].id);
-		r = ids[i] ? r : err_oom(err);
-	}
-	if (ids && r == 0) {
-		call->args = ids;
-		call->nargs = (int)rows.rows.n;
-	}
-	engine_rows_free(&rows);
-	return ids ? r : err_oom(err);
+	f->choice.ignore = f->ignore;
+	return choice_settle(call, &f->choice, states, err);
 }
 
 static const char *running_words[] = {"status=running", "status=restarting", "status=paused"};
@@ -194,13 +186,18 @@ static int rm_one(struct call *call, struct engine *e, const char *name, struct 
 		call->status = status;
 		return CLI_EACH_SILENT;
 	}
+	if (r == 0 && f->timeout_given)
+		r = engine_stop(e, id, NULL, stop_timeout(f), err);
 	return r != 0 ? r : engine_remove(e, id, f->force, f->volumes, err);
 }
 
 static int run_rm(struct call *call, struct err *err)
 {
-	int r = settle_words(call, &every_state, err);
+	const struct life_flags *f = call->options;
 
+	if (f->timeout_given && !f->force)
+		return cli_misused(call, err, "--time is of the stop that --force does: give that too");
+	int r = settle_words(call, &every_state, err);
 	return r < 0 ? r : cli_each_word(call, rm_one, err);
 }
 
@@ -273,8 +270,10 @@ static int run_update(struct call *call, struct err *err)
 
 #define MANY	    .min_args = 1, .max_args = -1
 #define MANY_OR_ALL .max_args = -1 /* settle_words() wants one, or --all */
-#define LIFE_SIZE   .options_size = sizeof(struct life_flags), .defaults = &life_defaults
-#define CONTAINERS  "[OPTIONS] CONTAINER [CONTAINER...]"
+#define LIFE_SIZE                                                                                            \
+	.options_size = sizeof(struct life_flags), .defaults = &life_defaults,                               \
+	.latest = OPT_GIVEN(LIFE, latest)
+#define CONTAINERS "[OPTIONS] CONTAINER [CONTAINER...]"
 
 const struct command command_stop = {
 	.name = "stop",

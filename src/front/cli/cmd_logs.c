@@ -19,7 +19,7 @@ static int log_moment(struct call *call, const char *flag, const char *text, int
 /* ---- logs ---- */
 
 struct logs_flags {
-	bool follow, timestamps, details, machine;
+	bool follow, timestamps, details, machine, latest;
 	const char *since, *until, *tail;
 };
 #define LOGS struct logs_flags
@@ -30,6 +30,7 @@ static const struct opt logs_options[] = {
 	O_STR(LOGS, since, "since", 0, "From then on (a time, or a duration as 42m)"),
 	O_STR(LOGS, until, "until", 0, "Up to then (a time, or a duration as 42m)"),
 	O_BOOL(LOGS, machine, "vm", 0, "The console of its virtual machine instead (isolation level vm)"),
+	O_LATEST(LOGS, 'l'),
 	O_STR(LOGS, tail, "tail", 'n', "Number of lines from the end, or \"all\" (default all)"),
 };
 
@@ -203,6 +204,7 @@ const struct command command_logs = {
 		    "coffer logs --vm web\n",
 	.options = {OPT_TABLE(logs_options)},
 	.options_size = sizeof(struct logs_flags),
+	.latest = OPT_GIVEN(LOGS, latest),
 	.min_args = 1,
 	.max_args = 1,
 	.words = "@container",

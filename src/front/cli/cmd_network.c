@@ -4,10 +4,10 @@
 #include "front/cli/units.h"
 
 struct network_flags {
-	const char *driver, *format, *ip, *ip6, *mtu;
+	const char *driver, *format, *ip, *ip6, *mac, *ipam_driver, *scope;
 	str_list subnets, gateways, ranges, filters, aliases, links;
 	pair_list options, labels;
-	bool internal, ipv6, attachable, quiet, no_trunc, force;
+	bool internal, ipv6, attachable, quiet, no_trunc, no_header, force, ipv4;
 };
 #define NET struct network_flags
 
@@ -27,6 +27,10 @@ static const struct opt network_create_options[] = {
 	O_LIST(NET, gateways, "gateway", 0, "Gateway of the subnet"),
 	O_LIST(NET, ranges, "ip-range", 0, "Part of the subnet to give addresses from"),
 	O_BOOL(NET, ipv6, "ipv6", 0, "Give IPv6 addresses too"),
+	O_BOOL(NET, ipv4, "ipv4", 0, NULL),
+	O_STR(NET, ipam_driver, "ipam-driver", 0, "What gives addresses: default, which is coffer itself",
+	      .words = "default"),
+	O_STR(NET, scope, "scope", 0, "Where the network is: local", .words = "local"),
 	O_BOOL(NET, internal, "internal", 0, "No way to and from outside"),
 	O_BOOL(NET, attachable, "attachable", 0, NULL),
 	O_PAIRS(NET, labels, "label", 0, "Label KEY=VALUE"),
@@ -60,6 +64,27 @@ static int network_subnets(struct call *call, struct net_network *q, struct err 
 	return 0;
 }
 
+/* What Docker and Podman have further kinds of. */
+static int check_kinds(struct call *call, struct err *err)
+{
+	const struct network_flags *f = call->options;
+	const char *ipam = f->ipam_driver;
+
+	if (!f->ipv4)
+		return err_set(err, EOPNOTSUPP,
+			       "--ipv4=false: a network here always has IPv4 addresses; --ipv6 adds others");
+	if (ipam && *ipam && !streq(ipam, "default") && !streq(ipam, "host-local"))
+		return err_set(err, EOPNOTSUPP,
+			       "--ipam-driver \"%s\" is not known: there is \"default\"; a container without "
+			       "addresses is one of --network none, and other ways are CNI's (--driver cni)",
+			       ipam);
+	if (f->scope && *f->scope && !streq(f->scope, "local"))
+		return err_set(err, EOPNOTSUPP,
+			       "--scope \"%s\" is not known: networks are of this machine, \"local\"",
+			       f->scope);
+	return 0;
+}
+
 static int run_network_create(struct call *call, struct err *err)
 {
 	const struct network_flags *f = call->options;
@@ -71,7 +96,10 @@ static int run_network_create(struct call *call, struct err *err)
 	autofree char *id = NULL;
 	struct engine *e;
 	struct net *net;
-	int r = network_subnets(call, &q, err);
+	int r = check_kinds(call, err);
+
+	if (r == 0)
+		r = network_subnets(call, &q, err);
 
 	q.labels = f->labels;
 	q.options = f->options;
@@ -107,6 +135,7 @@ static const struct opt network_ls_options[] = {
 	O_LIST(NET, filters, "filter", 'f', "Filter: name, id, driver, label, type, dangling",
 	       .value = "filter"),
 	O_STR(NET, format, "format", 0, HELP_FORMAT),
+	O_BOOL(NET, no_header, "noheading", 0, "Print no line of headings"),
 	O_BOOL(NET, no_trunc, "no-trunc", 0, "Do not cut ids"),
 	O_BOOL(NET, quiet, "quiet", 'q', "Print ids alone"),
 };
@@ -235,6 +264,7 @@ static int run_network_ls(struct call *call, struct err *err)
 		return r;
 	struct row_format format = {.format = f->format ? f->format : c->formats.networks,
 				    .table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
+				    .no_header = f->no_header,
 				    .quiet = f->quiet && !f->format ? "{{.ID}}" : NULL,
 				    .columns = network_columns,
 				    .ncolumns = ARRAY_LEN(network_columns)};
@@ -291,13 +321,15 @@ static const struct opt network_connect_options[] = {
 	O_LIST(NET, aliases, "alias", 0, "Further name of the container on this network"),
 	O_STR(NET, ip, "ip", 0, "IPv4 address"),
 	O_STR(NET, ip6, "ip6", 0, "IPv6 address"),
+	O_STR(NET, mac, "mac-address", 0, "MAC address"),
 	O_LIST(NET, links, "link", 0, NULL),
 };
 
 static int run_network_connect(struct call *call, struct err *err)
 {
 	const struct network_flags *f = call->options;
-	struct net_join join = {.network = call->args[0], .aliases = f->aliases, .ip = f->ip, .ip6 = f->ip6};
+	struct net_join join = {
+		.network = call->args[0], .aliases = f->aliases, .ip = f->ip, .ip6 = f->ip6, .mac = f->mac};
 	autofree char *id = NULL;
 
 	if (f->links.n)
@@ -320,7 +352,8 @@ static int run_network_disconnect(struct call *call, struct err *err)
 	return r < 0 ? r : engine_network_disconnect(call->cli->engine, id, call->args[0], f->force, err);
 }
 
-#define NET_SIZE .options_size = sizeof(struct network_flags)
+static const struct network_flags network_defaults = {.ipv4 = true};
+#define NET_SIZE .options_size = sizeof(struct network_flags), .defaults = &network_defaults
 
 const struct command command_network_create = {
 	.name = "create",

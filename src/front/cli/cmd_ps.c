@@ -4,12 +4,13 @@
 #include "front/cli/units.h"
 
 struct ps_flags {
-	bool all, no_trunc, quiet, size, latest, no_header;
+	bool all, no_trunc, quiet, size, latest, no_header, sync;
 	int last;
 	str_list filters;
-	const char *format;
+	const char *format, *sort;
 };
-#define PS struct ps_flags
+#define PS    struct ps_flags
+#define SORTS "command created id image names runningfor size status"
 static const struct opt ps_options[] = {
 	O_BOOL(PS, all, "all", 'a', "Show all containers (default: those that run)"),
 	O_LIST(PS, filters, "filter", 'f',
@@ -22,6 +23,9 @@ static const struct opt ps_options[] = {
 	O_BOOL(PS, no_header, "noheading", 0, "Print no line of headings"),
 	O_BOOL(PS, no_trunc, "no-trunc", 0, "Do not cut ids and commands"),
 	O_BOOL(PS, quiet, "quiet", 'q', "Print ids alone"),
+	O_STR(PS, sort, "sort", 0, "Order by command, created, id, image, names, runningfor, size or status",
+	      .words = SORTS),
+	O_BOOL(PS, sync, "sync", 0, NULL), /* the state shown is always that of the kernel */
 	O_BOOL(PS, size, "size", 's', "Show what the container has written"),
 };
 
@@ -133,6 +137,48 @@ static int ps_print(struct call *call, const struct engine_rows *rows, struct er
 	return cli_print_str(&out, err);
 }
 
+/* The members of a row that are text, by the words of --sort; the others are numbers. */
+static const struct {
+	const char *word;
+	size_t offset;
+} ps_texts[] = {
+	{"command", offsetof(struct engine_row, command)}, {"id", offsetof(struct engine_row, id)},
+	{"image", offsetof(struct engine_row, image)},	   {"names", offsetof(struct engine_row, name)},
+	{"status", offsetof(struct engine_row, status)},
+};
+
+static int by_word(const void *a, const void *b, void *word)
+{
+	const struct engine_row *x = a, *y = b;
+
+	for (size_t i = 0; i < ARRAY_LEN(ps_texts); i++)
+		if (streq(word, ps_texts[i].word))
+			return strcmp(*(const char *const *)((const char *)a + ps_texts[i].offset),
+				      *(const char *const *)((const char *)b + ps_texts[i].offset));
+	if (streq(word, "size"))
+		return (x->size_rw > y->size_rw) - (x->size_rw < y->size_rw);
+	if (streq(word, "created"))
+		return (x->created_at > y->created_at) - (x->created_at < y->created_at);
+	return (x->started_at > y->started_at) - (x->started_at < y->started_at);
+}
+
+static int ps_sort(struct call *call, struct engine_rows *rows, struct err *err)
+{
+	static const char sorts[] = " " SORTS " ";
+	const struct ps_flags *f = call->options;
+	struct str word autostr = {0};
+
+	if (!f->sort)
+		return 0;
+	str_putf(&word, " %s ", f->sort);
+	if (word.failed || strchr(f->sort, ' ') || !strstr(sorts, word.s))
+		return cli_misused(call, err, "--sort \"%s\" is none of: %s", f->sort, SORTS);
+	if (rows->rows.n)
+		qsort_r(rows->rows.v, rows->rows.n, sizeof(*rows->rows.v), by_word,
+			(void *)(uintptr_t)f->sort);
+	return 0;
+}
+
 static int run_ps_list(struct call *call, struct err *err)
 {
 	const struct ps_flags *f = call->options;
@@ -152,19 +198,32 @@ static int run_ps_list(struct call *call, struct err *err)
 		r = cli_engine(call, &e, err);
 	if (r == 0 && f->format && strstr(f->format, ".Size"))
 		q.sizes = true;
+	if (f->sort && streq(f->sort, "size"))
+		q.sizes = true;
 	if (r == 0)
 		r = engine_list(e, &q, &rows, err);
 	if (r < 0)
 		return r;
-	r = ps_print(call, &rows, err);
+	r = ps_sort(call, &rows, err);
+	if (r == 0)
+		r = ps_print(call, &rows, err);
 	engine_rows_free(&rows);
 	return r;
 }
 
 /* ---- port ---- */
 
-/* One binding of "80/tcp"; with `wanted` NULL the container's side is printed too. */
-static void port_lines(struct str *out, const struct value *ports, const char *wanted)
+struct port_flags {
+	bool all, latest;
+};
+#define PORT struct port_flags
+static const struct opt port_options[] = {
+	O_BOOL(PORT, all, "all", 'a', "Of every container that runs, with its id"),
+	O_LATEST(PORT, 'l'),
+};
+
+/* One binding of "80/tcp"; with `wanted` NULL the container's side is printed too, behind `start`. */
+static void port_lines(struct str *out, const struct value *ports, const char *wanted, const char *start)
 {
 	for (const struct value *p = ports ? ports->first : NULL; p; p = p->next) {
 		if (wanted && !streq(p->key, wanted))
@@ -174,14 +233,53 @@ static void port_lines(struct str *out, const struct value *ports, const char *w
 				   *port = value_text(value_member(b, "HostPort"));
 			bool v6 = strchr(ip, ':') != NULL;
 			if (!wanted)
-				str_putf(out, "%s -> ", p->key);
+				str_putf(out, "%s%s -> ", start, p->key);
 			str_putf(out, "%s%s%s:%s\n", v6 ? "[" : "", ip, v6 ? "]" : "", port);
 		}
 	}
 }
 
+/* One line "ID\tPORT" a binding, of all that run. */
+static int port_of_all(struct call *call, struct err *err)
+{
+	const struct engine_list q = {0};
+	struct str out autostr = {0};
+	struct engine_rows rows;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = engine_list(e, &q, &rows, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < rows.rows.n; i++) {
+		autofree char *json = NULL;
+		struct value *doc;
+		struct str start autostr = {0};
+		r = engine_inspect(e, rows.rows.v[i].id, false, &json, err);
+		if (r == 0)
+			r = value_read(&call->memory, json, strlen(json), "the container's description", &doc,
+				       err);
+		str_putf(&start, "%s\t", cli_short_id(&call->memory, rows.rows.v[i].id, false));
+		if (r == 0)
+			port_lines(&out, value_path(doc, "NetworkSettings.Ports"), NULL, start.s);
+	}
+	engine_rows_free(&rows);
+	return r < 0 ? r : cli_print_str(&out, err);
+}
+
 static int run_port(struct call *call, struct err *err)
 {
+	const struct port_flags *f = call->options;
+
+	if (f->all && call->nargs)
+		return cli_misused(call, err, "--all names every container: \"%s\" is one too many",
+				   call->args[0]);
+	if (f->all)
+		return port_of_all(call, err);
+	int k = cli_requires(call, 1, err);
+	if (k < 0)
+		return k;
 	struct str wanted autostr = {0}, out autostr = {0};
 	autofree char *id = NULL, *json = NULL;
 	struct value *doc;
@@ -195,7 +293,7 @@ static int run_port(struct call *call, struct err *err)
 		return r;
 	if (call->nargs > 1)
 		str_putf(&wanted, "%s%s", call->args[1], strchr(call->args[1], '/') ? "" : "/tcp");
-	port_lines(&out, value_path(doc, "NetworkSettings.Ports"), wanted.s);
+	port_lines(&out, value_path(doc, "NetworkSettings.Ports"), wanted.s, "");
 	if (call->nargs > 1 && !out.len)
 		return err_set(err, ENOENT, "no public port '%s' published for %s", wanted.s, call->args[0]);
 	return cli_print_str(&out, err);
@@ -215,10 +313,12 @@ const struct command command_ps = {
 const struct command command_port = {
 	.name = "port",
 	.summary = "List port mappings of a container",
-	.usage = "CONTAINER [PRIVATE_PORT[/PROTO]]",
-	.examples = "coffer port web\ncoffer port web 80/tcp\n",
-	.min_args = 1,
-	.max_args = 2,
+	.usage = "[OPTIONS] CONTAINER [PRIVATE_PORT[/PROTO]]",
+	.examples = "coffer port web\ncoffer port web 80/tcp\ncoffer port --all\n",
+	.options = {OPT_TABLE(port_options)},
+	.options_size = sizeof(struct port_flags),
+	.latest = OPT_GIVEN(PORT, latest),
+	.max_args = 2, /* run_port() wants one, or --all */
 	.words = "@running",
 	.run = run_port,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* run, create, start, attach. */
-#include "front/cli/cli.h"
+#include "front/cli/choose.h"
 #include "front/cli/create_flags.h"
 
 #include "isolate/machine.h"
@@ -259,8 +259,9 @@ static int run_create(struct call *call, struct err *err)
 /* ---- start, attach ---- */
 
 struct start_flags {
-	bool attach, interactive, no_stdin, sig_proxy;
+	bool attach, interactive, no_stdin, sig_proxy, latest;
 	const char *detach_keys;
+	struct choice choice;
 };
 static const struct start_flags start_defaults = {.sig_proxy = true};
 
@@ -268,11 +269,15 @@ static const struct start_flags start_defaults = {.sig_proxy = true};
 static const struct opt start_options[] = {
 	O_BOOL(START, attach, "attach", 'a', "Attach STDOUT and STDERR, and hand signals on"),
 	O_BOOL(START, interactive, "interactive", 'i', "Attach the container's STDIN"),
+	O_BOOL(START, choice.all, "all", 0, "Every container that does not run"),
+	O_CHOICE_FILTER(START, 'f'),
+	O_LATEST(START, 'l'),
 	O_BOOL(START, sig_proxy, "sig-proxy", 0, NULL),
 	O_STR(START, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
 };
 static const struct opt attach_options[] = {
 	O_BOOL(START, no_stdin, "no-stdin", 0, "Do not attach STDIN"),
+	O_LATEST(START, 'l'),
 	O_BOOL(START, sig_proxy, "sig-proxy", 0, "Hand signals on to the process (default true)"),
 	O_STR(START, detach_keys, "detach-keys", 0, "Keys that detach (default ctrl-p,ctrl-q)"),
 };
@@ -342,9 +347,13 @@ static int start_plain(struct call *call, struct engine *e, const char *id, stru
 static int run_start(struct call *call, struct err *err)
 {
 	struct start_flags *f = call->options;
+	static const char *words[] = {"status=created", "status=exited"};
+	static const str_list idle = {words, ARRAY_LEN(words)};
 	struct engine *e;
-	int r;
+	int r = choice_settle(call, &f->choice, &idle, err);
 
+	if (r < 0)
+		return r;
 	if (f->attach || f->interactive) {
 		autofree char *id = NULL;
 		if (call->nargs > 1)
@@ -441,8 +450,8 @@ const struct command command_start = {
 	.options = {OPT_TABLE(start_options)},
 	.options_size = sizeof(struct start_flags),
 	.defaults = &start_defaults,
-	.min_args = 1,
-	.max_args = -1,
+	.latest = OPT_GIVEN(START, latest),
+	.max_args = -1, /* choice_settle() wants one, or an option that names them */
 	.enters_container = true,
 	.words = "@stopped",
 	.run = run_start,
@@ -458,6 +467,7 @@ const struct command command_attach = {
 	.options = {OPT_TABLE(attach_options)},
 	.options_size = sizeof(struct start_flags),
 	.defaults = &start_defaults,
+	.latest = OPT_GIVEN(START, latest),
 	.min_args = 1,
 	.max_args = 1,
 	.words = "@running",

@@ -9,13 +9,13 @@ struct volume_flags {
 	const char *driver, *name, *format;
 	pair_list labels, options;
 	str_list filters;
-	bool quiet, force, all;
+	bool quiet, force, all, no_header;
 };
 #define VOL struct volume_flags
 
 static const struct opt volume_create_options[] = {
 	O_STR(VOL, driver, "driver", 'd', "Driver: local", .words = "local"),
-	O_PAIRS(VOL, labels, "label", 0, "Label KEY=VALUE"),
+	O_PAIRS(VOL, labels, "label", 'l', "Label KEY=VALUE"),
 	O_STR(VOL, name, "name", 0, NULL),
 	O_PAIRS(VOL, options, "opt", 'o', "Option of the driver: type, device and o, as mount(8) takes them",
 		.value = "map"),
@@ -47,6 +47,7 @@ static int run_volume_create(struct call *call, struct err *err)
 static const struct opt volume_ls_options[] = {
 	O_LIST(VOL, filters, "filter", 'f', "Filter: name, label, driver, dangling", .value = "filter"),
 	O_STR(VOL, format, "format", 0, HELP_FORMAT),
+	O_BOOL(VOL, no_header, "noheading", 0, "Print no line of headings"),
 	O_BOOL(VOL, quiet, "quiet", 'q', "Print names alone"),
 };
 static const struct row_column volume_columns[] = {
@@ -132,6 +133,7 @@ static int run_volume_ls(struct call *call, struct err *err)
 		return r;
 	struct row_format format = {.format = f->format ? f->format : c->formats.volumes,
 				    .table = "{{.Driver}}\t{{.Name}}",
+				    .no_header = f->no_header,
 				    .quiet = f->quiet && !f->format ? "{{.Name}}" : NULL,
 				    .columns = volume_columns,
 				    .ncolumns = ARRAY_LEN(volume_columns)};
@@ -160,6 +162,7 @@ static int run_volume_ls(struct call *call, struct err *err)
 /* ---- rm ---- */
 
 static const struct opt volume_rm_options[] = {
+	O_BOOL(VOL, all, "all", 'a', "Every volume"),
 	O_BOOL(VOL, force, "force", 'f', "No failure where there is no such volume"),
 };
 
@@ -171,8 +174,41 @@ static int remove_volume(struct call *call, struct engine *e, const char *name, 
 	return r == -ENOENT && f->force ? 0 : r;
 }
 
+/* For --all. */
+static int words_of_all(struct call *call, struct err *err)
+{
+	volume_list list = {0};
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = engine_volume_list(e, false, &list, err);
+	if (r < 0)
+		return r;
+	char **names = json_doc_alloc(&call->memory, (list.n + 1) * sizeof(*names));
+	for (size_t i = 0; names && i < list.n; i++) {
+		names[i] = (char *)(uintptr_t)memory_text(&call->memory, list.v[i].name);
+		r = names[i] ? r : err_oom(err);
+	}
+	if (names && r == 0) {
+		names[list.n] = NULL;
+		call->args = names;
+		call->nargs = (int)list.n;
+	}
+	engine_volume_list_free(&list);
+	return names ? r : err_oom(err);
+}
+
 static int run_volume_rm(struct call *call, struct err *err)
 {
+	const struct volume_flags *f = call->options;
+
+	if (f->all && call->nargs)
+		return cli_misused(call, err, "--all names every volume: \"%s\" is one too many",
+				   call->args[0]);
+	int r = f->all ? words_of_all(call, err) : cli_requires(call, 1, err);
+	if (r < 0)
+		return r;
 	return cli_each_word(call, remove_volume, err);
 }
 
@@ -209,7 +245,6 @@ const struct command command_volume_rm = {
 	.examples = "coffer volume rm db\n",
 	.options = {OPT_TABLE(volume_rm_options)},
 	VOL_SIZE,
-	.min_args = 1,
 	.max_args = -1,
 	.words = "@volume",
 	.run = run_volume_rm,

@@ -13,18 +13,19 @@ struct create_flags {
 	struct engine_create q;
 	str_list attach, volumes, mounts, tmpfs, publish, ulimits, devices, env, env_files, labels,
 		label_files;
-	str_list networks, aliases, link_local, add_host, security_opt;
+	str_list networks, aliases, add_host, security_opt;
 	str_list read_bps, write_bps, read_iops, write_iops, blkio_weight_device;
-	const char *ip, *ip6, *gpus, *runtime, *landlock, *volume_driver;
+	const char *ip, *ip6, *gpus, *runtime, *landlock, *volume_driver, *timezone;
 	const char *health_cmd;
 	int64_t health_interval, health_timeout, health_start_period, health_start_interval, health_retries;
 	int blkio_weight;
-	bool health_set, disable_content_trust, log_driver_given, shm_given, init_given, stop_timeout_given;
+	bool health_set, disable_content_trust, env_host, log_driver_given, shm_given, init_given,
+		stop_timeout_given;
 	struct oci_healthcheck health;
 };
 /* A constant expression, for the commands' tables. */
 extern const struct opt create_flags_options[];
-enum { CREATE_FLAGS_N = 101 };
+enum { CREATE_FLAGS_N = 105 };
 #define CREATE_FLAGS_TABLE                                                                                   \
 	{                                                                                                    \
 		create_flags_options, CREATE_FLAGS_N                                                         \

@@ -38,6 +38,52 @@ SETTLE_LIST(write_iops, device_write_iops, blkio_parse(s->memory, text, false, i
 SETTLE_LIST(weight_device, weight_device, blkio_parse(s->memory, text, false, item, err))
 SETTLE_LIST(add_host, add_host, add_host_parse(s->memory, text, item, err))
 
+/* The caller's variables come before all that are named. */
+static int settle_env_host(const struct create_settle *s, struct err *err)
+{
+	for (char **v = environ; s->flags->env_host && *v; v++) {
+		const char **item;
+		if (**v == '=' || !strchr(*v, '='))
+			continue;
+		item = memory_push(s->memory, &s->flags->q.env, sizeof(*item));
+		if (!item)
+			return err_oom(err);
+		*item = *v;
+	}
+	return 0;
+}
+
+/* The zone's file in the place of the image's. */
+static int settle_timezone(const struct create_settle *s, struct err *err)
+{
+	const char *zone = s->flags->timezone;
+	struct str path autostr = {0};
+
+	if (!zone || !*zone)
+		return 0;
+	if (streq(zone, "local"))
+		str_put(&path, "/etc/localtime");
+	else
+		str_putf(&path, "/usr/share/zoneinfo/%s", zone);
+	const char *source = memory_take(s->memory, &path);
+	if (!source)
+		return err_oom(err);
+	if (*zone == '/' || strstr(zone, "..") || access(source, R_OK) < 0)
+		return err_set(
+			err, ENOENT,
+			"--tz \"%s\": this machine has no such time zone (\"%s\"); -e TZ=… does without",
+			zone, source);
+	struct engine_mount *m = memory_push(s->memory, &s->flags->q.mounts, sizeof(*m));
+	if (!m)
+		return err_oom(err);
+	*m = (struct engine_mount){.kind = ENGINE_BIND,
+				   .source = source,
+				   .target = "/etc/localtime",
+				   .read_only = true,
+				   .by_mount = true};
+	return 0;
+}
+
 static int settle_env_file(const struct create_settle *s, const char *path, struct err *err)
 {
 	return env_file_read(s->memory, path, true, &s->flags->q.env, err);
@@ -132,7 +178,7 @@ static int settle_pod(const struct create_settle *s, struct err *err)
 	const struct create_flags *f = s->flags;
 	autostr struct str mode = {0};
 
-	if (f->ip || f->ip6 || f->aliases.n || f->link_local.n)
+	if (f->ip || f->ip6 || f->aliases.n)
 		return err_set(
 			err, EINVAL,
 			"conflicting options: an address or an alias needs a network of its own, not that of "
@@ -154,8 +200,6 @@ static int settle_all_networks(const struct create_settle *s, struct err *err)
 	if (r == 0 && f->q.pod)
 		return settle_pod(s, err);
 
-	if (r == 0 && f->link_local.n)
-		r = err_set(err, EOPNOTSUPP, "--link-local-ip is not supported");
 	if (r == 0 && f->networks.n == 0 && s->config->network.default_network)
 		r = settle_network(s, s->config->network.default_network, err);
 	if (r == 0 && first && f->q.network_mode && (f->ip || f->ip6 || f->aliases.n))
@@ -349,7 +393,10 @@ int create_settle(const struct create_settle *s, struct err *err)
 
 	if (r == 0 && f->q.replace && !(f->q.name && *f->q.name))
 		r = err_set(err, EINVAL, "--replace needs --name: the name of what is to be replaced");
-
+	if (r == 0)
+		r = settle_env_host(s, err);
+	if (r == 0)
+		r = settle_timezone(s, err);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(lists); i++)
 		r = settle_each(s, lists[i].list, lists[i].one, err);
 	if (r == 0 && f->landlock)

@@ -55,44 +55,6 @@ const char *command_nearest(const struct command_group *group, const char *name)
 	return near;
 }
 
-const char *command_absent(const char *name)
-{
-	static const char build
-		[] = "coffer builds no images yet: take built ones (coffer pull, load, import), or "
-		     "change a container and commit it",
-	   compose[] = "there are no compose files here yet: start the services one by one, in a "
-		       "network of their own (coffer network create)",
-	   cluster[] = "coffer works for one machine; orchestrators use its runtime, coffer-oci",
-	   contexts[] = "there is no daemon to choose: coffer works on this machine, as who calls it",
-	   plugins[] = "there are no plugins; networks may be CNI's (coffer.toml, network.cni_config_dirs)",
-	   manifests[] = "indexes of several platforms are not made or edited here",
-	   trust[] = "signatures are not made or checked; a digest pins content: coffer pull NAME@sha256:…";
-	static const struct {
-		const char *name, *why;
-	} absent[] = {
-		{"build", build},
-		{"builder", build},
-		{"buildx", build},
-		{"compose", compose},
-		{"config", cluster},
-		{"node", cluster},
-		{"secret", cluster},
-		{"service", cluster},
-		{"stack", cluster},
-		{"swarm", cluster},
-		{"context", contexts},
-		{"plugin", plugins},
-		{"manifest", manifests},
-		{"trust", trust},
-		{"checkpoint", "only containers of coffer-oci can be checkpointed (coffer-oci checkpoint)"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(absent); i++)
-		if (streq(absent[i].name, name))
-			return absent[i].why;
-	return NULL;
-}
-
 /* ---- texts ---- */
 
 static const char about_program[] =

@@ -145,9 +145,11 @@ static const struct opt *opt_by_letter(const struct options_in *in, char letter)
 static int unknown_flag(const struct options_in *in, const char *name, size_t len, struct err *err)
 {
 	char word[64];
-	const char *near = NULL;
+	const char *near = NULL, *absent = in->absent ? in->absent(in->of, name, len) : NULL;
 
 	(void)snprintf(word, sizeof(word), "%.*s", (int)MIN_OF(len, 63U), name); /* cut is fine */
+	if (absent)
+		return err_set(err, EINVAL, "unknown flag: --%s: %s", word, absent);
 	for (size_t t = 0; !near && t < OPTIONS_TABLES_MAX; t++)
 		if (in->tables[t].n)
 			near = nearest_word(word, &in->tables[t].v[0].name, in->tables[t].n,
@@ -191,8 +193,10 @@ static int short_options(struct options_in *in, int *i, void *values, struct err
 		const char *text = NULL;
 		if (!o && *p == 'h')
 			return OPTIONS_HELP;
+		const char *absent = !o && in->absent ? in->absent(in->of, p, 1) : NULL;
 		if (!o)
-			return err_set(err, EINVAL, "unknown shorthand flag: '%c' in %s", *p, word);
+			return err_set(err, EINVAL, "unknown shorthand flag: '%c' in %s%s%s", *p, word,
+				       absent ? ": " : "", absent ? absent : "");
 		bool last = !opt_takes_value(o) ? p[1] == '=' : true;
 		if (p[1] == '=')
 			text = p + 2;

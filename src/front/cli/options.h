@@ -79,6 +79,7 @@ enum {
 	OPTIONS_TABLES_MAX = 4,
 };
 
+struct command;
 struct options_in {
 	struct opt_table tables[OPTIONS_TABLES_MAX];
 	int argc;
@@ -88,6 +89,10 @@ struct options_in {
 	int nrest;
 	int used; /* words of argv that were options, where stop_first: argv + used is the rest */
 	struct json_doc *memory; /* of lists */
+	/* What to do instead of an option that is in none of the tables (a name, or a letter); NULL: nothing
+	 * is known.  May be NULL. */
+	const char *(*absent)(const struct command *of, const char *name, size_t len);
+	const struct command *of;
 };
 /* 0, OPTIONS_HELP or -EINVAL with Docker's message. */
 must_use int options_parse(struct options_in *in, void *values, struct err *err);

@@ -367,6 +367,35 @@ static int enter_users(struct call *call, struct err *err)
 	return userns_self_enter(err);
 }
 
+/* Room for the container of --latest before the words: the option was one of argv. */
+static void word_of_latest(struct call *call)
+{
+	static char none[] = "";
+
+	memmove(call->args + 1, call->args, ((size_t)call->nargs + 1) * sizeof(*call->args));
+	call->args[0] = none;
+	call->nargs++;
+}
+
+static int settle_latest(struct call *call, struct err *err)
+{
+	const struct engine_list q = {.all = true, .last = 1};
+	struct engine_rows rows;
+	struct engine *e;
+	int r = cli_engine(call, &e, err);
+
+	if (r == 0)
+		r = engine_list(e, &q, &rows, err);
+	if (r < 0)
+		return r;
+	if (rows.rows.n == 0)
+		r = err_set(err, ENOENT, "there is no container that --latest could name");
+	else if (!(call->args[0] = (char *)(uintptr_t)memory_text(&call->memory, rows.rows.v[0].id)))
+		r = err_oom(err);
+	engine_rows_free(&rows);
+	return r;
+}
+
 static int command_status(const struct call *call, const struct err *err)
 {
 	if (err->exit_status)
@@ -385,7 +414,9 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 				.argv = argv,
 				.stop_first = c->stop_first,
 				.rest = rest,
-				.memory = &call.memory};
+				.memory = &call.memory,
+				.absent = option_absent,
+				.of = c};
 	int status = 0;
 
 	if (!options || !rest) {
@@ -406,6 +437,9 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 		return 125;
 	}
 	call.nargs = in.nrest;
+	bool latest = c->latest && *((bool *)options + (c->latest - 1));
+	if (latest)
+		word_of_latest(&call);
 	r = count_args(&call, &err);
 	cli->program = r == 0 ? program_path(cli) : NULL;
 	if (r == 0 &&
@@ -413,6 +447,8 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 		r = sealed_exe_ensure(cli->main_argv, &err);
 	if (r == 0 && cli->rootless && c->users != USERS_NONE)
 		r = enter_users(&call, &err);
+	if (r == 0 && latest)
+		r = settle_latest(&call, &err);
 	if (r == 0)
 		r = c->run(&call, &err);
 	if (r < 0)
@@ -425,7 +461,7 @@ static int call_command(struct cli *cli, const struct command *c, const char *pa
 static int not_a_command(const struct command_group *g, const char *name)
 {
 	struct str text autostr = {0};
-	const char *absent = g ? NULL : command_absent(name);
+	const char *absent = command_absent(g, name);
 	const char *near = absent ? NULL : command_nearest(g, name);
 
 	str_putf(&text, "'%s%s%s' is not a coffer command", g ? g->name : "", g ? " " : "", name);
