@@ -85,7 +85,8 @@ struct engine_create {
 	str_list env;	    /* "K=V"; "K" = the caller's value */
 	str_list env_unset; /* of the image's variables, those that are left out */
 	bool env_unset_all;
-	const char *umask; /* octal; NULL = 0022 */
+	const char *umask;	    /* octal; NULL = 0022 */
+	bool no_hosts, no_hostname; /* /etc/hosts, /etc/hostname are the image's */
 	const char *workdir, *user, *hostname, *domainname;
 	str_list group_add;
 	pair_list labels, annotations;

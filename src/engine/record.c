@@ -104,6 +104,8 @@ static const struct json_field asked_fields[] = {
 	F_BOOL(Q, entrypoint_set, "entrypointSet"),
 	F_STR(Q, user, "user"),
 	F_STR(Q, umask, "umask"),
+	F_BOOL(Q, no_hosts, "noHosts"),
+	F_BOOL(Q, no_hostname, "noHostname"),
 	F_STR(Q, hostname, "hostname"),
 	F_STR(Q, domainname, "domainname"),
 	F_STRS(Q, group_add, "groupAdd"),

@@ -177,13 +177,15 @@ static void file_mount(struct json_out *out, const struct engine_spec *s, const 
 
 void engine_spec_mounts(struct json_out *out, const struct engine_spec *s)
 {
+	const struct engine_create *q = &s->c->record.q;
+
 	json_begin_list(out, "mounts");
 	kernel_mounts(out, s);
 	ipc_mounts(out, s);
 	asked_mounts(out, s);
 	file_mount(out, s, "/etc/resolv.conf", s->resolv);
-	file_mount(out, s, "/etc/hostname", s->hostname);
-	file_mount(out, s, "/etc/hosts", s->hosts);
+	file_mount(out, s, "/etc/hostname", q->no_hostname ? NULL : s->hostname);
+	file_mount(out, s, "/etc/hosts", q->no_hosts ? NULL : s->hosts);
 	if (s->init)
 		put_mount(out, INIT_PATH, "bind", s->init, OPTIONS("bind", "ro", "nosuid", "nodev"));
 	json_end(out);

@@ -532,7 +532,10 @@ def test_events_of_exec_and_networks(engine):
 @pytest.mark.parametrize("options, line, wanted", [
     (["--umask", "0027"], "umask", "0027"), (["--unsetenv", "FROM_IMAGE"], "echo [$FROM_IMAGE]", "[]"),
     (["--unsetenv-all", "-e", "PATH=/bin"], "echo [$FROM_IMAGE]", "[]"), (["--env-host"], "echo $OF_CALLER", "it is"),
-    (["--env-host", "-e", "OF_CALLER=other"], "echo $OF_CALLER", "other")], ids=str)
+    (["--env-host", "-e", "OF_CALLER=other"], "echo $OF_CALLER", "other"),
+    (["--hostname", "special"], "grep -q special /etc/hosts && echo named", "named"),
+    (["--hostname", "special", "--no-hosts"], "grep -q special /etc/hosts 2>/dev/null || echo none", "none"),
+    (["--tz", "local"], "wc -c < /etc/localtime", str(os.path.getsize("/etc/localtime")))], ids=str)
 def test_options_of_podmans(name, options, line, wanted, request, monkeypatch):
     engine = request.getfixturevalue(name)
     monkeypatch.setitem(engine.environ, "OF_CALLER", "it is")

@@ -10,7 +10,7 @@ from libengine import run
 REFUSED = [
     ("run --timeout 5 box true", "timeout -s KILL SECONDS"), ("run --rmi box true", "coffer rmi IMAGE"),
     ("run --rootfs /x true", "coffer import - NAME"), ("run --preserve-fds 1 box true", "standard streams"),
-    ("run --pidfile=x box true", "{{.State.Pid}}"), ("create --no-hosts box", "-v FILE:/etc/hosts"),
+    ("run --pidfile=x box true", "{{.State.Pid}}"), ("rmi -i box", "--force"),
     ("create --link-local-ip 169.254.1.1 box", "--ip"), ("create --arch arm64 box", "--platform, as linux/arm64"),
     ("exec -l sh", "coffer ps -lq"), ("rm --link a", "/etc/hosts"), ("rm -l", "--latest"), ("ps --watch 2", "watch coffer ps"),
     ("logs --names a", "sed"), ("search --filter stars=3 x", "names alone"), ("save --platform linux/arm64 box", "one platform"),
@@ -35,7 +35,8 @@ def test_what_is_not_here_says_what_is(line, says):
     (["network", "create", "--scope", "swarm", "mine"], 1, "local"), (["network", "create", "--ipv4=false", "mine"], 1, "--ipv6"),
     (["rm", "-t", "1", "a"], 1, "--force"), (["ps", "--sort", "colour"], 1, "created"), (["stop"], 1, "at least 1"),
     (["start"], 1, "at least 1"), (["start", "--all", "a"], 1, "one too many"), (["volume", "rm"], 1, "at least 1"),
-    (["volume", "rm", "--all", "v"], 1, "one too many"), (["port", "--all", "a"], 1, "one too many"), (["port"], 1, "at least 1"),
+    (["volume", "rm", "--all", "v"], 1, "one too many"), (["port", "--all", "a"], 1, "one too many"), (["port"], 1, "at least 1"), (["rmi"], 1, "at least 1"), (["rmi", "-a", "x"], 1, "one too many"),
+    (["create", "--no-hosts", "--add-host", "a:1.2.3.4", "box"], 125, "--no-hosts leaves"),
     (["stop", "--latest"], 1, "no container that --latest"), (["stop", "--cidfile", "/no/such"], 1, "/no/such"),
     (["create", "--umask", "888", "box"], 125, "octal"), (["create", "--tz", "No/Where", "box"], 125, "no such time zone"),
     (["create", "--tz", "../../../etc/passwd", "box"], 125, "no such time zone")], ids=str)
@@ -105,6 +106,23 @@ def test_naming_by_options(coffer, tmp_path):
     coffer("rm", "-f", "-t", "0", "--latest")
     coffer("rm", "--cidfile", str(tmp_path / "a"), "b")
     assert coffer.out("ps", "-aq") == ""
+
+
+def test_files_of_the_image(coffer):
+    show = ["box", "sh", "-c", "grep -c ' /etc/host' /proc/self/mountinfo"]
+    assert coffer.out("run", "--rm", *show) == "2"
+    assert coffer.out("run", "--rm", "--no-hosts", *show) == "1"
+    assert coffer("run", "--rm", "--no-hosts", "--no-hostname", *show, rc=1).stdout == "0\n"
+
+
+def test_all_images_and_the_last_container(coffer):
+    coffer("create", "--name", "a", "--network", "none", *coffer.run_options(), "box", "sh", "-c", "touch /new; sleep 600")
+    coffer("commit", "a", "more:1")
+    assert "Untagged: more:1" in coffer("rmi", "--all", rc=1).stdout  # box is the container's
+    assert coffer.out("images", "--noheading", "--format", "{{.Repository}}") == "box"
+    coffer("start", "-l")
+    assert "A /new" in coffer.out("diff", "--latest").split("\n")
+    assert coffer.out("stats", "--no-stream", "-l", "--format", "{{.Name}}") == "a"
 
 
 def test_ps_in_order(coffer):

@@ -102,7 +102,6 @@ static const struct absent_word absent_create[] = {
 	{"init-path", "coffer has its own init: --init"},
 	{"init-ctr requires", "start them in their order: coffer start FIRST && coffer start SECOND"},
 	{"link-local-ip", "give an address of the network: --ip"},
-	{"no-hosts no-hostname", "mount a file of your own: -v FILE:/etc/hosts or -v FILE:/etc/hostname"},
 	{"personality", "set it in the container: setarch(8)"},
 	{"pod-id-file", "--pod takes the name"},
 	{"preserve-fds",
@@ -119,6 +118,20 @@ static const struct absent_word absent_create[] = {
 	{NULL, NULL},
 };
 static const struct absent_word absent_platform[] = {{"platform", ONE_PLATFORM}, {NULL, NULL}};
+static const struct absent_word absent_rmi[] = {
+	{"platform", ONE_PLATFORM},
+	{"ignore i", "--force says nothing about what is not there"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_top[] = {
+	{"latest l", "name it: coffer top $(coffer ps -lq)"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_stats[] = {
+	{"interval no-reset",
+	 "the figures are of each second; for others: watch -n SECONDS coffer stats --no-stream"},
+	{NULL, NULL},
+};
 static const struct absent_word absent_transfer[] = {
 	{"arch os variant", "choose the platform with --platform, as linux/arm64"},
 	{"authfile cert-dir creds tls-verify", CREDENTIALS},
@@ -212,7 +225,9 @@ static const struct {
 	{&command_save, absent_platform},
 	{&command_load, absent_platform},
 	{&command_history, absent_platform},
-	{&command_rmi, absent_platform},
+	{&command_rmi, absent_rmi},
+	{&command_top, absent_top},
+	{&command_stats, absent_stats},
 	{&command_inspect_image, absent_platform},
 	{&command_search, absent_search},
 	{&command_login, absent_login},

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 struct image_flags {
-	bool force, no_prune, quiet, pause, archive, follow_link;
+	bool force, no_prune, quiet, pause, archive, follow_link, all, latest;
 	const char *output, *input, *message, *author, *platform;
 	str_list changes;
 };
@@ -36,14 +36,49 @@ static const struct opt rmi_options[] = {
 	O_BOOL(IMG, force, "force", 'f',
 	       "Remove names and the image although several names or stopped containers use it"),
 	O_BOOL(IMG, no_prune, "no-prune", 0, NULL),
+	O_BOOL(IMG, all, "all", 'a', "Every image"),
 };
+
+/* For --all: every name there is, and the ids of what has none. */
+static int words_of_all_images(struct call *call, struct engine *e, struct err *err)
+{
+	image_list list = {0};
+	str_list words = {0};
+	int r = image_list_all(engine_images(e), &list, err);
+
+	for (size_t i = 0; r == 0 && i < list.n; i++)
+		for (size_t k = 0; r == 0 && k < MAX_OF(list.v[i].tags.n, (size_t)1); k++) {
+			const char **item = memory_push(&call->memory, &words, sizeof(*item));
+			if (item)
+				*item = memory_text(&call->memory,
+						    list.v[i].tags.n ? list.v[i].tags.v[k] : list.v[i].id);
+			r = item && *item ? 0 : err_oom(err);
+		}
+	image_list_free(&list);
+	if (r < 0)
+		return r;
+	const char **end = memory_push(&call->memory, &words, sizeof(*end));
+	if (!end)
+		return err_oom(err);
+	*end = NULL;
+	call->args = (char **)(uintptr_t)words.v;
+	call->nargs = (int)words.n - 1;
+	return 0;
+}
 
 static int run_rmi(struct call *call, struct err *err)
 {
 	const struct image_flags *f = call->options;
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
 
+	if (f->all && call->nargs)
+		return cli_misused(call, err, "--all names every image: \"%s\" is one too many",
+				   call->args[0]);
+	int r = f->all ? 0 : cli_requires(call, 1, err);
+	if (r == 0)
+		r = cli_engine(call, &e, err);
+	if (r == 0 && f->all)
+		r = words_of_all_images(call, e, err);
 	return r < 0 ? r : images_remove(call, e, call->args, f->force, err);
 }
 
@@ -257,6 +292,10 @@ static int diff_each(void *data, const struct snapshot_change *c, struct err *er
 	return out->failed ? err_oom(err) : 0;
 }
 
+static const struct opt diff_options[] = {
+	O_LATEST(IMG, 'l'),
+};
+
 static int run_diff(struct call *call, struct err *err)
 {
 	struct image image autoimage = {0};
@@ -340,7 +379,6 @@ const struct command command_rmi = {
 	.examples = "coffer rmi nginx:1.24\ncoffer rmi $(coffer images -f dangling=true -q)\n",
 	.options = {OPT_TABLE(rmi_options)},
 	IMG_SIZE,
-	.min_args = 1,
 	.max_args = -1,
 	.writes_images = true,
 	.words = "@image",
@@ -416,9 +454,12 @@ const struct command command_commit = {
 const struct command command_diff = {
 	.name = "diff",
 	.summary = "Show what a container changed in its files",
-	.usage = "CONTAINER",
+	.usage = "[OPTIONS] CONTAINER",
 	.description = "A: added, C: changed, D: deleted.",
 	.examples = "coffer diff web\n",
+	.options = {OPT_TABLE(diff_options)},
+	IMG_SIZE,
+	.latest = OPT_GIVEN(IMG, latest),
 	.min_args = 1,
 	.max_args = 1,
 	.words = "@container",

@@ -8,13 +8,14 @@
 #include <sys/signalfd.h>
 
 struct stats_flags {
-	bool all, no_stream, no_trunc;
+	bool all, no_stream, no_trunc, latest;
 	const char *format;
 };
 #define STATS struct stats_flags
 static const struct opt stats_options[] = {
 	O_BOOL(STATS, all, "all", 'a', "Show all containers (default: those that run)"),
 	O_STR(STATS, format, "format", 0, HELP_FORMAT),
+	O_LATEST(STATS, 'l'),
 	O_BOOL(STATS, no_stream, "no-stream", 0, "Print once and leave"),
 	O_BOOL(STATS, no_trunc, "no-trunc", 0, "Do not cut ids"),
 };
@@ -228,6 +229,7 @@ const struct command command_stats = {
 		    "web\n",
 	.options = {OPT_TABLE(stats_options)},
 	.options_size = sizeof(struct stats_flags),
+	.latest = OPT_GIVEN(STATS, latest),
 	.max_args = -1,
 	.words = "@running",
 	.run = run_stats,

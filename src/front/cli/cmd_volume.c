@@ -175,7 +175,7 @@ static int remove_volume(struct call *call, struct engine *e, const char *name, 
 }
 
 /* For --all. */
-static int words_of_all(struct call *call, struct err *err)
+static int words_of_all_volumes(struct call *call, struct err *err)
 {
 	volume_list list = {0};
 	struct engine *e;
@@ -206,7 +206,7 @@ static int run_volume_rm(struct call *call, struct err *err)
 	if (f->all && call->nargs)
 		return cli_misused(call, err, "--all names every volume: \"%s\" is one too many",
 				   call->args[0]);
-	int r = f->all ? words_of_all(call, err) : cli_requires(call, 1, err);
+	int r = f->all ? words_of_all_volumes(call, err) : cli_requires(call, 1, err);
 	if (r < 0)
 		return r;
 	return cli_each_word(call, remove_volume, err);

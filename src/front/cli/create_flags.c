@@ -69,6 +69,8 @@ const struct opt create_flags_options[] = {
 	O_STR(ST, q.hostname, "hostname", 'h', "Host name of the container"),
 	O_STR(ST, q.domainname, "domainname", 0, "NIS domain name of the container"),
 	O_LIST(ST, add_host, "add-host", 0, "Line of /etc/hosts, HOST:ADDRESS; host-gateway is this machine"),
+	O_BOOL(ST, q.no_hosts, "no-hosts", 0, "Leave the image's /etc/hosts as it is"),
+	O_BOOL(ST, q.no_hostname, "no-hostname", 0, "Leave the image's /etc/hostname as it is"),
 	O_LIST(ST, q.dns, "dns", 0, "DNS server of the container"),
 	O_LIST(ST, q.dns_search, "dns-search", 0, "DNS search domain"),
 	O_LIST(ST, q.dns_options, "dns-option", 0, "DNS option of resolv.conf"),

@@ -25,7 +25,7 @@ struct create_flags {
 };
 /* A constant expression, for the commands' tables. */
 extern const struct opt create_flags_options[];
-enum { CREATE_FLAGS_N = 105 };
+enum { CREATE_FLAGS_N = 107 };
 #define CREATE_FLAGS_TABLE                                                                                   \
 	{                                                                                                    \
 		create_flags_options, CREATE_FLAGS_N                                                         \

@@ -320,6 +320,10 @@ static int settle_refused(const struct create_flags *f, struct err *err)
 			f->q.pull);
 	if (f->q.auto_remove && f->q.restart && *f->q.restart && !streq(f->q.restart, "no"))
 		return err_set(err, EINVAL, "conflicting options: cannot specify both --restart and --rm");
+	if (f->q.no_hosts && f->add_host.n)
+		return err_set(
+			err, EINVAL,
+			"conflicting options: --add-host writes to the /etc/hosts that --no-hosts leaves");
 	if (f->blkio_weight < 0 || f->blkio_weight > UINT16_MAX)
 		return err_set(err, EINVAL, "Range of blkio weight is from 10 to 1000");
 	return 0;
