@@ -14,6 +14,8 @@ REFUSED = [
     ("create --link-local-ip 169.254.1.1 box", "--ip"), ("create --arch arm64 box", "--platform, as linux/arm64"),
     ("exec -l sh", "coffer ps -lq"), ("rm --link a", "/etc/hosts"), ("rm -l", "--latest"), ("ps --watch 2", "watch coffer ps"),
     ("logs --names a", "sed"), ("search --filter stars=3 x", "names alone"), ("save --platform linux/arm64 box", "one platform"),
+    ("save --format oci-archive box", "docker and podman load"), ("commit --squash a b", "coffer import"), ("images --sort size", "sort(1)"),
+    ("restart --running", "--all"), ("volume rm --time 1 v", "coffer rm -f -t"), ("stats -i 5", "watch -n"),
     ("load --platform linux/arm64", "one platform"), ("history --platform linux/arm64 box", "one platform"),
     ("push --platform linux/arm64 box", "one platform"), ("rmi --platform linux/arm64 box", "one platform"),
     ("network create --ipam-opt a=b n", "--subnet"), ("network create --config-only n", "swarm"),

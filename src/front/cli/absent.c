@@ -128,7 +128,7 @@ static const struct absent_word absent_top[] = {
 	{NULL, NULL},
 };
 static const struct absent_word absent_stats[] = {
-	{"interval no-reset",
+	{"interval i no-reset",
 	 "the figures are of each second; for others: watch -n SECONDS coffer stats --no-stream"},
 	{NULL, NULL},
 };
@@ -140,6 +140,33 @@ static const struct absent_word absent_transfer[] = {
 	 "layers are pushed as they are, and gzip where they were made here"},
 	{"remove-signatures sign-by", "signatures are not made or checked; a digest pins content"},
 	{"digestfile", "it is told by coffer image inspect -f '{{.RepoDigests}}' NAME"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_save[] = {
+	{"platform", ONE_PLATFORM},
+	{"format compress uncompressed",
+	 "the archive is one that docker and podman load, and an OCI layout too"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_commit[] = {
+	{"format f", "images are OCI's, which docker and podman load"},
+	{"iidfile", "the id is printed: coffer commit NAME > FILE"},
+	{"squash s", "an image of one layer: coffer export NAME | coffer import - IMAGE"},
+	{"include-volumes", "volumes stay what they are: coffer cp copies out of them"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_images[] = {
+	{"sort", "sort(1) does it: coffer images --format '{{.Repository}} {{.Size}}' | sort"},
+	{"tree history", "'coffer history IMAGE' shows the layers"},
+	{NULL, NULL},
+};
+static const struct absent_word absent_restart[] = {
+	{"running", "--all is of those that run"},
+	{NULL, NULL},
+};
+/* Of networks and volumes. */
+static const struct absent_word absent_rm_used[] = {
+	{"time t", "remove the containers first: coffer rm -f -t SECONDS NAME"},
 	{NULL, NULL},
 };
 static const struct absent_word absent_network_create[] = {
@@ -222,7 +249,12 @@ static const struct {
 	{&command_logs, absent_logs},
 	{&command_pull, absent_transfer},
 	{&command_push, absent_transfer},
-	{&command_save, absent_platform},
+	{&command_save, absent_save},
+	{&command_commit, absent_commit},
+	{&command_images, absent_images},
+	{&command_restart, absent_restart},
+	{&command_network_rm, absent_rm_used},
+	{&command_volume_rm, absent_rm_used},
 	{&command_load, absent_platform},
 	{&command_history, absent_platform},
 	{&command_rmi, absent_rmi},

@@ -85,6 +85,8 @@ static int run_rmi(struct call *call, struct err *err)
 /* ---- save, load, import, export ---- */
 
 static const struct opt save_options[] = {
+	O_BOOL(IMG, quiet, "quiet", 'q', NULL),
+	O_BOOL(IMG, all, "multi-image-archive", 'm', NULL), /* each is one, if need be */
 	O_STR(IMG, output, "output", 'o', "Write to a file, instead of STDOUT", .value = "file",
 	      .words = "@file"),
 };

@@ -69,7 +69,7 @@ static int run_logs(struct call *call, struct err *err)
 struct events_flags {
 	const char *since, *until, *format;
 	str_list filters;
-	bool stream;
+	bool stream, no_trunc;
 };
 #define EVENTS struct events_flags
 static const struct events_flags events_defaults = {.stream = true};
@@ -77,6 +77,7 @@ static const struct opt events_options[] = {
 	O_LIST(EVENTS, filters, "filter", 'f',
 	       "Filter: type, event, container, image, network, volume, label", .value = "filter"),
 	O_STR(EVENTS, format, "format", 0, "Format output: json, or a Go TEMPLATE"),
+	O_BOOL(EVENTS, no_trunc, "no-trunc", 0, NULL), /* nothing is cut */
 	O_STR(EVENTS, since, "since", 0, "Show what was since then (a time, or a duration)"),
 	O_BOOL(EVENTS, stream, "stream", 0, "Wait for what comes (default true)"),
 	O_STR(EVENTS, until, "until", 0, "Stop there (a time, or a duration)"),
