@@ -27,9 +27,12 @@ void inspect_put_empty(struct json_out *out, const char *key)
 
 void inspect_put_pairs(struct json_out *out, const char *key, const pair_list *l)
 {
+	autofree const struct oci_pair **pairs = pairs_by_key(l);
+
+	out->text.failed |= !pairs;
 	json_begin_object(out, key);
-	for (const struct oci_pair *p = pair_after(l, NULL); p; p = pair_after(l, p->key))
-		json_put_str(out, p->key, p->value);
+	for (size_t i = 0; pairs && pairs[i]; i++)
+		json_put_str(out, pairs[i]->key, pairs[i]->value);
 	json_end(out);
 }
 

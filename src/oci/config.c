@@ -126,16 +126,30 @@ const char *pair_find(const pair_list *l, const char *key)
 	return NULL;
 }
 
-const struct oci_pair *pair_after(const pair_list *l, const char *after)
+/* Of one key the first in the list comes first. */
+static int compare_pairs(const void *a, const void *b)
 {
-	const struct oci_pair *best = NULL;
+	const struct oci_pair *const *x = a, *const *y = b;
+	int r = strcmp((*x)->key, (*y)->key);
 
-	for (size_t i = 0; i < l->n; i++) {
-		const struct oci_pair *p = &l->v[i];
-		if ((!after || strcmp(p->key, after) > 0) && (!best || strcmp(p->key, best->key) < 0))
-			best = p;
-	}
-	return best;
+	return r ? r : (*x > *y) - (*x < *y);
+}
+
+const struct oci_pair **pairs_by_key(const pair_list *l)
+{
+	const struct oci_pair **v = calloc(l->n + 1, sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; v && i < l->n; i++)
+		v[i] = &l->v[i];
+	if (v)
+		qsort(v, l->n, sizeof(*v), compare_pairs);
+	for (size_t i = 0; v && i < l->n; i++)
+		if (n == 0 || !streq(v[n - 1]->key, v[i]->key))
+			v[n++] = v[i];
+	if (v)
+		v[n] = NULL;
+	return v;
 }
 
 const char *oci_annotation(const struct oci_config *c, const char *key)

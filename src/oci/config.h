@@ -21,8 +21,9 @@ struct oci_pair {
 typedef LIST_OF(struct oci_pair) pair_list;
 /* The value of the first pair with that key, or NULL. */
 const char *pair_find(const pair_list *l, const char *key);
-/* The one with the least key above `after` (NULL: of all), for who shows them in order; NULL = none. */
-const struct oci_pair *pair_after(const pair_list *l, const char *after);
+/* Each key's first pair in the order of the keys, for who shows them; NULL at the end.  The caller frees;
+ * NULL: out of memory. */
+const struct oci_pair **pairs_by_key(const pair_list *l);
 
 struct oci_idmap {
 	uint32_t container, host, size; /* containerID, hostID, size */

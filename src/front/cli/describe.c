@@ -7,9 +7,12 @@
 static struct value *pairs_value(struct json_doc *m, const pair_list *pairs)
 {
 	struct value *v = value_new(m, VALUE_OBJECT);
+	autofree const struct oci_pair **sorted = pairs_by_key(pairs);
 
-	for (const struct oci_pair *p = pair_after(pairs, NULL); p; p = pair_after(pairs, p->key))
-		value_put(m, v, memory_text(m, p->key), memory_text(m, p->value));
+	if (!sorted)
+		return NULL; /* as of all that had no memory */
+	for (size_t i = 0; sorted[i]; i++)
+		value_put(m, v, memory_text(m, sorted[i]->key), memory_text(m, sorted[i]->value));
 	return v;
 }
 

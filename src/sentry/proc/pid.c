@@ -231,7 +231,7 @@ static ssize_t store_coredump_filter(struct task *t, const struct synth_node *no
 	(void)t;
 	if (!p)
 		return -ESRCH;
-	if (end == data || (*end == '\n' ? end[1] : *end))
+	if (*data == '-' || end == data || (*end == '\n' ? end[1] : *end))
 		return -EINVAL;
 	if (value > UINT32_MAX)
 		return -ERANGE;
