@@ -11,13 +11,23 @@
  * would hold it back; but its handler must return to the thread's own mask.
  * So the thread is stopped again at the handler's first instruction, and the
  * mask that the handler's frame keeps is replaced.
+ *
+ * Another loan keeps a thread from timers that nobody hears.  Linux lets a
+ * timer rest whose signal is ignored, but not that of a traced process, as
+ * the tracer is shown each.  One of some nanoseconds has ended again before
+ * the thread goes on, which therefore never would.  So the signal is blocked
+ * until the thread asks for anything that its mask has to do with: the call's
+ * beginning is a stop, where the mask is given back.
  */
 #include "sentry/platform/platform_int.h"
 
 #include "sentry/guest.h"
 
+#include "sentry/sys/proc_text.h"
+
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 struct interruption {
 	struct trace_request request;
@@ -151,4 +161,55 @@ bool mask_entered(struct task *t)
 		put_mask(t, m->own); /* the handler went away meanwhile */
 	(void)trace_ptrace(PTRACE_CONT, t->host_tid, 0);
 	return true;
+}
+
+/* ---- timers that nobody hears ---- */
+
+static const uint64_t ignored_by_default =
+	1U << (SIGCHLD - 1) | 1U << (SIGCONT - 1) | 1U << (SIGURG - 1) | 1U << (SIGWINCH - 1);
+
+bool mask_spares(struct task *t, int sig)
+{
+	uint64_t bit = UINT64_C(1) << (sig - 1), own;
+	char text[4096];
+	siginfo_t info;
+
+	if (t->platform->mask.state != MASK_OWN || ptrace(PTRACE_GETSIGINFO, t->host_tid, NULL, &info) < 0 ||
+	    info.si_code != SI_TIMER || task_host_proc(t, "status", text, sizeof(text)) < 0)
+		return false;
+	uint64_t deaf = status_bits(text, "SigIgn") | (ignored_by_default & ~status_bits(text, "SigCgt"));
+	uint64_t pending = status_bits(text, "ShdPnd") | status_bits(text, "SigPnd");
+
+	if (!(deaf & pending & bit) || ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(own), &own) < 0)
+		return false;
+	put_mask(t, own | bit);
+	t->platform->mask.spared |= bit;
+	return trace_ptrace(PTRACE_SYSCALL, t->host_tid, 0) == 0;
+}
+
+void mask_spares_no_more(struct task *t)
+{
+	struct mask_wait *m = &t->platform->mask;
+	uint64_t now;
+
+	if (m->spared && ptrace(PTRACE_GETSIGMASK, t->host_tid, sizeof(now), &now) == 0)
+		put_mask(t, now & ~m->spared);
+	m->spared = 0;
+}
+
+static bool is_of_signals(int nr)
+{
+	return nr == SYS_rt_sigaction || nr == SYS_rt_sigprocmask || nr == SYS_rt_sigpending ||
+	       nr == SYS_rt_sigsuspend || nr == SYS_rt_sigtimedwait;
+}
+
+bool mask_still_spares(struct task *t)
+{
+	struct arch_regs regs;
+
+	if (!t->platform->mask.spared)
+		return false;
+	if (arch_get(t->host_tid, &regs) < 0 || is_of_signals(arch_call_nr(&regs)))
+		mask_spares_no_more(t);
+	return t->platform->mask.spared && trace_ptrace(PTRACE_SYSCALL, t->host_tid, 0) == 0;
 }

@@ -47,6 +47,7 @@ struct mask_wait {
 		MASK_ENTERING,	/* a handler is about to run */
 	} state;
 	uint64_t bits, own;
+	uint64_t spared; /* signals of timers that are blocked while the thread does not ask for its mask */
 };
 
 /* The platform's part of a task. */
@@ -222,6 +223,15 @@ bool mask_is_lent(struct task *t);
 void mask_delivers(struct task *t, int sig);
 /* In a stop by SIGTRAP: true = it was that one. */
 bool mask_entered(struct task *t);
+/*
+ * The signal is of a timer and would be ignored, and there is the next one already: the thread goes on
+ * without it.  Tracer, in the signal's stop.
+ */
+bool mask_spares(struct task *t, int sig);
+/* The thread has its own mask again.  Tracer, in a stop of the thread's. */
+void mask_spares_no_more(struct task *t);
+/* A call's beginning or end, behind mask_spares(): the thread goes on to the next one. */
+bool mask_still_spares(struct task *t);
 
 /* ---- patch.c ---- */
 

@@ -200,6 +200,9 @@ static void go_on_cloning(const struct task *t)
 static void first_stop(struct task *t)
 {
 	(void)birth_restore(t); /* it need not be of a clone with other registers */
+	if (t->platform->awaited)
+		mask_spares_no_more(t);
+	t->platform->awaited = false;
 	handoff_born(t);
 }
 
@@ -217,6 +220,8 @@ static void on_birth(struct task *parent)
 	if (t) {
 		shadow_birth(parent, t, clone_flags_of(&regs));
 		handoff_birth(parent, t, clone_flags_of(&regs));
+		t->platform->mask.spared = parent->platform->mask.spared;
+		t->platform->awaited = true;
 		birth_finish(parent, t);
 	}
 	if (orphan_take(child)) {
@@ -437,6 +442,9 @@ static void deliver(struct task *t, int sig)
 		}
 		mask_return(t);
 	}
+	if (mask_spares(t, sig))
+		return;
+	mask_spares_no_more(t);
 	go_on(t->host_tid, sig);
 }
 
@@ -450,7 +458,7 @@ static void on_interrupt(struct task *t)
 		pt->undelivered = false;
 		set_result(t, &regs, pt->result);
 	}
-	go_on(t->host_tid, 0);
+	(void)trace_ptrace(pt->mask.spared ? PTRACE_SYSCALL : PTRACE_CONT, t->host_tid, 0);
 }
 
 static void on_delivery(struct task *t, int sig)
@@ -462,7 +470,8 @@ static void on_delivery(struct task *t, int sig)
 		return;
 	if (sig == SYSCALL_STOP) {
 		(void)birth_restore(t);
-		go_on(t->host_tid, 0);
+		if (!mask_still_spares(t))
+			go_on(t->host_tid, 0);
 		return;
 	}
 	if (t->state != CALL_RUNNING && !t->platform->sending) {
@@ -576,8 +585,10 @@ static void on_exec(pid_t pid)
 			end_task(leader, 0);
 		task_hash(t, pid, t->process->pid);
 	}
-	if (t)
+	if (t) {
+		mask_spares_no_more(t); /* timers end with the old program */
 		exec_done(t);
+	}
 	go_on(pid, 0);
 }
 

@@ -239,6 +239,51 @@ static void senders(void)
 		TRUE("also as another user", status == 0);
 }
 
+/* A timer whose signal nobody wants is no burden, however often it ends. */
+static void unheard_timer(int sig, const char *name)
+{
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = sig};
+	struct itimerspec often = {{0, 1}, {0, 1}}, now;
+	struct timespec zero = {0, 0};
+	sigset_t set, old;
+	timer_t timer;
+	int status, ends[2];
+	char byte;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	FACT(name, timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
+	FACT("is set", timer_settime(timer, 0, &often, NULL), 0);
+	usleep(20000);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	TRUE("has ended often", timer_getoverrun(timer) > 1000000);
+	sigprocmask(SIG_BLOCK, NULL, &old);
+	TRUE("is not blocked", !sigismember(&old, sig));
+	FACT("its interval", timer_gettime(timer, &now) < 0 ? -1 : now.it_interval.tv_nsec, 1);
+	(void)!pipe(ends);
+	if (fork() == 0) {
+		sigprocmask(SIG_BLOCK, NULL, &old);
+		usleep(2000);
+		(void)!write(ends[1], "x", 1);
+		_exit(sigismember(&old, sig));
+	}
+	FACT("reads beside it", read(ends[0], &byte, 1), 1);
+	FACT("waits beside it", wait(&status) > 0 ? status : -1, 0);
+	caught = 0;
+	handle(SIGUSR2, 0);
+	kill(getpid(), SIGUSR2);
+	FACT("other signals", caught, 1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	FACT("can be waited for", sigtimedwait(&set, NULL, &zero) < 0 && errno != EAGAIN, 0);
+	FACT("is deleted", timer_delete(timer), 0);
+	signal(sig, SIG_IGN);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	signal(sig, SIG_DFL);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	reads();
@@ -247,5 +292,8 @@ int main(void)
 	senders();
 	storm(SA_RESTART, "a stream under restarting signals");
 	storm(0, "a stream under interrupting signals");
+	unheard_timer(SIGCONT, "a timer of what is ignored");
+	signal(SIGUSR1, SIG_IGN);
+	unheard_timer(SIGUSR1, "a timer of what it ignores");
 	return facts_end();
 }
