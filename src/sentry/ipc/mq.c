@@ -19,7 +19,8 @@ enum {
 	MQ_MESSAGES_HARD = 65536,
 	MQ_SIZE_HARD = 16 << 20,
 	MQ_PRIORITIES = 32768,
-	MQ_DEV = 19, /* of the file system that shows them, st_dev */
+	MQ_DEV = 19,  /* of the file system that shows them, st_dev */
+	MQ_TEXT = 80, /* what a queue is said to have, st_size; its text is no longer */
 	/* SIGEV_THREAD: the C library's thread reads from a netlink socket what it has given, with the reason
 	   in its last byte (mq_notify(2), "C library/kernel differences"). */
 	MQ_COOKIE = 32,
@@ -139,8 +140,44 @@ static int mq_stat(struct file *f, struct statx *st)
 
 	io_stat_anonymous(st, S_IFREG | q->mode, q->ino, MQ_DEV, q->uid, q->gid);
 	st->stx_nlink = q->name[0] != '\0';
-	st->stx_size = 80; /* as Linux' */
+	st->stx_size = MQ_TEXT;
 	return 0;
+}
+
+/* Read as a file, a queue says how much there is in it, and who is told how of what comes. */
+static ssize_t mq_read(struct file *f, struct io *io)
+{
+	const struct mq *q = mq_of(f);
+	const struct mq_message *m;
+	int64_t *pos = io->pos >= 0 ? &io->pos : &f->pos;
+	unsigned long size = 0;
+	char text[MQ_TEXT];
+
+	list_each(m, &q->messages, const struct mq_message, in_queue) size += m->size;
+	int how = q->notified ? q->event.sigev_notify : 0;
+	int n = snprintf(text, sizeof(text), "QSIZE:%-10lu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n", size,
+			 how, q->notified && how == SIGEV_SIGNAL ? q->event.sigev_signo : 0,
+			 q->notified ? q->notified->pid : 0);
+	if (*pos >= n)
+		return 0;
+	ssize_t put = io_put(io, text + *pos, MIN_OF((size_t)(n - *pos), io->left));
+	if (put > 0)
+		*pos += put;
+	return put;
+}
+
+static int64_t mq_seek(struct file *f, int64_t offset, int whence)
+{
+	int64_t from = whence == SEEK_CUR ? f->pos : whence == SEEK_END ? MQ_TEXT : 0;
+
+	if ((whence == SEEK_DATA || whence == SEEK_HOLE) && offset >= MQ_TEXT)
+		return -ENXIO;
+	if (whence == SEEK_HOLE)
+		offset = MQ_TEXT;
+	if (whence < SEEK_SET || whence > SEEK_HOLE || __builtin_add_overflow(from, offset, &offset) ||
+	    offset < 0)
+		return -EINVAL;
+	return f->pos = offset;
 }
 
 /* A process that closes a queue is not told of its messages any more. */
@@ -157,8 +194,13 @@ static void mq_release(struct file *f)
 	free(container_of(f, struct mq_file, file));
 }
 
-static const struct file_ops mq_ops = {
-	.name = "mqueue", .poll = mq_poll, .stat = mq_stat, .flush = mq_flush, .release = mq_release};
+static const struct file_ops mq_ops = {.name = "mqueue",
+				       .read = mq_read,
+				       .seek = mq_seek,
+				       .poll = mq_poll,
+				       .stat = mq_stat,
+				       .flush = mq_flush,
+				       .release = mq_release};
 
 static struct mq *queue_at(const struct task *t, int fd, struct file **ret_file)
 {

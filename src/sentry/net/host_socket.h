@@ -40,6 +40,7 @@ struct host_socket {
 	uint8_t *answers;
 	size_t answers_len;
 	bool pass_creds; /* of netlink: SO_PASSCRED */
+	bool filtered;	 /* of netlink: SO_ATTACH_FILTER */
 	bool read_ended; /* shut down for reading */
 };
 

@@ -200,12 +200,17 @@ static int netlink_set_option(struct task *t, struct socket *s, int level, int n
 		host_socket_of(s)->pass_creds = on;
 		return 0;
 	}
+	if (level == SOL_SOCKET && (name == SO_ATTACH_FILTER || name == SO_DETACH_FILTER)) {
+		/* A filter keeps out what the program would drop itself: that there is one is all of it. */
+		bool had = host_socket_of(s)->filtered;
+
+		host_socket_of(s)->filtered = name == SO_ATTACH_FILTER;
+		return had || name == SO_ATTACH_FILTER ? 0 : -ENOENT;
+	}
 	if (level == SOL_SOCKET)
 		return name == SO_SNDBUF || name == SO_RCVBUF || name == SO_SNDBUFFORCE ||
 				       name == SO_RCVBUFFORCE || name == SO_RCVLOWAT
 			       ? 0
-		       : name == SO_ATTACH_FILTER || name == SO_DETACH_FILTER
-			       ? 0 /* a filter keeps out what the program would drop itself */
 			       : socket_plain_set(t, s, name, value, len);
 	if (level != SOL_NETLINK)
 		return -ENOPROTOOPT;

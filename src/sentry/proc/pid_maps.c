@@ -16,6 +16,8 @@ static int show_map_lines(struct task *t, const struct synth_node *node, const c
 	bool shown = true;
 	int r;
 
+	if (!of && proc_zombie(node->pid) && !streq(file, "smaps_rollup"))
+		return 0; /* whoever asks: it has no memory any more */
 	if (!of)
 		return -ESRCH;
 	if (!may_inspect(t, of))

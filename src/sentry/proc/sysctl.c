@@ -110,6 +110,16 @@ static const struct proc_entry pty_entries[] = {
 	{.name = NULL},
 };
 
+static const struct proc_entry keys_entries[] = {
+	PROC_HOST("gc_delay", "sys/kernel/keys/gc_delay"),
+	PROC_HOST("maxbytes", "sys/kernel/keys/maxbytes"),
+	PROC_HOST("maxkeys", "sys/kernel/keys/maxkeys"),
+	PROC_HOST("persistent_keyring_expiry", "sys/kernel/keys/persistent_keyring_expiry"),
+	PROC_HOST("root_maxbytes", "sys/kernel/keys/root_maxbytes"),
+	PROC_HOST("root_maxkeys", "sys/kernel/keys/root_maxkeys"),
+	{.name = NULL},
+};
+
 static const struct proc_entry seccomp_entries[] = {
 	FIXED("actions_avail", "kill_process kill_thread trap errno trace log allow"),
 	{.name = NULL},
@@ -126,6 +136,7 @@ static const struct proc_entry kernel_entries[] = {
 	NAMED("domainname"),
 	NAMED("hostname"),
 	FIXED("io_uring_disabled", "2"),
+	PROC_DIR("keys", keys_entries),
 	FIXED("kptr_restrict", "2"),
 	FIXED("msg_next_id", "-1"),
 	LIMIT("msgmax", "kernel/"),

@@ -491,6 +491,8 @@ static void netlink_options(void)
 	char buf[64] = {0}, room[CMSG_SPACE(sizeof(struct ucred))] = {0};
 	struct msghdr m = {.msg_control = room, .msg_controllen = sizeof(room)};
 	struct ucred who = {-1, 1, 1};
+	struct sock_filter keep = {.code = BPF_RET | BPF_K, .k = UINT32_MAX};
+	struct sock_fprog all = {.len = 1, .filter = &keep};
 	int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), one = 1;
 	socklen_t len = 0;
 
@@ -508,6 +510,10 @@ static void netlink_options(void)
 	if (CMSG_FIRSTHDR(&m))
 		memcpy(&who, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(who));
 	FACT("that is the kernel", who.pid, 0);
+	FACT("no filter to detach", setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)), -ENOENT);
+	FACT("a filter", setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all)), 0);
+	FACT("that is detached", setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)), 0);
+	FACT("and there is none", setsockopt(s, SOL_SOCKET, SO_DETACH_FILTER, &one, sizeof(one)), -ENOENT);
 	close(s);
 }
 

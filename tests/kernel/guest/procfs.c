@@ -154,6 +154,7 @@ static void machine(void)
 	TRUE("mounts has /proc", strstr(read_text("/proc/mounts"), " /proc proc "));
 	TRUE("mountinfo as well", strstr(read_text("/proc/self/mountinfo"), " - proc proc "));
 	fact("pid_max", number_of("/proc/sys/kernel/pid_max", "") > 100, 1);
+	fact("keys' limit", number_of("/proc/sys/kernel/keys/maxkeys", "") > 0, 1);
 	fact("a uuid is new each time", strlen(read_text("/proc/sys/kernel/random/uuid")), 37);
 	TRUE("limits", strstr(read_text("/proc/self/limits"), "Max open files "));
 }
@@ -214,6 +215,9 @@ static void zombies(void)
 	TRUE("its user", strstr(text, "\nUid:\t3\t3\t3\t3\n"));
 	TRUE("nothing of a mask", !strstr(text, "Umask"));
 	FACT("its arguments", text_of(pid, "cmdline", text), 0);
+	FACT("its memory", text_of(pid, "maps", text), 0);
+	FACT("its memory's figures", text_of(pid, "smaps", text), 0);
+	FACT("but no sum", text_of(pid, "smaps_rollup", text), -ESRCH);
 	TRUE("its name", text_of(pid, "comm", text) > 0 && strcmp(text, "was a child\n") == 0);
 	FACT("is listed", is_listed(pid), 1);
 	TRUE("its directory", stat(path, &st) == 0 && st.st_uid == 3 && st.st_gid == 4);

@@ -239,6 +239,16 @@ static void tell(int sig, siginfo_t *info, void *context)
 	told = info->si_value.sival_int;
 }
 
+static void queue_reads(mqd_t q, int size, int sig, pid_t pid, const char *name)
+{
+	char want[100], got[100] = {0};
+	int n = snprintf(want, sizeof(want), "QSIZE:%-10d NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n", size, 0,
+			 sig, pid);
+
+	FACT(name, pread(q, got, sizeof(got), 0), n);
+	TRUE("says so", strcmp(got, want) == 0);
+}
+
 static void queues(void)
 {
 	struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 16};
@@ -258,9 +268,19 @@ static void queues(void)
 	(void)sigaction(SIGUSR2, &act, NULL);
 	FACT("notify", mq_notify(q, &event), 0);
 	FACT("notify twice", mq_notify(q, &event), -EBUSY);
+	queue_reads(q, 0, SIGUSR2, getpid(), "an empty queue as a file");
 	FACT("send", mq_send(q, "low", 4, 1), 0);
 	FACT("told of", told, 77);
 	FACT("send of a higher priority", mq_send(q, "high", 5, 9), 0);
+	queue_reads(q, 9, 0, 0, "a queue as a file");
+	FACT("as it has been sent to", lseek(q, 0, SEEK_CUR), 0);
+	FACT("its end", lseek(q, 0, SEEK_END), 80);
+	FACT("nothing there", read(q, buf, sizeof(buf)), 0);
+	FACT("its start", lseek(q, 0, SEEK_SET), 0);
+	FACT("before it", lseek(q, -1, SEEK_SET), -EINVAL);
+	FACT("some of it", read(q, buf, 6), 6);
+	FACT("that much", lseek(q, 0, SEEK_CUR), 6);
+	FACT("is not written", write(q, "x", 1), -EINVAL);
 	FACT("full", mq_timedsend(q, "x", 1, 0, &past), -ETIMEDOUT);
 	FACT("too long", mq_send(q, "12345678901234567", 17, 0), -EMSGSIZE);
 	FACT("priority of none", mq_send(q, "x", 1, 32768), -EINVAL);
