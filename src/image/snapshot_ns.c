@@ -17,23 +17,30 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* Attaches a mount (or the clone of a directory that is in some mount) as `name`; the same descriptor is then
- * of this namespace. */
-static int attach_part(int scratch, int part, unsigned n, int *ret, struct err *err)
+/* A detached mount: of a directory in this namespace a clone, for which a namespace that is made later is too
+ * late; what is detached already is not cloned (EINVAL). */
+static int detached_part(int part, int *ret, struct err *err)
+{
+	int clone = mount_clone_fd(part, false);
+	int fd = clone >= 0 ? clone : fcntl(part, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return err_sys(err, "cannot prepare a layer for an overlay mount");
+	*ret = fd;
+	return 0;
+}
+
+/* Attaches a detached mount; its descriptor is then of this namespace. */
+static int attach_part(int scratch, int part, unsigned n, struct err *err)
 {
 	char name[16];
-	int clone = mount_clone_fd(part, false); /* EINVAL: detached already */
 
 	(void)snprintf(name, sizeof(name), "%u", n); /* fits */
-	autoclose int own = clone >= 0 ? clone : fcntl(part, F_DUPFD_CLOEXEC, 3);
-	if (own < 0 || mkdirat(scratch, name, 0700) < 0)
+	if (mkdirat(scratch, name, 0700) < 0)
 		return err_sys(err, "cannot prepare a layer for an overlay mount");
 	autoclose int target = openat(scratch, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = target < 0 ? -errno : mount_attach(own, target);
-	if (r < 0)
-		return err_num(err, r, "cannot attach a layer for an overlay mount");
-	*ret = take_fd(&own);
-	return 0;
+	int r = target < 0 ? -errno : mount_attach(part, target);
+	return r < 0 ? err_num(err, r, "cannot attach a layer for an overlay mount") : 0;
 }
 
 static int attach_all(const struct snapshot_parts *p, int dir, int *lowers, struct snapshot_parts *ret,
@@ -50,13 +57,15 @@ static int attach_all(const struct snapshot_parts *p, int dir, int *lowers, stru
 			return err_num(err, r, "cannot attach a scratch directory");
 	}
 	for (size_t i = 0; i < p->n && r == 0; i++)
-		r = attach_part(scratch, p->lowers[i], (unsigned)i, &lowers[i], err);
+		r = attach_part(scratch, lowers[i], (unsigned)i, err);
 	*ret = *p;
 	ret->lowers = lowers;
 	if (r < 0 || p->upper < 0)
 		return r;
 	/* Both have to be in one mount: their directory is attached, and they are found in it. */
-	r = attach_part(scratch, dir, (unsigned)p->n, &where, err);
+	r = detached_part(dir, &where, err);
+	if (r == 0)
+		r = attach_part(scratch, where, (unsigned)p->n, err);
 	if (r < 0)
 		return r;
 	ret->upper = openat(where, SNAPSHOT_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -73,6 +82,11 @@ static int overlay_here(const struct snapshot_parts *p, const char *dir, struct 
 
 	if (!lowers)
 		return err_oom(err);
+	for (size_t i = 0; i < p->n; i++) {
+		int r = detached_part(p->lowers[i], &lowers[i], err);
+		if (r < 0)
+			return r;
+	}
 	if (unshare(CLONE_NEWNS) < 0 || syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_sys(err, "cannot make a mount namespace");
 	autoclose int here = open(dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
