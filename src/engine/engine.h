@@ -321,6 +321,17 @@ must_use int engine_network_connect(struct engine *e, const char *id, const stru
 must_use int engine_network_disconnect(struct engine *e, const char *id, const char *network, bool force,
 				       struct err *err);
 
+/* The default AppArmor profile of containers on this machine, for root: what is there for it, or lacks. */
+enum engine_apparmor {
+	ENGINE_APPARMOR_OFF,
+	ENGINE_APPARMOR_LOADED,
+	ENGINE_APPARMOR_LOADABLE, /* the next start loads it */
+	ENGINE_APPARMOR_DISABLED, /* by the administrator */
+	ENGINE_APPARMOR_NO_FILE,
+	ENGINE_APPARMOR_NO_PARSER,
+};
+enum engine_apparmor engine_apparmor_state(void);
+
 /* ---- volumes ---- */
 
 struct engine_volume {

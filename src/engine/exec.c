@@ -102,8 +102,8 @@ static void put_env(struct json_out *out, const struct engine_container *c, cons
 	json_end(out);
 }
 
-static int put_process(struct json_out *out, const struct engine_container *c, const struct engine_exec *q,
-		       const struct engine_user *u, struct err *err)
+static int put_process(struct json_out *out, const struct engine *e, const struct engine_container *c,
+		       pid_t first, const struct engine_exec *q, const struct engine_user *u, struct err *err)
 {
 	const struct engine_record *rec = &c->record;
 	struct engine_create caps_of = rec->q;
@@ -142,7 +142,8 @@ static int put_process(struct json_out *out, const struct engine_container *c, c
 	json_end(out);
 	if (sec.no_new_privileges)
 		json_put_bool(out, "noNewPrivileges", true);
-	json_put_opt_str(out, "apparmorProfile", sec.apparmor);
+	/* With --privileged too, as with Docker. */
+	json_put_opt_str(out, "apparmorProfile", engine_apparmor_exec(e, rec, &sec, first));
 	if (sec.label && !streq(sec.label, "disable"))
 		json_put_str(out, "selinuxLabel", sec.label);
 	json_end(out);
@@ -169,7 +170,7 @@ static int process_file(struct engine *e, const struct engine_container *c, cons
 		r = engine_rootless_user(e, &maps, &user, err);
 	}
 	if (r == 0)
-		r = put_process(&out, c, q, &user, err);
+		r = put_process(&out, e, c, st->pid, q, &user, err);
 	if (r < 0)
 		return r;
 	autofree char *text = json_take(&out);

@@ -421,7 +421,7 @@ static int write_inspect(struct json_out *out, struct engine *e, const struct en
 	json_put_str(out, "Platform", "linux");
 	json_put_str(out, "MountLabel", "");
 	json_put_str(out, "ProcessLabel", "");
-	json_put_str(out, "AppArmorProfile", inspect_or(sec.apparmor, ""));
+	json_put_str(out, "AppArmorProfile", engine_apparmor_shown(e, r, &sec, st->running ? st->pid : 0));
 	json_put_null(out, "ExecIDs");
 	inspect_put_host_config(out, c);
 	put_graph_driver(out, e, c);

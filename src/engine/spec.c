@@ -31,7 +31,7 @@ static int take_security(const char *text, struct engine_security *s, struct err
 	if (str_starts(text, "seccomp"))
 		s->seccomp = streq(value, "builtin") || streq(value, "default") ? NULL : value;
 	else if (str_starts(text, "apparmor"))
-		s->apparmor = streq(value, "unconfined") ? NULL : value;
+		s->apparmor = value;
 	else if (str_starts(text, "label"))
 		s->label = value;
 	else if (str_starts(text, "landlock"))
@@ -54,7 +54,7 @@ int engine_security_parse(const struct engine_create *q, struct engine_security 
 	}
 	if (q->privileged) {
 		s.seccomp = s.seccomp ? s.seccomp : "unconfined";
-		s.apparmor = NULL;
+		s.apparmor = "unconfined";
 		s.unmasked = true;
 	}
 	*ret = s;
@@ -173,7 +173,7 @@ static void write_process(struct json_out *out, const struct engine_spec *s, uin
 	write_rlimits(out, &r->q);
 	if (sec->no_new_privileges)
 		json_put_bool(out, "noNewPrivileges", true);
-	json_put_opt_str(out, "apparmorProfile", sec->apparmor);
+	json_put_opt_str(out, "apparmorProfile", s->apparmor);
 	/* "disable" switches labels off; others are of the form type:x, which needs SELinux. */
 	if (sec->label && !streq(sec->label, "disable"))
 		json_put_str(out, "selinuxLabel", sec->label);

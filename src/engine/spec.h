@@ -46,6 +46,7 @@ struct engine_spec {
 	const char *hosts, *hostname, *resolv; /* files of the host to be mounted; NULL = none */
 	const char *shm;		       /* directory that is /dev/shm; NULL = a tmpfs */
 	const char *init;		       /* coffer-init on the host; NULL = none */
+	const char *apparmor;		       /* of engine_apparmor_start() */
 	/* Namespaces to join, "/proc/PID/ns/net"; NULL = as the modes say. */
 	const char *join_user, *join_net, *join_pid, *join_ipc;
 	bool host_mqueue;    /* the host has /dev/mqueue */
@@ -60,13 +61,25 @@ must_use int engine_spec_write(const struct engine_spec *s, char **ret, struct e
 
 /* What --security-opt said. */
 struct engine_security {
-	const char *seccomp; /* NULL = the default profile; "unconfined"; else a file */
-	const char *apparmor, *label;
+	const char *seccomp;  /* NULL = the default profile; "unconfined"; else a file */
+	const char *apparmor; /* NULL = the default profile; "unconfined"; else a profile's name */
+	const char *label;
 	bool no_new_privileges, unmasked;
 	const char *landlock; /* JSON */
 };
 must_use int engine_security_parse(const struct engine_create *q, struct engine_security *ret,
 				   struct err *err);
+/*
+ * apparmor.c: the AppArmor profile, NULL = none: of a container that is to start, for which the default one
+ * is loaded where that can be done; of a further process of the one whose first process is `pid`.  What
+ * `inspect` shows, never NULL (pid 0: of the next start).
+ */
+const char *engine_apparmor_start(const struct engine *e, const struct engine_record *r,
+				  const struct engine_security *sec);
+const char *engine_apparmor_exec(const struct engine *e, const struct engine_record *r,
+				 const struct engine_security *sec, pid_t pid);
+const char *engine_apparmor_shown(const struct engine *e, const struct engine_record *r,
+				  const struct engine_security *sec, pid_t pid);
 
 /* spec_mounts.c, spec_linux.c: the parts. */
 void engine_spec_mounts(struct json_out *out, const struct engine_spec *s);

@@ -99,6 +99,7 @@ static int write_config(struct engine_starting *s, int root, struct err *err)
 		.resolv = s->resolv,
 		.shm = s->shm,
 		.init = s->init,
+		.apparmor = s->apparmor,
 		.join_user = s->join_user,
 		.join_net = s->join_net,
 		.join_pid = s->join_pid,

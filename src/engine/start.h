@@ -16,6 +16,7 @@ struct engine_starting {
 	char *hosts, *hostname, *resolv, *shm, *init, *log, *trash; /* paths */
 	char *host_hosts, *host_resolv;				    /* texts */
 	char *join_user, *join_net, *join_pid, *join_ipc;
+	const char *apparmor; /* profile; NULL = none */
 	char own_name[65];
 	struct net *net;
 	struct net_attach attach;

@@ -262,8 +262,12 @@ static int lease_network(struct engine_starting *s, struct err *err)
 
 int engine_start_prepare(struct engine_starting *s, struct err *err)
 {
-	int r;
+	struct engine_security sec;
+	int r = engine_security_parse(&s->c->record.q, &sec, err);
 
+	if (r < 0)
+		return r;
+	s->apparmor = engine_apparmor_start(s->e, &s->c->record, &sec);
 	engine_maps_of(s->e, s->c, &s->maps);
 	s->warnings =
 		mmap(NULL, START_WARNINGS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

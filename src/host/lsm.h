@@ -5,16 +5,20 @@
 #include "base/err.h"
 
 bool lsm_apparmor_enabled(void);
+/* The same in one call: false where no profile can be loaded from here either. */
+bool lsm_apparmor_there(void);
+/* Would this process, or a child of its, get into that profile at an execve?  Where it is not loaded the
+ * kernel logs the question. */
+bool lsm_apparmor_loaded(const char *profile);
+/* Is the process in that profile, in whatever mode? */
+bool lsm_apparmor_confines(const char *profile, pid_t pid);
 bool lsm_selinux_enabled(void);
 
 /*
- * Refuses what cannot be given, before anything is made: a profile that is
- * asked for where AppArmor is off is an error as in runc ("apparmor failed to
- * apply profile"), "" and "unconfined" are not; a label where SELinux is off:
- * "selinux label is specified in config, but selinux is disabled or not supported".
- * Either may be NULL.
+ * Refuses what cannot be given, before anything is made: a label (may be NULL) where SELinux is off: "selinux
+ * label is specified in config, but selinux is disabled or not supported".
  */
-must_use int lsm_check(const char *apparmor_profile, const char *selinux_label, struct err *err);
+must_use int lsm_check(const char *selinux_label, struct err *err);
 
 /* The profile that the next execve of this process changes to.  NULL and "" do nothing. */
 must_use int lsm_apparmor_on_exec(int procfs, const char *profile, struct err *err);

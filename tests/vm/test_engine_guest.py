@@ -153,6 +153,132 @@ def test_crash_is_settled(coffer):
     assert coffer.out("system", "check") == "nothing found"
 
 
+PROFILE = "/etc/apparmor.d/coffer-default"
+CONFINED, UNCONFINED = "coffer-default (enforce)", "unconfined"
+LABEL = "cat /proc/self/attr/current"
+# i386's calls from a 64-bit program, whose static data are below 4 GB.
+FAMILIES = """
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+static unsigned a[3];
+static int old(int family, int type)
+{
+	long r = 102;
+	a[0] = family, a[1] = type, a[2] = 0;
+	__asm__ volatile("int $0x80" : "+a"(r) : "b"(1L), "c"(a) : "memory", "r8", "r9", "r10", "r11");
+	return r < 0 ? (int)-r : 0;
+}
+int main(void)
+{
+	printf("%d %d %d ", socket(AF_ALG, SOCK_SEQPACKET, 0) < 0 ? errno : 0, socket(AF_VSOCK, SOCK_STREAM, 0) < 0 ? errno : 0,
+	       old(AF_INET, SOCK_STREAM));
+	printf("%d %d\\n", old(AF_ALG, SOCK_SEQPACKET), old(AF_VSOCK, SOCK_STREAM));
+}
+"""
+
+
+def apparmor_check(coffer):
+    checks = json.loads(coffer("doctor", "--format", "json", rc=None).stdout)["Checks"]
+    return next(c for c in checks if c["Name"] == "AppArmor")
+
+
+@pytest.fixture
+def armor(coffer):
+    """The profile's file where the package puts it; the kernel does not have the profile yet."""
+    shutil.copy(os.path.join(os.path.dirname(__file__), "../../src/engine/coffer-default"), PROFILE)
+    yield coffer
+    coffer.clear()
+    sh("apparmor_parser", "-R", PROFILE, rc=None)
+    os.unlink(PROFILE)
+
+
+def test_no_profile_without_its_file(coffer):
+    assert coffer.sh(LABEL).strip() == UNCONFINED
+    assert apparmor_check(coffer)["State"] == "lack" and "coffer-default is missing" in coffer.out("info")
+
+
+def test_a_start_loads_the_profile(armor):
+    assert "next container" in apparmor_check(armor)["Text"]
+    cid = armor.start("--network", "none", "box", "sleep", "600")
+    with open("/proc/%d/attr/current" % armor.pid(cid)) as f:
+        assert f.read().strip() == CONFINED
+    assert apparmor_check(armor)["State"] == "ok"
+    assert armor.inspect(cid, "{{.AppArmorProfile}}") == "coffer-default"
+    assert armor.out("exec", cid, "sh", "-c", LABEL) == CONFINED
+    assert armor.out("exec", "--privileged", cid, "sh", "-c", LABEL) == CONFINED  # as Docker
+    armor("stop", "-t", "0", cid)
+    sh("apparmor_parser", "-R", PROFILE)  # nothing remembers that it was there
+    armor("start", cid)
+    assert armor.out("exec", cid, "sh", "-c", LABEL) == CONFINED
+    assert armor.out("exec", cid, "sh", "-c", "sleep 60 & kill -0 1 && kill $! && echo among its own") == "among its own"
+
+
+def test_who_has_no_profile(armor):
+    for options, shown in ((["--security-opt", "apparmor=unconfined"], "unconfined"), (["--privileged"], "unconfined")):
+        cid = armor.start("--network", "none", *options, "box", "sleep", "600")
+        assert armor.out("exec", cid, "sh", "-c", LABEL) == UNCONFINED
+        assert armor.inspect(cid, "{{.AppArmorProfile}}") == shown
+    os.makedirs("/etc/apparmor.d/disable", exist_ok=True)
+    os.symlink(PROFILE, "/etc/apparmor.d/disable/coffer-default")
+    try:
+        assert armor.sh(LABEL).strip() == UNCONFINED
+        assert "disabled" in apparmor_check(armor)["Text"]
+    finally:
+        os.unlink("/etc/apparmor.d/disable/coffer-default")
+    with open(PROFILE, "a", encoding="ascii") as f:
+        f.write("this is no profile\n")
+    done = armor.run(["--network", "none"], ["sh", "-c", LABEL])
+    assert done.stdout.strip() == UNCONFINED and "coffer-default cannot be loaded" in done.stderr
+
+
+# What is refused to root with CAP_SYS_ADMIN and nothing masked, and what is not.
+REFUSED = ["mount -t tmpfs none /mnt", "mount --bind /etc /mnt", "umount /etc/hosts", "echo 1 > /proc/sysrq-trigger",
+           "head -c 1 /proc/kcore", "cat /sys/kernel/security/lsm", "echo 1 > /sys/kernel/mm/ksm/run",
+           "echo x > /proc/irq/default_smp_affinity"] + \
+          ["echo $(cat {0}) > {0}".format("/proc/sys/" + x) for x in (
+              "kernel/domainname", "kernel/core_pattern", "kernel/sysrq", "kernel/sched_rt_runtime_us", "kernel/modprobe", "vm/swappiness",
+              "kernel/seccomp/actions_logged", "fs/file-max", "fs/suid_dumpable", "net/ipv4/ip_forward", "kernel/pid_max")]
+ALLOWED = ["echo $(cat {0}) > {0}".format("/proc/sys/" + x) for x in (
+    "kernel/shmmax", "kernel/msgmax", "kernel/sem", "fs/mqueue/msg_max")] + \
+          ["echo 0 > /proc/self/oom_score_adj", "echo a > /proc/self/comm", "echo a > /f && mv /f /g && rm /g",
+           "ls /sys/class/net", "cat /proc/cpuinfo"]
+
+
+def test_what_the_profile_refuses(armor):
+    options = ["--network", "none", "--cap-add", "SYS_ADMIN", "--userns", "host", "--security-opt", "systempaths=unconfined", "-v", "/sys:/sys"]
+    script = "mkdir -p /mnt\n" + "".join("( %s ) > /dev/null 2>/tmp/e && echo || echo $(cat /tmp/e)\n" % x for x in REFUSED + ALLOWED)
+
+    def denied(*more):
+        lines = armor.run([*options, *more], ["sh", "-c", script]).stdout.splitlines()
+        assert len(lines) == len(REFUSED + ALLOWED)
+        return [x for x, line in zip(REFUSED + ALLOWED, lines) if "ermission denied" in line]
+
+    assert denied() == REFUSED
+    assert denied("--security-opt", "apparmor=unconfined") == []
+
+
+if os.uname().machine == "x86_64":
+    def test_socketcall_gets_no_family_that_is_refused(armor, tmp_path):
+        (tmp_path / "p.c").write_text(FAMILIES)
+        program = tempfile.mkdtemp()
+        os.chmod(program, 0o755)
+        sh("gcc", "-O1", "-static", "-no-pie", "-o", program + "/p", str(tmp_path / "p.c"))
+        mount = ["--network", "none", "-v", program + ":/p:ro"]
+        try:
+            assert armor.run(mount, ["/p/p"]).stdout == "1 1 0 13 13\n"
+            open_ = armor.run([*mount, "--security-opt", "apparmor=unconfined"], ["/p/p"]).stdout.split()
+            assert open_[:3] == ["1", "1", "0"] and all(x in ("0", "97") for x in open_[3:])  # EAFNOSUPPORT: no module
+        finally:
+            shutil.rmtree(program)
+
+
+def test_a_container_with_the_hosts_ids(coffer):
+    """Its layers are directories of the host's, which no user namespace's map has detached."""
+    for option in ("--privileged", "--userns=host"):
+        assert coffer.out("run", "--rm", "--network", "none", option, "box", "cat", "/proc/1/comm") == "cat"
+
+
 @pytest.fixture(scope="module")
 def login():
     """login(script): what it prints for an ordinary user in a session of logind's, with systemd's user manager."""

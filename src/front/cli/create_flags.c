@@ -122,7 +122,8 @@ const struct opt create_flags_options[] = {
 	O_LIST(ST, q.cap_add, "cap-add", 0, "Add a Linux capability"),
 	O_LIST(ST, q.cap_drop, "cap-drop", 0, "Drop a Linux capability"),
 	O_LIST(ST, security_opt, "security-opt", 0,
-	       "seccomp=FILE|unconfined, apparmor=PROFILE, no-new-privileges, landlock=FILE, label=…"),
+	       "seccomp=FILE|unconfined, apparmor=PROFILE|unconfined, no-new-privileges, landlock=FILE, "
+	       "label=…"),
 	O_STR(ST, landlock, "landlock", 0, "Landlock rules: a file, or a JSON object", .value = "file",
 	      .words = "@file"),
 	O_BOOL(ST, q.privileged, "privileged", 0, "All capabilities and devices, nothing masked"),

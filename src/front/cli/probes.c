@@ -3,6 +3,7 @@
 #include "front/cli/doctor.h"
 
 #include "base/file.h"
+#include "engine/engine.h"
 #include "host/caps.h"
 #include "host/helper.h"
 #include "host/landlock.h"
@@ -142,6 +143,40 @@ static void probe_cgroups(struct findings *f)
 			    "systemd manages this machine: --cgroup-manager systemd works too");
 }
 
+static void probe_apparmor(struct findings *f, const char *topic)
+{
+	static const struct {
+		enum finding_state state;
+		const char *advice, *text;
+	} is[] = {
+		[ENGINE_APPARMOR_LOADED] = {FINDING_OK, NULL, "containers have the profile coffer-default"},
+		[ENGINE_APPARMOR_LOADABLE] = {FINDING_OK, NULL,
+					      "the next container that starts loads the profile "
+					      "coffer-default"},
+		[ENGINE_APPARMOR_DISABLED] = {FINDING_NOTE, "aa-enable coffer-default",
+					      "containers have no profile: coffer-default is disabled in "
+					      "/etc/apparmor.d/disable"},
+		[ENGINE_APPARMOR_NO_FILE] = {FINDING_LACK,
+					     "install the whole package: make install, or apt install "
+					     "./coffer_*.deb",
+					     "containers have no profile: /etc/apparmor.d/coffer-default is "
+					     "missing"},
+		[ENGINE_APPARMOR_NO_PARSER] = {FINDING_LACK,
+					       "apt install apparmor; apparmor_parser -r "
+					       "/etc/apparmor.d/coffer-default",
+					       "containers have no profile: apparmor_parser, which loads "
+					       "coffer-default, is missing"},
+	};
+	enum engine_apparmor state = engine_apparmor_state();
+
+	if (geteuid() != 0)
+		finding_add(
+			f, topic, "AppArmor", FINDING_NOTE, NULL,
+			"containers of users have the profile that --security-opt apparmor= names, or none");
+	else if (is[state].text)
+		finding_add(f, topic, "AppArmor", is[state].state, is[state].advice, "%s", is[state].text);
+}
+
 static void probe_security(struct findings *f)
 {
 	static const char topic[] = "Security";
@@ -151,7 +186,7 @@ static void probe_security(struct findings *f)
 	finding_add(f, topic, "modules", FINDING_NOTE, NULL, "%s",
 		    *modules ? modules : "(securityfs is not mounted)");
 	if (lsm_apparmor_enabled())
-		finding_add(f, topic, "AppArmor", FINDING_OK, NULL, "profiles are applied");
+		probe_apparmor(f, topic);
 	else if (lsm_selinux_enabled())
 		finding_add(f, topic, "SELinux", FINDING_OK, NULL, "labels are applied");
 	else

@@ -42,7 +42,7 @@ static int check(const struct oci_config *config, struct err *err)
 		return err_set(err, EINVAL, "cannot set uid to unmapped user %u in user namespace",
 			       config->process->user.uid);
 	/* As at level ns: who asks for a label on a host that has none shall not believe to have it. */
-	return lsm_check(NULL, config->process ? config->process->selinux_label : NULL, err);
+	return lsm_check(config->process ? config->process->selinux_label : NULL, err);
 }
 
 int kernel_plan(const struct oci_config *config, struct supervised_plan *p, struct err *err)

@@ -74,7 +74,7 @@ static int prepare_labels(const struct sandbox *s, struct ns_program *p, struct 
 		profile = NULL;
 	}
 	p->apparmor = profile;
-	return lsm_check(profile, p->process->selinux_label, err);
+	return lsm_check(p->process->selinux_label, err);
 }
 
 int ns_program_prepare(const struct sandbox *s, const struct oci_process *process, struct ns_program *ret,
