@@ -105,15 +105,9 @@ static int settle_env(const struct create_settle *s, const char *text, struct er
 
 static int settle_label(const struct create_settle *s, const char *text, struct err *err)
 {
-	struct oci_pair *item;
-
 	if (*text == '\0' || *text == '=')
 		return err_set(err, EINVAL, "invalid label: \"%s\" (write KEY=VALUE)", text);
-	item = memory_push(s->memory, &s->flags->q.labels, sizeof(*item));
-	if (!item)
-		return err_oom(err);
-	*item = pair_cut(s->memory, text);
-	return 0;
+	return pair_put(s->memory, &s->flags->q.labels, text, err);
 }
 
 static int settle_label_file(const struct create_settle *s, const char *path, struct err *err)

@@ -217,25 +217,6 @@ static int mount_recursive(struct mount_words *w, const char *value, struct err 
 	return 0;
 }
 
-/* "KEY=VALUE", or "KEY" with no value; the last one of a key counts. */
-static int mount_pair(struct mount_words *w, pair_list *list, const char *text, struct err *err)
-{
-	size_t len = strcspn(text, "=");
-	const char *key = memory_text_n(w->memory, text, len), *value = text[len] ? text + len + 1 : "";
-
-	for (size_t i = 0; i < list->n; i++) {
-		if (streq(list->v[i].key, key)) {
-			list->v[i].value = value;
-			return 0;
-		}
-	}
-	struct oci_pair *pair = memory_push(w->memory, list, sizeof(*pair));
-	if (!pair)
-		return err_oom(err);
-	*pair = (struct oci_pair){.key = key, .value = value};
-	return 0;
-}
-
 /* Keys that take a value; 1 where the key is none of them. */
 static int mount_value(struct mount_words *w, const char *key, const char *value, struct err *err)
 {
@@ -260,8 +241,9 @@ static int mount_value(struct mount_words *w, const char *key, const char *value
 		w->m.volume_driver = value;
 	} else if (streq(key, "volume-label") || streq(key, "volume-opt")) {
 		w->volume_key = true;
-		return mount_pair(w, streq(key, "volume-opt") ? &w->m.volume_options : &w->m.volume_labels,
-				  value, err);
+		return pair_put(w->memory,
+				streq(key, "volume-opt") ? &w->m.volume_options : &w->m.volume_labels, value,
+				err);
 	} else if (streq(key, "tmpfs-size")) {
 		w->tmpfs_key = true;
 		w->size = value;

@@ -54,10 +54,10 @@ static int store_int(const struct opt *o, const char *text, void *field, struct 
 	return 0;
 }
 
-/* Of one key the last counts, as in Docker's maps: what is kept is an object of JSON. */
-static int store_pair(struct json_doc *memory, pair_list *list, struct oci_pair pair, struct err *err)
+/* What is kept is an object of JSON, with each key once. */
+int pair_put(struct json_doc *memory, pair_list *list, const char *text, struct err *err)
 {
-	struct oci_pair *at = NULL;
+	struct oci_pair pair = pair_cut(memory, text), *at = NULL;
 
 	for (size_t i = 0; !at && i < list->n; i++) {
 		if (streq(list->v[i].key, pair.key))
@@ -108,7 +108,7 @@ static int store_one(const struct opt *o, const char *text, void *field, struct 
 	case OPT_PAIRS:
 		if (*text == '\0' || *text == '=')
 			return bad_value(o, text, "expected key=value", err);
-		return store_pair(memory, field, pair_cut(memory, text), err);
+		return pair_put(memory, field, text, err);
 	}
 	return 0;
 }

@@ -105,3 +105,5 @@ must_use int options_store(const struct opt *o, const char *text, void *values, 
 			   struct err *err);
 /* "key=value" taken apart. */
 struct oci_pair pair_cut(struct json_doc *memory, const char *text);
+/* ... into the list: of one key the last counts, as in Docker's maps. */
+must_use int pair_put(struct json_doc *memory, pair_list *list, const char *text, struct err *err);
