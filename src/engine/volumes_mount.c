@@ -25,15 +25,6 @@
 
 enum { VOLUME_OPTIONS_MAX = 65536, VOLUME_WORDS_MAX = 128 };
 
-static const char *option_of(const pair_list *options, const char *key)
-{
-	for (size_t i = 0; i < options->n; i++) {
-		if (streq(options->v[i].key, key))
-			return options->v[i].value;
-	}
-	return NULL;
-}
-
 int engine_volume_options_check(const struct engine *e, const pair_list *options, struct err *err)
 {
 	static const char *const known[] = {"type", "o", "device"};
@@ -49,9 +40,9 @@ int engine_volume_options_check(const struct engine *e, const pair_list *options
 	}
 	if (options->n == 0)
 		return 0;
-	if (!option_of(options, "device"))
+	if (!pair_find(options, "device"))
 		return err_set(err, EINVAL, "missing required option: \"device\"");
-	if (!option_of(options, "type"))
+	if (!pair_find(options, "type"))
 		return err_set(err, EINVAL, "missing required option: \"type\"");
 	if (e->o.rootless)
 		return err_set(
@@ -146,7 +137,7 @@ static int mount_refused(const struct mount_request *q, const char *path, const 
 
 static int mount_volume(const char *path, const pair_list *options, struct err *err)
 {
-	const char *words[VOLUME_WORDS_MAX], *o = option_of(options, "o");
+	const char *words[VOLUME_WORDS_MAX], *o = pair_find(options, "o");
 	autofree char *copy = strdup(o ? o : "");
 	struct mount_options parsed = {0};
 	str_list list;
@@ -158,8 +149,8 @@ static int mount_volume(const char *path, const pair_list *options, struct err *
 		r = mount_options_parse(&list, &parsed, err);
 	if (r < 0)
 		return r;
-	struct mount_request q = {.type = option_of(options, "type"),
-				  .source = option_of(options, "device"),
+	struct mount_request q = {.type = pair_find(options, "type"),
+				  .source = pair_find(options, "device"),
 				  .data = parsed.data,
 				  .flags = parsed.flags};
 	/* Through a link it would be mounted where no end looks for it. */

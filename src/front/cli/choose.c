@@ -43,10 +43,8 @@ static int add_listed(struct call *call, const struct engine_list *q, struct err
 {
 	struct engine_rows rows;
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = cli_list(call, q, &e, &rows, err);
 
-	if (r == 0)
-		r = engine_list(e, q, &rows, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r == 0 && i < rows.rows.n; i++)

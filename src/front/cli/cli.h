@@ -133,6 +133,9 @@ must_use int cli_detach_keys(struct call *call, const char *given, const char **
 must_use int cli_requires(struct call *call, int least, struct err *err);
 /* The engine, opened when first asked for; closed by main(). */
 must_use int cli_engine(struct call *call, struct engine **ret, struct err *err);
+/* cli_engine() and engine_list(). */
+must_use int cli_list(struct call *call, const struct engine_list *q, struct engine **ret,
+		      struct engine_rows *ret_rows, struct err *err);
 /* Full id of the container that args name; -ENOENT "No such container: x". */
 must_use int cli_container(struct call *call, const char *name, char **ret_id, struct err *err);
 /* Says on standard error what failed, and that the status is 1; for commands that go on with the next word.

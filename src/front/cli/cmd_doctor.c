@@ -126,11 +126,9 @@ static int count_all(struct call *call, struct info_counts *n, struct err *err)
 	struct engine_rows rows;
 	image_list images = {0};
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = cli_list(call, &q, &e, &rows, err);
 
 	*n = (struct info_counts){0};
-	if (r == 0)
-		r = engine_list(e, &q, &rows, err);
 	if (r < 0)
 		return r;
 	n->all = rows.rows.n;

@@ -246,10 +246,8 @@ static int port_of_all(struct call *call, struct err *err)
 	struct str out autostr = {0};
 	struct engine_rows rows;
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = cli_list(call, &q, &e, &rows, err);
 
-	if (r == 0)
-		r = engine_list(e, &q, &rows, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r == 0 && i < rows.rows.n; i++) {

@@ -254,6 +254,14 @@ int cli_engine(struct call *call, struct engine **ret, struct err *err)
 	return 0;
 }
 
+int cli_list(struct call *call, const struct engine_list *q, struct engine **ret,
+	     struct engine_rows *ret_rows, struct err *err)
+{
+	int r = cli_engine(call, ret, err);
+
+	return r < 0 ? r : engine_list(*ret, q, ret_rows, err);
+}
+
 int cli_container(struct call *call, const char *name, char **ret_id, struct err *err)
 {
 	struct engine *e;
@@ -382,10 +390,8 @@ static int settle_latest(struct call *call, struct err *err)
 	const struct engine_list q = {.all = true, .last = 1};
 	struct engine_rows rows;
 	struct engine *e;
-	int r = cli_engine(call, &e, err);
+	int r = cli_list(call, &q, &e, &rows, err);
 
-	if (r == 0)
-		r = engine_list(e, &q, &rows, err);
 	if (r < 0)
 		return r;
 	if (rows.rows.n == 0)
